@@ -1,0 +1,1 @@
+"""The command line `sluice`, one file per verb."""

@@ -1,0 +1,1 @@
+"""The payment services and the kit they share; shipped as one image."""

@@ -1,0 +1,1 @@
+"""Typed models of the YAML specs, their loader, graph and checks. Knows neither Pulumi nor Google."""
