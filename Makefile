@@ -1,0 +1,29 @@
+# `make up` and `make test` do everything from a fresh clone. Everything here is also a command one can type.
+.PHONY: up down test check bench schema fix
+PYTEST_WORKERS ?= 2
+
+up: ## the local stack, deployed, with one payment paid on its chain
+	@./sluice up
+
+down: ## stop it; its state stays
+	@./sluice down
+
+test: check ## the checks, then the whole suite
+	@.venv/bin/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -q
+
+check: .prepared ## style, types and the import law
+	@.venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet .
+	@.venv/bin/mypy --no-error-summary .
+
+bench: .prepared ## the figures of docs/figures.md, JSON last
+	@.venv/bin/python -m bench
+
+fix: .prepared ## format, and mend what can be mended
+	@.venv/bin/ruff format --quiet . ; .venv/bin/ruff check --fix --quiet .
+
+schema: .prepared ## the JSON Schemas of queue_configs/schema/
+	@.venv/bin/python -m spec.schema
+
+.PHONY: .prepared
+.prepared:
+	@scripts/prepare dev

@@ -1,0 +1,45 @@
+"""What a command prints: lines for people, plain where the output is no terminal, or one JSON value with --json."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+class Output:
+    """The one place that writes to the terminal. With `as_json`, people's lines go nowhere and `result` prints."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self._console = Console(
+            file=sys.stderr if as_json else sys.stdout, quiet=as_json, highlight=False, soft_wrap=True
+        )
+
+    def say(self, text: str = "") -> None:
+        """A line, with rich's markup."""
+        self._console.print(text)
+
+    def plain(self, text: str) -> None:
+        """A line as it is: text of others, in which a bracket is a bracket."""
+        self._console.print(text, markup=False)
+
+    def step(self, text: str, detail: str = "") -> None:
+        """A thing that was done."""
+        self._console.print(f"[green]\u2713[/green] {text}" + (f"  [dim]{detail}[/dim]" if detail else ""))
+
+    def table(self, columns: list[str], rows: list[list[str]], *, title: str = "") -> None:
+        """Rows under headings, without lines."""
+        table = Table(*columns, box=None, title=title or None, title_justify="left", pad_edge=False, header_style="dim")
+        for row in rows:
+            table.add_row(*row)
+        self._console.print(table)
+
+    def result(self, value: Any) -> None:
+        """The value of a --json run, the only thing on standard output then."""
+        if self.as_json:
+            json.dump(value, sys.stdout, indent=1, default=str)
+            sys.stdout.write("\n")

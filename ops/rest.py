@@ -1,0 +1,52 @@
+"""JSON over HTTP to the local cloud, the services and the sandbox: one function, plain errors.
+
+Owns time limits and the shape of failures. Leaves retrying to the caller: a command should say what is down.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+from ops.errors import CallFailed, OpsError
+
+
+def call(
+    method: str, url: str, body: Any = None, *, headers: Mapping[str, str] | None = None, timeout: float = 30
+) -> Any:
+    """The JSON answer of a call; CallFailed for an answer that is not 2xx, OpsError where nobody answers."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, method=method, headers={"Content-Type": "application/json"})
+    for name, value in (headers or {}).items():
+        request.add_header(name, value)
+    try:
+        with _opener.open(request, timeout=timeout) as answer:
+            text = answer.read().decode()
+    except urllib.error.HTTPError as error:
+        text = error.read().decode(errors="replace")
+        raise CallFailed(
+            f"{method} {url} was answered {error.code}: {reason(text)}", status=error.code, body=text
+        ) from error
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        why = getattr(error, "reason", error)
+        raise OpsError(f"{method} {url}: nobody answers ({why})", fix="./sluice status shows what runs") from error
+    return json.loads(text) if text.strip() else {}
+
+
+def reason(text: str) -> str:
+    """The message of an error body: Google's shape, a service's, or its first line."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text.strip().splitlines()[0][:300] if text.strip() else "(empty answer)"
+    error = value.get("error", value) if isinstance(value, dict) else value
+    if isinstance(error, dict):
+        error = error.get("message") or error.get("reason") or error.get("status") or error
+    return str(error)
+
+
+# Loopback is never reached through a proxy, whatever the environment says.
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -1,0 +1,58 @@
+"""The secret values of a local stack: made at random once, kept in SLUICE_HOME/secrets.json for its owner alone.
+
+On Google Cloud nobody calls this: secret versions are added by hand or by a rotation, never by the program, so that
+no secret value is ever in Pulumi's state (DECISIONS 5).
+"""
+
+from __future__ import annotations
+
+import secrets as random
+from typing import cast
+
+from ops.home import Home, Ports
+
+#: Signing keys have 64 characters or more (DECISIONS 5).
+KEY_CHARACTERS = 64
+
+#: Secrets that are not signing keys, and how each is made.
+_PARTICULAR = {
+    "HOST_WALLET_PRIVATE_KEY": lambda: "0x" + random.token_hex(32),
+    "CHANGENOW_API_KEY": lambda: random.token_hex(32),
+    "TELEGRAM_BOT_TOKEN": lambda: f"{random.randbelow(10**10):010d}:{random.token_urlsafe(26)}",
+}
+
+#: The chain's URL holds a key, as a node provider's does; the sandbox says it when it is ready.
+CHAIN_URL = "ETHEREUM_RPC_URL"
+
+
+def load(home: Home) -> dict[str, str]:
+    """The values by name; those that are missing are made and kept."""
+    from spec import load as load_spec
+    from ops.home import ROOT
+
+    known = cast(dict[str, str], home.read("secrets.json") or {})
+    wanted = [name for name in load_spec(ROOT).secrets if name != CHAIN_URL]
+    missing = [name for name in wanted if name not in known]
+    if missing:
+        known |= {name: _make(name) for name in missing}
+        home.write("secrets.json", known)
+    return known
+
+
+def host_wallet(values: dict[str, str]) -> str:
+    """The address that pays, from its private key."""
+    from eth_account import Account  # slow to import
+
+    return str(Account.from_key(values["HOST_WALLET_PRIVATE_KEY"]).address)
+
+
+def with_chain(home: Home, values: dict[str, str], ports: Ports) -> dict[str, str]:
+    """The values with the URL of the sandbox's chain, whose key the sandbox keeps in its home."""
+    record = home.read("sandbox/door.json") or {}
+    url = f"http://127.0.0.1:{ports.chain}/{record.get('key', '')}"
+    return {**values, CHAIN_URL: url}
+
+
+def _make(name: str) -> str:
+    make = _PARTICULAR.get(name)
+    return make() if make else random.token_urlsafe(KEY_CHARACTERS)[:KEY_CHARACTERS]

@@ -1,0 +1,66 @@
+"""The daemon: `python -m ops.supervisor` keeps the processes of SLUICE_HOME running until SIGTERM.
+
+Owns `supervisor.json` (who runs, since when, ready or not) and `supervisor.lock`, which it holds as long as it
+lives: that, not a pid, is how others see that it runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import sys
+import time
+from typing import TextIO
+
+from ops.errors import OpsError
+from ops.home import Home
+from ops.supervisor import specs
+from ops.supervisor.child import Child
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT; 3 when another supervisor has this home."""
+    home = Home.find()
+    home.prepare()
+    lock = (home.path / "supervisor.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return 3
+    try:
+        asyncio.run(_supervise(home, lock))
+    except OpsError as error:
+        home.write("supervisor.json", {"pid": os.getpid(), "failed": str(error), "children": {}})
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _supervise(home: Home, lock: TextIO) -> None:
+    started = time.time()
+    children: list[Child] = []
+
+    def write() -> None:
+        record = {child.spec.name: child.record() for child in children}
+        home.write("supervisor.json", {"pid": os.getpid(), "started": started, "children": record})
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    children.extend(Child(spec, write) for spec in specs.all_of(home, home.choose_ports()))
+    write()
+    tasks = [asyncio.create_task(child.run()) for child in children]
+    await stop.wait()
+    for child in reversed(children):
+        await child.stop()
+    await asyncio.gather(*tasks)
+    (home.path / "supervisor.json").unlink(missing_ok=True)
+    lock.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
