@@ -1,13 +1,13 @@
 """The process that instances are forked from: one per image digest, with the image's heavy imports done.
 
 Owns the life of its children and nothing else: it decides neither when an instance starts nor why it stops
-(engines/revisions.py does). It is started as a script by path, with the image's root as PYTHONPATH, so that the image sees
-its own code and never the local cloud's: standard library only, and no import of ours.
+(engines/revisions.py does). It is started as a script by path, with the image's root as PYTHONPATH, so that the
+image sees its own code and never the local cloud's: standard library only, and no import of ours.
 
-Wire, on one stream socket (fd given as the only argument): a request is a 4-byte length and a JSON object, with the
-descriptors of the child's stdout and stderr beside a `fork`; an answer is one JSON line. The socket's end is the order to
-end: whoever holds the other side may be killed -9 and nothing stays behind. Where the kernel has PR_SET_PDEATHSIG, each
-child also dies with the zygote, and the zygote with the cloud.
+Wire, on one stream socket that is the process's standard input: a request is a 4-byte length and a JSON object,
+with the descriptors of the child's stdout and stderr beside a `fork`; an answer is one JSON line. The socket's end
+is the order to end: whoever holds the other side may be killed -9 and nothing stays behind. Where the kernel has
+PR_SET_PDEATHSIG, each child also dies with the zygote, and the zygote with the cloud.
 """
 
 import contextlib
@@ -70,18 +70,18 @@ class Zygote:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         while True:
-            readable, _, _ = select.select([self.control, wake_read], [], [])
+            readable, _, _ = select.select([self.control.fileno(), wake_read], [], [])
             if wake_read in readable:
                 with contextlib.suppress(BlockingIOError):
                     os.read(wake_read, 4096)
-                self.reap()
-            if self.control in readable and not self.receive():
+                self._reap()
+            if self.control.fileno() in readable and not self._receive():
                 break
         for pid in self.children:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
 
-    def receive(self) -> bool:
+    def _receive(self) -> bool:
         data, descriptors, _, _ = socket.recv_fds(self.control, 1 << 20, 64)
         self.descriptors.extend(descriptors)
         if not data:
@@ -93,27 +93,27 @@ class Zygote:
                 break
             message = json.loads(bytes(self.inbox[4 : 4 + size]))
             del self.inbox[: 4 + size]
-            self.handle(message)
+            self._handle(message)
         return True
 
-    def handle(self, message: dict[str, Any]) -> None:
+    def _handle(self, message: dict[str, Any]) -> None:
         if message["op"] == "preload":
             failed = preload(message["modules"])
             set_title(message["title"])
             gc.collect()
             gc.freeze()
-            self.answer(event="ready", failed=failed, threads=threading.active_count(), pid=os.getpid())
+            self._answer(event="ready", failed=failed, threads=threading.active_count(), pid=os.getpid())
         elif message["op"] == "fork":
-            self.fork(message)
+            self._fork(message)
 
-    def fork(self, message: dict[str, Any]) -> None:
+    def _fork(self, message: dict[str, Any]) -> None:
         out, err = self.descriptors[:2]
         del self.descriptors[:2]
         parent = os.getpid()
         try:
             pid = os.fork()
         except OSError as refused:
-            self.answer(event="exited", id=message["id"], pid=0, status=-1, why=str(refused))
+            self._answer(event="exited", id=message["id"], pid=0, status=-1, why=str(refused))
             return
         finally:
             if os.getpid() == parent:
@@ -122,9 +122,9 @@ class Zygote:
         if pid == 0:
             become_instance(message, parent, out, err)
         self.children[pid] = message["id"]
-        self.answer(event="started", id=message["id"], pid=pid)
+        self._answer(event="started", id=message["id"], pid=pid)
 
-    def reap(self) -> None:
+    def _reap(self) -> None:
         while self.children:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -134,9 +134,9 @@ class Zygote:
                 break
             if pid in self.children:
                 code = os.waitstatus_to_exitcode(status)
-                self.answer(event="exited", id=self.children.pop(pid), pid=pid, status=code, why="")
+                self._answer(event="exited", id=self.children.pop(pid), pid=pid, status=code, why="")
 
-    def answer(self, **event: Any) -> None:
+    def _answer(self, **event: Any) -> None:
         with contextlib.suppress(OSError):
             self.control.sendall(json.dumps(event).encode() + b"\n")
 
@@ -162,6 +162,7 @@ def become_instance(message: dict[str, Any], parent: int, out: int, err: int) ->
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as the interpreter starts with
         os.setpgid(0, 0)
         die_with_parent(parent)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(out, 1)
         os.dup2(err, 2)
         os.closerange(3, 4096)
@@ -200,9 +201,9 @@ def run_entry(entry: str) -> None:
 
 
 def main() -> None:
-    """Take over the control socket that was inherited, and serve."""
-    die_with_parent(int(sys.argv[2]))
-    Zygote(socket.socket(fileno=int(sys.argv[1]))).run()
+    """Take over the control socket that came as standard input, and serve."""
+    die_with_parent(int(sys.argv[1]))
+    Zygote(socket.socket(fileno=0)).run()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,208 @@
+"""The cloud's side of a zygote: starts one per image, asks it for instances, hears which of them ended.
+
+Owns sockets, pipes and process ids; leaves to engines/revisions.py when an instance starts and stops, and to
+engines/zygote.py what happens on the other side of the socket.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+#: A line of output is cut here: Cloud Logging takes entries of up to 256 KiB.
+MAX_LINE = 250_000
+
+Line = Callable[[str, str], None]  # stream ("stdout" | "stderr"), text without its newline
+
+
+class ForkError(Exception):
+    """The zygote could not be started, or ended before it had answered."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """Code registered for an image digest: where it lies and how it starts."""
+
+    digest: str
+    root: str
+    entry: str
+    preload: tuple[str, ...] = ()
+
+
+@dataclass(eq=False)
+class Process:
+    """One forked instance. `exited` holds its exit status (negative: the signal) when it is over."""
+
+    pid: int
+    exited: asyncio.Future[int]
+
+    def signal(self, number: int) -> None:
+        """Signal the instance and whatever it started; nothing happens if it is over."""
+        if not self.exited.done():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, number)
+
+
+class _Output(asyncio.Protocol):
+    """Cuts one output stream of an instance into lines."""
+
+    def __init__(self, stream: str, line: Line) -> None:
+        self.stream, self.line, self.rest = stream, line, b""
+
+    def data_received(self, data: bytes) -> None:
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        if len(self.rest) > MAX_LINE:
+            lines.append(self.rest)
+            self.rest = b""
+        for text in lines:
+            if text:
+                self.line(self.stream, text[:MAX_LINE].decode("utf-8", "replace"))
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        if self.rest:
+            self.line(self.stream, self.rest.decode("utf-8", "replace"))
+
+
+class ForkServer:
+    """One running zygote."""
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+        self.pid = 0
+        self.failed_preloads: list[str] = []
+        self._socket: socket.socket | None = None
+        self._ready: asyncio.Future[None] | None = None
+        self._starting: dict[str, asyncio.Future[int]] = {}
+        self._exits: dict[str, asyncio.Future[int]] = {}
+        self._sending = asyncio.Lock()
+        self._listener: asyncio.Task[None] | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._count = 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be asked for an instance."""
+        return self._listener is not None and not self._listener.done()
+
+    async def start(self) -> None:
+        """Start the process and wait until its imports are done."""
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "COV_"))}
+        env = inherited | {"PYTHONPATH": self.image.root, "PYTHONDONTWRITEBYTECODE": "1"}
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", str(Path(__file__).with_name("zygote.py")), str(os.getpid()),
+            stdin=theirs.fileno(), stdout=asyncio.subprocess.DEVNULL, stderr=None, env=env, cwd=self.image.root,
+        )  # fmt: skip
+        theirs.close()
+        self._socket, self.pid = ours, self._process.pid
+        self._ready = loop.create_future()
+        self._listener = loop.create_task(self._listen(ours))
+        title = f"sluice: zygote {self.image.digest[7:19]}"
+        await self._send({"op": "preload", "modules": list(self.image.preload), "title": title})
+        await asyncio.shield(self._ready)
+
+    async def fork(self, *, title: str, args: Sequence[str], env: Mapping[str, str], line: Line) -> Process:
+        """Start an instance; returns as soon as it has a process id."""
+        loop = asyncio.get_running_loop()
+        self._count += 1
+        name = str(self._count)
+        started: asyncio.Future[int] = loop.create_future()
+        exited: asyncio.Future[int] = loop.create_future()
+        self._starting[name], self._exits[name] = started, exited
+        ends = []
+        try:
+            for stream in ("stdout", "stderr"):
+                ours, theirs = os.pipe()
+                ends.append(theirs)
+                await loop.connect_read_pipe(lambda s=stream: _Output(s, line), os.fdopen(ours, "rb", 0))  # type: ignore[misc]
+            message = {"op": "fork", "id": name, "title": title, "args": list(args), "env": dict(env)}
+            await self._send(message | {"entry": self.image.entry, "root": self.image.root}, ends)
+        finally:
+            for end in ends:
+                os.close(end)
+        return Process(await started, exited)
+
+    async def stop(self) -> None:
+        """End it and with it every instance that is left."""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+        if self._process is not None:
+            try:
+                await asyncio.wait_for(self._process.wait(), 5)
+            except TimeoutError:
+                self._process.send_signal(signal.SIGKILL)
+                await self._process.wait()
+        if self._listener is not None:
+            await self._listener
+
+    async def _send(self, message: Mapping[str, object], descriptors: Sequence[int] = ()) -> None:
+        if self._socket is None:
+            raise ForkError("the zygote has not been started")
+        body = json.dumps(message).encode()
+        async with self._sending:
+            try:
+                head = struct.pack("!I", len(body))
+                if descriptors:
+                    socket.send_fds(self._socket, [head], list(descriptors))
+                else:
+                    self._socket.send(head)
+                await asyncio.get_running_loop().sock_sendall(self._socket, body)
+            except OSError as gone:
+                raise ForkError(f"the zygote of {self.image.digest} is gone: {gone}") from gone
+
+    async def _listen(self, sock: socket.socket) -> None:
+        loop, rest = asyncio.get_running_loop(), b""
+        try:
+            while data := await loop.sock_recv(sock, 65536):
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    self._hear(json.loads(line))
+        except OSError:
+            pass
+        finally:
+            sock.close()
+            self._abandon()
+
+    def _hear(self, event: dict[str, object]) -> None:
+        match event:
+            case {"event": "ready", "failed": list(failed)}:
+                self.failed_preloads = [str(item) for item in failed]
+                if self._ready is not None and not self._ready.done():
+                    self._ready.set_result(None)
+            case {"event": "started", "id": str(name), "pid": int(pid)}:
+                _settle(self._starting.pop(name, None), pid)
+            case {"event": "exited", "id": str(name), "status": int(status), "why": str(why)}:
+                _fail(self._starting.pop(name, None), f"the instance could not be forked: {why}")
+                _settle(self._exits.pop(name, None), status)
+
+    def _abandon(self) -> None:
+        """The zygote is over, and by PDEATHSIG or its own hand its children are too."""
+        why = f"the zygote of {self.image.digest} ended"
+        _fail(self._ready, why)
+        for waiting in self._starting.values():
+            _fail(waiting, why)
+        for exited in self._exits.values():
+            _settle(exited, -signal.SIGKILL)
+        self._starting.clear()
+        self._exits.clear()
+
+
+def _settle(future: asyncio.Future[int] | None, value: int) -> None:
+    if future is not None and not future.done():
+        future.set_result(value)
+
+
+def _fail(future: asyncio.Future[int] | asyncio.Future[None] | None, why: str) -> None:
+    if future is not None and not future.done():
+        future.set_exception(ForkError(why))
+        future.exception()  # retrieved: somebody may have stopped waiting

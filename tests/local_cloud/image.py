@@ -1,0 +1,64 @@
+"""A tiny image for the tests of revisions: a folder with one ASGI module, started by uvicorn as a service is."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from local_cloud.engines.forks import Image
+
+APP = """
+import asyncio, json, os, signal, sys, time
+import uvicorn
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    body, path = b"", scope["path"]
+    while True:
+        event = await receive()
+        body += event.get("body", b"")
+        if not event.get("more_body"):
+            break
+    status, headers = 200, []
+    answer = {"path": path, "pid": os.getpid(), "body": body.decode("utf-8", "replace")}
+    answer["query"] = scope["query_string"].decode()
+    answer["headers"] = {k.decode(): v.decode() for k, v in scope["headers"]}
+    if path == "/env":
+        answer["env"] = dict(os.environ)
+        answer["argv"] = sys.argv
+    elif path == "/slow":
+        await asyncio.sleep(float(body or b"5"))
+    elif path == "/crash":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif path == "/say":
+        sys.stdout.write(body.decode() + "\\n")
+    elif path == "/wait":
+        while not os.path.exists(body.decode()):
+            await asyncio.sleep(0.005)
+    elif path == "/teapot":
+        status, headers = 418, [(b"x-kettle", b"on"), (b"connection", b"close")]
+    headers.append((b"content-type", b"application/json"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(answer).encode(), "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+def main():
+    if os.environ.get("FAIL_AT_START"):
+        print("no configuration")
+        sys.exit(3)
+    print("starting", *sys.argv[1:])
+    uvicorn.run(app, host="127.0.0.1", port=int(os.environ["PORT"]), log_level="warning", lifespan="off")
+"""
+
+
+def tiny_image(folder: Path, digest: str = "sha256:" + "a" * 64) -> Image:
+    """Write the tiny image into a folder and describe it."""
+    (folder / "tiny_app.py").write_text(APP)
+    return Image(digest=digest, root=str(folder), entry="tiny_app:main", preload=("uvicorn", "tiny_app"))
+
+
+async def until(condition: Callable[[], bool], patience: float = 10.0) -> None:
+    """Wait for what a process does in its own time; fails when it does not."""
+    async with asyncio.timeout(patience):
+        while not condition():  # noqa: ASYNC110 a process sets no event
+            await asyncio.sleep(0.005)
