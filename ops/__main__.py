@@ -1,0 +1,7 @@
+"""`python -m ops`: the command `sluice`."""
+
+import sys
+
+from ops.app import main
+
+sys.exit(main())

@@ -1,0 +1,121 @@
+"""A whole local stack for a test: started by the command line in a folder of its own, driven from outside.
+
+Nothing of Sluice is imported: what a test sees here is what a user sees, the command's JSON, HTTP, the chain and SQL.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@dataclass
+class Stack:
+    """One local stack; `home` is its SLUICE_HOME."""
+
+    home: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def sluice(self, *args: str, check: bool = True, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+        """Run the command line against this stack."""
+        done = subprocess.run(
+            [sys.executable, "-m", "ops", *args],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "SLUICE_HOME": str(self.home), **self.environment},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"sluice {' '.join(args)}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def json(self, *args: str, timeout: float = 240) -> Any:
+        """The value that a verb prints with --json."""
+        return json.loads(self.sluice(*args, "--json", timeout=timeout).stdout)
+
+    def up(self, *args: str) -> Any:
+        return self.json("up", "--no-pay", *args)
+
+    def down(self) -> None:
+        self.sluice("down")
+
+    def status(self) -> Any:
+        return self.json("status")
+
+    @property
+    def ports(self) -> dict[str, int]:
+        ports: dict[str, int] = json.loads((self.home / "stack.json").read_text())["ports"]
+        return ports
+
+    @property
+    def rest(self) -> str:
+        return f"http://127.0.0.1:{self.ports['rest']}"
+
+    @property
+    def sandbox(self) -> str:
+        return f"http://127.0.0.1:{self.ports['sandbox']}"
+
+    @property
+    def dsn(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.ports['postgres']}/payments"
+
+    def admin(self, method: str, path: str, body: Any = None, timeout: float = 120) -> Any:
+        """A call to the local cloud's own surface, /_sluice/..."""
+        return http(method, f"{self.rest}/_sluice/{path}", body, timeout=timeout)[1]
+
+    def advance(self, seconds: float) -> Any:
+        """Move the clock, attempt by attempt."""
+        return self.admin("POST", "clock:advance", {"seconds": seconds})
+
+    def idle(self, timeout: float = 60) -> Any:
+        """Wait until nothing is due and nothing is in flight."""
+        return self.admin("POST", "idle", {"timeout": timeout}, timeout=timeout + 10)
+
+    def send(self, **body: Any) -> list[dict[str, Any]]:
+        """Let the payment processor send notices; the payments."""
+        answer = http("POST", f"{self.sandbox}/processor/payments", {"currency": "eth", **body}, timeout=300)[1]
+        payments: list[dict[str, Any]] = answer["payments"]
+        return payments
+
+    def faults(self, **fault: Any) -> None:
+        http("POST", f"{self.sandbox}/faults", fault)
+
+    def heal(self) -> None:
+        http("DELETE", f"{self.sandbox}/faults")
+
+    def instances(self, service: str) -> list[int]:
+        """The process ids of a service's running instances."""
+        status = self.admin("GET", "status")
+        return [instance["pid"] for instance in status["services"][service]["instances"]]
+
+
+def http(
+    method: str, url: str, body: Any = None, *, headers: dict[str, str] | None = None, timeout: float = 30
+) -> tuple[int, Any]:
+    """Status and JSON (or text) of a call; an error answer is an answer."""
+    data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, method=method, headers={"Content-Type": "application/json"})
+    for name, value in (headers or {}).items():
+        request.add_header(name, value)
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            return answer.status, decode(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.code, decode(error.read())
+
+
+def decode(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return raw.decode(errors="replace")
