@@ -1,0 +1,173 @@
+"""One attempt of a task: the bytes that go out, and what an answer means.
+
+Owns the request as Cloud Tasks writes it (the X-CloudTasks headers as recorded from the real service, the headers of
+the task that it ignores or replaces by the HttpRequest reference) and the status that an attempt leaves behind.
+Leaves alone: carrying the bytes (outgoing.py), minting tokens (identity), and when to try again (backoff.py).
+"""
+
+from typing import NamedTuple
+from urllib.parse import quote
+
+from local_cloud.engines.outgoing import Origin, Reply, split_url
+from local_cloud.engines.tasks import LastAttempt, Task
+
+#: Header names of a task that Cloud Tasks replaces or drops: it computes them, or they belong to the connection.
+REPLACED_HEADERS = frozenset(
+    {
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+    }
+)
+#: Prefixes of header names that are Google's own.
+RESERVED_PREFIXES = ("x-google-", "x-appengine-", "x-cloudtasks-")
+#: What a receiver sees as the caller.
+USER_AGENT = "Google-Cloud-Tasks"
+#: Characters of a URL that stay as they are; all others are percent-encoded.
+_URL_SAFE = "!#$%&'()*+,/:;=?@[]~-._"
+#: Methods whose requests always say how long their body is.
+_WITH_LENGTH = frozenset({"POST", "PUT", "PATCH"})
+
+#: google.rpc.Code names by number, as they stand in the message of an attempt's status.
+CODE_NAMES = (
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+)
+DEADLINE_EXCEEDED, PERMISSION_DENIED, UNAVAILABLE = 4, 7, 14
+_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 10, 416: 11, 429: 8, 499: 1, 500: 13, 501: 12, 503: 14, 504: 4}
+
+
+class Identity(NamedTuple):
+    """Whose token an attempt carries: `audience` for an OIDC token, else `scope` for an access token."""
+
+    email: str
+    audience: str = ""
+    scope: str = ""
+
+
+class Target(NamedTuple):
+    """Where a task goes and with what, after the queue's overrides."""
+
+    method: str
+    url: str
+    headers: list[tuple[str, str]]
+    body: bytes
+    deadline: float
+    identity: Identity | None = None
+
+
+class Outcome(NamedTuple):
+    """What became of one attempt."""
+
+    status: int
+    code: int
+    message: str
+    retry_after: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Only 2xx is success."""
+        return 200 <= self.status < 300
+
+
+def encode_url(url: str) -> str:
+    """The URL as it is stored and sent: unsafe characters encoded, what is encoded already left alone."""
+    return quote(url, safe=_URL_SAFE)
+
+
+def request_bytes(target: Target, task: Task, queue_id: str, authorization: str) -> tuple[Origin, bytes]:
+    """The origin to connect to and the whole request. Asked while `task.last` is still the attempt before."""
+    origin, host, path = split_url(target.url)
+    lines = [f"{target.method} {path} HTTP/1.1", f"Host: {host}"]
+    for name, value in target.headers:
+        lower = name.lower()
+        if lower in REPLACED_HEADERS or lower.startswith(RESERVED_PREFIXES):
+            continue
+        if authorization and lower == "authorization":
+            continue
+        lines.append(f"{name}: {value}")
+    lines.append(f"User-Agent: {USER_AGENT}")
+    lines += (f"{name}: {value}" for name, value in task_headers(task, queue_id))
+    if authorization:
+        lines.append(f"Authorization: {authorization}")
+    if target.body or target.method in _WITH_LENGTH:
+        lines.append(f"Content-Length: {len(target.body)}")
+    return origin, "\r\n".join(lines).encode("utf-8") + b"\r\n\r\n" + target.body
+
+
+def task_headers(task: Task, queue_id: str) -> list[tuple[str, str]]:
+    """What the receiver is told about the task. The attempt itself is counted in `task.dispatched` already."""
+    headers = [
+        ("X-CloudTasks-QueueName", queue_id),
+        ("X-CloudTasks-TaskName", task.id),
+        ("X-CloudTasks-TaskRetryCount", str(max(task.dispatched - 1, 0))),
+        ("X-CloudTasks-TaskExecutionCount", str(task.executions)),
+        ("X-CloudTasks-TaskETA", f"{task.schedule:.6f}"),
+    ]
+    previous = task.last
+    if task.dispatched > 1:
+        if previous is not None and previous.status:
+            headers.append(("X-CloudTasks-TaskPreviousResponse", str(previous.status)))
+        answered = previous is None or previous.status
+        headers.append(("X-CloudTasks-TaskRetryReason", "" if answered else retry_reason(previous)))
+    return headers
+
+
+def retry_reason(previous: LastAttempt | None) -> str:
+    """Why an attempt without an answer is repeated; after an answer Google leaves the reason empty."""
+    if previous is None:
+        return ""
+    return CODE_NAMES[previous.code] if previous.code else CODE_NAMES[UNAVAILABLE]
+
+
+def outcome_of(reply: Reply) -> Outcome:
+    """What an answer, or its absence, means for the task."""
+    if not reply.status:
+        return Outcome(0, UNAVAILABLE, f"UNAVAILABLE({UNAVAILABLE}): {reply.error}")
+    code = code_of(reply.status)
+    message = "" if code == 0 else f"{CODE_NAMES[code]}({code}): HTTP status code {reply.status}"
+    return Outcome(reply.status, code, message, _seconds(reply.retry_after))
+
+
+def code_of(status: int) -> int:
+    """The google.rpc.Code of an HTTP status."""
+    if 200 <= status < 300:
+        return 0
+    if status in _CODES:
+        return _CODES[status]
+    if 400 <= status < 500:
+        return 9
+    return 13 if 500 <= status < 600 else 2
+
+
+def counts_as_execution(outcome: Outcome) -> bool:
+    """TaskExecutionCount counts answers, but those of 5xx."""
+    return 0 < outcome.status < 500
+
+
+def _seconds(retry_after: str) -> float:
+    """Retry-After in seconds; the date form is not heeded (our own choice)."""
+    return float(retry_after) if retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 7 else 0.0
