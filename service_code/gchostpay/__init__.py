@@ -1,0 +1,1 @@
+"""The payer: signs, broadcasts and settles payouts from the host wallet."""

@@ -1,0 +1,1 @@
+"""The split: divides a payment, orders the exchange, and buries or replays what dies."""

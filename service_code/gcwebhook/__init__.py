@@ -1,0 +1,1 @@
+"""The entry: takes the processor's notice and records the payment."""

@@ -1,0 +1,68 @@
+"""The messages of the single-stage payout: which station tells which what (DESIGN section 3)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from service_code.kit.messages import AmountField, Message, UnreadableMessage
+
+#: At most 16 printable ASCII characters, since every token layout has 16 bytes for it.
+UniqueId = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[!-~]+\z")]
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+Millis = Annotated[int, Field(ge=0, le=2**53)]
+
+
+class SplitOrder(Message):
+    """gcwebhook to gcsplit: this much came in for that client; split it."""
+
+    unique_id: UniqueId
+    channel_id: int
+    amount: AmountField
+    client_wallet: Text
+    payout_currency: Text
+    payout_network: Text
+    received_at: Millis
+
+
+class GrantAccess(Message):
+    """gcwebhook to itself: let the buyer into the channel."""
+
+    unique_id: UniqueId
+    user_id: int
+    channel_id: int
+    subscription_days: int
+
+
+class PendingHostPay(Message):
+    """A host payment as the outbox keeps it: without its token, which is minted when the task is made."""
+
+    unique_id: UniqueId
+    generation: Annotated[int, Field(ge=1, le=65535)]
+    cn_api_id: Text
+    amount: AmountField
+    network: Text
+    payin_address: Text
+
+
+class HostPayOrder(Message):
+    """gcsplit to gchostpay: pay what the token says. Version 0 is the documents' bare {token, _task_metadata}."""
+
+    VERSION: ClassVar[int] = 1
+
+    token: Annotated[str, Field(min_length=1, max_length=2000)]
+
+    @classmethod
+    def upgrade(cls, version: int, fields: dict[str, Any]) -> dict[str, Any]:
+        """Read the documents' payload, whose metadata the token and the queue's headers make needless."""
+        if version != 0:
+            raise UnreadableMessage("UNKNOWN_VERSION", f"HostPayOrder version {version} is not known here")
+        return {key: value for key, value in fields.items() if key != "_task_metadata"}
+
+
+class ConfirmPayout(Message):
+    """gchostpay to itself: settle this payout by the chain."""
+
+    unique_id: UniqueId
+    generation: Annotated[int, Field(ge=1, le=65535)]

@@ -1,0 +1,68 @@
+"""What a handler may decide. The worker alone turns it into an HTTP answer (DESIGN section 3).
+
+Next, Done and Dead commit what the handler wrote, together with the outcome's own rows; Retry takes it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from service_code.kit.messages import Message
+
+#: Work of the same request after the commit, such as a broadcast. What it cannot do, a later delivery or sweep does.
+Then = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Send:
+    """A message for a queue; `key` tells apart the sends of one payment to one queue and is kept for ever."""
+
+    queue: str
+    message: Message
+    unique_id: str
+    key: str = "1"
+    after: timedelta | None = None
+
+    @property
+    def outbox_id(self) -> str:
+        """Return the idempotency key of this send: its hash is the task's name."""
+        return f"{self.queue}:{self.unique_id}:{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """Go on at another station: the message goes through the outbox in the handler's transaction."""
+
+    queue: str
+    message: Message
+    after: timedelta | None = None
+    then: Then | None = None
+    key: str = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Nothing more to do here."""
+
+    status: str = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Not now: the queue calls again by its backoff, and nothing is written. `after` is only a hint for the log."""
+
+    why: str
+    after: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Never: stored and alerted before it is acknowledged. `code` is for programs, `why` for people."""
+
+    code: str
+    why: str
+
+
+Outcome = Next | Done | Retry | Dead
