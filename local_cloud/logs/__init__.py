@@ -1,0 +1,1 @@
+"""Log entries: kept (entries), asked for (query, compare), written by instances (lines)."""
