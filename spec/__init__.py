@@ -1,1 +1,36 @@
-"""Typed models of the YAML specs, their loader, graph and checks. Knows neither Pulumi nor Google."""
+"""Typed models of the YAML specs, their loader, graph and checks. Knows neither Pulumi nor Google.
+
+Two calls are enough for most users: `load(root, stack)` returns the checked `System` or raises `SpecErrors` with every
+finding; `lint(root)` returns the findings of all files and all stacks, warnings among them, and raises nothing.
+"""
+
+from spec.durations import Duration
+from spec.errors import Finding, Refused, Severity, SpecError, SpecErrors, UnknownName, Where
+from spec.graph import Caller, ScheduledCall, System
+from spec.loader import lint, load, stack_config
+from spec.secret import Secret
+from spec.service import Schedule, Service
+from spec.stack import StackConfig
+from spec.task_queue import TaskQueue
+
+__all__ = [
+    "Caller",
+    "Duration",
+    "Finding",
+    "Refused",
+    "Schedule",
+    "ScheduledCall",
+    "Secret",
+    "Service",
+    "Severity",
+    "SpecError",
+    "SpecErrors",
+    "StackConfig",
+    "System",
+    "TaskQueue",
+    "UnknownName",
+    "Where",
+    "lint",
+    "load",
+    "stack_config",
+]

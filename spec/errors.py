@@ -1,0 +1,120 @@
+"""What can be wrong with the specs, and how it is said.
+
+Owns the exceptions of this room and the one shape of a finding: where it is, what is wrong, what it would break and how to
+fix it. Every check hands over findings; nobody else prints them differently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path
+
+
+class SpecError(Exception):
+    """The specs cannot be used."""
+
+
+class SpecErrors(SpecError):
+    """The specs are refused; nothing was deployed."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        self.findings = tuple(sorted(findings, key=lambda found: found.where))
+        super().__init__(render(self.findings))
+
+
+class UnknownName(SpecError, LookupError):
+    """There is nothing of that name in the specs."""
+
+
+class Refused(ValueError):
+    """A value is refused by a model; says what it would break and how to fix it.
+
+    `key` names the key below the refused mapping that is to blame, where a rule looks at more than one.
+    """
+
+    def __init__(self, what: str, *, breaks: str, fix: str, key: str = "") -> None:
+        self.what, self.breaks, self.fix, self.key = what, breaks, fix, key
+        super().__init__(what)
+
+
+class Severity(StrEnum):
+    """Whether a finding stops a deployment."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Where:
+    """A place in a file, counted from 1 as editors count."""
+
+    file: Path
+    line: int = 1
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong in one place."""
+
+    where: Where
+    key: str
+    what: str
+    breaks: str
+    fix: str
+    severity: Severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        subject = f"{self.key}: " if self.key else ""
+        return f"{self.where}: {self.severity}: {subject}{self.what}\n    why: {self.breaks}\n    fix: {self.fix}"
+
+    def as_json(self) -> dict[str, str | int]:
+        """Return the finding as `sluice lint --json` prints it."""
+        return {
+            "file": str(self.where.file),
+            "line": self.where.line,
+            "column": self.where.column,
+            "severity": str(self.severity),
+            "key": self.key,
+            "what": self.what,
+            "breaks": self.breaks,
+            "fix": self.fix,
+        }
+
+
+def render(findings: Iterable[Finding]) -> str:
+    """Return findings as a terminal shows them, one after the other with a count at the end."""
+    found = list(findings)
+    errors = sum(finding.severity is Severity.ERROR for finding in found)
+    warnings = len(found) - errors
+    counts = [_plural(errors, "error")] if errors else []
+    counts += [_plural(warnings, "warning")] if warnings else []
+    return "\n".join([*(str(finding) for finding in found), ", ".join(counts) or "no findings"])
+
+
+def nearest(word: str, valid: Iterable[str]) -> str | None:
+    """Return the valid name that looks most like the given one, if any does."""
+    names = sorted(valid)
+    by_lower = {name.lower(): name for name in names}
+    matches = get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.6)
+    return by_lower[matches[0]] if matches else None
+
+
+def choose(word: str, valid: Iterable[str], *, noun: str) -> str:
+    """Return the sentence that helps to correct a name: the nearest valid one, or the list of all."""
+    names = sorted(valid)
+    if near := nearest(word, names):
+        return f"did you mean {near}?"
+    if not names:
+        return f"no {noun} exists yet"
+    return f"use one of: {', '.join(names)}"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,123 @@
+"""The drawing: services are nodes, queues are edges, and the questions that permissions are answered from.
+
+Owns the queries; holds no rule. A `System` is what the loader hands out once everything has been checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from spec import names
+from spec.errors import Finding, UnknownName, choose
+from spec.secret import Secret
+from spec.service import Service
+from spec.stack import StackConfig
+from spec.task_queue import TaskQueue
+
+Kind = TypeVar("Kind")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An account that may call a path of a service, and why."""
+
+    account_id: str
+    why: Literal["queue", "schedule", "operator"]
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledCall:
+    """One Cloud Scheduler job."""
+
+    service: str
+    name: str
+    path: str
+    cron: str
+
+    @property
+    def job(self) -> str:
+        """The id of the job."""
+        return names.scheduler_job(self.service, self.name)
+
+    @property
+    def account_id(self) -> str:
+        """The account whose token the job shows."""
+        return names.scheduler_account_id(self.service)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """All specs of a project, by name, in the order of their names."""
+
+    root: Path
+    services: Mapping[str, Service]
+    queues: Mapping[str, TaskQueue]
+    secrets: Mapping[str, Secret]
+    stack: StackConfig | None = None
+    warnings: tuple[Finding, ...] = field(default=(), repr=False)
+
+    def service(self, name: str) -> Service:
+        """Return a service, or raise `UnknownName` with the nearest one."""
+        return _get(self.services, name, "service")
+
+    def queue(self, name: str) -> TaskQueue:
+        """Return a queue, or raise `UnknownName` with the nearest one."""
+        return _get(self.queues, name, "queue")
+
+    def queues_into(self, service: str) -> tuple[TaskQueue, ...]:
+        """Return the queues that deliver to a service."""
+        return tuple(queue for queue in self.queues.values() if queue.receiver == service)
+
+    def queues_out_of(self, service: str) -> tuple[TaskQueue, ...]:
+        """Return the queues that a service may enqueue to."""
+        return tuple(queue for queue in self.queues.values() if service in queue.senders)
+
+    def consumers(self, secret: str) -> tuple[Service, ...]:
+        """Return the services that read a secret."""
+        return tuple(service for service in self.services.values() if secret in service.secrets)
+
+    def schedules(self, service: str | None = None) -> tuple[ScheduledCall, ...]:
+        """Return the scheduled calls of one service, or of all."""
+        chosen = self.services.values() if service is None else (self.service(service),)
+        return tuple(
+            ScheduledCall(node.name, name, schedule.path, schedule.cron)
+            for node in chosen
+            for name, schedule in sorted(node.schedules.items())
+        )
+
+    def callers(self, service: str) -> dict[str, tuple[Caller, ...]]:
+        """Return who may call each guarded path of a service: queues' invokers, its scheduler, the operator."""
+        found: dict[str, list[Caller]] = {}
+        for queue in self.queues_into(service):
+            found.setdefault(queue.path, []).append(Caller(names.invoker_account_id(queue.name), "queue", queue.name))
+        for call in self.schedules(service):
+            found.setdefault(call.path, []).append(Caller(call.account_id, "schedule", call.name))
+        for path in self.service(service).operator_paths:
+            found.setdefault(path, []).append(Caller(names.OPERATOR_ACCOUNT_ID, "operator", "operator"))
+        return {path: tuple(found[path]) for path in sorted(found)}
+
+    def invokers(self, service: str) -> tuple[str, ...]:
+        """Return the account ids that need run.invoker on a service."""
+        return tuple(sorted({caller.account_id for callers in self.callers(service).values() for caller in callers}))
+
+    def account_ids(self) -> dict[str, str]:
+        """Return every service account that the system needs, each with what it is for."""
+        accounts = {names.OPERATOR_ACCOUNT_ID: "people and CI that operate the services"}
+        for service in self.services.values():
+            accounts[names.service_account_id(service.name)] = f"service {service.name}"
+            if service.schedules:
+                accounts[names.scheduler_account_id(service.name)] = f"schedules of {service.name}"
+        for queue in self.queues.values():
+            accounts[names.invoker_account_id(queue.name)] = f"dispatches of {queue.name}"
+        return dict(sorted(accounts.items()))
+
+
+def _get(kinds: Mapping[str, Kind], name: str, noun: str) -> Kind:
+    try:
+        return kinds[name]
+    except KeyError:
+        raise UnknownName(f"there is no {noun} {name!r}; {choose(name, kinds, noun=noun)}") from None

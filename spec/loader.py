@@ -1,0 +1,143 @@
+"""From a project's folder to a checked `System`: every file is read, every finding kept, and all are shown together.
+
+Owns the order of the work: find files, read them, build the models, run the checks. A file that cannot be used hides no
+finding of another, and its name still counts as declared, so that one slip does not look like ten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from spec import files
+from spec.checks import Draft, run
+from spec.errors import Finding, Severity, SpecErrors, Where, choose
+from spec.explain import explain
+from spec.files import SpecFile
+from spec.graph import System
+from spec.model import Named
+from spec.secret import Secret
+from spec.service import Service
+from spec.source import Source, read
+from spec.stack import StackConfig, StackFile, from_flat
+from spec.task_queue import TaskQueue
+
+Kind = TypeVar("Kind", bound=Named)
+
+
+def load(root: Path, stack: str | None = None, config: Mapping[str, Any] | None = None) -> System:
+    """Return the system of a project, or raise `SpecErrors` with everything that is wrong.
+
+    With a stack, its config is checked too and stands in `System.stack`. `config` replaces what the stack's file says: it is
+    the config as Pulumi hands it to a running program, with overrides of the command line in it.
+    """
+    draft = _draft(Path(root), [stack] if stack else [], {stack: config} if stack and config is not None else {})
+    found = [*draft.findings, *run(draft)]
+    if any(finding.severity is Severity.ERROR for finding in found):
+        raise SpecErrors([finding for finding in found if finding.severity is Severity.ERROR])
+    return replace(draft.system, stack=draft.stacks.get(stack) if stack else None, warnings=tuple(found))
+
+
+def lint(root: Path) -> tuple[Finding, ...]:
+    """Return every finding about every file and every stack, warnings among them, in the order of the files."""
+    root = Path(root)
+    draft = _draft(root, list(files.stacks(root)), {})
+    return tuple(sorted([*draft.findings, *run(draft)], key=lambda finding: finding.where))
+
+
+def stack_config(root: Path, stack: str, config: Mapping[str, Any] | None = None) -> StackConfig:
+    """Return the config of one stack by itself, or raise `SpecErrors`."""
+    draft = Draft(System(root=Path(root), services={}, queues={}, secrets={}))
+    _read_stack(draft, stack, config)
+    if draft.findings:
+        raise SpecErrors(draft.findings)
+    return draft.stacks[stack]
+
+
+def _draft(root: Path, stacks: list[str], configs: Mapping[str, Mapping[str, Any]]) -> Draft:
+    draft = Draft(System(root=root, services={}, queues={}, secrets={}))
+    draft.system = replace(
+        draft.system,
+        services=_read_all(draft, "service", Service, files.services(root, draft.findings)),
+        queues=_read_all(draft, "queue", TaskQueue, files.task_queues(root, draft.findings)),
+        secrets=_read_all(draft, "secret", Secret, files.secrets(root, draft.findings)),
+    )
+    if not draft.declared["service"]:
+        draft.findings.append(_nothing(root))
+    for stack in stacks:
+        _read_stack(draft, stack, configs.get(stack))
+    return draft
+
+
+def _read_all(draft: Draft, noun: str, model: type[Kind], found: Mapping[str, SpecFile]) -> dict[str, Kind]:
+    models: dict[str, Kind] = {}
+    draft.declared[noun] = frozenset(found)
+    for name, file in found.items():
+        source = read(file.path, file.shown_as, draft.findings)
+        if source is None:
+            continue
+        draft.sources[noun, name] = source
+        if "name" in source.values:
+            draft.findings.append(_names_itself(source, file))
+            continue
+        try:
+            models[name] = model.model_validate({**source.values, "name": name})
+        except ValidationError as error:
+            draft.findings.extend(explain(error, source, model))
+    return models
+
+
+def _read_stack(draft: Draft, stack: str, config: Mapping[str, Any] | None) -> None:
+    file = files.stacks(draft.system.root).get(stack)
+    source: Source | None
+    if config is not None:
+        source = Source(file.shown_as if file else files.STACKS / f"{files.STACK_PREFIX}{stack}.yaml")
+        source.values = {"config": from_flat(config)}
+    elif file is None:
+        draft.findings.append(_no_stack(draft.system.root, stack))
+        return
+    else:
+        source = read(file.path, file.shown_as, draft.findings)
+    if source is None:
+        return
+    draft.sources["stack", stack] = source
+    inner = source.values.get("config")
+    values = {**source.values, "config": {**inner, "name": stack}} if isinstance(inner, dict) else source.values
+    try:
+        draft.stacks[stack] = StackFile.model_validate(values).config
+    except ValidationError as error:
+        draft.findings.extend(explain(error, source, StackFile))
+
+
+def _names_itself(source: Source, file: SpecFile) -> Finding:
+    return Finding(
+        where=source.at_key("name"),
+        key="name",
+        what=f"the file names itself {source.values['name']!r}",
+        breaks=f"its name is {file.name!r} already, by its place; two names would drift apart",
+        fix="delete the line, and rename the file (or the service's folder) if it should have another name",
+    )
+
+
+def _no_stack(root: Path, stack: str) -> Finding:
+    return Finding(
+        where=Where(files.STACKS / f"{files.STACK_PREFIX}{stack}.yaml"),
+        key="",
+        what=f"there is no stack {stack!r}",
+        breaks="nobody knows which project it would be deployed to",
+        fix=f"{choose(stack, files.stacks(root), noun='stack')} Or write the file.",
+    )
+
+
+def _nothing(root: Path) -> Finding:
+    return Finding(
+        where=Where(files.SERVICES),
+        key="",
+        what=f"no service is declared under {root}",
+        breaks="there is nothing to deploy",
+        fix=f"run the command in a project that has {files.SERVICES}/<service>/{files.SERVICE_FILE}",
+    )

@@ -1,0 +1,47 @@
+"""The base of all spec models, and how a field says what it is for.
+
+Owns the settings that every model shares: unknown keys are refused, values are frozen, infinities and NaN are no numbers.
+A field carries three sentences: what it is (for editors), what a wrong value would break and how to fix it (for errors).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+#: Keys under which a field keeps its sentences for errors; the schema emitter leaves them out.
+BREAKS, FIX = "breaks", "fix"
+
+
+class Model(BaseModel):
+    """A frozen piece of a spec in which only the declared keys exist."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        populate_by_name=True,
+        validate_default=False,
+        hide_input_in_errors=True,
+    )
+
+
+class Named(Model):
+    """A spec that is a file of its own: the file's stem is its name, so the file does not repeat it."""
+
+    name: str = Field(description="The stem of the file, never written in it.")
+
+
+def field(default: Any, doc: str, *, breaks: str = "", fix: str = "", **more: Any) -> Any:
+    """Declare a field with its sentences; `...` as default makes it required."""
+    return Field(default, description=doc, json_schema_extra={BREAKS: breaks, FIX: fix}, **more)
+
+
+def sentences(info: FieldInfo | None) -> tuple[str, str]:
+    """Return what a wrong value of this field would break, and how to fix it, as far as the field says so."""
+    extra = info.json_schema_extra if info is not None else None
+    if not isinstance(extra, dict):
+        return "", ""
+    return str(extra.get(BREAKS, "")), str(extra.get(FIX, ""))

@@ -1,0 +1,130 @@
+"""Every name that is derived rather than declared: accounts, roles, URLs, jobs, images, database users.
+
+Owns the naming rules and Google's limits on names; a component never builds a name by itself. Knows no cloud: project,
+number and region are arguments.
+
+Sources: the references of iam.serviceAccounts.create (account ids), Cloud Run's deterministic URLs and Queue.name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+#: The account that people and CI impersonate; it may call the operator paths of services.
+OPERATOR_ACCOUNT_ID = "sluice-operator"
+
+#: The custom role that may create tasks and nothing else: roles/cloudtasks.enqueuer can also read payloads.
+TASK_CREATOR_ROLE_ID = "sluiceTaskCreator"
+
+#: The database that all services share, each with its own role.
+DATABASE_NAME = "payments"
+
+#: Artifact Registry repository and image that hold the services.
+IMAGE_REPOSITORY = "sluice"
+IMAGE_NAME = "services"
+
+#: The tag of a release canary; URL labels must have room for it.
+CANARY_TAG = "canary"
+
+#: What separates tag and service in a URL label.
+TAG_SEPARATOR = "---"
+
+#: Account ids have 6 to 30 characters.
+ACCOUNT_ID_SHORTEST = 6
+ACCOUNT_ID_LONGEST = 30
+
+#: One label of a host name has at most 63 characters (RFC 1035).
+LABEL_LONGEST = 63
+
+#: A project number has 12 or 13 digits today; labels are checked against the longest.
+PROJECT_NUMBER_LONGEST = 13
+
+#: Cloud Run accepts service names of up to 49 characters.
+SERVICE_NAME_LONGEST = 49
+
+#: A queue id has at most 100 characters; Cloud Scheduler's job ids 500; secret ids 255.
+QUEUE_ID_LONGEST = 100
+SECRET_ID_LONGEST = 255
+
+SERVICE_NAME = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
+QUEUE_ID = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
+ACCOUNT_ID = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])", re.ASCII)
+SECRET_ID = re.compile(r"[A-Z][A-Z0-9_]*", re.ASCII)
+ENV_NAME = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
+
+_HASH_DIGITS = 4
+
+
+def service_account_id(service: str) -> str:
+    """Return the account that a service runs as."""
+    return service
+
+
+def invoker_account_id(queue: str) -> str:
+    """Return the account whose token Cloud Tasks shows when it dispatches a task of the queue."""
+    return _fit(f"{queue.removesuffix('-queue')}-invoker")
+
+
+def scheduler_account_id(service: str) -> str:
+    """Return the account whose token Cloud Scheduler shows when it calls a service."""
+    return _fit(f"{service}-scheduler")
+
+
+def account_email(account_id: str, project: str) -> str:
+    """Return the address of a service account."""
+    return f"{account_id}@{project}.iam.gserviceaccount.com"
+
+
+def custom_role(project: str) -> str:
+    """Return the full name of the role that may only create tasks."""
+    return f"projects/{project}/roles/{TASK_CREATOR_ROLE_ID}"
+
+
+def queue_path(project: str, location: str, queue: str) -> str:
+    """Return the full name of a queue."""
+    return f"projects/{project}/locations/{location}/queues/{queue}"
+
+
+def scheduler_job(service: str, schedule: str) -> str:
+    """Return the id of the Cloud Scheduler job of one schedule."""
+    return f"{service}-{schedule}"
+
+
+def url_label(service: str, project_number: str, tag: str | None = None) -> str:
+    """Return the first label of a service's host name, known before the service exists."""
+    label = f"{service}-{project_number}"
+    return f"{tag}{TAG_SEPARATOR}{label}" if tag else label
+
+
+def service_url(template: str, service: str, *, project_number: str, region: str, tag: str | None = None) -> str:
+    """Return a service's URL without a slash at its end; without a tag it is the audience of its tokens too."""
+    return template.format(label=url_label(service, project_number, tag), region=region)
+
+
+def image(region: str, project: str, digest: str) -> str:
+    """Return the image of the services by digest."""
+    return f"{region}-docker.pkg.dev/{project}/{IMAGE_REPOSITORY}/{IMAGE_NAME}@{digest}"
+
+
+def database_user(service: str) -> str:
+    """Return a service's login in a plain Postgres."""
+    return service
+
+
+def cloud_sql_user(service: str, project: str) -> str:
+    """Return a service's login in Cloud SQL, where IAM accounts drop the end of their address."""
+    return f"{service_account_id(service)}@{project}.iam"
+
+
+def secret_path(project: str, secret: str) -> str:
+    """Return the full name of a secret."""
+    return f"projects/{project}/secrets/{secret}"
+
+
+def _fit(account_id: str) -> str:
+    """Cut an account id that is too long; four digits of the whole name's hash keep two cut ones apart."""
+    if len(account_id) <= ACCOUNT_ID_LONGEST:
+        return account_id
+    digest = hashlib.sha256(account_id.encode()).hexdigest()[:_HASH_DIGITS]
+    return f"{account_id[: ACCOUNT_ID_LONGEST - _HASH_DIGITS - 1].rstrip('-')}-{digest}"

@@ -1,0 +1,254 @@
+"""One YAML file as plain values that remember where they stand.
+
+Owns reading: bytes to text to nodes to values, the place of every key and value, and the refusal of what makes a spec hard
+to read (duplicate keys, anchors, tags, merge keys). Scalars follow YAML 1.2's core schema, so `on` and `1:30` are text.
+Leaves alone what the values mean: the models do that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from spec.errors import Finding, Where
+
+#: A spec is read by people; what is larger than this is some other file.
+LARGEST_FILE = 256 * 1024
+
+#: Keys nest this deep at most; no model comes close.
+DEEPEST = 16
+
+Path_ = tuple[str | int, ...]
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_INT = re.compile(r"[-+]?\d+", re.ASCII)
+_FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", re.ASCII)
+_LONGEST_NUMBER = 40
+_PLAIN_TAGS = frozenset(
+    f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp", "value")
+)
+
+
+class IntScalar(int):
+    """A whole number that remembers how it was written."""
+
+    text: str
+
+
+class FloatScalar(float):
+    """A number that remembers how it was written, so that 5.10 stays 5.10 where text is wanted."""
+
+    text: str
+
+
+def scalar_text(value: object) -> object:
+    """Return a scalar as the text that stands in the file; anything else as it is."""
+    if isinstance(value, IntScalar | FloatScalar):
+        return value.text
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else value
+
+
+@dataclass(slots=True)
+class Source:
+    """A file's values, with the place of each."""
+
+    file: Path
+    first_line: str = ""
+    values: dict[str, Any] = field(default_factory=dict)
+    key_places: dict[Path_, Where] = field(default_factory=dict)
+    value_places: dict[Path_, Where] = field(default_factory=dict)
+
+    def at(self, *path: str | int) -> Where:
+        """Return where a value stands, or else the nearest thing around it that is in the file."""
+        return self._nearest(path, self.value_places)
+
+    def at_key(self, *path: str | int) -> Where:
+        """Return where a key stands, or else the nearest thing around it that is in the file."""
+        return self.key_places.get(path) or self._nearest(path, self.value_places)
+
+    def _nearest(self, path: Path_, places: dict[Path_, Where]) -> Where:
+        for length in range(len(path), 0, -1):
+            if place := places.get(path[:length]):
+                return place
+        return Where(self.file)
+
+
+def read(path: Path, shown_as: Path, findings: list[Finding]) -> Source | None:
+    """Read one file; what is wrong with it is added to the findings, and None returned if nothing can be used."""
+    text = _text(path, shown_as, findings)
+    if text is None:
+        return None
+    source = Source(shown_as, first_line=text.partition("\n")[0].rstrip("\r"))
+    before = len(findings)
+    try:
+        root = yaml.compose(text, Loader=_LOADER)
+    except yaml.YAMLError as error:
+        findings.append(_bad_yaml(error, text, shown_as))
+        return None
+    except RecursionError:
+        findings.append(
+            _refusal(Where(shown_as), "nested too deep to be a spec", "write the few keys that the schema lists")
+        )
+        return None
+    if root is None or (isinstance(root, yaml.ScalarNode) and root.value == ""):
+        what, fix = "the file is empty", "write the keys that its schema requires, or delete the file"
+        findings.append(_refusal(Where(shown_as), what, fix))
+        return None
+    if not isinstance(root, yaml.MappingNode):
+        kind = "a list" if isinstance(root, yaml.SequenceNode) else "a single value"
+        what, fix = f"{kind} stands where keys are expected", "write `key: value` lines at the left margin"
+        findings.append(_refusal(_place(root, shown_as), what, fix))
+        return None
+    source.values = _Reader(source, findings).mapping(root, ())
+    return source if len(findings) == before else None
+
+
+class _Reader:
+    """Turns nodes into values, once; a node met twice is an alias and refused."""
+
+    def __init__(self, source: Source, findings: list[Finding]) -> None:
+        self.source, self.findings = source, findings
+        self.seen: set[int] = set()
+
+    def mapping(self, node: yaml.MappingNode, path: Path_) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            place = _place(key_node, self.source.file)
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._refuse(place, path, "a list or mapping is used as a key", "write a plain word as key")
+                continue
+            key = key_node.value
+            here = (*path, key)
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                self._refuse(place, here, "merge keys are not read", "write the keys out: a spec is read alone")
+            elif here in self.source.key_places:
+                first = self.source.key_places[here].line
+                fix = f"delete one of the two: line {first} or line {place.line}"
+                self._refuse(place, here, f"the key stands here again, after line {first}", fix, _LAST_WINS)
+            else:
+                self.source.key_places[here] = place
+                values[key] = self.value(value_node, here)
+        return values
+
+    def value(self, node: yaml.Node, path: Path_) -> Any:
+        place = _place(node, self.source.file)
+        self.source.value_places[path] = place
+        if id(node) in self.seen:
+            self._refuse(place, path, "an alias (*name) is used", "write the value out: a spec is read alone")
+            return None
+        self.seen.add(id(node))
+        if len(path) > DEEPEST:
+            self._refuse(place, path, "nested too deep to be a spec", "write the few keys that the schema lists")
+            return None
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
+        if node.tag not in _PLAIN_TAGS:
+            self._refuse(place, path, f"the tag {node.tag} is not read", "write the plain value without a tag")
+            return None
+        return _scalar(node)
+
+    def _refuse(self, place: Where, path: Path_, what: str, fix: str, breaks: str = "") -> None:
+        self.findings.append(_refusal(place, what, fix, breaks, key=".".join(map(str, path))))
+
+
+_LAST_WINS = "the last one would win in silence, so a reader of the first sees a setting that is not in force"
+
+
+def _scalar(node: yaml.ScalarNode) -> Any:
+    text = node.value
+    if node.style is not None:
+        return text
+    if text in {"", "~", "null", "Null", "NULL"}:
+        return None
+    if text in {"true", "True", "TRUE"}:
+        return True
+    if text in {"false", "False", "FALSE"}:
+        return False
+    if len(text) > _LONGEST_NUMBER:
+        return text
+    if _INT.fullmatch(text):
+        whole = IntScalar(text)
+        whole.text = text
+        return whole
+    if _FLOAT.fullmatch(text):
+        number = FloatScalar(text.replace(".inf", "inf").replace(".nan", "nan") if text[-1].isalpha() else text)
+        number.text = text
+        return number
+    return text
+
+
+def _text(path: Path, shown_as: Path, findings: list[Finding]) -> str | None:
+    try:
+        data = path.read_bytes()
+    except IsADirectoryError:
+        what, fix = (
+            "this is a folder, not a file",
+            "rename the folder so that it does not end in .yaml, or move the file here",
+        )
+        findings.append(_refusal(Where(shown_as), what, fix))
+        return None
+    except OSError as error:
+        reason = "its link points nowhere" if path.is_symlink() else (error.strerror or str(error))
+        fix = "repair or delete the link" if path.is_symlink() else "make the file readable"
+        findings.append(_refusal(Where(shown_as), f"the file cannot be read: {reason}", fix))
+        return None
+    if len(data) > LARGEST_FILE:
+        what = f"{len(data)} bytes are too many for a spec; {LARGEST_FILE} are allowed"
+        findings.append(_refusal(Where(shown_as), what, "move what is not a spec to another folder"))
+        return None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        place = Where(shown_as, before.count(b"\n") + 1, len(before) - (before.rfind(b"\n") + 1) + 1)
+        what = f"byte 0x{data[error.start]:02x} is not UTF-8"
+        findings.append(_refusal(place, what, "save the file as UTF-8"))
+        return None
+
+
+def _bad_yaml(error: yaml.YAMLError, text: str, file: Path) -> Finding:
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        place = Where(file, mark.line + 1, mark.column + 1) if mark else Where(file)
+        problem = " ".join(part for part in (error.problem, error.context) if part)
+    else:
+        position = min(getattr(error, "position", 0), len(text))
+        place = Where(file, text.count("\n", 0, position) + 1, position - (text.rfind("\n", 0, position) + 1) + 1)
+        problem = str(getattr(error, "reason", error))
+    return _refusal(place, f"this is not YAML: {problem}", _yaml_fix(problem, text, place))
+
+
+def _yaml_fix(problem: str, text: str, place: Where) -> str:
+    lines: Sequence[str] = text.split("\n")
+    line = lines[place.line - 1] if place.line <= len(lines) else ""
+    if "\t" in line[: place.column] or "\\t" in problem:
+        return "indent with spaces: YAML allows no tabs there"
+    if "expected ',' or" in problem:
+        return "close the bracket, or put a comma between its items"
+    if "another document" in problem or "a single document" in problem:
+        return "keep one document a file: delete the line with ---"
+    if "could not find expected ':'" in problem or "mapping values" in problem:
+        return "look at this line and the one above: write `key: value` with a space after the colon, and quote text with a colon"
+    if "special characters" in problem or "control characters" in problem:
+        return "delete the invisible character at this place"
+    return "look at this line and the one above: indentation, colons, quotes and brackets"
+
+
+def _refusal(place: Where, what: str, fix: str, breaks: str = "", *, key: str = "") -> Finding:
+    return Finding(where=place, key=key, what=what, breaks=breaks or _UNREADABLE, fix=fix)
+
+
+_UNREADABLE = "what the file declares could not be read with certainty, and it would be missing from the deployment"
+
+
+def _place(node: yaml.Node, file: Path) -> Where:
+    return Where(file, node.start_mark.line + 1, node.start_mark.column + 1)

@@ -1,0 +1,223 @@
+"""The model of stacks/Pulumi.<stack>.yaml: where a system runs and what differs there.
+
+Owns the keys `sluice:*` and `gcp:project|region`, the shape of their values, and what only a local stack may say. Other
+keys of providers and of Pulumi itself pass through. Leaves encryption to Pulumi: a `secure:` value is never opened.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
+
+from spec import names
+from spec.errors import Refused
+from spec.model import Model, field
+from spec.service import EnvName, EnvText
+
+#: Stacks of the layer that a release does not touch are named so.
+FOUNDATION_PREFIX = "foundation-"
+
+#: The environment on loopback; only there may endpoints be overridden.
+LOCAL = "local"
+
+#: What Google gives as a service's URL; outside local nothing else is allowed.
+GOOGLE_SERVICE_URL = "https://{label}.{region}.run.app"
+
+#: Endpoints that a local stack may point elsewhere.
+ENDPOINTS = ("cloud_tasks", "cloud_tasks_grpc", "oidc_certs", "clock", "changenow", "telegram")
+
+#: The version of a secret that a stack reads when it pins none.
+DEFAULT_SECRET_VERSION = "1"
+
+#: How provider endpoint overrides end.
+CUSTOM_ENDPOINT = "CustomEndpoint"
+
+Number = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if type(value) is int else getattr(value, "text", value)),
+    WithJsonSchema({"type": ["string", "integer"], "pattern": r"^[1-9]\d*$"}, mode="validation"),
+]
+
+
+class Secure(Model):
+    """A value that Pulumi has encrypted."""
+
+    secure: str = field(..., "The ciphertext, written by `pulumi config set --secret`.")
+
+
+class StackConfig(Model):
+    """The config of one stack, under the names that the program uses."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = Field(description="The stem of the file, never written in it.")
+    project: str = field(
+        ...,
+        "The project's id.",
+        alias="gcp:project",
+        pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$",
+        breaks="every call would go to a project that cannot exist",
+        fix="write the id (not the display name): 6 to 30 lower case letters, digits, hyphens",
+    )
+    region: str = field(
+        ...,
+        "The region of every regional resource.",
+        alias="gcp:region",
+        pattern=r"^[a-z]+-[a-z]+\d+$",
+        breaks="Google knows no such region",
+        fix="write a region such as us-central1",
+    )
+    project_number: Number = field(
+        ...,
+        "The project's number; the URLs of services are made of it.",
+        alias="sluice:projectNumber",
+        pattern=r"^[1-9]\d{5,18}$",
+        breaks="the services' URLs would belong to another project",
+        fix="write the number that `gcloud projects describe PROJECT --format='value(projectNumber)'` prints, in quotes",
+    )
+    image_digest: str | None = field(
+        None,
+        "The digest of the image that all services run.",
+        alias="sluice:imageDigest",
+        pattern=r"^sha256:[0-9a-f]{64}$",
+        breaks="a tag can move between preview and deployment; only a digest names one image",
+        fix="write sha256: and 64 hex digits in lower case, as `docker images --digests` prints them",
+    )
+    service_url: str = field(GOOGLE_SERVICE_URL, "The template of a service's URL.", alias="sluice:serviceUrl")
+    database_url: str | None = field(
+        None,
+        "The template of the database's URL, without a password; without it the foundation's instance is used.",
+        alias="sluice:databaseUrl",
+        pattern=r"^postgresql://",
+        breaks="the services could not connect",
+        fix="write postgresql://{user}@host:port/payments",
+    )
+    endpoints: dict[str, str] = field(
+        {},
+        "Endpoints that a local stack points elsewhere.",
+        alias="sluice:endpoints",
+        breaks="the service would call Google instead",
+        fix="write name: address",
+    )
+    settings: dict[EnvName, EnvText] = field(
+        {},
+        "Environment variables of all services, over those of service.yaml.",
+        alias="sluice:settings",
+        breaks="the variable could not be set",
+        fix="write names in upper case and plain values; a secret is declared in queue_configs/secrets/ instead",
+    )
+    secret_versions: dict[str, Number] = field(
+        {},
+        "The pinned version of each secret; 1 where none is named.",
+        alias="sluice:secretVersions",
+        breaks="`latest` would change a running revision without a preview",
+        fix="write the number of the version, for example 2",
+    )
+
+    @property
+    def is_foundation(self) -> bool:
+        """Whether this is the layer that a release does not touch."""
+        return self.name.startswith(FOUNDATION_PREFIX)
+
+    @property
+    def env(self) -> str:
+        """The environment: the stack's name without its layer."""
+        return self.name.removeprefix(FOUNDATION_PREFIX)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the stack runs on loopback."""
+        return self.env == LOCAL
+
+    @property
+    def others(self) -> Mapping[str, Any]:
+        """Keys that belong to providers or to Pulumi."""
+        return self.__pydantic_extra__ or {}
+
+    def secret_version(self, secret: str) -> str:
+        """Return the version of a secret that this stack pins."""
+        return self.secret_versions.get(secret, DEFAULT_SECRET_VERSION)
+
+    def url(self, service: str, tag: str | None = None) -> str:
+        """Return the URL of a service in this stack."""
+        return names.service_url(
+            self.service_url, service, project_number=self.project_number, region=self.region, tag=tag
+        )
+
+    @field_validator("service_url")
+    @classmethod
+    def _template_fits(cls, template: str) -> str:
+        try:
+            example = template.format(label="label", region="region")
+        except (KeyError, IndexError, ValueError) as error:
+            raise _refuse_template(f"{template!r} has another placeholder than {{label}} and {{region}}") from error
+        if "{label}" not in template:
+            raise _refuse_template(f"{template!r} has no {{label}}")
+        if not example.startswith(("http://", "https://")) or example.endswith("/"):
+            raise _refuse_template(f"{template!r} is not an http URL without a slash at its end")
+        return template
+
+    @field_validator("secret_versions")
+    @classmethod
+    def _versions_are_numbers(cls, versions: dict[str, str]) -> dict[str, str]:
+        for secret, version in versions.items():
+            if not version.isascii() or not version.isdigit() or version.startswith("0"):
+                raise Refused(
+                    f"{version!r} is not the number of a version",
+                    key=secret,
+                    breaks="`latest` would change a running revision without a preview",
+                    fix="write the number of the version, for example 2",
+                )
+        return versions
+
+    @model_validator(mode="after")
+    def _overrides_are_local(self) -> Self:
+        if self.is_local:
+            return self
+        if self.endpoints:
+            raise _not_local("sluice:endpoints")
+        if self.service_url != GOOGLE_SERVICE_URL:
+            raise _not_local("sluice:serviceUrl")
+        for key in self.others:
+            if key.startswith("gcp:") and key.endswith(CUSTOM_ENDPOINT):
+                raise _not_local(key)
+        return self
+
+
+class StackFile(Model):
+    """A whole Pulumi.<stack>.yaml: the config and what Pulumi writes beside it."""
+
+    config: StackConfig = field(..., "The stack's config.")
+    encryptionsalt: str | None = field(None, "Written by Pulumi.")
+    encryptedkey: str | None = field(None, "Written by Pulumi.")
+    secretsprovider: str | None = field(None, "How Pulumi encrypts secure values.")
+    environment: Any = field(None, "Environments that Pulumi reads.")
+
+
+def from_flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return config as Pulumi hands it to a running program (objects as JSON text) in the shape of the file."""
+    structured = {"sluice:endpoints", "sluice:settings", "sluice:secretVersions"}
+    return {
+        key: json.loads(value) if key in structured and isinstance(value, str) else value
+        for key, value in values.items()
+    }
+
+
+def _refuse_template(what: str) -> Refused:
+    return Refused(
+        what,
+        breaks="services could not find one another",
+        fix=f"write {GOOGLE_SERVICE_URL} or a local URL with the same placeholders",
+    )
+
+
+def _not_local(key: str) -> Refused:
+    return Refused(
+        "endpoints are overridden outside of a local stack",
+        key=key,
+        breaks="payments of a real environment would go through a stand-in",
+        fix="delete the key; only the stacks local and foundation-local may have it",
+    )
