@@ -78,5 +78,3 @@ def mined_after(stack: Stack, chain: str, sent: list[dict[str, Any]], blocks: Bl
         receipt = rpc(chain, "eth_getTransactionReceipt", paid[payment["unique_id"]])
         waits.append(blocks.seen[int(receipt["blockNumber"], 16)] - payment["sent_at"])
     return waits
-
-

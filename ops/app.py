@@ -10,7 +10,6 @@ import json
 import pkgutil
 import sys
 
-import click
 import typer
 
 from ops import verbs
@@ -21,7 +20,9 @@ ABOUT = "Provision, deploy and operate a queue-driven payment system, on Google 
 
 def build(wanted: str | None = None) -> typer.Typer:
     """The command with its verbs; only the module of the `wanted` verb is loaded where that is known."""
-    app = typer.Typer(help=ABOUT, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    app = typer.Typer(
+        help=ABOUT, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+    )
     names = [module.name for module in pkgutil.iter_modules(verbs.__path__)]
     chosen = [wanted] if wanted in names else names
     for name in chosen:
@@ -33,18 +34,16 @@ def build(wanted: str | None = None) -> typer.Typer:
 def main(argv: list[str] | None = None) -> int:
     """Run a command line; the exit status."""
     arguments = sys.argv[1:] if argv is None else argv
-    app = build(next(iter(arguments), None))
     try:
-        status = typer.main.get_command(app).main(args=arguments, prog_name="sluice", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.exceptions.Abort, KeyboardInterrupt):
+        build(next(iter(arguments), None))(args=arguments, prog_name="sluice")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
     except OpsError as error:
         return _show(error, as_json="--json" in arguments)
-    return status if isinstance(status, int) else 0
+    return 0
 
 
 def _show(error: OpsError, *, as_json: bool) -> int:

@@ -23,9 +23,9 @@ class Output:
         """A line, with rich's markup."""
         self._console.print(text)
 
-    def plain(self, text: str) -> None:
+    def plain(self, text: str, *, style: str = "", end: str = "\n") -> None:
         """A line as it is: text of others, in which a bracket is a bracket."""
-        self._console.print(text, markup=False)
+        self._console.print(text, markup=False, style=style or None, end=end)
 
     def step(self, text: str, detail: str = "") -> None:
         """A thing that was done."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets as random
 from typing import cast
 
+from ops import specs
 from ops.home import Home, Ports
 
 #: Signing keys have 64 characters or more (DECISIONS 5).
@@ -27,11 +28,8 @@ CHAIN_URL = "ETHEREUM_RPC_URL"
 
 def load(home: Home) -> dict[str, str]:
     """The values by name; those that are missing are made and kept."""
-    from spec import load as load_spec
-    from ops.home import ROOT
-
     known = cast(dict[str, str], home.read("secrets.json") or {})
-    wanted = [name for name in load_spec(ROOT).secrets if name != CHAIN_URL]
+    wanted = [name for name in specs.load().secrets if name != CHAIN_URL]
     missing = [name for name in wanted if name not in known]
     if missing:
         known |= {name: _make(name) for name in missing}

@@ -27,7 +27,7 @@ def cloud(home: Home, ports: Ports) -> Spec:
         name="cloud",
         argv=[
             sys.executable, "-m", "local_cloud", "--state", str(state),
-            "--project", who.project, "--project-number", who.number, "--location", who.location,
+            "--project", who.project, "--project-number", who.project_number, "--location", who.region,
             "--rest-port", str(ports.rest), "--grpc-port", str(ports.grpc),
             "--service-rest-port", str(ports.service_rest), "--service-grpc-port", str(ports.service_grpc),
         ],

@@ -1,0 +1,65 @@
+"""`sluice status`: what runs, where its endpoints are, what waits in the queues."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from ops.cloud import LocalCloud
+from ops.home import Home
+from ops.output import Output
+from ops.supervisor import control
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("status", help="Show services, queues, endpoints and processes of the local stack.")(status)
+
+
+def status(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False) -> None:
+    """Print the state of the local stack."""
+    out = Output(as_json=as_json)
+    value = collect(Home.find())
+    show(out, value)
+    out.result(value)
+
+
+def collect(home: Home) -> dict[str, Any]:
+    """The state of the local stack; `rest` and `grpc` are the owner's endpoints."""
+    cloud = LocalCloud(home)
+    told = cloud.status()
+    return {
+        "stack": "local",
+        "home": str(home.path),
+        "project": told["project"],
+        "location": told["location"],
+        "rest": cloud.rest,
+        "grpc": cloud.grpc,
+        "sandbox": f"http://127.0.0.1:{cloud.ports.sandbox}",
+        "services": {name: service["url"] for name, service in told["services"].items()},
+        "queues": told["queues"],
+        "instances": {name: service.get("instances", []) for name, service in told["services"].items()},
+        "processes": control.children(home),
+    }
+
+
+def show(out: Output, value: dict[str, Any]) -> None:
+    """Tables for people."""
+    out.say(f"[bold]{value['stack']}[/bold]  project {value['project']}, {value['location']}, state in {value['home']}")
+    out.say(f"  REST {value['rest']}   gRPC {value['grpc']}   sandbox {value['sandbox']}\n")
+    instances = {name: len(running) for name, running in value["instances"].items()}
+    out.table(
+        ["service", "instances", "URL"],
+        [[name, str(instances[name]), url] for name, url in sorted(value["services"].items())],
+    )
+    out.say()
+    out.table(
+        ["queue", "state", "waiting"],
+        [[name, queue["state"].lower(), str(queue["depth"])] for name, queue in sorted(value["queues"].items())],
+    )
+    out.say()
+    out.table(
+        ["process", "state", "pid", "restarts"],
+        [[name, p["state"], str(p["pid"] or ""), str(p["restarts"])] for name, p in value["processes"].items()],
+    )
