@@ -1,0 +1,236 @@
+"""The cloud's time: a clock that can be moved, its timers, and who is still at work.
+
+The offset from the machine's clock lives in `DIR/clock` (8 bytes, little-endian float64), which services map to
+follow it; it survives a restart. Moving goes from timer to timer and lets the work that each one starts come to rest
+before the next, so that nothing is jumped over. Timers themselves are not kept: whoever sets one sets it again at start.
+"""
+
+import asyncio
+import heapq
+import inspect
+import itertools
+import mmap
+import os
+import struct
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+#: How long (real seconds) a step waits for the work in flight before it goes on and says so.
+SETTLE_SECONDS = 30.0
+#: Turns of the event loop without work after which the cloud counts as at rest.
+QUIET_TURNS = 5
+
+
+class ClockError(ValueError):
+    """The clock cannot be moved like that."""
+
+
+class Timer:
+    """A call that is due at a time of the cloud's clock."""
+
+    __slots__ = ("fn", "when")
+
+    def __init__(self, when: float, fn: Callable[[], object] | None) -> None:
+        self.when = when
+        self.fn = fn
+
+    def cancel(self) -> None:
+        """Takes the call back; harmless when it has run."""
+        self.fn = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What a move did: the new time, timers fired, and what was still at work when waiting for it ended."""
+
+    now: float
+    offset: float
+    fired: int
+    unsettled: tuple[str, ...]
+
+
+class Clock:
+    """now(), timers and the registry of work in flight. One per cloud, used from its event loop only."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.exists() or path.stat().st_size != 8:
+            path.write_bytes(struct.pack("<d", 0.0))
+        self._file = os.open(path, os.O_RDWR)
+        self._map = mmap.mmap(self._file, 8)
+        self._offset: float = struct.unpack_from("<d", self._map)[0]
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._serial = itertools.count()
+        self._wake: asyncio.TimerHandle | None = None
+        self._wake_at = float("inf")
+        self._busy: Counter[str] = Counter()
+        self._busy_total = 0
+        self._rest = asyncio.Event()
+        self._tasks: set[asyncio.Future[object]] = set()
+        self._moving = asyncio.Lock()
+        self.fired = 0
+
+    @property
+    def offset(self) -> float:
+        """Seconds ahead of the machine's clock."""
+        return self._offset
+
+    @property
+    def url(self) -> str:
+        """How services are told of the file."""
+        return self.path.resolve().as_uri()
+
+    def now(self) -> float:
+        """The cloud's time in epoch seconds."""
+        return time.time() + self._offset
+
+    def call_at(self, when: float, fn: Callable[[], object]) -> Timer:
+        """Calls `fn` when the clock reads `when`; a coroutine that it returns is run as work in flight."""
+        timer = Timer(when, fn)
+        heapq.heappush(self._heap, (when, next(self._serial), timer))
+        if when < self._wake_at:
+            self._arm()
+        return timer
+
+    def call_later(self, seconds: float, fn: Callable[[], object]) -> Timer:
+        """call_at, counted from now."""
+        return self.call_at(self.now() + seconds, fn)
+
+    @contextmanager
+    def busy(self, what: str) -> Iterator[None]:
+        """Marks work in flight: a move of the clock waits for it."""
+        self._busy[what] += 1
+        self._busy_total += 1
+        try:
+            yield
+        finally:
+            self._busy[what] -= 1
+            self._busy_total -= 1
+            if not self._busy_total:
+                self._rest.set()
+
+    def spawn(self, work: Awaitable[object], what: str = "work") -> None:
+        """Runs a coroutine in the background as work in flight."""
+
+        async def run() -> object:
+            with self.busy(what):
+                return await work
+
+        task = asyncio.ensure_future(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def in_flight(self) -> dict[str, int]:
+        """What is at work now, by name."""
+        return {name: count for name, count in self._busy.items() if count}
+
+    def next_due(self) -> float | None:
+        """When the next timer is due."""
+        while self._heap and self._heap[0][2].fn is None:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    async def settle(self, timeout: float = SETTLE_SECONDS) -> bool:
+        """Waits until nothing is in flight and nothing is due; False when `timeout` real seconds were not enough."""
+        deadline = time.monotonic() + timeout
+        quiet = 0
+        while quiet < QUIET_TURNS:
+            due = self.next_due()
+            if self._busy_total:
+                quiet = 0
+                self._rest.clear()
+                try:
+                    async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                        await self._rest.wait()
+                except TimeoutError:
+                    return False
+            elif due is not None and due <= self.now():
+                quiet = 0
+                if time.monotonic() > deadline:
+                    return False
+                self._run_due()
+            else:
+                quiet += 1
+            await asyncio.sleep(0)
+        return True
+
+    async def advance(self, seconds: float, settle: float = SETTLE_SECONDS) -> Moved:
+        """Moves the clock, stepping from timer to timer."""
+        if not seconds >= 0 or seconds == float("inf"):
+            raise ClockError(
+                f"The clock cannot be moved by {seconds} seconds: what has happened (tokens issued, tasks "
+                "dispatched) would lie in the future. Give a number of seconds from 0 on; for an earlier time start "
+                "a cloud with a fresh state."
+            )
+        async with self._moving:
+            goal = self._offset + seconds
+            before = self.fired
+            unsettled: set[str] = set()
+            while True:
+                if not await self.settle(settle):
+                    unsettled.update(self.in_flight() or {"timers": 1})
+                due = self.next_due()
+                if due is None or due - time.time() > goal:
+                    break
+                self._set_offset(max(self._offset, due - time.time()))
+                self._run_due()
+            self._set_offset(goal)
+            if not await self.settle(settle):
+                unsettled.update(self.in_flight() or {"timers": 1})
+            return Moved(self.now(), self._offset, self.fired - before, tuple(sorted(unsettled)))
+
+    def close(self) -> None:
+        """Stops the timers and lets go of the file."""
+        if self._wake:
+            self._wake.cancel()
+        self._heap.clear()
+        for task in self._tasks:
+            task.cancel()
+        self._map.close()
+        os.close(self._file)
+
+    def _set_offset(self, offset: float) -> None:
+        self._offset = offset
+        struct.pack_into("<d", self._map, 0, offset)
+        self._arm()
+
+    def _arm(self) -> None:
+        due = self.next_due()
+        if self._wake:
+            self._wake.cancel()
+            self._wake = None
+        self._wake_at = float("inf") if due is None else due
+        if due is not None:
+            loop = asyncio.get_running_loop()
+            self._wake = loop.call_later(max(0.0, due - self.now()), self._run_due)
+
+    def _run_due(self) -> None:
+        now = self.now()
+        # Only what was due when we came: a timer that sets itself again at once must not hold the loop.
+        for _ in range(len(self._heap)):
+            due = self.next_due()
+            if due is None or due > now:
+                break
+            fn = heapq.heappop(self._heap)[2].fn
+            if fn is None:
+                continue
+            self.fired += 1
+            try:
+                result = fn()
+            except Exception as error:  # a broken timer must not stop the others
+                loop = asyncio.get_running_loop()
+                loop.call_exception_handler({"message": "A timer of the local cloud failed", "exception": error})
+                continue
+            if inspect.isawaitable(result):
+                self.spawn(result, "timer")
+        self._arm()
+
+    def _ended(self, task: "asyncio.Future[object]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            loop = asyncio.get_running_loop()
+            loop.call_exception_handler({"message": "Work of the local cloud failed", "exception": error})

@@ -1,0 +1,68 @@
+"""The smallest binding that would let a refused call through: role, resource, member, and the gcloud command.
+
+Smallest means: the nearest resource that takes a policy, and of the roles that hold the permission the one that
+holds the fewest, the project's own before Google's.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from local_cloud.registry import Principal
+
+if TYPE_CHECKING:
+    from local_cloud.cloud import Cloud
+
+#: Resources that take a policy: pattern of the name, and the gcloud command that binds on it.
+COMMANDS = (
+    (r"projects/(?P<p>[^/]+)/locations/(?P<l>[^/]+)/queues/(?P<x>[^/]+)", "gcloud tasks queues add-iam-policy-binding {x} --location={l}"),
+    (r"projects/(?P<p>[^/]+)/locations/(?P<l>[^/]+)/services/(?P<x>[^/]+)", "gcloud run services add-iam-policy-binding {x} --region={l}"),
+    (r"projects/(?P<p>[^/]+)/locations/(?P<l>[^/]+)/jobs/(?P<x>[^/]+)", "gcloud run jobs add-iam-policy-binding {x} --region={l}"),
+    (r"projects/(?P<p>[^/]+)/locations/(?P<l>[^/]+)/repositories/(?P<x>[^/]+)", "gcloud artifacts repositories add-iam-policy-binding {x} --location={l}"),
+    (r"projects/(?P<p>[^/]+)/secrets/(?P<x>[^/]+)", "gcloud secrets add-iam-policy-binding {x}"),
+    (r"projects/(?P<p>[^/]+)/serviceAccounts/(?P<x>[^/]+)", "gcloud iam service-accounts add-iam-policy-binding {x}"),
+    (r"projects/(?P<p>[^/]+)/topics/(?P<x>[^/]+)", "gcloud pubsub topics add-iam-policy-binding {x}"),
+    (r"projects/(?P<p>[^/]+)/subscriptions/(?P<x>[^/]+)", "gcloud pubsub subscriptions add-iam-policy-binding {x}"),
+    (r"projects/(?P<p>[^/]+)", "gcloud projects add-iam-policy-binding {p}"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """One binding."""
+
+    role: str
+    resource: str
+    member: str
+    command: str
+
+    @property
+    def sentence(self) -> str:
+        """For the end of an error message."""
+        return f"The smallest binding that would allow it: {self.role} for {self.member} on {self.resource} ({self.command})."
+
+    def as_dict(self) -> dict[str, str]:
+        """For error details and logs."""
+        return {
+            "fix_role": self.role,
+            "fix_resource": self.resource,
+            "fix_member": self.member,
+            "fix_command": self.command,
+        }
+
+
+def smallest_fix(cloud: "Cloud", principal: Principal, permission: str, resource: str) -> Fix | None:
+    """None where no known role holds the permission."""
+    from local_cloud.iam.engine import lineage
+
+    roles = cloud.iam.roles.granting(permission)
+    member = principal.member or "allUsers"
+    for name in lineage(resource):
+        for pattern, command in COMMANDS:
+            found = re.fullmatch(pattern, name)
+            if found is None or not roles:
+                continue
+            flags = "" if "projects add-" in command else f" --project={found['p']}"
+            line = f"{command.format(**found.groupdict())}{flags} --member={member} --role={roles[0][0]}"
+            return Fix(roles[0][0], name, member, line)
+    return None

@@ -1,0 +1,82 @@
+"""The three IAM methods of an API, declared in one line: `Api.iam_policies`.
+
+google.iam.v1.IAMPolicy is one gRPC service for many APIs (Pub/Sub): there the resource's pattern picks the API.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from local_cloud.descriptors import HttpRule, Message, message, methods
+from local_cloud.registry import Api, Binding, Call
+
+if TYPE_CHECKING:
+    from local_cloud.cloud import Cloud
+
+MIXIN = "google.iam.v1.IAMPolicy"
+
+Exists = Callable[["Cloud", str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """What one API said about its resources that take policies."""
+
+    pattern: str
+    permission: str
+    exists: Exists | None
+
+    def fits(self, resource: str) -> bool:
+        """Whether a resource name is of this kind."""
+        parts, wanted = resource.split("/"), self.pattern.split("/")
+        return len(parts) == len(wanted) and all(w in ("*", p) for p, w in zip(parts, wanted, strict=True))
+
+
+def declare(
+    api: Api, pattern: str, *, permission: str, exists: Exists | None = None, service: str | None = None
+) -> None:
+    """See Api.iam_policies."""
+    policies = Policies(pattern, permission, exists)
+    api.policies.append(policies)
+    handlers = {
+        "GetIamPolicy": (f"{permission}.getIamPolicy", _get(policies)),
+        "SetIamPolicy": (f"{permission}.setIamPolicy", _set(policies)),
+        "TestIamPermissions": (None, _test(policies)),
+    }
+    own = next((s for s in api.services if s != MIXIN and s.rpartition(".")[2] == service), None) if service else None
+    for name, (needed, handler) in handlers.items():
+        if own:
+            api.rpc(f"{service}.{name}", permission=needed, resource=lambda r: str(r.resource))(handler)
+            continue
+        method = methods(MIXIN)[name]
+        verbs = ("GET",) if name == "GetIamPolicy" else ("POST",)
+        verb = name[0].lower() + name[1:]
+        for http in verbs:
+            rule = HttpRule(http, f"/v1/{{resource={pattern}}}:{verb}", "" if http == "GET" else "*")
+            api.routes.append(Binding(api, handler, needed, lambda r: str(r.resource), method=method, route=rule))
+
+
+def _get(policies: Policies) -> Callable[..., object]:
+    async def get_iam_policy(cloud: "Cloud", call: Call, request: Message) -> Message:
+        if policies.exists:
+            policies.exists(cloud, cloud.canonical(request.resource))
+        return cloud.iam.get_policy(request.resource)
+
+    return get_iam_policy
+
+
+def _set(policies: Policies) -> Callable[..., object]:
+    async def set_iam_policy(cloud: "Cloud", call: Call, request: Message) -> Message:
+        if policies.exists:
+            policies.exists(cloud, cloud.canonical(request.resource))
+        return cloud.iam.set_policy(request.resource, request.policy, request.update_mask.paths)
+
+    return set_iam_policy
+
+
+def _test(policies: Policies) -> Callable[..., object]:
+    async def test_iam_permissions(cloud: "Cloud", call: Call, request: Message) -> Message:
+        granted = cloud.iam.granted(call.principal, request.permissions, request.resource)
+        return message("google.iam.v1.TestIamPermissionsResponse")(permissions=granted)
+
+    return test_iam_permissions

@@ -1,0 +1,72 @@
+"""Google's predefined roles, as far as the services that are emulated (or declared by programs for them) need.
+
+Source: https://cloud.google.com/iam/docs/roles-permissions, page of each service. One line a role: name | title | permissions.
+Braces are alternatives, a role's name stands for all that it holds, `*` for all of the roles above the line.
+"""
+
+TABLE = """
+roles/cloudtasks.viewer | Cloud Tasks Viewer | cloudtasks.{cmekConfig.get,locations.get,locations.list,queues.get,queues.list,tasks.fullView,tasks.get,tasks.list} resourcemanager.projects.{get,list}
+roles/cloudtasks.enqueuer | Cloud Tasks Enqueuer | cloudtasks.tasks.{create,fullView} resourcemanager.projects.{get,list}
+roles/cloudtasks.taskDeleter | Cloud Tasks Task Deleter | cloudtasks.tasks.delete resourcemanager.projects.{get,list}
+roles/cloudtasks.taskRunner | Cloud Tasks Task Runner | cloudtasks.tasks.{fullView,run} resourcemanager.projects.{get,list}
+roles/cloudtasks.queueAdmin | Cloud Tasks Queue Admin | cloudtasks.locations.{get,list} cloudtasks.queues.{create,delete,get,getIamPolicy,list,pause,purge,resume,setIamPolicy,update} resourcemanager.projects.{get,list}
+roles/cloudtasks.serviceAgent | Cloud Tasks Service Agent | iam.serviceAccounts.{getAccessToken,getOpenIdToken} logging.logEntries.create
+roles/cloudtasks.admin | Cloud Tasks Admin | roles/cloudtasks.viewer roles/cloudtasks.enqueuer roles/cloudtasks.taskDeleter roles/cloudtasks.taskRunner roles/cloudtasks.queueAdmin cloudtasks.cmekConfig.update
+roles/run.invoker | Cloud Run Invoker | run.routes.invoke run.jobs.run
+roles/run.servicesInvoker | Cloud Run Service Invoker | run.routes.invoke
+roles/run.jobsExecutor | Cloud Run Jobs Executor | run.jobs.run run.executions.cancel
+roles/run.viewer | Cloud Run Viewer | run.{configurations,domainmappings,executions,jobs,operations,revisions,routes,services,tasks,workerpools}.{get,list} run.{jobs,services,workerpools}.getIamPolicy run.locations.list resourcemanager.projects.{get,list}
+roles/run.developer | Cloud Run Developer | roles/run.viewer run.{jobs,services,workerpools}.{create,delete,update} run.{executions,revisions}.delete run.executions.cancel run.jobs.{run,runWithOverrides} run.operations.delete
+roles/run.admin | Cloud Run Admin | roles/run.developer run.{jobs,services,workerpools}.setIamPolicy run.routes.invoke
+roles/iam.serviceAccountUser | Service Account User | iam.serviceAccounts.{actAs,get,list} resourcemanager.projects.{get,list}
+roles/iam.serviceAccountOpenIdTokenCreator | Service Account OpenID Connect Identity Token Creator | iam.serviceAccounts.getOpenIdToken
+roles/iam.workloadIdentityUser | Workload Identity User | iam.serviceAccounts.{get,getAccessToken,getOpenIdToken,list}
+roles/iam.serviceAccountTokenCreator | Service Account Token Creator | iam.serviceAccounts.{get,getAccessToken,getOpenIdToken,implicitDelegation,list,signBlob,signJwt} resourcemanager.projects.{get,list}
+roles/iam.serviceAccountViewer | View Service Accounts | iam.serviceAccountKeys.{get,list} iam.serviceAccounts.{get,getIamPolicy,list} resourcemanager.projects.{get,list}
+roles/iam.serviceAccountCreator | Create Service Accounts | iam.serviceAccounts.{create,get,list} resourcemanager.projects.{get,list}
+roles/iam.serviceAccountDeleter | Delete Service Accounts | iam.serviceAccounts.{delete,get,list} resourcemanager.projects.{get,list}
+roles/iam.serviceAccountKeyAdmin | Service Account Key Admin | iam.serviceAccountKeys.{create,delete,disable,enable,get,list} iam.serviceAccounts.{get,list} resourcemanager.projects.{get,list}
+roles/iam.serviceAccountAdmin | Service Account Admin | iam.serviceAccounts.{create,delete,disable,enable,get,getIamPolicy,list,setIamPolicy,undelete,update} resourcemanager.projects.{get,list}
+roles/iam.roleViewer | Role Viewer | iam.roles.{get,list} resourcemanager.projects.{get,getIamPolicy,list}
+roles/iam.roleAdmin | Role Administrator | iam.roles.{create,delete,get,list,undelete,update} resourcemanager.projects.{get,getIamPolicy,list}
+roles/iam.securityReviewer | Security Reviewer | iam.roles.{get,list} iam.serviceAccounts.{get,getIamPolicy,list} resourcemanager.projects.{get,getIamPolicy,list} cloudtasks.queues.{getIamPolicy,list} secretmanager.secrets.{getIamPolicy,list} run.services.{getIamPolicy,list} pubsub.{topics,subscriptions}.{getIamPolicy,list}
+roles/resourcemanager.projectIamAdmin | Project IAM Admin | resourcemanager.projects.{get,getIamPolicy,setIamPolicy}
+roles/secretmanager.secretAccessor | Secret Manager Secret Accessor | secretmanager.versions.access resourcemanager.projects.{get,list}
+roles/secretmanager.secretVersionAdder | Secret Manager Secret Version Adder | secretmanager.versions.add resourcemanager.projects.{get,list}
+roles/secretmanager.secretVersionManager | Secret Manager Secret Version Manager | secretmanager.versions.{add,destroy,disable,enable,get,list} resourcemanager.projects.{get,list}
+roles/secretmanager.viewer | Secret Manager Viewer | secretmanager.{locations,secrets,versions}.{get,list} secretmanager.secrets.getIamPolicy resourcemanager.projects.{get,list}
+roles/secretmanager.admin | Secret Manager Admin | roles/secretmanager.viewer roles/secretmanager.secretVersionManager secretmanager.secrets.{create,delete,setIamPolicy,update} secretmanager.versions.access
+roles/logging.logWriter | Logs Writer | logging.logEntries.{create,route}
+roles/logging.viewer | Logs Viewer | logging.{buckets,exclusions,locations,logMetrics,logs,operations,queries,sinks,views}.{get,list} logging.logEntries.list resourcemanager.projects.get
+roles/logging.configWriter | Logs Configuration Writer | logging.{buckets,exclusions,logMetrics,sinks,views}.{create,delete,get,list,update} resourcemanager.projects.get
+roles/logging.admin | Logging Admin | roles/logging.logWriter roles/logging.viewer roles/logging.configWriter logging.logs.delete
+roles/monitoring.metricWriter | Monitoring Metric Writer | monitoring.metricDescriptors.{create,get,list} monitoring.monitoredResourceDescriptors.{get,list} monitoring.timeSeries.create
+roles/monitoring.viewer | Monitoring Viewer | monitoring.{alertPolicies,dashboards,groups,metricDescriptors,monitoredResourceDescriptors,notificationChannelDescriptors,notificationChannels,services,slos,snoozes,uptimeCheckConfigs}.{get,list} monitoring.timeSeries.list resourcemanager.projects.get
+roles/monitoring.editor | Monitoring Editor | roles/monitoring.viewer roles/monitoring.metricWriter monitoring.{alertPolicies,dashboards,groups,notificationChannels,services,slos,snoozes,uptimeCheckConfigs}.{create,delete,update} monitoring.metricDescriptors.delete
+roles/monitoring.admin | Monitoring Admin | roles/monitoring.editor
+roles/cloudtrace.agent | Cloud Trace Agent | cloudtrace.traces.patch
+roles/cloudscheduler.viewer | Cloud Scheduler Viewer | cloudscheduler.{jobs,locations}.{get,list} resourcemanager.projects.{get,list}
+roles/cloudscheduler.jobRunner | Cloud Scheduler Job Runner | cloudscheduler.jobs.{fullView,run} resourcemanager.projects.{get,list}
+roles/cloudscheduler.admin | Cloud Scheduler Admin | roles/cloudscheduler.viewer roles/cloudscheduler.jobRunner cloudscheduler.jobs.{create,delete,enable,pause,update}
+roles/pubsub.publisher | Pub/Sub Publisher | pubsub.topics.publish
+roles/pubsub.subscriber | Pub/Sub Subscriber | pubsub.snapshots.seek pubsub.subscriptions.consume pubsub.topics.attachSubscription
+roles/pubsub.viewer | Pub/Sub Viewer | pubsub.{schemas,snapshots,subscriptions,topics}.{get,list} resourcemanager.projects.{get,list}
+roles/pubsub.editor | Pub/Sub Editor | roles/pubsub.publisher roles/pubsub.subscriber roles/pubsub.viewer pubsub.{schemas,snapshots,subscriptions,topics}.{create,delete,update} pubsub.topics.detachSubscription
+roles/pubsub.admin | Pub/Sub Admin | roles/pubsub.editor pubsub.{schemas,snapshots,subscriptions,topics}.{getIamPolicy,setIamPolicy}
+roles/cloudsql.client | Cloud SQL Client | cloudsql.instances.{connect,get}
+roles/cloudsql.instanceUser | Cloud SQL Instance User | cloudsql.instances.{get,login}
+roles/cloudsql.viewer | Cloud SQL Viewer | cloudsql.{backupRuns,databases,instances,sslCerts,users}.{get,list} resourcemanager.projects.{get,list}
+roles/cloudsql.editor | Cloud SQL Editor | roles/cloudsql.client roles/cloudsql.viewer cloudsql.databases.{create,update} cloudsql.instances.{restart,update}
+roles/cloudsql.admin | Cloud SQL Admin | roles/cloudsql.editor roles/cloudsql.instanceUser cloudsql.{databases,instances,users}.{create,delete,update}
+roles/artifactregistry.reader | Artifact Registry Reader | artifactregistry.{dockerimages,files,locations,packages,repositories,tags,versions}.{get,list} artifactregistry.repositories.downloadArtifacts
+roles/artifactregistry.writer | Artifact Registry Writer | roles/artifactregistry.reader artifactregistry.repositories.uploadArtifacts artifactregistry.tags.{create,update}
+roles/artifactregistry.repoAdmin | Artifact Registry Repository Administrator | roles/artifactregistry.writer artifactregistry.{packages,tags,versions}.delete artifactregistry.repositories.deleteArtifacts
+roles/artifactregistry.admin | Artifact Registry Administrator | roles/artifactregistry.repoAdmin artifactregistry.repositories.{create,delete,getIamPolicy,setIamPolicy,update}
+roles/serviceusage.serviceUsageConsumer | Service Usage Consumer | serviceusage.{operations.get,operations.list,quotas.get,services.get,services.list,services.use}
+roles/serviceusage.serviceUsageViewer | Service Usage Viewer | serviceusage.{operations.get,operations.list,quotas.get,services.get,services.list}
+roles/serviceusage.serviceUsageAdmin | Service Usage Admin | roles/serviceusage.serviceUsageConsumer serviceusage.services.{disable,enable}
+roles/browser | Browser | resourcemanager.projects.{get,getIamPolicy,list}
+roles/viewer | Viewer | roles/cloudtasks.viewer roles/run.viewer roles/iam.serviceAccountViewer roles/iam.roleViewer secretmanager.{secrets,versions}.{get,list} roles/logging.viewer roles/monitoring.viewer roles/cloudscheduler.viewer roles/pubsub.viewer roles/cloudsql.viewer roles/artifactregistry.reader roles/serviceusage.serviceUsageViewer
+roles/editor | Editor | roles/viewer roles/cloudtasks.admin roles/run.developer roles/iam.serviceAccountUser roles/logging.logWriter roles/monitoring.editor roles/cloudscheduler.admin roles/pubsub.editor roles/cloudsql.admin roles/artifactregistry.repoAdmin roles/serviceusage.serviceUsageAdmin secretmanager.secrets.{create,delete,update} secretmanager.versions.{add,destroy,disable,enable}
+roles/owner | Owner | *
+"""  # noqa: E501

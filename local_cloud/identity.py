@@ -1,0 +1,182 @@
+"""Who is who: access tokens, Google-shaped OIDC ID tokens, and the keys that verify them.
+
+The RSA key is made once and kept in the state, so that tokens outlive a restart. Access tokens are opaque to others and
+verify without a table: their content is sealed with a key of the state. Everything expires by the cloud's clock.
+Sources: OpenID Connect at accounts.google.com (claims, discovery document), RFC 7519.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from local_cloud.clock import Clock
+from local_cloud.settings import Settings
+from local_cloud.store import Store
+
+ISSUER = "https://accounts.google.com"
+
+#: Google's tokens live an hour.
+TOKEN_SECONDS = 3600
+
+#: A cached ID token is given again until this long before its end.
+REUSE_MARGIN = 300
+
+#: What access tokens begin with, as Google's do.
+ACCESS_PREFIX = "ya29."
+
+#: Cached ID tokens; above this the cache starts anew.
+MAX_CACHED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A verified access token."""
+
+    member: str
+    expires: float
+    scopes: tuple[str, ...]
+
+
+class Identity:
+    """Issues and verifies tokens for any account; whether the account exists is the caller's affair."""
+
+    def __init__(self, store: Store, clock: Clock, settings: Settings) -> None:
+        self._clock = clock
+        self._settings = settings
+        keys = store.json("identity")
+        if "keys" not in keys:
+            private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+            pem = private.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            keys["keys"] = {"rsa": pem.decode(), "access": secrets.token_hex(32)}
+        kept = keys["keys"]
+        loaded = serialization.load_pem_private_key(kept["rsa"].encode(), None, unsafe_skip_rsa_key_validation=True)
+        assert isinstance(loaded, rsa.RSAPrivateKey)
+        self._rsa = loaded
+        self._access = bytes.fromhex(kept["access"])
+        numbers = loaded.public_key().public_numbers()
+        self._modulus = _b64(numbers.n.to_bytes(256, "big"))
+        self.key_id = hashlib.sha1(self._modulus.encode(), usedforsecurity=False).hexdigest()
+        self._id_tokens: dict[tuple[str, str, bool], tuple[float, str]] = {}
+
+    def id_token(self, email: str, subject: str, audience: str, *, with_email: bool = True) -> str:
+        """An ID token as the metadata server and Cloud Tasks get it: signed, an hour long, cached for its reuse."""
+        now = self._clock.now()
+        cached = self._id_tokens.get((email, audience, with_email))
+        if cached and cached[0] - REUSE_MARGIN > now:
+            return cached[1]
+        claims: dict[str, Any] = {"aud": audience, "azp": subject}
+        if with_email:
+            claims |= {"email": email, "email_verified": True}
+        claims |= {"exp": int(now) + TOKEN_SECONDS, "iat": int(now), "iss": ISSUER, "sub": subject}
+        token = self.sign_jwt(claims)
+        if len(self._id_tokens) >= MAX_CACHED:
+            self._id_tokens.clear()
+        self._id_tokens[email, audience, with_email] = (claims["exp"], token)
+        return token
+
+    def sign_jwt(self, claims: Mapping[str, Any], header: Mapping[str, Any] | None = None) -> str:
+        """An RS256 JWT over any claims, under the published key."""
+        head = {"alg": "RS256", "kid": self.key_id, "typ": "JWT", **(header or {})}
+        payload = f"{_b64(orjson.dumps(head))}.{_b64(orjson.dumps(dict(claims)))}"
+        return f"{payload}.{_b64(self.sign(payload.encode()))}"
+
+    def sign(self, data: bytes) -> bytes:
+        """RSASSA-PKCS1-v1_5 with SHA-256."""
+        return self._rsa.sign(data, padding.PKCS1v15(), hashes.SHA256())
+
+    def verify_id_token(self, token: str, audience: str | None = None) -> dict[str, Any] | None:
+        """The claims of an ID token of ours that is valid now (for the audience, where one is given), else None."""
+        try:
+            payload, _, signature = token.rpartition(".")
+            self._rsa.public_key().verify(_unb64(signature), payload.encode(), padding.PKCS1v15(), hashes.SHA256())
+            claims: dict[str, Any] = orjson.loads(_unb64(payload.partition(".")[2]))
+        except Exception:  # whatever is wrong with it, it is not ours
+            return None
+        valid = claims.get("iss") == ISSUER and claims.get("exp", 0) > self._clock.now()
+        return claims if valid and audience in (None, claims.get("aud")) else None
+
+    def access_token(self, member: str, *, scopes: tuple[str, ...] = (), seconds: float = TOKEN_SECONDS) -> "AccessGrant":
+        """An access token for a principal, such as "serviceAccount:x@..."."""
+        expires = self._clock.now() + seconds
+        body = orjson.dumps([member, expires, list(scopes)])
+        seal = hmac.digest(self._access, body, "sha256")[:16]
+        return AccessGrant(f"{ACCESS_PREFIX}{_b64(seal + body)}", expires)
+
+    def verify_access_token(self, token: str) -> AccessToken | None:
+        """Whose token it is, expired or not (compare `expires`); None when it is not one of ours."""
+        if not token.startswith(ACCESS_PREFIX):
+            return None
+        try:
+            data = _unb64(token[len(ACCESS_PREFIX) :])
+            seal, body = data[:16], data[16:]
+            if not hmac.compare_digest(seal, hmac.digest(self._access, body, "sha256")[:16]):
+                return None
+            member, expires, scopes = orjson.loads(body)
+        except Exception:  # not base64, not JSON: not ours
+            return None
+        return AccessToken(member, expires, tuple(scopes))
+
+    def jwks(self) -> dict[str, Any]:
+        """The key set at /oauth2/v3/certs."""
+        key = {"kty": "RSA", "alg": "RS256", "use": "sig", "kid": self.key_id, "n": self._modulus, "e": "AQAB"}
+        return {"keys": [key]}
+
+    def certificates(self) -> dict[str, str]:
+        """The map of PEM certificates at /oauth2/v1/certs, which google.oauth2.id_token reads."""
+        import datetime
+
+        from cryptography import x509
+        from cryptography.x509.oid import NameOID
+
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "federated-signon.system.gserviceaccount.com")])
+        start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(self._rsa.public_key())
+            .serial_number(int(self.key_id[:16], 16))
+            .not_valid_before(start)
+            .not_valid_after(start + datetime.timedelta(days=36500))
+            .sign(self._rsa, hashes.SHA256())
+        )
+        return {self.key_id: made.public_bytes(serialization.Encoding.PEM).decode()}
+
+    def discovery(self, base: str) -> dict[str, Any]:
+        """The OpenID configuration, with our own address for the keys."""
+        return {
+            "issuer": ISSUER,
+            "authorization_endpoint": f"{base}/o/oauth2/v2/auth",
+            "token_endpoint": f"{base}/token",
+            "jwks_uri": f"{base}/oauth2/v3/certs",
+            "response_types_supported": ["code", "token", "id_token"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+            "claims_supported": ["aud", "email", "email_verified", "exp", "iat", "iss", "sub"],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AccessGrant:
+    """A new access token and its end."""
+
+    token: str
+    expires: float
+
+
+def _b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _unb64(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

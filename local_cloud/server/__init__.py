@@ -1,0 +1,1 @@
+"""How the cloud speaks: REST and gRPC over one registry of handlers."""

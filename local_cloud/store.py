@@ -1,0 +1,275 @@
+"""The one place where state is kept: documents in SQLite, all of them also in memory.
+
+Reads never touch the disk. A change marks its document; the marked ones are written together by one thread, one
+transaction with one fsync at a time (WAL, synchronous FULL), and `committed()` returns when everything that was marked
+before it is on disk. Changes made without an await between them land in the same transaction. What a document means,
+and how it is encoded, is its collection's owner's affair.
+"""
+
+import asyncio
+import fcntl
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import orjson
+
+from local_cloud.descriptors import Message, message
+
+T = TypeVar("T")
+
+SCHEMA_VERSION = 1
+
+
+class StateError(Exception):
+    """The state directory cannot be used; the message says why and what to do. Nothing in it was changed."""
+
+
+class Collection(Generic[T]):
+    """Documents of one kind by key, in the order of their creation. After changing a value in place, call save()."""
+
+    __slots__ = ("_decode", "_encode", "_ids", "_items", "_store", "name")
+
+    def __init__(
+        self, store: "Store", name: str, encode: Callable[[T], bytes], decode: Callable[[bytes], T]
+    ) -> None:
+        self.name = name
+        self._store = store
+        self._encode = encode
+        self._decode = decode
+        self._items: dict[str, T] = {}
+        self._ids: dict[str, int] = {}
+        for row, key, value in store._loaded.pop(name, ()):
+            try:
+                self._items[key] = decode(value)
+            except Exception as error:
+                raise StateError(
+                    f"{store.path}: the document {key!r} of {name!r} cannot be read ({error}). It was written by "
+                    "another version or damaged: move the directory away to start with a fresh state, or use the "
+                    "version that wrote it."
+                ) from error
+            self._ids[key] = row
+
+    def get(self, key: str) -> T | None:
+        """The document, or None."""
+        return self._items.get(key)
+
+    def __getitem__(self, key: str) -> T:
+        return self._items[key]
+
+    def __setitem__(self, key: str, value: T) -> None:
+        self._items[key] = value
+        self._store._mark(self, key)
+
+    def save(self, key: str) -> None:
+        """Writes a document that was changed in place."""
+        self._store._mark(self, key)
+
+    def pop(self, key: str) -> T | None:
+        """Deletes a document; None when there was none."""
+        value = self._items.pop(key, None)
+        if key in self._ids:
+            self._store._mark(self, key)
+        return value
+
+    def __delitem__(self, key: str) -> None:
+        del self._items[key]
+        self._store._mark(self, key)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def items(self) -> list[tuple[str, T]]:
+        """A copy of all pairs, safe to change the collection over."""
+        return list(self._items.items())
+
+    def values(self) -> list[T]:
+        """A copy of all values."""
+        return list(self._items.values())
+
+
+class Store:
+    """The state directory, held by this process alone."""
+
+    def __init__(self, directory: Path, on_failure: Callable[[Exception], None] | None = None) -> None:
+        self.directory = directory
+        self.path = directory / "state.db"
+        self.on_failure = on_failure
+        self._lock = _lock(directory)
+        try:
+            self._connection = _open(self.path)
+            self._loaded = _load(self._connection)
+        except sqlite3.DatabaseError as error:
+            os.close(self._lock)
+            raise StateError(
+                f"{self.path} is not readable as the local cloud's state ({error}). It was left as it is: restore it, "
+                "or move the directory away to start with a fresh state."
+            ) from error
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self._next_id = 1 + max((row[0] for rows in self._loaded.values() for row in rows), default=0)
+        self._collections: dict[str, Collection[Any]] = {}
+        self._marked: dict[tuple[Collection[Any], str], None] = {}
+        self._batches: queue.SimpleQueue[tuple[list[Any], list[Any], asyncio.Future[None]] | None] = queue.SimpleQueue()
+        self._writing: asyncio.Future[None] | None = None
+        self._upcoming: asyncio.Future[None] | None = None
+        self._failure: Exception | None = None
+        self._thread = threading.Thread(target=self._write, name="store", daemon=True)
+        self._thread.start()
+
+    def collection(self, name: str, *, encode: Callable[[T], bytes], decode: Callable[[bytes], T]) -> Collection[T]:
+        """The documents of one kind with their own encoding. Asking twice gives the same collection."""
+        if name not in self._collections:
+            self._collections[name] = Collection(self, name, encode, decode)
+        return self._collections[name]
+
+    def json(self, name: str) -> Collection[Any]:
+        """Documents that are plain JSON values."""
+        return self.collection(name, encode=orjson.dumps, decode=orjson.loads)
+
+    def messages(self, name: str, full_name: str) -> Collection[Message]:
+        """Documents that are protobuf messages of one type."""
+        kind = message(full_name)
+        return self.collection(name, encode=lambda m: m.SerializeToString(), decode=kind.FromString)
+
+    @property
+    def pending(self) -> bool:
+        """Whether something is not on disk yet."""
+        return self._upcoming is not None or self._writing is not None or self._failure is not None
+
+    async def committed(self) -> None:
+        """Returns when everything marked so far is on disk."""
+        if self._failure:
+            raise self._failure
+        waiting = self._upcoming or self._writing
+        if waiting is not None:
+            await asyncio.shield(waiting)
+
+    async def close(self) -> None:
+        """Writes what is marked and lets go of the directory."""
+        try:
+            while self._failure is None and (waiting := self._upcoming or self._writing):
+                await asyncio.wait([waiting])
+        finally:
+            self._batches.put(None)
+            await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+            self._connection.close()
+            os.close(self._lock)
+
+    def _mark(self, collection: Collection[Any], key: str) -> None:
+        self._marked[collection, key] = None
+        if self._upcoming is None:
+            loop = asyncio.get_running_loop()
+            self._upcoming = loop.create_future()
+            if self._writing is None:
+                loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Hands everything marked to the writer as one transaction."""
+        done = self._upcoming
+        if done is None or self._writing is not None or self._failure is not None:
+            return
+        marked, self._marked = self._marked, {}
+        self._upcoming, self._writing = None, done
+        puts: list[tuple[int, str, str, bytes]] = []
+        deletes: list[tuple[int]] = []
+        for collection, key in marked:
+            row = collection._ids.get(key)
+            if key in collection._items:
+                if row is None:
+                    row = collection._ids[key] = self._next_id
+                    self._next_id += 1
+                puts.append((row, collection.name, key, collection._encode(collection._items[key])))
+            elif row is not None:
+                del collection._ids[key]
+                deletes.append((row,))
+        self._batches.put((puts, deletes, done))
+
+    def _written(self, done: "asyncio.Future[None]", error: Exception | None) -> None:
+        """Back on the loop: the transaction ended."""
+        self._writing = None
+        if error is None:
+            done.set_result(None)
+            self._flush()
+            return
+        self._failure = StateError(
+            f"{self.path} can no longer be written ({error}). The cloud stops: what it has acknowledged is on disk, "
+            "and a restart goes on from there."
+        )
+        for future in filter(None, (done, self._upcoming)):
+            future.set_exception(self._failure)
+            future.exception()  # whoever waits gets it; nobody waiting is no error
+        if self.on_failure:
+            self.on_failure(self._failure)
+
+    def _write(self) -> None:
+        """The writer thread."""
+        connection = self._connection
+        while (batch := self._batches.get()) is not None:
+            puts, deletes, done = batch
+            error: Exception | None = None
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany("DELETE FROM docs WHERE id = ?", deletes)
+                connection.executemany("INSERT OR REPLACE INTO docs VALUES (?, ?, ?, ?)", puts)
+                connection.execute("COMMIT")
+            except Exception as caught:
+                error = caught
+            try:
+                done.get_loop().call_soon_threadsafe(self._written, done, error)
+            except RuntimeError:  # the loop is gone: nobody waits any more
+                return
+
+
+def _lock(directory: Path) -> int:
+    """One process a directory; the lock goes with the process, however it ends."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StateError(f"{directory} cannot be used as state directory: {error.strerror}.") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        pid = os.read(handle, 20).decode(errors="replace").strip() or "unknown"
+        os.close(handle)
+        raise StateError(
+            f"{directory} is in use by the local cloud with pid {pid}: stop that one (kill {pid}) or give another --state."
+        ) from None
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+    return handle
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        connection.close()
+        raise StateError(f"{path} was written by a newer version (schema {version}, this one reads {SCHEMA_VERSION}).")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS docs (id INTEGER PRIMARY KEY, collection TEXT NOT NULL, key TEXT NOT NULL, "
+        "value BLOB NOT NULL)"
+    )
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    return connection
+
+
+def _load(connection: sqlite3.Connection) -> dict[str, list[tuple[int, str, bytes]]]:
+    loaded: dict[str, list[tuple[int, str, bytes]]] = {}
+    for row, collection, key, value in connection.execute("SELECT id, collection, key, value FROM docs ORDER BY id"):
+        loaded.setdefault(collection, []).append((row, key, value))
+    return loaded
