@@ -1,0 +1,190 @@
+"""Environment variables and stack config: nothing reserved, nothing secret in plain text, nothing unknown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from spec.checks.draft import Draft, Rule
+from spec.errors import Finding, choose, nearest
+from spec.service import RESERVED_ENV
+from spec.stack import ENDPOINTS, StackConfig
+
+#: Names whose values are secret whatever the value looks like; file names and versions of secrets are none.
+SECRET_NAME = re.compile(
+    r"(password|passwd|private_?key|signing_?key|api_?key|ipn_?key|access_?token|bot_?token|credentials|secret)$", re.I
+)
+
+#: Values that are secret whatever they are called: keys in PEM or hex, tokens of Google, Slack and GitHub, passwords in URLs.
+SECRET_VALUE = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY|^(0x)?[0-9a-fA-F]{64}$|^ya29\.|^xox[abp]-|^gh[pousr]_|\"private_key\"|://[^/@\s:]*:[^/@\s]+@"
+)
+
+_LEAK = "it would stand in plain text in git, in the stack's state and in the revision's description"
+
+
+def variables_are_free(draft: Draft) -> Iterator[Finding]:
+    """Config sets no variable that the platform, the program or a secret sets."""
+    for service in draft.system.services.values():
+        for name in service.config:
+            if reason := _taken(draft, name):
+                yield draft.error("service", service.name, "config", name, **reason)
+    for stack in draft.stacks.values():
+        for name in stack.settings:
+            if reason := _taken(draft, name):
+                yield draft.error("stack", stack.name, "config", "sluice:settings", name, **reason)
+
+
+def nothing_secret_is_plain(draft: Draft) -> Iterator[Finding]:
+    """No value in service config or stack config looks like a secret."""
+    for service in draft.system.services.values():
+        for name, value in service.config.items():
+            if _is_secret(name, value) and not draft.is_declared("secret", name):
+                yield draft.error("service", service.name, "config", name, **_plain(name))
+    for stack in draft.stacks.values():
+        for path, value in _values(stack):
+            name = path[-1]
+            if _is_secret(name, value) and not draft.is_declared("secret", name):
+                yield draft.error("stack", stack.name, "config", *path, **_plain(name))
+
+
+def stack_keys_are_known(draft: Draft) -> Iterator[Finding]:
+    """A stack says nothing to the program that the program does not read."""
+    known = [str(info.alias) for info in StackConfig.model_fields.values() if info.alias]
+    for stack in draft.stacks.values():
+        for key in stack.others:
+            namespace, colon, _ = key.partition(":")
+            if colon and namespace != "sluice":
+                continue
+            near = nearest(key, known)
+            yield draft.error(
+                "stack",
+                stack.name,
+                "config",
+                key,
+                what=f"there is no key {key!r}",
+                breaks="it would be ignored, and a default that nobody chose would be in force",
+                fix=f"did you mean {near}? Otherwise delete the line" if near else f"use one of: {', '.join(known)}",
+            )
+
+
+def stack_names_exist(draft: Draft) -> Iterator[Finding]:
+    """Endpoints and pinned secrets are such as exist."""
+    for stack in draft.stacks.values():
+        for name in stack.endpoints:
+            if name not in ENDPOINTS:
+                yield draft.error(
+                    "stack",
+                    stack.name,
+                    "config",
+                    "sluice:endpoints",
+                    name,
+                    what=f"there is no endpoint {name!r}",
+                    breaks="the services would go on calling the real one",
+                    fix=choose(name, ENDPOINTS, noun="endpoint"),
+                )
+        for name in stack.secret_versions:
+            if draft.declared.get("secret") and not draft.is_declared("secret", name):
+                yield draft.error(
+                    "stack",
+                    stack.name,
+                    "config",
+                    "sluice:secretVersions",
+                    name,
+                    what=f"nobody declares the secret {name!r}",
+                    breaks="the secret that was meant would stay at version 1",
+                    fix=choose(name, draft.declared["secret"], noun="secret"),
+                )
+
+
+def settings_are_used(draft: Draft) -> Iterator[Finding]:
+    """A setting overrides something that a service declares."""
+    known = {name for service in draft.system.services.values() for name in service.config}
+    for stack in draft.stacks.values():
+        for name in stack.settings:
+            if name not in known and not _taken(draft, name):
+                yield draft.warning(
+                    "stack",
+                    stack.name,
+                    "config",
+                    "sluice:settings",
+                    name,
+                    what=f"no service declares {name} in its config",
+                    breaks="it would override nothing",
+                    fix=choose(name, known, noun="setting"),
+                )
+
+
+def releases_name_an_image(draft: Draft) -> Iterator[Finding]:
+    """A stack that deploys services outside of loopback says which image."""
+    for stack in draft.stacks.values():
+        if not (stack.is_local or stack.is_foundation or stack.image_digest):
+            yield draft.error(
+                "stack",
+                stack.name,
+                "config",
+                what="sluice:imageDigest is missing",
+                breaks="there would be no code to run",
+                fix=f"pulumi config set --stack {stack.name} sluice:imageDigest sha256:<64 hex digits>",
+            )
+
+
+def _taken(draft: Draft, name: str) -> dict[str, str] | None:
+    if draft.is_declared("secret", name):
+        return {
+            "what": f"{name} is a secret, and its value stands here",
+            "breaks": _LEAK,
+            "fix": f"delete the line here and list {name} under secrets: in service.yaml; if the value is real, rotate it",
+        }
+    if name in RESERVED_ENV:
+        return {
+            "what": f"{name} is set by the platform or the program",
+            "breaks": "the service would read a value that does not fit the deployment",
+            "fix": "choose another name",
+        }
+    return None
+
+
+def _plain(name: str) -> dict[str, str]:
+    return {
+        "what": f"{name} looks like a secret in plain text",
+        "breaks": _LEAK,
+        "fix": "declare it in queue_configs/secrets/ and list it under secrets: in service.yaml (a provider's own "
+        "credential: pulumi config set --secret); if the value is real, rotate it",
+    }
+
+
+def _is_secret(name: str, value: str) -> bool:
+    return bool(value) and bool(SECRET_NAME.search(name) or SECRET_VALUE.search(value))
+
+
+def _values(stack: StackConfig) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield every text in a stack's config with its path; what Pulumi has encrypted is left out."""
+    plain = {"sluice:settings": stack.settings, "sluice:endpoints": stack.endpoints, **stack.others}
+    if stack.database_url:
+        plain["sluice:databaseUrl"] = stack.database_url
+    for key, value in plain.items():
+        yield from _texts((key,), value)
+
+
+def _texts(path: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+    if isinstance(value, Mapping):
+        if set(value) != {"secure"}:
+            for key, inner in value.items():
+                yield from _texts((*path, str(key)), inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(path, inner)
+    elif isinstance(value, str):
+        yield path, value
+
+
+RULES: tuple[Rule, ...] = (
+    variables_are_free,
+    nothing_secret_is_plain,
+    stack_keys_are_known,
+    stack_names_exist,
+    settings_are_used,
+    releases_name_an_image,
+)

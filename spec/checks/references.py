@@ -1,0 +1,109 @@
+"""Names that one file uses and another must declare: services, secrets, messages and their paths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from spec.checks.draft import Draft, Rule
+from spec.errors import Finding, choose, nearest
+
+
+def services_exist(draft: Draft) -> Iterator[Finding]:
+    """Every service that a queue joins has a folder."""
+    for queue in draft.system.queues.values():
+        for index, sender in enumerate(queue.senders):
+            if not draft.is_declared("service", sender):
+                yield _no_service(draft, queue.name, ("from", index), sender, "nobody could enqueue in its name")
+        if not draft.is_declared("service", queue.receiver):
+            yield _no_service(draft, queue.name, ("to",), queue.receiver, "every task would have no URL to go to")
+
+
+def _no_service(draft: Draft, queue: str, path: tuple[str | int, ...], name: str, breaks: str) -> Finding:
+    hint = choose(name, draft.declared["service"], noun="service")
+    fix = f"{hint} A new service is a folder: service_code/{name}/service.yaml"
+    return draft.error("queue", queue, *path, what=f"there is no service {name!r}", breaks=breaks, fix=fix)
+
+
+def messages_are_handled(draft: Draft) -> Iterator[Finding]:
+    """A queue's receiver handles its message at its path."""
+    for queue in draft.system.queues.values():
+        receiver = draft.system.services.get(queue.receiver)
+        if receiver is None:
+            continue
+        handled = receiver.handles.get(queue.path)
+        file = f"service_code/{receiver.name}/service.yaml"
+        if handled is None:
+            paths = [path for path, message in receiver.handles.items() if message == queue.message]
+            near = paths[0] if paths else nearest(queue.path, receiver.handles)
+            hint = f"did you mean {near}? Or add" if near else "add"
+            yield draft.error(
+                "queue",
+                queue.name,
+                "path",
+                what=f"{receiver.name} handles nothing at {queue.path}",
+                breaks="every dispatch would get a 404 and be retried until the queue drops it",
+                fix=f"{hint} `{queue.path}: {queue.message}` to handles in {file}",
+            )
+        elif handled != queue.message:
+            yield draft.error(
+                "queue",
+                queue.name,
+                "message",
+                what=f"{receiver.name} handles {handled} at {queue.path}, not {queue.message}",
+                breaks="the receiver could not decode what arrives, and every task would end as a dead letter",
+                fix=f"write message: {handled}, or change handles in {file}",
+            )
+
+
+def handles_are_fed(draft: Draft) -> Iterator[Finding]:
+    """Every handled path has a queue that leads there."""
+    fed = {(queue.receiver, queue.path) for queue in draft.system.queues.values()}
+    if draft.system.queues.keys() != draft.declared["queue"]:
+        return
+    for service in draft.system.services.values():
+        for path in service.handles:
+            if (service.name, path) not in fed:
+                yield draft.warning(
+                    "service",
+                    service.name,
+                    "handles",
+                    path,
+                    what=f"no queue leads to {path}",
+                    breaks="nothing would ever arrive there",
+                    fix="add a file to queue_configs/tasks/, or delete the line",
+                )
+
+
+def secrets_exist(draft: Draft) -> Iterator[Finding]:
+    """Every secret that a service reads is declared."""
+    known = draft.declared["secret"]
+    for service in draft.system.services.values():
+        for index, secret in enumerate(service.secrets):
+            if secret not in known:
+                yield draft.error(
+                    "service",
+                    service.name,
+                    "secrets",
+                    index,
+                    what=f"nobody declares the secret {secret!r}",
+                    breaks="the revision would not start: Cloud Run finds no such secret",
+                    fix=f"{choose(secret, known, noun='secret')} A new one is a file: queue_configs/secrets/{secret}.yaml",
+                )
+
+
+def secrets_are_read(draft: Draft) -> Iterator[Finding]:
+    """Every declared secret has a reader."""
+    if draft.system.services.keys() != draft.declared["service"]:
+        return
+    for secret in draft.system.secrets:
+        if not draft.system.consumers(secret):
+            yield draft.warning(
+                "secret",
+                secret,
+                what=f"no service reads {secret}",
+                breaks="it would be kept, rotated and paid for in vain",
+                fix="list it under secrets: in a service.yaml, or delete the file",
+            )
+
+
+RULES: tuple[Rule, ...] = (services_exist, messages_are_handled, handles_are_fed, secrets_exist, secrets_are_read)
