@@ -1,0 +1,188 @@
+"""The sandbox put together: its parts, its two ports, its beginning and end.
+
+Owns: the order in which parts start and stop, the status and the summary page. Leaves alone: what each part
+does.
+"""
+
+from __future__ import annotations
+
+import errno
+import html
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from sandbox.chain.anvil import find
+from sandbox.chain.chain import Chain
+from sandbox.chain.door import Door
+from sandbox.clock import Clock
+from sandbox.config import Config
+from sandbox.errors import PortInUseError
+from sandbox.exchange.api import ExchangeApi
+from sandbox.exchange.book import Book
+from sandbox.exchange.settlement import Settlement
+from sandbox.exchange.wallet import Wallet
+from sandbox.faults import Faults
+from sandbox.keys import Keys
+from sandbox.processor.api import ProcessorApi
+from sandbox.processor.sender import Sender
+from sandbox.store import Store
+from sandbox.telegram import Telegram
+
+#: What the host wallet owns at the beginning.
+HOST_WEI = 100_000 * 10**18
+
+_SHUTDOWN_SECONDS = 1.0
+
+
+class World:
+    """Everything outside of Sluice."""
+
+    def __init__(self, config: Config, home: Path, root: Path) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self._config = config
+        self.clock = Clock(config.clock)
+        self.store = Store(home / "sandbox.db")
+        self.faults = Faults()
+        self.keys = Keys(self.store)
+        self.key = self.store.fact("rpc_key") or self.store.remember("rpc_key", secrets.token_hex(16))
+        self.chain = Chain(
+            config, clock=self.clock, store=self.store, faults=self.faults, program=find(root), home=home
+        )
+        self.book = Book(self.store, self.clock, self.keys)
+        self.wallet = Wallet(self.store, self.chain, self.keys, config.chain_id)
+        self.settlement = Settlement(
+            self.store,
+            book=self.book,
+            chain=self.chain,
+            clock=self.clock,
+            keys=self.keys,
+            wallet=self.wallet,
+            confirmations=config.confirmations,
+        )
+        self.sender = Sender(self.store, self.clock, self.faults, config.webhook_url)
+        self.door = Door(self.chain, self.faults, self.key)
+        self._runners: list[web.AppRunner] = []
+        self.port = 0
+        self.rpc_port = 0
+
+    async def start(self, port: int, rpc_port: int) -> dict[str, Any]:
+        """Start everything; returns the line that says it is ready."""
+        self.port = await self._serve(self._application(), port, "--port")
+        await self.chain.start()
+        await self.wallet.prepare()
+        if self._config.host_wallet and not self.store.fact(self._funding()):
+            await self.chain.fund(self._config.host_wallet, HOST_WEI)
+            self.store.remember(self._funding(), str(HOST_WEI))
+        await self.settlement.catch_up()
+        self.chain.listeners.append(self.settlement.on_block)
+        self.rpc_port = await self._serve(self.door.application(), rpc_port, "--rpc-port")
+        self.chain.run()
+        await self.sender.start()
+        return {"ready": True, "port": self.port, "rpc": self.rpc_url, "anvil": self.chain.anvil_port}
+
+    @property
+    def rpc_url(self) -> str:
+        """The chain's door, key included."""
+        return f"http://127.0.0.1:{self.rpc_port}/{self.key}"
+
+    def _funding(self) -> str:
+        return f"funded {(self._config.host_wallet or '').lower()}"
+
+    async def _serve(self, app: web.Application, port: int, option: str) -> int:
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        await runner.setup()
+        self._runners.append(runner)
+        try:
+            await web.TCPSite(runner, "127.0.0.1", port, backlog=1024).start()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortInUseError(
+                    f"port {port} is in use: stop what listens there or give another {option}"
+                ) from error
+            raise
+        return int(runner.addresses[0][1])
+
+    def _application(self) -> web.Application:
+        app = web.Application(client_max_size=4 * 1024 * 1024)
+        app.add_routes([
+            web.get("/", self._page),
+            web.get("/status", self._status),
+            web.post("/chain/mine", self._mine),
+            *self.faults.routes(),
+            *ExchangeApi(self.book, self.clock, self.faults, self._config.changenow_api_key).routes(),
+            *ProcessorApi(self._config, self.store, self.clock, self.keys, self.sender).routes(),
+            *Telegram(self.store, self.clock, self.keys, self.faults, self._config.telegram_bot_token).routes(),
+        ])  # fmt: skip
+        return app
+
+    async def status(self) -> dict[str, Any]:
+        """What runs, and the sums."""
+        node = self.chain.node
+        block = await node.call("eth_getBlockByNumber", "latest", False)
+        pool = await node.call("txpool_status")
+        host = self._config.host_wallet
+        notices = self.store.rows("SELECT state, count(*) AS n FROM notices GROUP BY state")
+        return {
+            "pid": os.getpid(),
+            "now": self.clock.iso(),
+            "clock_offset": self.clock.offset(),
+            "chain": {
+                "anvil_pid": self.chain.anvil_pid,
+                "anvil_port": self.chain.anvil_port,
+                "anvil_restarts": self.chain.restarts,
+                "rpc_port": self.rpc_port,
+                "rpc_calls": self.door.calls,
+                "chain_id": self._config.chain_id,
+                "block_time": self._config.block_time,
+                "block_number": int(block["number"], 16),
+                "block_timestamp": int(block["timestamp"], 16),
+                "pending": int(pool["pending"], 16),
+                "queued": int(pool["queued"], 16),
+            },
+            "host_wallet": {
+                "address": host,
+                "balance": str(await node.number("eth_getBalance", host, "latest")) if host else None,
+                "funded": self.store.fact(self._funding()) or "0",
+            },
+            "exchange": {
+                "wallet": self.wallet.address,
+                "balance": str(await node.number("eth_getBalance", self.wallet.address, "latest")),
+                "tokens": self.wallet.tokens,
+                "orders": self.book.totals(),
+            },
+            "processor": {"notices": {row["state"]: row["n"] for row in notices}, "target": self._config.webhook_url},
+            "faults": self.faults.listing(),
+        }
+
+    async def _status(self, _: web.Request) -> web.Response:
+        return web.json_response(await self.status())
+
+    async def _mine(self, _: web.Request) -> web.Response:
+        block = await self.chain.mine()
+        return web.json_response({"block": int(block["number"], 16), "transactions": block["transactions"]})
+
+    async def _page(self, _: web.Request) -> web.Response:
+        rows = []
+        for name, value in (await self.status()).items():
+            shown = value if isinstance(value, dict) else {"": value}
+            for key, item in shown.items():
+                rows.append(f"<tr><td>{html.escape(f'{name} {key}')}</td><td>{html.escape(str(item))}</td></tr>")
+        links = " ".join(
+            f'<a href="{path}">{path}</a>'
+            for path in ("/status", "/processor/sent", "/exchange/records", "/telegram/sent", "/faults")
+        )
+        page = f"<!doctype html><title>sandbox</title><h1>Sandbox</h1><p>{links}</p><table>{''.join(rows)}</table>"
+        return web.Response(text=page, content_type="text/html")
+
+    async def stop(self) -> None:
+        """Stop everything; the chain's state is written last."""
+        self.faults.clear()
+        await self.sender.stop()
+        for runner in self._runners:
+            await runner.cleanup()
+        await self.chain.stop()
+        self.store.close()
