@@ -1,0 +1,88 @@
+"""What Cloud Tasks keeps, and how it starts on it.
+
+Owns the collections of queue configurations and deleted names, the dispatcher's journal, and the seams between the
+dispatcher and the cloud (clock, client, tokens). Leaves alone: what callers may do with them (queues, tasks).
+"""
+
+from collections.abc import Callable
+
+from local_cloud.apis.cloud_tasks import queue_rules, watch
+from local_cloud.apis.cloud_tasks.api import API
+from local_cloud.apis.cloud_tasks.names import no_queue
+from local_cloud.apis.cloud_tasks.targets import Tokens, retry_of, target_of
+from local_cloud.cloud import Cloud
+from local_cloud.descriptors import Message, enum
+from local_cloud.engines.dispatcher import Dispatcher
+from local_cloud.engines.journal import StoreJournal
+from local_cloud.engines.outgoing import Client
+from local_cloud.engines.queues import Queue
+
+STATES = enum("google.cloud.tasks.v2.Queue.State")
+
+#: A deleted queue's name is refused for 7 days (DeleteQueue reference).
+QUEUE_NAME_KEPT = 7 * 24 * 3600.0
+
+
+class State:
+    """The API's state; `cloud.use(State)` gives it to handlers."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.configs = cloud.store.messages("cloudtasks.queues", "google.cloud.tasks.v2.Queue")
+        self.deleted = cloud.store.json("cloudtasks.deleted_queues")
+        self.journal = StoreJournal(cloud.store, cloud.now)
+        self.client = Client()
+        self.watch = watch.Watch(cloud)
+        self.dispatcher = Dispatcher(
+            clock=cloud.clock,
+            journal=self.journal,
+            client=self.client,
+            watcher=self.watch,
+            target_of=target_of,
+            authorize=Tokens(cloud),
+        )
+
+    def load(self) -> None:
+        """Takes up every queue with its tasks where the last run left them."""
+        for config in self.configs.values():
+            tasks = self.journal.tasks(config.name)
+            for task in tasks:
+                task.retry = retry_of(task.spec)
+            self.open(config, tasks=tasks)
+
+    def open(self, config: Message, **more: object) -> Queue:
+        """Gives the dispatcher a queue."""
+        opened: Callable[..., Queue] = self.dispatcher.open
+        return opened(config.name, queue_rules.limits(config), config, paused=config.state != STATES["RUNNING"], **more)
+
+    def queue(self, cloud: Cloud, name: str) -> Queue:
+        """The queue of that name; NOT_FOUND in the service's words."""
+        found = self.dispatcher.queues.get(cloud.canonical(name))
+        if found is None:
+            raise no_queue()
+        return found
+
+    def status(self) -> dict[str, object]:
+        """For /_sluice/status: every queue by its id (by its full name outside the home location)."""
+        return {
+            queue.id: {
+                "state": "PAUSED" if queue.paused else "RUNNING",
+                "depth": len(queue.tasks),
+                "running": queue.running,
+            }
+            for queue in self.dispatcher.queues.values()
+        }
+
+
+@API.on_start
+async def start(cloud: Cloud) -> None:
+    """Loads the state; what is due goes out at once."""
+    state = State(cloud)
+    cloud.provide(state)
+    cloud.status["queues"] = state.status
+    state.load()
+
+
+@API.on_stop
+async def stop(cloud: Cloud) -> None:
+    """Lets go of the connections; attempts that run are repeated after the next start."""
+    cloud.use(State).client.close()

@@ -1,0 +1,138 @@
+"""What a task may say, and the form in which it is kept.
+
+A stored task is the encoded Task message without what the dispatcher keeps itself (name, times, counts, attempts).
+Source: the v2 reference of Task and HttpRequest, and messages seen from the real service.
+"""
+
+import ipaddress
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from local_cloud.apis.cloud_tasks.queue_rules import check_retry, fill_retry
+from local_cloud.apis.cloud_tasks.times import put_duration, seconds
+from local_cloud.descriptors import Message, enum
+from local_cloud.engines.attempt import USER_AGENT, encode_url
+from local_cloud.errors import failed_precondition, invalid
+
+METHODS = enum("google.cloud.tasks.v2.HttpMethod")
+METHOD_NAMES = {number: name for name, number in METHODS.items()}
+
+#: The largest task as it is stored.
+MAX_TASK_BYTES = 1_048_569
+#: The longest URL after encoding.
+MAX_URL = 2083
+#: Headers must stay under this.
+MAX_HEADER_BYTES = 80 * 1024
+#: How far ahead a task may be scheduled: 720 hours.
+MAX_AHEAD = 720 * 3600.0
+#: Dispatch deadlines of HTTP tasks.
+MIN_DEADLINE, MAX_DEADLINE, DEFAULT_DEADLINE = 15.0, 1800.0, 600.0
+#: Methods that may carry a body.
+WITH_BODY = frozenset({METHODS["POST"], METHODS["PUT"], METHODS["PATCH"]})
+#: The scope of an access token that a task asks for without saying which.
+DEFAULT_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+
+_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+def check(task: Message, now: float) -> None:
+    """Refuses what the real service refuses, where the wording is known in its words."""
+    kind = task.WhichOneof("message_type")
+    if kind is None:
+        raise invalid("Task.payload_type is not set.")
+    if kind == "app_engine_http_request":
+        raise failed_precondition(
+            "The project has no App Engine application: the local cloud dispatches HTTP tasks only. Use http_request."
+        )
+    _check_request(task.http_request)
+    if task.HasField("dispatch_deadline") and not MIN_DEADLINE <= seconds(task.dispatch_deadline) <= MAX_DEADLINE:
+        raise invalid("Task.dispatchDeadline must be between [15s, 30m].")
+    if task.HasField("schedule_time") and seconds(task.schedule_time) > now + MAX_AHEAD:
+        when = datetime.fromtimestamp(min(seconds(task.schedule_time), 253402300799.0), UTC).isoformat()
+        raise invalid(
+            f"The Task.scheduleTime, {when}, is too far in the future. "
+            "Schedule time must be no more than 720h in the future."
+        )
+    if task.HasField("retry_config"):
+        check_retry(task.retry_config)
+
+
+def stored(task: Message) -> bytes:
+    """The checked task as it is kept, with Google's defaults filled in."""
+    kept = type(task)()
+    request = kept.http_request
+    request.CopyFrom(task.http_request)
+    request.url = encode_url(request.url)
+    request.http_method = request.http_method or METHODS["POST"]
+    for name in [name for name in request.headers if name.lower() == "user-agent"]:
+        del request.headers[name]
+    request.headers["User-Agent"] = USER_AGENT
+    if request.oidc_token.service_account_email and not request.oidc_token.audience:
+        request.oidc_token.audience = request.url
+    if request.oauth_token.service_account_email and not request.oauth_token.scope:
+        request.oauth_token.scope = DEFAULT_SCOPE
+    deadline = seconds(task.dispatch_deadline) if task.HasField("dispatch_deadline") else DEFAULT_DEADLINE
+    put_duration(kept.dispatch_deadline, int(deadline * 1000) / 1000)
+    if task.HasField("retry_config"):
+        kept.retry_config.CopyFrom(task.retry_config)
+        fill_retry(kept.retry_config)
+    spec: bytes = kept.SerializeToString()
+    if len(spec) > MAX_TASK_BYTES:
+        raise invalid("Task size too large")
+    return spec
+
+
+def account(task: Message) -> str:
+    """The service account whose token the task carries, or nothing."""
+    request = task.http_request
+    email: str = request.oidc_token.service_account_email or request.oauth_token.service_account_email
+    if not email and request.WhichOneof("authorization_header"):
+        raise invalid("HttpRequest.authorization_header must name a service account (serviceAccountEmail).")
+    return email
+
+
+def _check_request(request: Message) -> None:
+    url: str = request.url
+    if not url:
+        raise invalid("HttpRequest.url is required.")
+    if not url.startswith(("http://", "https://")):
+        raise invalid("HttpTarget.url must start with 'http://' or 'https://'.")
+    if len(encode_url(url)) > MAX_URL:
+        raise invalid(f"HttpRequest.url must be at most {MAX_URL} characters after encoding.")
+    host = _host(url)
+    if url.startswith("http://") and request.WhichOneof("authorization_header") and not _is_local(host):
+        raise invalid("HttpRequest.url must start with 'https://' for request with HttpRequest.authorization_header")
+    if request.http_method not in METHOD_NAMES:
+        raise invalid(f"HttpRequest.httpMethod {request.http_method} is not known.")
+    if request.body and (request.http_method or METHODS["POST"]) not in WITH_BODY:
+        raise invalid("HttpRequest.body is allowed only if the HTTP method is POST, PUT, or PATCH.")
+    size = 0
+    for name, value in request.headers.items():
+        size += len(name) + len(value.encode())
+        if not name or not _TOKEN.issuperset(name):
+            raise invalid(f"HttpRequest.headers: '{name}' is not a header name.")
+        if any(c in value for c in "\r\n\0"):
+            raise invalid(f"HttpRequest.headers: the value of '{name}' must be one line.")
+    if size >= MAX_HEADER_BYTES:
+        raise invalid("HttpRequest.headers must be less than 80KB.")
+
+
+def _host(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise invalid(f"HttpRequest.url is not a valid URL: {error}.") from None
+    if not parts.hostname:
+        raise invalid("HttpRequest.url is not a valid URL: it has no host.")
+    return parts.hostname
+
+
+def _is_local(host: str) -> bool:
+    """Loopback is where the local cloud's services live; TLS there would be for nobody."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
