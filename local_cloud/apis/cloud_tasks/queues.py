@@ -47,7 +47,7 @@ async def list_queues(cloud: Cloud, call: Call, request: Message) -> Message:
 
 
 @API.rpc("GetQueue", permission="cloudtasks.queues.get")
-async def get_queue(cloud: Cloud, call: Call, request: Message) -> Message:
+async def get_queue(cloud: Cloud, _call: Call, request: Message) -> Message:
     """One queue."""
     return cloud.use(State).queue(cloud, request.name).spec
 
@@ -104,13 +104,13 @@ async def purge_queue(cloud: Cloud, call: Call, request: Message) -> Message:
 
 
 @API.rpc("PauseQueue", permission="cloudtasks.queues.pause")
-async def pause_queue(cloud: Cloud, call: Call, request: Message) -> Message:
+async def pause_queue(cloud: Cloud, _call: Call, request: Message) -> Message:
     """Stops dispatching; tasks can still be created."""
     return _set_state(cloud, request.name, "PAUSED")
 
 
 @API.rpc("ResumeQueue", permission="cloudtasks.queues.resume")
-async def resume_queue(cloud: Cloud, call: Call, request: Message) -> Message:
+async def resume_queue(cloud: Cloud, _call: Call, request: Message) -> Message:
     """Dispatches again."""
     return _set_state(cloud, request.name, "RUNNING")
 

@@ -59,7 +59,7 @@ async def list_tasks(cloud: Cloud, call: Call, request: Message) -> Message:
 
 
 @API.rpc("DeleteTask", permission="cloudtasks.tasks.delete")
-async def delete_task(cloud: Cloud, call: Call, request: Message) -> Message:
+async def delete_task(cloud: Cloud, _call: Call, request: Message) -> Message:
     """Removes a task; an attempt of it that runs finishes without consequences."""
     queue, task = find(cloud, request.name)
     cloud.use(State).dispatcher.delete(queue, task)

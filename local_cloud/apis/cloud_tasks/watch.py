@@ -84,7 +84,7 @@ class Watch:
             self._cloud.log.event("WARNING", text, queue=queue.name, task=task.id, attempt=attempt, status=status)
 
     def _sampled(self, queue: Queue) -> bool:
-        ratio = queue.spec.stackdriver_logging_config.sampling_ratio
+        ratio: float = queue.spec.stackdriver_logging_config.sampling_ratio
         return ratio > 0 and (ratio >= 1 or self._random.random() < ratio)
 
     def _operation(self, queue: Queue, task: Task, severity: str, body: dict[str, Any]) -> None:
