@@ -42,7 +42,7 @@ speaks raw ASGI (streams, other people's bodies): `@API.mount("/run/")`. `/_slui
 import importlib
 import pkgutil
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -143,11 +143,26 @@ class Binding:
         return f"{self.route.verb} {self.route.template}" if self.route else self.api.name
 
 
+#: How most of Google's APIs word a missing permission.
+DENIED = "Permission '{permission}' denied on resource '{resource}' (or it may not exist)."
+
+
 class Api:
     """One emulated API: its services, handlers, routes and hooks."""
 
-    def __init__(self, name: str, services: Iterable[str] = (), *, host: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        services: Iterable[str] = (),
+        *,
+        host: str | None = None,
+        rest: bool = True,
+        refusal: str = DENIED,
+    ) -> None:
+        """`rest=False` leaves out the URL templates of the protos; `refusal` is how the API words a missing permission."""
         self.name = name
+        self.rest = rest
+        self._refusal = refusal
         self.services = tuple(services)
         self.host = host or f"{name}.googleapis.com"
         self.module = ""
@@ -165,14 +180,23 @@ class Api:
         permission: str | None = None,
         resource: ResourceOf | None = None,
         public: bool = False,
+        also: Iterable[str] = (),
     ) -> Callable[[H], H]:
-        """Declares the handler of an RPC. Without a permission any caller with credentials may call it."""
+        """Declares the handler of an RPC. Without a permission any caller with credentials may call it.
+
+        `also` are more REST paths than the proto has: "GET /v1/{name=operations/**}"; those with POST take a body.
+        """
         method = self._find(name)
 
         def declare(handler: H) -> H:
-            self.rpcs[method.path] = Binding(
+            binding = Binding(
                 self, handler, permission, resource or url_resource(method), method=method, public=public
             )
+            self.rpcs[method.path] = binding
+            for path in also:
+                verb, _, template = path.partition(" ")
+                rule = HttpRule(verb, template, "" if verb in ("GET", "DELETE") else "*")
+                self.routes.append(replace(binding, route=rule))
             return handler
 
         return declare
@@ -226,6 +250,10 @@ class Api:
         """Called when the doors are shut, in the reverse order."""
         self.stops.append(hook)
         return hook
+
+    def refusal(self, binding: Binding, resource: str) -> str:
+        """The API's wording for a missing permission."""
+        return self._refusal.format(permission=binding.permission, resource=resource)
 
     def iam_policies(
         self,

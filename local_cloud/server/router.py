@@ -106,18 +106,22 @@ def _unquote_but_slash(raw: str) -> str:
 
 
 def _parse(template: str) -> tuple[list[str], tuple[tuple[str, int, int | None, bool], ...], str]:
+    path, _, custom = template.partition(":") if "{" not in template else _verb(template)
     segments: list[str] = []
     captures: list[tuple[str, int, int | None, bool]] = []
-    custom = ""
-    for part in re.findall(r"\{[^}]*\}|:[^/{}]+$|[^/{}:]+(?::(?=[^/]*\{))?|:", template):
-        if part.startswith("{"):
-            name, equals, pattern = part[1:-1].partition("=")
-            pieces = pattern.split("/") if equals else ["*"]
-            end = None if pieces[-1] == "**" else len(segments) + len(pieces)
-            captures.append((name, len(segments), end, pieces == ["*"]))
-            segments.extend(pieces)
-        elif part.startswith(":"):
-            custom = part[1:]
-        else:
+    for part in re.findall(r"\{[^}]*\}|[^/{}]+", path):
+        if not part.startswith("{"):
             segments.append(part)
+            continue
+        name, equals, pattern = part[1:-1].partition("=")
+        pieces = pattern.split("/") if equals else ["*"]
+        end = None if pieces[-1] == "**" else len(segments) + len(pieces)
+        captures.append((name, len(segments), end, pieces == ["*"]))
+        segments.extend(pieces)
     return segments, tuple(captures), custom
+
+
+def _verb(template: str) -> tuple[str, str, str]:
+    head, brace, tail = template.rpartition("}")
+    literal, colon, custom = tail.partition(":")
+    return f"{head}{brace}{literal}", colon, custom

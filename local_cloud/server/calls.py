@@ -1,0 +1,107 @@
+"""What every call goes through, whichever door and wire it came by: credentials, permission, handler, disk.
+
+Owns the order of these and the wording of refusals for credentials (as Google's front end gives them).
+"""
+
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from local_cloud.cloud import Cloud
+from local_cloud.errors import ApiError, error_info
+from local_cloud.registry import Binding, Call, Door, Principal
+
+MISSING = (
+    "Request is missing required authentication credential. Expected OAuth 2 access token, login cookie or other valid "
+    "authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project."
+)
+INVALID = (
+    "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid "
+    "authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project."
+)
+
+
+def authenticate(cloud: Cloud, door: Door, metadata: Mapping[str, str], api: str = "") -> Principal:
+    """Who calls. At the owner's door, what is no token of ours is the owner's; an expired one of ours is refused."""
+    kind, _, token = metadata.get("authorization", "").partition(" ")
+    found = cloud.identity.verify_access_token(token.strip()) if kind.lower() == "bearer" else None
+    if found is None:
+        if door is Door.OWNER:
+            return cloud.owner
+        reason = "ACCESS_TOKEN_TYPE_UNSUPPORTED" if token else "CREDENTIALS_MISSING"
+        raise _unauthenticated(INVALID if token else MISSING, reason, api)
+    if found.expires <= cloud.now():
+        raise _unauthenticated(INVALID, "ACCESS_TOKEN_EXPIRED", api)
+    if found.member == cloud.owner.member:
+        return cloud.owner
+    email = found.member.partition(":")[2]
+    if email.endswith(f"@{cloud.iam.accounts.domain}") and cloud.iam.accounts.find(email) is None:
+        raise _unauthenticated(f"{INVALID} The service account {email} was deleted.", "ACCOUNT_STATE_INVALID", api)
+    return Principal(found.member)
+
+
+def _unauthenticated(text: str, reason: str, api: str) -> ApiError:
+    metadata = {"service": api} if api else {}
+    return ApiError("UNAUTHENTICATED", text, error_info(reason, "googleapis.com", metadata))
+
+
+def admit(cloud: Cloud, door: Door, binding: Binding, request: Any, metadata: Mapping[str, str]) -> Call:
+    """Checks a call before its handler sees it."""
+    if binding.handler is None:
+        raise unimplemented(binding)
+    if binding.owner_only and door is not Door.OWNER:
+        raise ApiError("NOT_FOUND", f"{binding.name} is served at the owner's door only.")
+    principal = Principal("") if binding.public else authenticate(cloud, door, metadata, binding.api.host)
+    if binding.resource is not None:
+        resource = binding.resource(request)
+        canonical = cloud.canonical(resource)
+        if resource != canonical and binding.method is not None and not resource.startswith("projects/-/"):
+            _rename(request, resource, canonical)
+        if binding.permission is not None:
+            cloud.iam.require(principal, binding.permission, canonical, binding.api.refusal(binding, canonical))
+    return Call(principal, door, binding.name, metadata, cloud.now())
+
+
+def _rename(request: Any, old: str, new: str) -> None:
+    """Puts the project's id where the caller gave its number, in the message's own name fields."""
+    for field, value in request.ListFields():
+        if value == old:
+            setattr(request, field.name, new)
+        elif field.message_type is not None and not field.is_repeated and getattr(value, "name", None) == old:
+            value.name = new
+
+
+async def invoke(cloud: Cloud, door: Door, binding: Binding, request: Any, metadata: Mapping[str, str]) -> Any:
+    """Answers a unary call; the answer is not given before all that was changed is on disk."""
+    call = admit(cloud, door, binding, request, metadata)
+    assert binding.handler is not None
+    with cloud.clock.busy(binding.name) if not binding.owner_only else _nothing:
+        result = await binding.handler(cloud, call, request)
+        if cloud.store.pending:
+            await cloud.store.committed()
+    return result
+
+
+class _Nothing:
+    def __enter__(self) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
+
+
+_nothing = _Nothing()
+
+
+def unimplemented(binding: Binding) -> ApiError:
+    """Names the method and the file to add it to."""
+    api = binding.api
+    method = binding.method.name if binding.method else binding.name
+    return ApiError(
+        "UNIMPLEMENTED",
+        f"{binding.name} is not emulated by the local cloud. To add it, declare "
+        f'@API.rpc("{method}") in local_cloud/apis/{api.module or api.name}.py.',
+    )
+
+
+def internal(cloud: Cloud, binding: Binding, error: Exception) -> ApiError:
+    """An error of our own: logged with its trace, told without."""
+    cloud.log.event("ERROR", f"{binding.name} failed: {error!r}", trace="".join(traceback.format_exception(error)))
+    return ApiError("INTERNAL", "Internal error encountered.")
