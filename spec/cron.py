@@ -6,16 +6,28 @@ Owns the five fields and their ranges; leaves the computing of times to the sche
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from spec.errors import Refused
 
-#: The fields in order, with their ranges and the names that may stand for numbers.
-FIELDS: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
-    ("minute", 0, 59, ()),
-    ("hour", 0, 23, ()),
-    ("day of month", 1, 31, ()),
-    ("month", 1, 12, ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")),
-    ("day of week", 0, 7, ("sun", "mon", "tue", "wed", "thu", "fri", "sat")),
+
+@dataclass(frozen=True, slots=True)
+class CronField:
+    """One of the five fields: its range, and the words that may stand for its numbers."""
+
+    name: str
+    low: int
+    high: int
+    words: tuple[str, ...] = ()
+
+
+#: The fields in order.
+FIELDS = (
+    CronField("minute", 0, 59),
+    CronField("hour", 0, 23),
+    CronField("day of month", 1, 31),
+    CronField("month", 1, 12, ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")),
+    CronField("day of week", 0, 7, ("sun", "mon", "tue", "wed", "thu", "fri", "sat")),
 )
 
 _ITEM = re.compile(r"(?:\*|(\w{1,3})(?:-(\w{1,3}))?)(?:/(\d{1,3}))?", re.ASCII)
@@ -26,31 +38,30 @@ def check(text: str) -> None:
     fields = text.split()
     if len(fields) != len(FIELDS):
         raise _refuse(f"{text!r} has {len(fields)} fields, not 5")
-    for value, (name, low, high, words) in zip(fields, FIELDS, strict=True):
+    for value, field in zip(fields, FIELDS, strict=True):
         for item in value.split(","):
-            _check_item(item, name, low, high, words)
+            _check_item(item, field)
 
 
-def _check_item(item: str, name: str, low: int, high: int, words: tuple[str, ...]) -> None:
+def _check_item(item: str, field: CronField) -> None:
     match = _ITEM.fullmatch(item)
     if match is None:
-        raise _refuse(f"{item!r} is no {name}")
+        raise _refuse(f"{item!r} is no {field.name}")
     first, last, step = match.groups()
-    first_number = _number(first, item, name, low, high, words)
-    last_number = _number(last, item, name, low, high, words)
+    first_number, last_number = _number(first, item, field), _number(last, item, field)
     if first_number is not None and last_number is not None and first_number > last_number:
-        raise _refuse(f"{item!r} runs backwards in the {name}")
-    if step is not None and (int(step) == 0 or int(step) > high):
-        raise _refuse(f"{item!r} has a step that no {name} meets")
+        raise _refuse(f"{item!r} runs backwards in the {field.name}")
+    if step is not None and not 1 <= int(step) <= field.high:
+        raise _refuse(f"{item!r} has a step that no {field.name} meets")
 
 
-def _number(word: str | None, item: str, name: str, low: int, high: int, words: tuple[str, ...]) -> int | None:
+def _number(word: str | None, item: str, field: CronField) -> int | None:
     if word is None:
         return None
-    if word.lower() in words:
-        return words.index(word.lower()) + low
-    if not word.isdigit() or not low <= int(word) <= high:
-        raise _refuse(f"{item!r} is no {name}, which runs from {low} to {high}")
+    if word.lower() in field.words:
+        return field.words.index(word.lower()) + field.low
+    if not word.isdigit() or not field.low <= int(word) <= field.high:
+        raise _refuse(f"{item!r} is no {field.name}, which runs from {field.low} to {field.high}")
     return int(word)
 
 

@@ -20,6 +20,10 @@ UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 #: The longest duration that a spec may state: no limit of Google is above a year.
 LONGEST = 366 * UNITS["d"]
 
+#: Below this a span is said in seconds alone, and below the next in hours: 60s and 24h are how people write them.
+SAID_IN_SECONDS = 2 * UNITS["m"]
+SAID_IN_HOURS = 2 * UNITS["d"]
+
 #: What a duration looks like, for editors: parts from large to small, each a number and its unit.
 PATTERN = r"^(?=\d)(\d+d)?(\d+h)?(\d+m(?!s))?(\d+(\.\d{1,3})?s)?(\d+ms)?$"
 
@@ -65,13 +69,19 @@ class Duration:
         return f"{whole}.{rest:03}s" if rest else f"{whole}s"
 
     def __str__(self) -> str:
-        """Return the span as a spec would write it."""
+        """Return the span as a person would say it: 100ms, 60s, 10m, 24h, 31d."""
+        if self.milliseconds < UNITS["s"] and self.milliseconds:
+            return f"{self.milliseconds}ms"
+        if self.milliseconds < SAID_IN_SECONDS:
+            return f"{self.seconds:g}s"
         left, parts = self.milliseconds, []
         for unit, size in UNITS.items():
+            if unit == "d" and left < SAID_IN_HOURS:
+                continue
             count, left = divmod(left, size)
             if count:
                 parts.append(f"{count}{unit}")
-        return "".join(parts) or "0s"
+        return "".join(parts)
 
     def __repr__(self) -> str:
         return f"Duration({str(self)!r})"

@@ -1,7 +1,7 @@
 """What can be wrong with the specs, and how it is said.
 
-Owns the exceptions of this room and the one shape of a finding: where it is, what is wrong, what it would break and how to
-fix it. Every check hands over findings; nobody else prints them differently.
+Owns the exceptions of this room and the one shape of a finding: where it is, what is wrong, what it would break and how
+to fix it. Every check hands over findings; nobody else prints them differently.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class SpecError(Exception):
     """The specs cannot be used."""
 
 
-class SpecErrors(SpecError):
+class SpecErrors(SpecError):  # noqa: N818 - several errors
     """The specs are refused; nothing was deployed."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
@@ -25,11 +25,11 @@ class SpecErrors(SpecError):
         super().__init__(render(self.findings))
 
 
-class UnknownName(SpecError, LookupError):
+class UnknownName(SpecError, LookupError):  # noqa: N818 - says what happened
     """There is nothing of that name in the specs."""
 
 
-class Refused(ValueError):
+class Refused(ValueError):  # noqa: N818 - says what happened
     """A value is refused by a model; says what it would break and how to fix it.
 
     `key` names the key below the refused mapping that is to blame, where a rule looks at more than one.
@@ -112,8 +112,16 @@ def choose(word: str, valid: Iterable[str], *, noun: str) -> str:
     if near := nearest(word, names):
         return f"did you mean {near}?"
     if not names:
-        return f"no {noun} exists yet"
-    return f"use one of: {', '.join(names)}"
+        return f"no {noun} exists yet."
+    return f"use one of: {', '.join(names)}."
+
+
+def spell(path: Iterable[str | int]) -> str:
+    """Return the path of a key as people write it: `retry.min_backoff`, `from[0]`."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
 
 
 def _plural(count: int, noun: str) -> str:

@@ -1,7 +1,7 @@
 """What a model refuses, said as findings: pydantic's errors with the place in the file, the reason and the fix.
 
-Owns the wording for every kind of error that the models can raise. A field's own sentences come first; what is said here
-is for those that have none.
+Owns the wording for every kind of error that the models can raise. A field's own sentences come first; what is said
+here is for those that have none.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from spec.errors import Finding, Refused, choose, nearest
+from spec.errors import Finding, Refused, choose, nearest, spell
 from spec.model import sentences
 from spec.source import Source
 
@@ -35,10 +35,18 @@ KINDS = {
     "model_attributes_type": "a mapping",
 }
 
+#: How a value misses a limit, and under which name pydantic hands the limit over.
+LIMITS = {
+    "less_than_equal": ("above", "le"),
+    "greater_than_equal": ("below", "ge"),
+    "greater_than": ("not above", "gt"),
+}
+
 _IGNORED = "the key would be ignored, and a default that nobody chose would be in force"
 _MISSING = "without it there is nothing to deploy"
 _EMPTY = "YAML reads nothing as null, and nobody can tell whether the default was meant"
 _UNUSABLE = "the value cannot be used, so nothing that depends on it could be deployed"
+_WRONG_KIND = "a guess at what was meant could deploy something else"
 _LONGEST_SHOWN = 60
 
 
@@ -57,7 +65,7 @@ def _finding(detail: ErrorDetails, source: Source, model: type[BaseModel], name_
     refused = detail.get("ctx", {}).get("error")
     if isinstance(refused, Refused) and refused.key:
         loc = (*loc, refused.key)
-    key = ".".join(map(str, loc))
+    key = spell(loc)
     parent, info = _find(model, loc)
     breaks, fix = sentences(info)
     place = source.at(*loc)
@@ -73,10 +81,11 @@ def _finding(detail: ErrorDetails, source: Source, model: type[BaseModel], name_
     elif isinstance(refused, Refused):
         what, breaks, fix = refused.what, refused.breaks, refused.fix
     elif detail["input"] is None:
-        what, breaks, fix = "the key has no value", _EMPTY, "write a value, or delete the line to take the default"
+        what, breaks, fix = "the key has no value", _EMPTY, _fix_for_nothing(info, fix)
     else:
         what = f"the key {loc[-1]!r} does not have the right form" if about_key else _what(detail)
         place = source.at_key(*loc) if about_key else place
+        breaks = _WRONG_KIND if kind in KINDS else breaks
     return Finding(where=place, key=key, what=what, breaks=breaks or _UNUSABLE, fix=fix or _describe(info))
 
 
@@ -84,17 +93,24 @@ def _what(detail: ErrorDetails) -> str:
     kind, shown, ctx = detail["type"], _shown(detail["input"]), detail.get("ctx", {})
     if kind in KINDS:
         return f"{shown} is not {KINDS[kind]}"
-    if kind == "less_than_equal":
-        return f"{shown} is above {ctx['le']}"
-    if kind == "greater_than_equal":
-        return f"{shown} is below {ctx['ge']}"
-    if kind == "greater_than":
-        return f"{shown} is not above {ctx['gt']}"
+    if kind in LIMITS:
+        relation, limit = LIMITS[kind]
+        return f"{shown} is {relation} {_number(ctx[limit])}"
     if kind in {"too_short", "string_too_short"}:
         return "it is empty"
     if kind == "string_pattern_mismatch":
         return f"{shown} does not have the right form"
     return f"{shown}: {detail['msg']}"
+
+
+def _fix_for_nothing(info: FieldInfo | None, fix: str) -> str:
+    if info is not None and info.is_required():
+        return fix or _describe(info)
+    return "write a value, or delete the line to take the default"
+
+
+def _number(limit: float) -> str:
+    return str(int(limit)) if float(limit).is_integer() else str(limit)
 
 
 def _shown(value: object) -> str:
@@ -113,6 +129,8 @@ def _kind_of(value: object) -> str:
 
 
 def _describe(info: FieldInfo | None) -> str:
+    if info is not None and info.annotation is bool:
+        return "write true or false"
     return f"write: {info.description}" if info is not None and info.description else "write what the schema asks for"
 
 
@@ -125,7 +143,7 @@ def _keys(model: type[BaseModel] | None, name_key: str) -> list[str]:
 def _one_of(word: str, valid: list[str], name_key: str) -> str:
     if word == name_key:
         return "delete the line: the name is the file's name (or the folder's, for a service)"
-    return f"{choose(word, valid, noun='key')}; otherwise delete the line"
+    return f"{choose(word, valid, noun='key')} Otherwise delete the line"
 
 
 def _find(model: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[type[BaseModel] | None, FieldInfo | None]:

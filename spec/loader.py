@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from spec import files
 from spec.checks import Draft, run
-from spec.errors import Finding, Severity, SpecErrors, Where, choose
+from spec.errors import Finding, Severity, SpecError, SpecErrors, Where, choose
 from spec.explain import explain
 from spec.files import SpecFile
 from spec.graph import System
@@ -32,8 +32,8 @@ Kind = TypeVar("Kind", bound=Named)
 def load(root: Path, stack: str | None = None, config: Mapping[str, Any] | None = None) -> System:
     """Return the system of a project, or raise `SpecErrors` with everything that is wrong.
 
-    With a stack, its config is checked too and stands in `System.stack`. `config` replaces what the stack's file says: it is
-    the config as Pulumi hands it to a running program, with overrides of the command line in it.
+    With a stack, its config is checked too and stands in `System.stack`. `config` replaces what the stack's file
+    says: it is the config as Pulumi hands it to a running program, with overrides of the command line in it.
     """
     draft = _draft(Path(root), [stack] if stack else [], {stack: config} if stack and config is not None else {})
     found = [*draft.findings, *run(draft)]
@@ -50,12 +50,11 @@ def lint(root: Path) -> tuple[Finding, ...]:
 
 
 def stack_config(root: Path, stack: str, config: Mapping[str, Any] | None = None) -> StackConfig:
-    """Return the config of one stack by itself, or raise `SpecErrors`."""
-    draft = Draft(System(root=Path(root), services={}, queues={}, secrets={}))
-    _read_stack(draft, stack, config)
-    if draft.findings:
-        raise SpecErrors(draft.findings)
-    return draft.stacks[stack]
+    """Return the config of one stack, checked against the specs, or raise `SpecErrors`."""
+    found = load(root, stack, config).stack
+    if found is None:
+        raise SpecError(f"the stack {stack!r} was not read")
+    return found
 
 
 def _draft(root: Path, stacks: list[str], configs: Mapping[str, Mapping[str, Any]]) -> Draft:

@@ -1,18 +1,24 @@
 """The base of all spec models, and how a field says what it is for.
 
-Owns the settings that every model shares: unknown keys are refused, values are frozen, infinities and NaN are no numbers.
-A field carries three sentences: what it is (for editors), what a wrong value would break and how to fix it (for errors).
+Owns the settings that every model shares: unknown keys are refused, values are frozen, infinities and NaN are no
+numbers. A field carries three sentences: what it is (for editors), what a wrong value would break and how to fix it.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, Strict
 from pydantic.fields import FieldInfo
 
 #: Keys under which a field keeps its sentences for errors; the schema emitter leaves them out.
 BREAKS, FIX = "breaks", "fix"
+
+
+#: A number in quotes is text and `yes` is no truth: what a file says has to be of the kind that the schema says.
+Whole = Annotated[int, Strict()]
+Quantity = Annotated[float, Strict()]
+Flag = Annotated[bool, Strict()]
 
 
 class Model(BaseModel):

@@ -6,7 +6,7 @@ which is added outside of the program.
 
 from __future__ import annotations
 
-from spec.model import Named, field
+from spec.model import Flag, Named, Whole, field
 
 
 class Secret(Named):
@@ -19,7 +19,7 @@ class Secret(Named):
         breaks="whoever must rotate it at night would not know where it comes from",
         fix="write one sentence: what it signs or opens, and who issues it",
     )
-    min_length: int = field(
+    min_length: Whole = field(
         1,
         "The fewest characters that a value may have; services refuse a shorter one at start.",
         ge=1,
@@ -27,6 +27,6 @@ class Secret(Named):
         breaks="an empty value, or one above Secret Manager's 64 KiB, can be no secret",
         fix="write a whole number from 1 to 65536",
     )
-    generated: bool = field(
+    generated: Flag = field(
         False, "True if a local stack makes the value at random; false if somebody outside issues it."
     )

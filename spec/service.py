@@ -1,7 +1,7 @@
 """The model of service_code/<service>/service.yaml: one node of the drawing and what it needs to run.
 
-Owns the defaults of a Cloud Run service and the ranges that Google enforces at apply. What a service may do in the cloud
-follows from the queues and secrets that name it; only project-wide roles are listed here, and only from a short list.
+Owns the defaults of a Cloud Run service and the ranges that Google enforces at apply. What a service may do in the
+cloud follows from the queues and secrets that name it; only project-wide roles are listed here, from a short list.
 
 Source: the limits of Cloud Run (cpu and memory, concurrency, request timeout, instances).
 """
@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, mo
 from spec import cron, names
 from spec.durations import Duration
 from spec.errors import Refused
-from spec.model import Model, Named, field
+from spec.model import Flag, Model, Named, Whole, field
 from spec.source import scalar_text
 
 #: The only roles that a service may have on the whole project: those that exist on no smaller resource.
@@ -120,7 +120,7 @@ class Resources(Model):
 class Scaling(Model):
     """How many instances there may be."""
 
-    min: int = field(
+    min: Whole = field(
         0,
         "Instances kept warm.",
         ge=0,
@@ -128,7 +128,7 @@ class Scaling(Model):
         breaks="Cloud Run refuses the service",
         fix="write 0 or more, up to scaling.max",
     )
-    max: int = field(
+    max: Whole = field(
         DEFAULT_MAX_INSTANCES,
         "Instances at most.",
         ge=1,
@@ -211,10 +211,10 @@ class Service(Named):
         breaks="the variable could not be set",
         fix="write names in upper case with digits and _, and plain values",
     )
-    database: bool = field(False, "True if the service has a login in the database.")
+    database: Flag = field(False, "True if the service has a login in the database.")
     resources: Resources = field(Resources(), "What one instance gets.")
     scaling: Scaling = field(Scaling(), "How many instances there may be.")
-    concurrency: int = field(
+    concurrency: Whole = field(
         DEFAULT_CONCURRENCY,
         "Requests that one instance takes at once.",
         ge=1,
@@ -223,7 +223,7 @@ class Service(Named):
         fix="write a whole number from 1 to 1000",
     )
     timeout: Duration = field(DEFAULT_TIMEOUT, "How long a request may take, 1s to 1h.")
-    cpu_always: bool = field(
+    cpu_always: Flag = field(
         False, "True if the instance keeps its CPU between requests; only then may it work in the background."
     )
     project_roles: tuple[str, ...] = field((), "Roles on the whole project, from the short list only.")

@@ -1,8 +1,8 @@
 """One YAML file as plain values that remember where they stand.
 
-Owns reading: bytes to text to nodes to values, the place of every key and value, and the refusal of what makes a spec hard
-to read (duplicate keys, anchors, tags, merge keys). Scalars follow YAML 1.2's core schema, so `on` and `1:30` are text.
-Leaves alone what the values mean: the models do that.
+Owns reading: bytes to text to nodes to values, the place of every key and value, and the refusal of what makes a spec
+hard to read (duplicate keys, aliases, tags, merge keys). Scalars follow YAML 1.2's core schema, so `on` and `1:30` are
+text. Leaves alone what the values mean: the models do that.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from spec.errors import Finding, Where
+from spec.errors import Finding, Where, spell
 
 #: A spec is read by people; what is larger than this is some other file.
 LARGEST_FILE = 256 * 1024
@@ -29,6 +29,11 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INT = re.compile(r"[-+]?\d+", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", re.ASCII)
 _LONGEST_NUMBER = 40
+_WORDS = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
 _PLAIN_TAGS = frozenset(
     f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp", "value")
 )
@@ -60,7 +65,7 @@ class Source:
     """A file's values, with the place of each."""
 
     file: Path
-    first_line: str = ""
+    first_line: str | None = None
     values: dict[str, Any] = field(default_factory=dict)
     key_places: dict[Path_, Where] = field(default_factory=dict)
     value_places: dict[Path_, Where] = field(default_factory=dict)
@@ -154,10 +159,10 @@ class _Reader:
         if node.tag not in _PLAIN_TAGS:
             self._refuse(place, path, f"the tag {node.tag} is not read", "write the plain value without a tag")
             return None
-        return _scalar(node)
+        return _scalar(node) if isinstance(node, yaml.ScalarNode) else None
 
     def _refuse(self, place: Where, path: Path_, what: str, fix: str, breaks: str = "") -> None:
-        self.findings.append(_refusal(place, what, fix, breaks, key=".".join(map(str, path))))
+        self.findings.append(_refusal(place, what, fix, breaks, key=spell(path)))
 
 
 _LAST_WINS = "the last one would win in silence, so a reader of the first sees a setting that is not in force"
@@ -165,14 +170,10 @@ _LAST_WINS = "the last one would win in silence, so a reader of the first sees a
 
 def _scalar(node: yaml.ScalarNode) -> Any:
     text = node.value
-    if node.style is not None:
+    if node.style:
         return text
-    if text in {"", "~", "null", "Null", "NULL"}:
-        return None
-    if text in {"true", "True", "TRUE"}:
-        return True
-    if text in {"false", "False", "FALSE"}:
-        return False
+    if text in _WORDS:
+        return _WORDS[text]
     if len(text) > _LONGEST_NUMBER:
         return text
     if _INT.fullmatch(text):
@@ -237,7 +238,7 @@ def _yaml_fix(problem: str, text: str, place: Where) -> str:
     if "another document" in problem or "a single document" in problem:
         return "keep one document a file: delete the line with ---"
     if "could not find expected ':'" in problem or "mapping values" in problem:
-        return "look at this line and the one above: write `key: value` with a space after the colon, and quote text with a colon"
+        return "look here and at the line above: a space follows the colon of a key, and text with a colon needs quotes"
     if "special characters" in problem or "control characters" in problem:
         return "delete the invisible character at this place"
     return "look at this line and the one above: indentation, colons, quotes and brackets"

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator
 
 from spec import names
 from spec.errors import Refused
@@ -76,7 +76,7 @@ class StackConfig(Model):
         alias="sluice:projectNumber",
         pattern=r"^[1-9]\d{5,18}$",
         breaks="the services' URLs would belong to another project",
-        fix="write the number that `gcloud projects describe PROJECT --format='value(projectNumber)'` prints, in quotes",
+        fix="write the number, in quotes: gcloud projects describe PROJECT --format='value(projectNumber)'",
     )
     image_digest: str | None = field(
         None,
@@ -173,24 +173,16 @@ class StackConfig(Model):
                 )
         return versions
 
-    @model_validator(mode="after")
-    def _overrides_are_local(self) -> Self:
-        if self.is_local:
-            return self
-        if self.endpoints:
-            raise _not_local("sluice:endpoints")
-        if self.service_url != GOOGLE_SERVICE_URL:
-            raise _not_local("sluice:serviceUrl")
-        for key in self.others:
-            if key.startswith("gcp:") and key.endswith(CUSTOM_ENDPOINT):
-                raise _not_local(key)
-        return self
-
 
 class StackFile(Model):
     """A whole Pulumi.<stack>.yaml: the config and what Pulumi writes beside it."""
 
-    config: StackConfig = field(..., "The stack's config.")
+    config: StackConfig = field(
+        ...,
+        "The stack's config.",
+        breaks="nobody would know which project the stack is deployed to",
+        fix="write config: and below it gcp:project, gcp:region and sluice:projectNumber",
+    )
     encryptionsalt: str | None = field(None, "Written by Pulumi.")
     encryptedkey: str | None = field(None, "Written by Pulumi.")
     secretsprovider: str | None = field(None, "How Pulumi encrypts secure values.")
@@ -211,13 +203,4 @@ def _refuse_template(what: str) -> Refused:
         what,
         breaks="services could not find one another",
         fix=f"write {GOOGLE_SERVICE_URL} or a local URL with the same placeholders",
-    )
-
-
-def _not_local(key: str) -> Refused:
-    return Refused(
-        "endpoints are overridden outside of a local stack",
-        key=key,
-        breaks="payments of a real environment would go through a stand-in",
-        fix="delete the key; only the stacks local and foundation-local may have it",
     )

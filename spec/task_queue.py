@@ -3,8 +3,8 @@
 Owns the defaults of a queue and the ranges that Google enforces at apply. Leaves to the checks what needs a second file
 (services, messages) or the retry timeline.
 
-Source: the references of `google.cloud.tasks.v2` RateLimits, RetryConfig and Task.dispatch_deadline; the wording of Google's
-refusals is from the conformance record of the real service.
+Source: the references of `google.cloud.tasks.v2` RateLimits, RetryConfig and Task.dispatch_deadline; the wording of
+Google's refusals is from the conformance record of the real service.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Self
 
 from pydantic import field_validator, model_validator
 
-from local_cloud.engines.backoff import UNLIMITED_ATTEMPTS, RetryPolicy
+from local_cloud.engines.backoff import LONGEST_RETRY, UNLIMITED_ATTEMPTS, RetryPolicy
 from spec.durations import Duration
 from spec.errors import Refused
-from spec.model import Model, Named, field
+from spec.model import Model, Named, Quantity, Whole, field
 
 #: Google's ceiling of dispatches per second for one queue.
 MOST_DISPATCHES_PER_SECOND = 500
@@ -37,7 +37,7 @@ DEFAULT_CONCURRENT = 50
 #: A queue that names no attempts tries so often, as Google does.
 DEFAULT_MAX_ATTEMPTS = 100
 
-#: The first retry comes a second after the failure, not Google's tenth of one: payments fail by outages, not by collisions.
+#: The first retry comes a second after the failure, not Google's tenth: payments fail by outages, not by collisions.
 DEFAULT_MIN_BACKOFF = Duration.parse("1s")
 
 #: Waits end at a minute, not at Google's hour: when an outage is over, payments go on within a minute.
@@ -56,15 +56,16 @@ DEFAULT_DISPATCH_DEADLINE = Duration.parse("60s")
 class Rate(Model):
     """How fast a queue sends."""
 
-    dispatches_per_second: float = field(
+    dispatches_per_second: Quantity = field(
         DEFAULT_DISPATCHES_PER_SECOND,
         "Tasks sent each second at most.",
         gt=0,
         le=MOST_DISPATCHES_PER_SECOND,
-        breaks='Google refuses the queue: "RateLimits.maxDispatchesPerSecond must be less than or equal to 500."; 0 would send nothing',
+        breaks='Google refuses the queue: "RateLimits.maxDispatchesPerSecond must be less than or equal to 500." '
+        "A rate of 0 would send nothing.",
         fix="write a rate above 0 and up to 500; for more, split the traffic over two queues",
     )
-    concurrent: int = field(
+    concurrent: Whole = field(
         DEFAULT_CONCURRENT,
         "Requests open at once at most.",
         ge=1,
@@ -77,9 +78,10 @@ class Rate(Model):
 class Retry(Model):
     """When a failed task is tried again, and when it is given up: only when all limits that count are used up."""
 
-    max_attempts: int = field(
+    max_attempts: Whole = field(
         DEFAULT_MAX_ATTEMPTS,
-        "Attempts in all, the first among them; -1 takes this limit away. Retrying stops when task_age_limit has passed too.",
+        "Attempts in all, the first among them; -1 takes this limit away. "
+        "Retrying stops when task_age_limit has passed too.",
         ge=UNLIMITED_ATTEMPTS,
         le=2**31 - 1,
         breaks='Google refuses less than -1: "RetryConfig.maxAttempts must be greater or equal to -1."',
@@ -87,7 +89,7 @@ class Retry(Model):
     )
     min_backoff: Duration = field(DEFAULT_MIN_BACKOFF, "The wait before the first retry.")
     max_backoff: Duration = field(DEFAULT_MAX_BACKOFF, "The longest wait between two attempts.")
-    max_doublings: int = field(
+    max_doublings: Whole = field(
         DEFAULT_MAX_DOUBLINGS,
         "How often the wait doubles before it grows by equal steps.",
         ge=0,
@@ -123,6 +125,17 @@ class Retry(Model):
             )
         return attempts
 
+    @field_validator("task_age_limit")
+    @classmethod
+    def _age_is_kept(cls, limit: Duration) -> Duration:
+        if limit.seconds > LONGEST_RETRY:
+            raise Refused(
+                f"{limit} is longer than Google keeps a task",
+                breaks="tasks would be gone after 31 days, before the limit",
+                fix="write 31d or less, or 0s for no limit by age",
+            )
+        return limit
+
     @field_validator("min_backoff")
     @classmethod
     def _backoff_is_some_time(cls, backoff: Duration) -> Duration:
@@ -142,7 +155,8 @@ class Retry(Model):
                 key="min_backoff",
                 breaks='Google refuses the queue at apply: "RetryConfig.minBackoff must be less than or equal to '
                 'RetryConfig.maxBackoff."',
-                fix=f"lower min_backoff to {self.max_backoff} or less, or raise max_backoff to {self.min_backoff} or more",
+                fix=f"lower min_backoff to {self.max_backoff} or less, "
+                f"or raise max_backoff to {self.min_backoff} or more",
             )
         return self
 

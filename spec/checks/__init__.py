@@ -1,7 +1,7 @@
 """Rules that need more than one file, or more than one key: one module a family, each a list of small functions.
 
-A rule takes the draft of a system and yields findings; it never raises and never changes anything. Modules of this folder
-are found by listing it: one that has `RULES` takes part.
+A rule takes the draft of a system and yields findings; it never raises and never changes anything. Modules of this
+folder are found by listing it: one that has `RULES` takes part.
 """
 
 from spec.checks.draft import Draft, Rule

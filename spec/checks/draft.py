@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from spec.errors import Finding, Severity, Where
+from spec.errors import Finding, Severity, spell
 from spec.graph import System
 from spec.source import Source
 from spec.stack import StackConfig
@@ -18,40 +19,22 @@ class Draft:
     system: System
     stacks: dict[str, StackConfig] = field(default_factory=dict)
     sources: dict[tuple[str, str], Source] = field(default_factory=dict)
-    declared: dict[str, frozenset[str]] = field(default_factory=dict)
+    declared: defaultdict[str, frozenset[str]] = field(default_factory=lambda: defaultdict(frozenset))
     findings: list[Finding] = field(default_factory=list)
 
     def is_declared(self, noun: str, name: str) -> bool:
         """Whether there is a file of that name, even one that could not be used."""
-        return name in self.declared.get(noun, frozenset())
+        return name in self.declared[noun]
 
     def error(self, noun: str, name: str, *path: str | int, what: str, breaks: str, fix: str) -> Finding:
         """Return a finding that stops a deployment, at the place of a value."""
-        return self._finding(Severity.ERROR, noun, name, path, what, breaks, fix)
+        where = self.sources[noun, name].at(*path)
+        return Finding(where=where, key=spell(path), what=what, breaks=breaks, fix=fix)
 
     def warning(self, noun: str, name: str, *path: str | int, what: str, breaks: str, fix: str) -> Finding:
         """Return a finding that does not stop a deployment, at the place of a value."""
-        return self._finding(Severity.WARNING, noun, name, path, what, breaks, fix)
-
-    def _finding(
-        self, severity: Severity, noun: str, name: str, path: tuple[str | int, ...], what: str, breaks: str, fix: str
-    ) -> Finding:
-        return Finding(
-            where=self._place(noun, name, path),
-            key=".".join(map(str, path)),
-            what=what,
-            breaks=breaks,
-            fix=fix,
-            severity=severity,
-        )
-
-    def _place(self, noun: str, name: str, path: tuple[str | int, ...]) -> Where:
-        source = self.sources[noun, name]
-        return (
-            source.at_key(*path)
-            if path and isinstance(path[-1], str) and path not in source.value_places
-            else source.at(*path)
-        )
+        found = self.error(noun, name, *path, what=what, breaks=breaks, fix=fix)
+        return replace(found, severity=Severity.WARNING)
 
 
 Rule = Callable[[Draft], Iterator[Finding]]

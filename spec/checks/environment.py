@@ -9,16 +9,17 @@ from typing import Any
 from spec.checks.draft import Draft, Rule
 from spec.errors import Finding, choose, nearest
 from spec.service import RESERVED_ENV
-from spec.stack import ENDPOINTS, StackConfig
+from spec.stack import CUSTOM_ENDPOINT, ENDPOINTS, GOOGLE_SERVICE_URL, StackConfig
 
 #: Names whose values are secret whatever the value looks like; file names and versions of secrets are none.
 SECRET_NAME = re.compile(
     r"(password|passwd|private_?key|signing_?key|api_?key|ipn_?key|access_?token|bot_?token|credentials|secret)$", re.I
 )
 
-#: Values that are secret whatever they are called: keys in PEM or hex, tokens of Google, Slack and GitHub, passwords in URLs.
+#: Values that are secret whatever they are called: keys in PEM or hex, well known tokens, passwords in URLs.
 SECRET_VALUE = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY|^(0x)?[0-9a-fA-F]{64}$|^ya29\.|^xox[abp]-|^gh[pousr]_|\"private_key\"|://[^/@\s:]*:[^/@\s]+@"
+    r"-----BEGIN [A-Z ]*PRIVATE KEY|\"private_key\"|^(0x)?[0-9a-fA-F]{64}$"
+    r"|^ya29\.|^xox[abp]-|^gh[pousr]_|://[^/@\s:]*:[^/@\s]+@"
 )
 
 _LEAK = "it would stand in plain text in git, in the stack's state and in the revision's description"
@@ -98,6 +99,26 @@ def stack_names_exist(draft: Draft) -> Iterator[Finding]:
                 )
 
 
+def overrides_are_local(draft: Draft) -> Iterator[Finding]:
+    """Only a local stack points endpoints elsewhere."""
+    for stack in draft.stacks.values():
+        if stack.is_local:
+            continue
+        keys = ["sluice:endpoints"] if stack.endpoints else []
+        keys += ["sluice:serviceUrl"] if stack.service_url != GOOGLE_SERVICE_URL else []
+        keys += [key for key in stack.others if key.startswith("gcp:") and key.endswith(CUSTOM_ENDPOINT)]
+        for key in keys:
+            yield draft.error(
+                "stack",
+                stack.name,
+                "config",
+                key,
+                what="an endpoint is overridden outside of a local stack",
+                breaks="payments of a real environment would go through a stand-in",
+                fix="delete the key; only the stacks local and foundation-local may have it",
+            )
+
+
 def settings_are_used(draft: Draft) -> Iterator[Finding]:
     """A setting overrides something that a service declares."""
     known = {name for service in draft.system.services.values() for name in service.config}
@@ -135,7 +156,7 @@ def _taken(draft: Draft, name: str) -> dict[str, str] | None:
         return {
             "what": f"{name} is a secret, and its value stands here",
             "breaks": _LEAK,
-            "fix": f"delete the line here and list {name} under secrets: in service.yaml; if the value is real, rotate it",
+            "fix": f"delete the line, and list {name} under secrets: in service.yaml; if the value is real, rotate it",
         }
     if name in RESERVED_ENV:
         return {
@@ -185,6 +206,7 @@ RULES: tuple[Rule, ...] = (
     nothing_secret_is_plain,
     stack_keys_are_known,
     stack_names_exist,
+    overrides_are_local,
     settings_are_used,
     releases_name_an_image,
 )

@@ -56,8 +56,8 @@ def url_labels_fit(draft: Draft) -> Iterator[Finding]:
                 "service",
                 service,
                 what=f"the URL label {label} has {length} characters with a project number of {digits} digits",
-                breaks=f"a host name's label has at most {names.LABEL_LONGEST}: Cloud Run gives the service another URL, "
-                "which nobody can know before it is deployed",
+                breaks=f"a label of a host name has at most {names.LABEL_LONGEST}: Cloud Run would give the service another "
+                "URL, which nobody can know before it is deployed",
                 fix=f"rename the folder to at most {min(room, names.ACCOUNT_ID_LONGEST)} characters",
             )
 

@@ -56,9 +56,9 @@ def messages_are_handled(draft: Draft) -> Iterator[Finding]:
 
 
 def handles_are_fed(draft: Draft) -> Iterator[Finding]:
-    """Every handled path has a queue that leads there."""
+    """Every handled path has a queue that leads there; not asked while a queue leads astray, which is said already."""
     fed = {(queue.receiver, queue.path) for queue in draft.system.queues.values()}
-    if draft.system.queues.keys() != draft.declared["queue"]:
+    if draft.system.queues.keys() != draft.declared["queue"] or not _all_lead_somewhere(draft):
         return
     for service in draft.system.services.values():
         for path in service.handles:
@@ -87,13 +87,14 @@ def secrets_exist(draft: Draft) -> Iterator[Finding]:
                     index,
                     what=f"nobody declares the secret {secret!r}",
                     breaks="the revision would not start: Cloud Run finds no such secret",
-                    fix=f"{choose(secret, known, noun='secret')} A new one is a file: queue_configs/secrets/{secret}.yaml",
+                    fix=f"{choose(secret, known, noun='secret')} A new one is queue_configs/secrets/{secret}.yaml",
                 )
 
 
 def secrets_are_read(draft: Draft) -> Iterator[Finding]:
-    """Every declared secret has a reader."""
-    if draft.system.services.keys() != draft.declared["service"]:
+    """Every declared secret has a reader; not asked while a reader names an unknown one, which is said already."""
+    wanted = {secret for service in draft.system.services.values() for secret in service.secrets}
+    if draft.system.services.keys() != draft.declared["service"] or wanted - draft.declared["secret"]:
         return
     for secret in draft.system.secrets:
         if not draft.system.consumers(secret):
@@ -104,6 +105,11 @@ def secrets_are_read(draft: Draft) -> Iterator[Finding]:
                 breaks="it would be kept, rotated and paid for in vain",
                 fix="list it under secrets: in a service.yaml, or delete the file",
             )
+
+
+def _all_lead_somewhere(draft: Draft) -> bool:
+    handled = {(service.name, path) for service in draft.system.services.values() for path in service.handles}
+    return all((queue.receiver, queue.path) in handled for queue in draft.system.queues.values())
 
 
 RULES: tuple[Rule, ...] = (services_exist, messages_are_handled, handles_are_fed, secrets_exist, secrets_are_read)

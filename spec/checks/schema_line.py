@@ -25,7 +25,7 @@ def schemas_are_named(draft: Draft) -> Iterator[Finding]:
     """The first line of a file is the comment that editors look for."""
     for (noun, name), source in draft.sources.items():
         expected = expected_line(noun, source.file)
-        if source.first_line and source.first_line != expected:
+        if source.first_line not in (None, expected):
             yield draft.warning(
                 noun,
                 name,
