@@ -10,6 +10,7 @@ import errno
 import html
 import os
 import secrets
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from sandbox.chain.chain import Chain
 from sandbox.chain.door import Door
 from sandbox.clock import Clock
 from sandbox.config import Config
-from sandbox.errors import PortInUseError
+from sandbox.errors import ChainError, PortInUseError
 from sandbox.exchange.api import ExchangeApi
 from sandbox.exchange.book import Book
 from sandbox.exchange.settlement import Settlement
@@ -36,6 +37,17 @@ from sandbox.telegram import Telegram
 HOST_WEI = 100_000 * 10**18
 
 _SHUTDOWN_SECONDS = 1.0
+
+
+@web.middleware
+async def _chain_away(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """While the chain's process is started again, say so."""
+    try:
+        return await handler(request)
+    except (ConnectionError, ChainError) as error:
+        return web.json_response({"error": f"try again: {error}"}, status=503)
 
 
 class World:
@@ -107,7 +119,7 @@ class World:
         return int(runner.addresses[0][1])
 
     def _application(self) -> web.Application:
-        app = web.Application(client_max_size=4 * 1024 * 1024)
+        app = web.Application(client_max_size=4 * 1024 * 1024, middlewares=[_chain_away])
         app.add_routes([
             web.get("/", self._page),
             web.get("/status", self._status),

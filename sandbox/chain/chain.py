@@ -23,7 +23,7 @@ from sandbox.chain.history import History
 from sandbox.chain.node import Node
 from sandbox.clock import Clock
 from sandbox.config import Config
-from sandbox.errors import ChainError
+from sandbox.errors import ChainError, SandboxError
 from sandbox.faults import Faults
 from sandbox.store import Store
 
@@ -46,6 +46,9 @@ LOOK_SECONDS = 0.1
 
 #: A snapshot is written when this many seconds passed and something was mined.
 SNAPSHOT_SECONDS = 30.0
+
+#: Between two starts of a chain that does not start.
+RESTART_PAUSE = 1.0
 
 Listener = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -114,9 +117,13 @@ class Chain:
         while True:
             status = await self._anvil.wait()
             log.error("anvil ended by itself (%s): it is started again", status)
-            async with self._mining:
-                await self._boot()
-            self.restarts += 1
+            try:
+                async with self._mining:
+                    await self._boot()
+                self.restarts += 1
+            except (OSError, SandboxError, ChainError) as error:
+                log.error("anvil did not start: %s", error)
+                await asyncio.sleep(RESTART_PAUSE)
 
     async def _mine_forever(self) -> None:
         loop = asyncio.get_running_loop()
@@ -134,6 +141,8 @@ class Chain:
                     await self._tick()
             except (OSError, ChainError) as error:
                 log.warning("no block was made: %s", error)
+            except Exception:  # a listener's mistake must not stop the chain
+                log.exception("a block was not taken in")
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()
