@@ -93,14 +93,12 @@ def read(path: Path, shown_as: Path, findings: list[Finding]) -> Source | None:
     source = Source(shown_as, first_line=text.partition("\n")[0].rstrip("\r"))
     before = len(findings)
     try:
+        if unwanted := _unwanted(text, shown_as):
+            findings.append(unwanted)
+            return None
         root = yaml.compose(text, Loader=_LOADER)
     except yaml.YAMLError as error:
         findings.append(_bad_yaml(error, text, shown_as))
-        return None
-    except RecursionError:
-        findings.append(
-            _refusal(Where(shown_as), "nested too deep to be a spec", "write the few keys that the schema lists")
-        )
         return None
     if root is None or (isinstance(root, yaml.ScalarNode) and root.value == ""):
         what, fix = "the file is empty", "write the keys that its schema requires, or delete the file"
@@ -116,11 +114,10 @@ def read(path: Path, shown_as: Path, findings: list[Finding]) -> Source | None:
 
 
 class _Reader:
-    """Turns nodes into values, once; a node met twice is an alias and refused."""
+    """Turns nodes into values and writes down where each stands."""
 
     def __init__(self, source: Source, findings: list[Finding]) -> None:
         self.source, self.findings = source, findings
-        self.seen: set[int] = set()
 
     def mapping(self, node: yaml.MappingNode, path: Path_) -> dict[str, Any]:
         values: dict[str, Any] = {}
@@ -145,13 +142,6 @@ class _Reader:
     def value(self, node: yaml.Node, path: Path_) -> Any:
         place = _place(node, self.source.file)
         self.source.value_places[path] = place
-        if id(node) in self.seen:
-            self._refuse(place, path, "an alias (*name) is used", "write the value out: a spec is read alone")
-            return None
-        self.seen.add(id(node))
-        if len(path) > DEEPEST:
-            self._refuse(place, path, "nested too deep to be a spec", "write the few keys that the schema lists")
-            return None
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -166,6 +156,22 @@ class _Reader:
 
 
 _LAST_WINS = "the last one would win in silence, so a reader of the first sees a setting that is not in force"
+
+
+def _unwanted(text: str, file: Path) -> Finding | None:
+    """Refuse an alias, and nesting so deep that composing it could exhaust the stack of the parser."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.AliasEvent):
+            fix = "write the value out: a spec is read alone"
+            return _refusal(_place(event, file), f"an alias is used (*{event.anchor})", fix)
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > DEEPEST:
+            return _refusal(_place(event, file), "nested too deep to be a spec", "write the few keys of the schema")
+    return None
 
 
 def _scalar(node: yaml.ScalarNode) -> Any:
@@ -221,6 +227,7 @@ def _bad_yaml(error: yaml.YAMLError, text: str, file: Path) -> Finding:
         mark = error.problem_mark or error.context_mark
         place = Where(file, mark.line + 1, mark.column + 1) if mark else Where(file)
         problem = " ".join(part for part in (error.problem, error.context) if part)
+        problem = "a second document starts here" if "another document" in problem else problem
     else:
         position = min(getattr(error, "position", 0), len(text))
         place = Where(file, text.count("\n", 0, position) + 1, position - (text.rfind("\n", 0, position) + 1) + 1)
@@ -235,7 +242,7 @@ def _yaml_fix(problem: str, text: str, place: Where) -> str:
         return "indent with spaces: YAML allows no tabs there"
     if "expected ',' or" in problem:
         return "close the bracket, or put a comma between its items"
-    if "another document" in problem or "a single document" in problem:
+    if "second document" in problem:
         return "keep one document a file: delete the line with ---"
     if "could not find expected ':'" in problem or "mapping values" in problem:
         return "look here and at the line above: a space follows the colon of a key, and text with a colon needs quotes"
@@ -251,5 +258,6 @@ def _refusal(place: Where, what: str, fix: str, breaks: str = "", *, key: str = 
 _UNREADABLE = "what the file declares could not be read with certainty, and it would be missing from the deployment"
 
 
-def _place(node: yaml.Node, file: Path) -> Where:
-    return Where(file, node.start_mark.line + 1, node.start_mark.column + 1)
+def _place(node: yaml.Node | yaml.Event, file: Path) -> Where:
+    mark: Any = node.start_mark
+    return Where(file, mark.line + 1, mark.column + 1)

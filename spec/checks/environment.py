@@ -16,10 +16,13 @@ SECRET_NAME = re.compile(
     r"(password|passwd|private_?key|signing_?key|api_?key|ipn_?key|access_?token|bot_?token|credentials|secret)$", re.I
 )
 
+#: A URL that carries a password.
+PASSWORD_IN_URL = re.compile(r"://[^/@\s:]*:[^/@\s]+@")
+
 #: Values that are secret whatever they are called: keys in PEM or hex, well known tokens, passwords in URLs.
 SECRET_VALUE = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY|\"private_key\"|^(0x)?[0-9a-fA-F]{64}$"
-    r"|^ya29\.|^xox[abp]-|^gh[pousr]_|://[^/@\s:]*:[^/@\s]+@"
+    rf"|{PASSWORD_IN_URL.pattern}|^ya29\.|^xox[abp]-|^gh[pousr]_"
 )
 
 _LEAK = "it would stand in plain text in git, in the stack's state and in the revision's description"
@@ -42,12 +45,12 @@ def nothing_secret_is_plain(draft: Draft) -> Iterator[Finding]:
     for service in draft.system.services.values():
         for name, value in service.config.items():
             if _is_secret(name, value) and not draft.is_declared("secret", name):
-                yield draft.error("service", service.name, "config", name, **_plain(name))
+                yield draft.error("service", service.name, "config", name, **_plain(name, value))
     for stack in draft.stacks.values():
         for path, value in _values(stack):
             name = path[-1]
             if _is_secret(name, value) and not draft.is_declared("secret", name):
-                yield draft.error("stack", stack.name, "config", *path, **_plain(name))
+                yield draft.error("stack", stack.name, "config", *path, **_plain(name, value))
 
 
 def stack_keys_are_known(draft: Draft) -> Iterator[Finding]:
@@ -167,7 +170,13 @@ def _taken(draft: Draft, name: str) -> dict[str, str] | None:
     return None
 
 
-def _plain(name: str) -> dict[str, str]:
+def _plain(name: str, value: str) -> dict[str, str]:
+    if PASSWORD_IN_URL.search(value):
+        return {
+            "what": f"{name} is a URL with a password in it",
+            "breaks": _LEAK,
+            "fix": "take the password out: services log in with a token of their own account; if it is real, change it",
+        }
     return {
         "what": f"{name} looks like a secret in plain text",
         "breaks": _LEAK,

@@ -55,9 +55,9 @@ def url_labels_fit(draft: Draft) -> Iterator[Finding]:
             yield draft.error(
                 "service",
                 service,
-                what=f"the URL label {label} has {length} characters with a project number of {digits} digits",
-                breaks=f"a label of a host name has at most {names.LABEL_LONGEST}: Cloud Run would give the service another "
-                "URL, which nobody can know before it is deployed",
+                what=f"the URL label {label} has {length} characters ({digits} of them the number)",
+                breaks=f"a label of a host name has at most {names.LABEL_LONGEST}: Cloud Run would give the service "
+                "another URL, which nobody can know before it is deployed",
                 fix=f"rename the folder to at most {min(room, names.ACCOUNT_ID_LONGEST)} characters",
             )
 
