@@ -41,25 +41,31 @@ class Bucket:
 
     rate: float
     burst: int
-    _arrival: float = 0.0
+    #: The theoretical arrival time in two parts, so that epoch seconds do not eat the precision of small steps.
+    _since: float = 0.0
+    _ahead: float = 0.0
 
     def ready(self, now: float) -> float:
         """The moment from which a token can be taken: not after `now` when there is one already."""
         if self.rate <= 0:
             return math.inf
-        return now if self._arrival <= now else self._arrival - (self.burst - 1) / self.rate
+        if self._since + self._ahead <= now:
+            return now
+        return self._since + (self._ahead - (self.burst - 1) / self.rate)
 
     def take(self, now: float) -> None:
         """Spends one token. The caller has asked `ready` before."""
-        self._arrival = max(self._arrival, now) + 1.0 / self.rate
+        if self._since + self._ahead <= now:
+            self._since, self._ahead = now, 0.0
+        self._ahead += 1.0 / self.rate
 
     def reshape(self, rate: float, burst: int, now: float) -> None:
         """New settings keep the tokens that are there, up to the new burst."""
         if (rate, burst) == (self.rate, self.burst):
             return
-        owed = max(0.0, self._arrival - now) * self.rate
+        owed = max(0.0, self._since + self._ahead - now) * self.rate
         self.rate, self.burst = rate, burst
-        self._arrival = now + min(owed, burst) / rate if rate > 0 else 0.0
+        self._since, self._ahead = now, min(owed, burst) / rate if rate > 0 else 0.0
 
 
 @dataclass(slots=True)

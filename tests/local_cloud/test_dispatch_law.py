@@ -1,0 +1,226 @@
+"""The dispatcher in virtual time, against laws stated here once more and independently.
+
+Nothing waits: a clock that jumps, a journal in memory, a carrier that answers when the simulation says so.
+"""
+
+import heapq
+import itertools
+import random
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from local_cloud.engines.attempt import Outcome, Target
+from local_cloud.engines.backoff import RetryPolicy
+from local_cloud.engines.dispatcher import Dispatcher
+from local_cloud.engines.outgoing import Call, Origin, Reply
+from local_cloud.engines.queues import Limits, Queue
+from local_cloud.engines.tasks import Task, decode
+
+START = 1_800_000_000.0
+
+
+class Timer:
+    def __init__(self, fn: Callable[[], None]) -> None:
+        self.fn: Callable[[], None] | None = fn
+
+    def cancel(self) -> None:
+        self.fn = None
+
+
+class World:
+    """Clock, journal, carrier and watcher of a simulated cloud."""
+
+    def __init__(self) -> None:
+        self.time = START
+        self.heap: list[tuple[float, int, Timer]] = []
+        self.serial = itertools.count()
+        self.rows: dict[str, bytes] = {}
+        self.sent: list[float] = []
+        self.answer: Callable[[], tuple[float, int]] = lambda: (0.0, 500)
+        self.over: dict[str, str] = {}
+        self.dispatcher = Dispatcher(
+            clock=self,
+            journal=self,
+            client=self,
+            watcher=self,
+            target_of=lambda _queue, _task: Target("POST", "http://h/", [], b"", 600.0),
+            authorize=lambda _target: "",
+        )
+
+    # the clock
+    def now(self) -> float:
+        return self.time
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
+        timer = Timer(callback)
+        heapq.heappush(self.heap, (when, next(self.serial), timer))
+        return timer
+
+    @contextmanager
+    def busy(self, what: str) -> Iterator[None]:
+        yield
+
+    def run(self, until: float) -> None:
+        while self.heap and self.heap[0][0] <= until:
+            when, _, timer = heapq.heappop(self.heap)
+            self.time = max(self.time, when)
+            if timer.fn:
+                timer.fn()
+        self.time = until
+
+    # the journal
+    def save(self, queue: str, task: Task) -> None:
+        self.rows[task.id] = task.encode()
+
+    def drop(self, queue: str, task: Task, bury_until: float) -> None:
+        del self.rows[task.id]
+
+    def committed(self, callback: Callable[[], None]) -> None:
+        self.call_at(self.time, callback)
+
+    # the carrier
+    def send(self, origin: Origin, request: bytes, done: Callable[[Reply], None], head: bool = False) -> Call:
+        call = Call(request, head, done)
+        self.sent.append(self.time)
+        takes, status = self.answer()
+        if status >= 0:
+            self.call_at(self.time + takes, lambda: call.finish(Reply(status, error="none" if not status else "")))
+        return call
+
+    # the watcher
+    def answered(self, queue: Queue, task: Task, outcome: Outcome, url: str) -> None:
+        if outcome.ok:
+            self.over.setdefault(task.id, "done")
+
+    def dropped(self, queue: Queue, task: Task, why: str) -> None:
+        assert task.id not in self.over
+        self.over[task.id] = "dropped"
+
+
+def waits(policy: RetryPolicy) -> Iterator[float]:
+    """The reference's words: doubles max_doublings times, then grows by 2^max_doublings * min, capped at max."""
+    wait = policy.min_backoff
+    for _ in range(policy.max_doublings):
+        yield min(wait, policy.max_backoff)
+        wait *= 2
+    step = policy.min_backoff * 2.0**policy.max_doublings
+    while True:
+        yield min(wait, policy.max_backoff)
+        wait += step
+
+
+def attempts(policy: RetryPolicy, most: int) -> list[float]:
+    """When a task that always fails at once is attempted, counted from the first attempt."""
+    times = [0.0]
+    for wait in itertools.islice(waits(policy), most - 1):
+        by_count = policy.max_attempts == -1 or len(times) >= policy.max_attempts
+        by_age = policy.max_retry_duration == 0 or times[-1] >= policy.max_retry_duration - 0.001
+        if policy.max_attempts == -1 and policy.max_retry_duration == 0:
+            by_age = times[-1] >= 31 * 86400 - 0.001
+        if by_count and by_age:
+            break
+        times.append(times[-1] + wait)
+    return times
+
+
+POLICIES = st.builds(
+    lambda attempts, age, low, span, doublings: RetryPolicy(
+        max_attempts=attempts, max_retry_duration=age, min_backoff=low, max_backoff=low + span, max_doublings=doublings
+    ),
+    st.sampled_from([-1, 1, 2, 3, 5, 12, 100]),
+    st.sampled_from([0, 1, 10, 60, 3600, 86400]),
+    st.integers(1, 200).map(lambda tenths: tenths / 10),
+    st.integers(0, 7200).map(float),
+    st.integers(0, 16),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(POLICIES)
+def test_every_attempt_falls_where_the_law_says(policy: RetryPolicy) -> None:
+    world = World()
+    queue = world.dispatcher.open("q", Limits(rate=500, concurrent=10, retry=policy), None)
+    world.dispatcher.add(queue, Task("t", b"", created=START, schedule=START, named=False))
+    most = 40
+    expected = attempts(policy, most)
+    # up to the last expected attempt and a little: 31 days are the end of everything
+    world.run(START + min(expected[-1] + 0.05, 31 * 86400 - 1))
+    expected = [at for at in expected if at < 31 * 86400 - 1]
+    assert [at - START for at in world.sent] == pytest.approx(expected, abs=0.0005)
+    if len(expected) < most and expected[-1] < 30 * 86400:
+        assert world.over == {"t": "dropped"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.floats(0.5, 500), st.integers(1, 30))
+def test_nothing_is_lost_or_done_twice_and_no_limit_is_passed(seed: int, rate: float, concurrent: int) -> None:
+    chance = random.Random(seed)
+    world = World()
+    statuses = [200, 200, 500, 503, 404, 302, 0, -1]
+    world.answer = lambda: (chance.random() * 5, chance.choice(statuses))
+    policy = RetryPolicy(max_attempts=chance.choice([1, 3, 8]), min_backoff=chance.random() * 10 + 0.1, max_backoff=60)
+    dispatcher = world.dispatcher
+    queue = dispatcher.open("q", Limits(rate=rate, concurrent=concurrent, retry=policy), None)
+    burst = queue.bucket.burst
+    made: list[Task] = []
+    gone: set[str] = set()
+    forced = 0
+    for _ in range(200):
+        match chance.choice(
+            ["add", "add", "add", "run", "pause", "resume", "resume", "delete", "purge", "wait", "wait"]
+        ):
+            case "add":
+                made.append(Task(str(len(made)), b"", created=world.time, schedule=world.time, named=False))
+                made[-1].schedule += chance.choice([0, 0, 0, 30])
+                dispatcher.add(queue, made[-1])
+            case "run" if queue.tasks:
+                forced += 1
+                dispatcher.run(queue, chance.choice(list(queue.tasks.values())))
+            case "pause":
+                dispatcher.set_paused(queue, True)
+            case "resume":
+                dispatcher.set_paused(queue, False)
+            case "delete" if queue.tasks:
+                task = chance.choice(list(queue.tasks.values()))
+                gone.add(task.id)
+                dispatcher.delete(queue, task)
+            case "purge" if chance.random() < 0.1:
+                gone |= set(queue.tasks)
+                dispatcher.purge(queue)
+            case _:
+                world.run(world.time + chance.random() * 3)
+        assert queue.running <= concurrent
+        assert {task.id for task in made} == set(queue.tasks) | gone | set(world.over)
+        assert not set(queue.tasks) & (gone | set(world.over))
+        assert set(world.rows) == set(queue.tasks)
+        assert all(decode(world.rows[name]).schedule == task.schedule for name, task in queue.tasks.items())
+    for index, at in enumerate(world.sent):
+        for window in (1.0, 20.0):
+            inside = bisect_left(world.sent, at + window) - index
+            assert inside <= burst + rate * window + 1 + forced
+    dispatcher.set_paused(queue, False)
+    world.answer = lambda: (0.1, 200)
+    world.run(world.time + 10_000)
+    assert not queue.tasks
+    assert dispatcher.in_flight == 0
+    assert queue.running == 0
+
+
+@pytest.mark.parametrize("rate", [0.5, 1, 3.7, 10, 100, 499, 500])
+def test_a_long_run_keeps_the_rate_to_a_thousandth(rate: float) -> None:
+    world = World()
+    world.answer = lambda: (0.3, 200)
+    queue = world.dispatcher.open("q", Limits(rate=rate, concurrent=5000, retry=RetryPolicy()), None)
+    burst, count = queue.bucket.burst, 3000
+    for index in range(count + burst):
+        world.dispatcher.add(queue, Task(str(index), b"", created=START, schedule=START, named=False))
+    world.run(START + (count + 1) / rate)
+    assert len(world.sent) == count + burst
+    assert sum(at == START for at in world.sent) == burst
+    after = world.sent[burst:]
+    assert (len(after) - 1) / (after[-1] - after[0]) == pytest.approx(rate, rel=0.001)
