@@ -1,1 +1,47 @@
-"""Runs the Pulumi program in process and applies it to the local cloud by REST."""
+"""The local engine: runs the Pulumi program in process and applies it to a local cloud by the provider's REST calls.
+
+    result = local_engine.run(
+        "local",                       # the stack: stacks/Pulumi.local.yaml
+        root=project_root,
+        mode="up",                     # or "preview", "destroy"
+        state_dir=home / "engine",     # None: a preview that compares with nothing
+        ports=Ports(rest=41001, ...),  # real ports in the place of the stack's default ones
+        overrides={"sluice:imageDigest": digest},
+        offline=False,                 # True: a preview that asks nobody
+        on_event=print,                # progress: Event(kind="start|done|failed", step=Step(...)), from several threads
+    )
+    result.ok, result.changed, result.counts, result.writes, result.outputs, result.problems
+    local_engine.render(result, colour=True); result.as_json()
+
+``preview`` needs no network, no credentials and no state; it says in ``compared_with`` what it compares with. ``up``
+plans first and refuses with nothing done, or acts, writing the state after each step, so that it can be run again after
+any crash. ``SpecErrors`` of the program are raised as they are; all else is a ``Problem`` in the result or an
+``EngineError``.
+"""
+
+from .config import Ports, stack_config
+from .errors import EngineError, ForeignOwnerError, Problem, StateBusyError, UnreachableError
+from .model import Change, Event, Op, Result, Step
+from .render import render, step_lines, totals
+from .run import PROJECT, Mode, run
+
+__all__ = [
+    "PROJECT",
+    "Change",
+    "EngineError",
+    "Event",
+    "ForeignOwnerError",
+    "Mode",
+    "Op",
+    "Ports",
+    "Problem",
+    "Result",
+    "StateBusyError",
+    "Step",
+    "UnreachableError",
+    "render",
+    "run",
+    "stack_config",
+    "step_lines",
+    "totals",
+]

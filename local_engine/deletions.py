@@ -1,0 +1,109 @@
+"""What has to go: the order of deletions, what may not be deleted, what goes with a resource that is deleted first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from .cloud import Cloud
+from .errors import EngineError, Problem
+from .model import Record
+from .resources import registry
+from .shapes import replacing
+from .values import plain
+
+
+def refusal(record: Record, where: str) -> Problem | None:
+    """Why ``record`` may not be deleted, if so."""
+    kind = registry().get(record.type)
+    if record.protect:
+        what = f"{record.type} {record.name} is protected and would be deleted"
+        fix = "keep declaring it; or apply it once with protect=False, and only then remove it"
+        return Problem(what=what, where=where, fix=fix, urn=record.urn)
+    if record.retain or not record.custom:
+        return None
+    if kind is None:
+        what = f"{record.type} {record.name} would be deleted and the local engine does not model its type"
+        return Problem(what=what, where=where, fix="model the type in local_engine/resources", urn=record.urn)
+    if kind.deletion_protection is not None and record.inputs.get("deletionProtection", kind.deletion_protection):
+        what = f"{record.type} {record.name} has deletion protection and would be deleted"
+        fix = "apply it once with deletion_protection=False, and only then remove it"
+        return Problem(what=what, where=where, fix=fix, urn=record.urn)
+    return None
+
+
+def delete(cloud: Cloud, record: Record) -> None:
+    """Remove one resource from the cloud, if there is anything to remove."""
+    if record.custom and not record.retain:
+        registry()[record.type].delete(cloud, record.id, plain(dict(record.inputs)))
+
+
+def dependents(records: Mapping[str, Record], old: Record, already: Collection[str]) -> list[Record]:
+    """What must be deleted before ``old``: whatever a change of it would replace, the last dependent first."""
+    chosen: dict[str, Record] = {old.urn: old}
+    grown = True
+    while grown:
+        grown = False
+        for record in records.values():
+            if record.urn in chosen or record.urn in already or not record.custom:
+                continue
+            if any(
+                urn in chosen and _passes_on(record, name)
+                for name, urns in record.property_dependencies.items()
+                for urn in urns
+            ):
+                chosen[record.urn] = record
+                grown = True
+    del chosen[old.urn]
+    return [record for wave in waves(chosen.values()) for record in wave]
+
+
+def _passes_on(record: Record, name: str) -> bool:
+    kind = registry().get(record.type)
+    return kind is not None and replacing(kind.inputs, name)
+
+
+def waves(records: Iterable[Record]) -> list[list[Record]]:
+    """The records in the order of deletion: nothing before what depends on it; each wave may go at once."""
+    left = {(record.urn, record.id): record for record in records}
+    found: list[list[Record]] = []
+    while left:
+        needed = {urn for record in left.values() for urn in _needs(record)}
+        wave = [record for record in left.values() if record.urn not in needed]
+        if not wave:  # a cycle cannot come from a program; never loop for ever on a damaged state
+            wave = list(left.values())
+        found.append(wave)
+        for record in wave:
+            del left[record.urn, record.id]
+    return found
+
+
+def _needs(record: Record) -> set[str]:
+    named = {urn for urns in record.property_dependencies.values() for urn in urns}
+    return {*record.dependencies, *named, record.parent} - {record.urn}
+
+
+def run(
+    records: Iterable[Record],
+    act: Callable[[Record], None],
+    failed: Callable[[Record, EngineError], None],
+    blocked: Callable[[Record, str], None],
+    parallel: int,
+) -> None:
+    """Delete in order, each wave concurrently; what a failed deletion still needs is left standing."""
+    standing: dict[str, str] = {}
+    with ThreadPoolExecutor(parallel, thread_name_prefix="delete") as pool:
+        for wave in waves(records):
+            going = []
+            for record in wave:
+                if record.urn in standing:
+                    blocked(record, f"{standing[record.urn]}, which depends on it, still stands")
+                    standing.update(dict.fromkeys(_needs(record), record.name))
+                else:
+                    going.append((record, pool.submit(act, record)))
+            for record, done in going:
+                try:
+                    done.result()
+                except EngineError as error:
+                    failed(record, error)
+                    standing.update(dict.fromkeys(_needs(record), record.name))

@@ -1,0 +1,111 @@
+"""``gcp:cloudrunv2/service:Service``: a Cloud Run service with its template and its traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ..cloud import Cloud, JsonObject
+from ..resource_type import Inputs
+from ..rest_type import RestType
+from ..shapes import Shape, block, blocks, flag, integer, labels, name_part, required, text, texts
+
+_SECRET_REF = block({"secret": text(required=True), "version": text()})
+_ENV = {
+    "name": text(required=True),
+    "value": text(),
+    "valueSource": block({"secretKeyRef": _SECRET_REF}),
+}
+_HTTP_GET = block({"path": text(), "port": integer()}, keep=True)
+_PROBE = {
+    "failureThreshold": integer(),
+    "httpGet": _HTTP_GET,
+    "initialDelaySeconds": integer(),
+    "periodSeconds": integer(),
+    "tcpSocket": block({"port": integer()}),
+    "timeoutSeconds": integer(),
+}
+_RESOURCES = {"cpuIdle": flag(keep=True), "limits": labels(), "startupCpuBoost": flag()}
+_CONTAINER = {
+    "name": text(),
+    "image": text(required=True),
+    "args": texts(),
+    "commands": texts(api="command"),
+    "envs": blocks(_ENV, api="env"),
+    "ports": block({"containerPort": integer(), "name": text()}, listed=True),
+    "resources": block(_RESOURCES),
+    "startupProbe": block(_PROBE),
+    "livenessProbe": block(_PROBE),
+}
+_VPC = {"egress": text(), "networkInterfaces": blocks({"network": text(), "subnetwork": text(), "tags": texts()})}
+_TEMPLATE = {
+    "annotations": labels(),
+    "containers": blocks(_CONTAINER),
+    "executionEnvironment": text(),
+    "labels": labels(),
+    "maxInstanceRequestConcurrency": integer(),
+    "revision": text(),
+    "scaling": block({"maxInstanceCount": integer(), "minInstanceCount": integer()}),
+    "serviceAccount": text(),
+    "timeout": text(),
+    "vpcAccess": block(_VPC),
+}
+_TRAFFIC = {"percent": integer(), "revision": text(), "tag": text(), "type": text()}
+
+
+class RunService(RestType):
+    """A Cloud Run service."""
+
+    token = "gcp:cloudrunv2/service:Service"
+    endpoint = "cloudRunV2"
+    collection = "projects/{project}/locations/{location}/services"
+    name_query = "serviceId"
+    operations = True
+    masked = False
+    deletion_protection = True
+    computed: ClassVar[Mapping[str, str]] = {
+        "uri": "uri",
+        "urls": "urls",
+        "uid": "uid",
+        "generation": "generation",
+        "latestReadyRevision": "latestReadyRevision",
+        "latestCreatedRevision": "latestCreatedRevision",
+    }
+    inputs: ClassVar[Shape] = {
+        "name": name_part(),
+        "location": required(name_part()),
+        "project": name_part(),
+        "annotations": labels(),
+        "customAudiences": texts(),
+        "deletionProtection": flag(virtual=True),
+        "description": text(),
+        "ingress": text(),
+        "invokerIamDisabled": flag(),
+        "labels": labels(),
+        "launchStage": text(),
+        "scaling": block({"minInstanceCount": integer()}),
+        "template": block(_TEMPLATE, required=True),
+        "traffics": blocks(_TRAFFIC, api="traffic"),
+    }
+
+    def body(self, cloud: Cloud, inputs: Inputs) -> JsonObject:
+        """The provider sends the alternatives of a probe as null."""
+        sent = super().body(cloud, inputs)
+        for container in sent.get("template", {}).get("containers", ()):
+            for probe in ("startupProbe", "livenessProbe"):
+                if probe in container:
+                    container[probe] = {"grpc": None, "tcpSocket": None} | container[probe]
+        return sent
+
+    def update(self, cloud: Cloud, identity: str, old: Inputs, inputs: Inputs, changed: frozenset[str]) -> JsonObject:
+        """The whole service, with the launch stage that the cloud filled in."""
+        return super().update(cloud, identity, old, {"launchStage": "GA"} | dict(inputs), changed)
+
+    def read(self, cloud: Cloud, identity: str, inputs: Inputs) -> JsonObject | None:
+        """A service that is being deleted is gone."""
+        live = super().read(cloud, identity, inputs)
+        return None if live is None or live.get("deleteTime") else live
+
+    def outputs(self, inputs: Inputs, live: JsonObject) -> dict[str, Any]:
+        """URLs and revisions are the cloud's."""
+        return {name: value for name, value in super().outputs(inputs, live).items() if value is not None}

@@ -1,0 +1,249 @@
+"""A run of a stack from its config to its result: preview, up or destroy.
+
+``up`` plans first, without a call, so that whatever can be refused is refused before anything changes; then it acts.
+Owns the order of the phases; each phase is another module's.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from spec import SpecErrors
+
+from . import checks, config, deletions, host, ownership
+from .cloud import ATTRIBUTION, Cloud
+from .deployment import Deployment
+from .errors import EngineError, Problem
+from .model import Event, Op, Record, Result, Step
+from .monitor import EngineLog, EngineMonitor
+from .resource_type import Defaults
+from .state import State, looked_at, opened
+from .values import has_unknown
+
+Mode = Literal["preview", "up", "destroy"]
+
+#: The project's name in urns, as Pulumi.yaml has it.
+PROJECT: Final = "sluice"
+#: Resources that are applied at once.
+PARALLEL: Final = 16
+
+
+def _unheard(event: Event) -> None:
+    """Progress that nobody asked for."""
+
+
+def run(
+    stack: str,
+    *,
+    root: Path,
+    mode: Mode,
+    state_dir: Path | None,
+    overrides: Mapping[str, Any] | None = None,
+    ports: config.Ports | None = None,
+    offline: bool = False,
+    program: host.Program | None = None,
+    attribution: Mapping[str, str] = ATTRIBUTION,
+    parallel: int = PARALLEL,
+    on_event: Callable[[Event], None] = _unheard,
+) -> Result:
+    """Preview, apply or destroy ``stack``; see the package's docstring for the arguments."""
+    began = time.perf_counter()
+    values = config.stack_config(root, stack, overrides, ports)
+    places = config.endpoints(values)
+    cloud = None
+    if mode != "preview" or (places and not offline):
+        cloud = Cloud(places, token=str(values.get("gcp:accessToken") or ""), attribution=attribution)
+    runner = _Runner(
+        stack=stack,
+        root=root,
+        values=values,
+        given=config.defaults(values),
+        program=program or host.program_at(root),
+        state_dir=state_dir,
+        parallel=parallel,
+        on_event=on_event,
+    )
+    if mode == "preview":
+        result = runner.plan(looked_at(state_dir, stack), cloud)
+    else:
+        if cloud is None or state_dir is None:
+            raise EngineError(f"{mode} needs a state directory and a local cloud.")
+        with opened(state_dir, stack) as state:
+            try:
+                result = runner.up(state, cloud) if mode == "up" else runner.destroy(state, cloud)
+            finally:
+                state.compact()
+    if cloud is not None:
+        result.reads, result.writes = cloud.reads, cloud.writes
+    result.seconds = time.perf_counter() - began
+    return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Runner:
+    stack: str
+    root: Path
+    values: Mapping[str, Any]
+    given: Defaults
+    program: host.Program
+    state_dir: Path | None
+    parallel: int
+    on_event: Callable[[Event], None]
+
+    def plan(self, state: State | None, cloud: Cloud | None, *, quiet: bool = False) -> Result:
+        """What an apply would do."""
+        result = self._result("preview", state, cloud)
+        deployment = self._pass(result, state, cloud, acts=False, quiet=quiet)
+        if not result.problems:
+            for record in self._leftover(deployment, state):
+                problem = deletions.refusal(record, f"stack {self.stack}")
+                if problem:
+                    result.problems.append(problem)
+                else:
+                    deployment.note(_removal(record))
+        result.outputs = deployment.exported or {}
+        return result
+
+    def up(self, state: State, cloud: Cloud) -> Result:
+        """Apply the program."""
+        planned = self.plan(state, None, quiet=True)
+        if planned.problems:
+            return replace(planned, mode="up")
+        ownership.refuse_foreign(cloud, self.given)
+        result = self._result("up", state, cloud)
+        deployment = self._pass(result, state, cloud, acts=True)
+        result.outputs = state.outputs
+        if not result.problems:
+            self._delete(deployment, state, cloud, self._leftover(deployment, state))
+        if not result.problems and deployment.exported is not None:
+            known = {name: value for name, value in deployment.exported.items() if not has_unknown(value)}
+            if known != state.outputs:
+                state.export(known)
+            result.outputs = known
+        return result
+
+    def destroy(self, state: State, cloud: Cloud) -> Result:
+        """Delete all that the stack has; nothing at all where something may not be deleted."""
+        result = self._result("destroy", state, cloud)
+        doomed = [*state.records.values(), *state.doomed]
+        refused = [found for record in doomed if (found := deletions.refusal(record, f"stack {self.stack}"))]
+        if refused:
+            result.problems.extend(refused)
+            return result
+        ownership.refuse_foreign(cloud, self.given)
+        deployment = self._deployment(result, state, cloud, acts=True)
+        self._delete(deployment, state, cloud, doomed)
+        if not result.problems:
+            state.export({})
+        return result
+
+    def _pass(
+        self, result: Result, state: State | None, cloud: Cloud | None, *, acts: bool, quiet: bool = False
+    ) -> Deployment:
+        deployment = self._deployment(result, state, cloud, acts=acts, quiet=quiet)
+        monitor = EngineMonitor(deployment, project=PROJECT, stack=self.stack, root=self.root)
+
+        def interrupt() -> None:
+            deployment.cancelled = True
+
+        try:
+            host.host(
+                self.program,
+                monitor,
+                EngineLog(deployment),
+                project=PROJECT,
+                stack=self.stack,
+                config=self.values,
+                root=self.root,
+                preview=not acts,
+                parallel=self.parallel,
+                on_interrupt=interrupt,
+            )
+        except SpecErrors:
+            raise
+        except Exception as error:
+            result.problems.append(self._program_failed(error))
+        return deployment
+
+    def _deployment(
+        self, result: Result, state: State | None, cloud: Cloud | None, *, acts: bool, quiet: bool = False
+    ) -> Deployment:
+        return Deployment(
+            result,
+            state,
+            self.given,
+            cloud=cloud,
+            acts=acts,
+            other_outputs=self._outputs_of,
+            on_event=_unheard if quiet else self.on_event,
+        )
+
+    def _leftover(self, deployment: Deployment, state: State | None) -> list[Record]:
+        gone = [record for urn, record in deployment.records.items() if urn not in deployment.seen]
+        return [*gone, *(state.doomed if state else ())]
+
+    def _delete(self, deployment: Deployment, state: State, cloud: Cloud, doomed: list[Record]) -> None:
+        refused = [found for record in doomed if (found := deletions.refusal(record, f"stack {self.stack}"))]
+        if refused:
+            deployment.result.problems.extend(refused)
+            return
+        halves = set(map(id, state.doomed))
+
+        def act(record: Record) -> None:
+            step = _removal(record)
+            begun = deployment.begin(step)
+            deletions.delete(cloud, record)
+            if id(record) in halves:
+                state.bury(record)
+            else:
+                deployment.forget(record)
+            deployment.note(replace(step, seconds=time.perf_counter() - begun))
+
+        def failed(record: Record, error: EngineError) -> None:
+            what = f"{record.type} {record.name} could not be deleted: {error}"
+            fix = checks.advice(error)
+            deployment.refuse(Problem(what=what, where=f"stack {self.stack}", fix=fix, urn=record.urn))
+
+        def blocked(record: Record, reason: str) -> None:
+            deployment.note(replace(_removal(record), op=Op.SKIP, reason=reason))
+
+        deletions.run(doomed, act, failed, blocked, self.parallel)
+
+    def _result(self, mode: str, state: State | None, cloud: Cloud | None) -> Result:
+        saved = "the saved state" if state is not None and state.saved else "nothing (no saved state)"
+        return Result(stack=self.stack, mode=mode, compared_with=f"{saved} and the cloud" if cloud else saved)
+
+    def _outputs_of(self, stack: str) -> dict[str, Any] | None:
+        state = looked_at(self.state_dir, stack)
+        return state.outputs if state is not None else None
+
+    def _program_failed(self, error: Exception) -> Problem:
+        where = "the program"
+        for frame in traceback.extract_tb(error.__traceback__):
+            path = Path(frame.filename)
+            if (
+                path.is_relative_to(self.root)
+                and "site-packages" not in path.parts
+                and path.parent != Path(__file__).parent
+            ):
+                where = f"{path.relative_to(self.root)}:{frame.lineno}"
+        fix = "correct the program; nothing is deleted while it fails"
+        return Problem(what=f"{type(error).__name__}: {error}", where=where, fix=fix)
+
+
+def _removal(record: Record) -> Step:
+    op = Op.RETAIN if record.retain and record.custom else Op.DELETE
+    return Step(
+        op=op,
+        urn=record.urn,
+        type=record.type,
+        name=record.name,
+        custom=record.custom,
+        parent=record.parent,
+        id=record.id,
+    )
