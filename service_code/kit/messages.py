@@ -18,7 +18,7 @@ from service_code.kit.money import Amount, MoneyError
 LONGEST_BODY = 100_000
 
 
-class UnreadableMessage(ValueError):
+class UnreadableError(ValueError):
     """The body is not a message that this station handles."""
 
     def __init__(self, code: str, why: str) -> None:
@@ -61,7 +61,9 @@ class Message(BaseModel):
     @classmethod
     def upgrade(cls, version: int, fields: dict[str, Any]) -> dict[str, Any]:
         """Turn the fields of an older version into those of this one; refuse a version that is not known."""
-        raise UnreadableMessage("UNKNOWN_VERSION", f"{cls.__name__} version {version} is not known here")
+        raise UnreadableError(
+            "UNKNOWN_VERSION", f"{cls.__name__} version {version} with {len(fields)} fields is unknown"
+        )
 
     def wire(self) -> dict[str, Any]:
         """Return the JSON object that travels."""
@@ -75,14 +77,14 @@ class Message(BaseModel):
     def read(cls, value: Any) -> Self:
         """Read a JSON object as this message, whatever known version it has."""
         if not isinstance(value, dict):
-            raise UnreadableMessage("NOT_A_MESSAGE", "the body is not a JSON object")
+            raise UnreadableError("NOT_A_MESSAGE", "the body is not a JSON object")
         fields = dict(value)
         name = fields.pop("message", cls.__name__)
         if name != cls.__name__:
-            raise UnreadableMessage("WRONG_MESSAGE", f"this door takes {cls.__name__}")
+            raise UnreadableError("WRONG_MESSAGE", f"this door takes {cls.__name__}")
         version = fields.pop("version", 0)
         if type(version) is not int:
-            raise UnreadableMessage("UNKNOWN_VERSION", "the version is not a whole number")
+            raise UnreadableError("UNKNOWN_VERSION", "the version is not a whole number")
         if version != cls.VERSION:
             fields = cls.upgrade(version, fields)
         try:
@@ -90,7 +92,7 @@ class Message(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or cls.__name__
-            raise UnreadableMessage("BAD_FIELD", f"{where}: {first['msg']}") from error
+            raise UnreadableError("BAD_FIELD", f"{where}: {first['msg']}") from error
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
@@ -101,8 +103,8 @@ class Message(BaseModel):
 def parse_json(body: bytes) -> Any:
     """Parse JSON, refusing what is not, with the reason but without its text."""
     if len(body) > LONGEST_BODY:
-        raise UnreadableMessage("TOO_LONG", f"the body has {len(body)} bytes, a message has at most {LONGEST_BODY}")
+        raise UnreadableError("TOO_LONG", f"the body has {len(body)} bytes, a message has at most {LONGEST_BODY}")
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise UnreadableMessage("NOT_JSON", "the body is not JSON") from error
+        raise UnreadableError("NOT_JSON", "the body is not JSON") from error

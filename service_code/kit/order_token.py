@@ -1,9 +1,9 @@
 """The success-url token: what the bot signs when it makes an invoice, and what comes back as the notice's order_id.
 
-Layout v1, big-endian, URL-safe base64 without padding: version u8 = 1 | unique_id 16 ascii | user_id i64 | channel_id i64 |
-issued_at u64 seconds | subscription_days u16 | amount u256 base units | currency | client wallet | payout currency | payout
-network (a length byte each) | the first 16 bytes of HMAC-SHA256 of all before. DECISIONS 1: it arrives in the
-processor's signed notice and by the success_url redirect, under one idempotency key.
+Layout v1, big-endian, URL-safe base64 without padding: version u8 = 1 | unique_id 16 ascii | user_id i64 |
+channel_id i64 | issued_at u64 seconds | subscription_days u16 | amount u256 base units | currency | client wallet |
+payout currency | payout network (a length byte each) | the first 16 bytes of HMAC-SHA256 of all before. DECISIONS 1:
+it arrives in the processor's signed notice and by the success_url redirect, under one idempotency key.
 """
 
 from __future__ import annotations

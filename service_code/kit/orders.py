@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from service_code.kit.messages import AmountField, Message, UnreadableMessage
+from service_code.kit.messages import AmountField, Message, UnreadableError
 
 #: At most 16 printable ASCII characters, since every token layout has 16 bytes for it.
 UniqueId = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[!-~]+\z")]
@@ -57,7 +57,7 @@ class HostPayOrder(Message):
     def upgrade(cls, version: int, fields: dict[str, Any]) -> dict[str, Any]:
         """Read the documents' payload, whose metadata the token and the queue's headers make needless."""
         if version != 0:
-            raise UnreadableMessage("UNKNOWN_VERSION", f"HostPayOrder version {version} is not known here")
+            raise UnreadableError("UNKNOWN_VERSION", f"HostPayOrder version {version} is not known here")
         return {key: value for key, value in fields.items() if key != "_task_metadata"}
 
 

@@ -24,6 +24,7 @@ class Send:
     unique_id: str
     key: str = "1"
     after: timedelta | None = None
+    trace: str = ""
 
     @property
     def outbox_id(self) -> str:

@@ -1,13 +1,13 @@
 """TPS_HOSTPAY, the token by which gcsplit orders a host payment: the documents' layout and its exact successor.
 
-Old layout (DECISIONS 7, seeds/001 token 1), read for old producers: unique_id (16, null-padded), cn_api_id, from_currency,
-from_network (a length byte each), from_amount (double), payin_address, timestamp (u32 seconds), the first 16 bytes of
-HMAC-SHA256 over all before. Big-endian, URL-safe base64 without padding.
+Old layout (DECISIONS 7, token 1 of the staged payout's document), read for old producers: unique_id (16, null-padded),
+cn_api_id, from_currency, from_network (a length byte each), from_amount (double), payin_address, timestamp (u32
+seconds), the first 16 bytes of HMAC-SHA256 over all before. Big-endian, URL-safe base64 without padding.
 
-Successor (version byte 2, which no printable unique_id can begin with): version u8 | purpose u8 | key id 4 | unique_id 16 |
-generation u16 | cn_api_id | from_currency | from_network | from_amount u256 base units | payin_address | issued_at u64 ms |
-the whole HMAC-SHA256. A token is refused at a service for whose purpose it was not made. Time is judged by the caller
-(`age`), since a signed payout outlives its token.
+Successor (version byte 2, which no printable unique_id can begin with): version u8 | purpose u8 | key id 4 |
+unique_id 16 | generation u16 | cn_api_id | from_currency | from_network | from_amount u256 base units | payin_address |
+issued_at u64 ms | the whole HMAC-SHA256. A token is refused at a service for whose purpose it was not made. Time is
+judged by the caller (`age`), since a signed payout outlives its token.
 """
 
 from __future__ import annotations

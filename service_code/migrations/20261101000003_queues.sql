@@ -9,6 +9,7 @@ CREATE TABLE outbox (
     unique_id text NOT NULL,
     trace text NOT NULL DEFAULT '',
     created_at timestamptz NOT NULL,
+    due_at timestamptz,                   -- not before this, where the sender asked for a delay
     minted_at timestamptz NOT NULL,       -- time of the last attempt to make the task; a minted token is never younger
     attempts integer NOT NULL DEFAULT 1,
     sent_at timestamptz,

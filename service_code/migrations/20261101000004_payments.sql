@@ -36,9 +36,10 @@ CREATE TABLE channel_access (
     queued_at timestamptz NOT NULL,
     tries integer NOT NULL DEFAULT 1,
     invite_link text,
-    granted_at timestamptz
+    granted_at timestamptz,
+    refused_at timestamptz                -- the Bot API will never do it: a dead letter says why
 );
-CREATE INDEX channel_access_open ON channel_access (queued_at) WHERE granted_at IS NULL;
+CREATE INDEX channel_access_open ON channel_access (queued_at) WHERE granted_at IS NULL AND refused_at IS NULL;
 
 CREATE TABLE split_payout_que (
     unique_id text PRIMARY KEY REFERENCES split_payout_request (unique_id),

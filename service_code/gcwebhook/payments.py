@@ -1,0 +1,207 @@
+"""Recording payments: event, payment, channel access, ledger and outbox in one transaction, many payments at a time.
+
+The idempotency key of a payment is its order's unique_id, whichever way it arrives; that of an event is the processor's
+payment_id. A second event for a payment that is there changes nothing, but is recorded, and is reported where it says
+something else than the first did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from service_code.kit import ledger, logs
+from service_code.kit.batch import Batcher
+from service_code.kit.clock import to_millis
+from service_code.kit.db import Connection, again
+from service_code.kit.money import Amount
+from service_code.kit.order_token import Order
+from service_code.kit.orders import GrantAccess, SplitOrder
+from service_code.kit.outbox import Row
+from service_code.kit.outcomes import Send
+from service_code.kit.runtime import Kit
+
+SPLIT_QUEUE = "split-payment-queue"
+ACCESS_QUEUE = "channel-access-queue"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arrival:
+    """A payment as one event tells of it."""
+
+    event_key: str
+    source: str
+    payment_id: str | None
+    order: Order
+    paid: Amount
+    notice_at: datetime
+    received_at: datetime
+    trace: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recorded:
+    """What became of an arrival: rows to send if the payment is new, or how it differs from the one that is there."""
+
+    new: bool
+    rows: Sequence[Row] = ()
+    difference: str | None = None
+
+
+def split_order(unique_id: str, order: Order, paid: Amount, received_at: datetime) -> SplitOrder:
+    """Make the message that has a payment split."""
+    return SplitOrder(
+        unique_id=unique_id,
+        channel_id=order.channel_id,
+        amount=paid,
+        client_wallet=order.client_wallet,
+        payout_currency=order.payout_currency,
+        payout_network=order.payout_network,
+        received_at=to_millis(received_at),
+    )
+
+
+def grant_access(order: Order) -> GrantAccess:
+    """Make the message that lets the buyer in."""
+    return GrantAccess(
+        unique_id=order.unique_id,
+        user_id=order.user_id,
+        channel_id=order.channel_id,
+        subscription_days=order.subscription_days,
+    )
+
+
+class Payments:
+    """Records arrivals by group commit."""
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+        self._batcher: Batcher[Arrival, Recorded] = Batcher(self._flush)
+
+    async def record(self, arrival: Arrival) -> Recorded:
+        """Record an arrival durably, once."""
+        return await self._batcher.submit(arrival)
+
+    async def known(self, unique_id: str, event_key: str) -> bool:
+        """Tell whether this very event is recorded."""
+        sql = "SELECT 1 FROM webhook_events WHERE event_key = $1 AND unique_id = $2"
+        return await self._kit.db.row(sql, event_key, unique_id) is not None
+
+    async def _flush(self, arrivals: list[Arrival]) -> list[Recorded]:
+        """Record arrivals; of several for one payment, or of one event, the first goes first."""
+        results: dict[int, Recorded] = {}
+        waiting = list(enumerate(arrivals))
+        while waiting:
+            round_, later, seen = [], [], set[str]()
+            for index, arrival in waiting:
+                keys = {f"payment {arrival.order.unique_id}", f"event {arrival.event_key}"}
+                (later if keys & seen else round_).append((index, arrival))
+                seen |= keys
+            recorded = await again(lambda batch=round_: self._write([arrival for _, arrival in batch]))  # type: ignore[misc]
+            results.update(zip((index for index, _ in round_), recorded, strict=True))
+            waiting = later
+        return [results[index] for index in range(len(arrivals))]
+
+    async def _write(self, arrivals: list[Arrival]) -> list[Recorded]:
+        async with self._kit.db.transaction() as connection:
+            new = await _insert(connection, arrivals)
+            fresh = [arrival for arrival in arrivals if arrival.order.unique_id in new]
+            sends = [send for arrival in fresh for send in _sends(arrival)]
+            rows: list[Row] = []
+            if fresh:
+                at = fresh[0].received_at
+                postings = [ledger.notice(one.order.unique_id, one.paid, one.event_key) for one in fresh]
+                await ledger.post(connection, postings, at)
+                rows = await self._kit.outbox.write(connection, sends, at)
+            repeats = [arrival for arrival in arrivals if arrival.order.unique_id not in new]
+            differences = await _differences(connection, repeats) if repeats else {}
+        by_payment: dict[str, list[Row]] = {}
+        for row in rows:
+            by_payment.setdefault(row.unique_id, []).append(row)
+        return [
+            Recorded(new=True, rows=by_payment.get(arrival.order.unique_id, []))
+            if arrival.order.unique_id in new
+            else Recorded(new=False, difference=differences.get(arrival.order.unique_id))
+            for arrival in arrivals
+        ]
+
+
+def _sends(arrival: Arrival) -> list[Send]:
+    order, unique_id = arrival.order, arrival.order.unique_id
+    split = split_order(unique_id, order, arrival.paid, arrival.received_at)
+    return [
+        Send(queue=SPLIT_QUEUE, message=split, unique_id=unique_id, trace=arrival.trace),
+        Send(queue=ACCESS_QUEUE, message=grant_access(order), unique_id=unique_id, trace=arrival.trace),
+    ]
+
+
+async def _insert(connection: Connection, arrivals: Sequence[Arrival]) -> set[str]:
+    rows = await connection.fetch(
+        """
+        WITH arrival AS (
+            SELECT * FROM unnest(
+                $1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::int[], $8::text[],
+                $9::numeric[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::timestamptz[]
+            ) AS a (event_key, source, payment_id, unique_id, user_id, channel_id, subscription_days, currency, amount,
+                client_wallet, payout_currency, payout_network, notice_at, received_at)
+        ), event AS (
+            INSERT INTO webhook_events
+                (event_key, source, payment_id, unique_id, currency, amount, notice_at, received_at)
+            SELECT event_key, source, payment_id, unique_id, currency, amount, notice_at, received_at FROM arrival
+            ON CONFLICT (event_key) DO NOTHING RETURNING event_key
+        ), payment AS (
+            INSERT INTO split_payout_request
+                (unique_id, source_event, user_id, channel_id, subscription_days, currency, amount, client_wallet,
+                 payout_currency, payout_network, received_at, split_queued_at)
+            SELECT unique_id, event_key, user_id, channel_id, subscription_days, currency, amount, client_wallet,
+                payout_currency, payout_network, received_at, received_at
+            FROM arrival JOIN event USING (event_key)
+            ON CONFLICT (unique_id) DO NOTHING RETURNING unique_id, received_at
+        ), access AS (
+            INSERT INTO channel_access (unique_id, queued_at) SELECT unique_id, received_at FROM payment
+        )
+        SELECT unique_id FROM payment
+        """,
+        [one.event_key for one in arrivals],
+        [one.source for one in arrivals],
+        [one.payment_id for one in arrivals],
+        [one.order.unique_id for one in arrivals],
+        [one.order.user_id for one in arrivals],
+        [one.order.channel_id for one in arrivals],
+        [one.order.subscription_days for one in arrivals],
+        [one.paid.currency for one in arrivals],
+        [one.paid.units for one in arrivals],
+        [one.order.client_wallet for one in arrivals],
+        [one.order.payout_currency for one in arrivals],
+        [one.order.payout_network for one in arrivals],
+        [one.notice_at for one in arrivals],
+        [one.received_at for one in arrivals],
+    )
+    return {row["unique_id"] for row in rows}
+
+
+async def _differences(connection: Connection, arrivals: Sequence[Arrival]) -> dict[str, str]:
+    """Say which repeats tell of other money than what is recorded."""
+    rows = await connection.fetch(
+        """
+        SELECT p.unique_id, p.currency, p.amount,
+            array_agg(e.payment_id) FILTER (WHERE e.payment_id IS NOT NULL) AS payment_ids
+        FROM split_payout_request p JOIN webhook_events e USING (unique_id)
+        WHERE p.unique_id = ANY($1) GROUP BY p.unique_id
+        """,
+        [arrival.order.unique_id for arrival in arrivals],
+    )
+    recorded = {row["unique_id"]: row for row in rows}
+    found: dict[str, str] = {}
+    for arrival in arrivals:
+        row = recorded.get(arrival.order.unique_id)
+        if row is None:
+            found[arrival.order.unique_id] = "PAYMENT_ID_REUSED"
+        elif arrival.payment_id and set(row["payment_ids"] or ()) - {arrival.payment_id}:
+            found[arrival.order.unique_id] = "SECOND_PAYMENT"
+        elif (arrival.paid.currency, arrival.paid.units) != (row["currency"], row["amount"]):
+            found[arrival.order.unique_id] = "AMOUNT_DIFFERS"
+    if found:
+        logs.get("payments").warning("a repeat tells of other money", what="difference", status="difference")
+    return found

@@ -1,0 +1,102 @@
+"""The entry's sweeper: sends what is unsent, and puts anew what a queue dropped, since nobody is told when it does.
+
+A payment without a split, and a grant without an end, are put into their queues again after five minutes, then at
+doubling intervals up to an hour, for 24 hours (DECISIONS 12); both receivers are idempotent. After that gcsplit's sweeper
+records the payment as dead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from service_code.gcwebhook.payments import ACCESS_QUEUE, SPLIT_QUEUE, grant_access, split_order
+from service_code.kit import logs
+from service_code.kit.call import Call
+from service_code.kit.money import Amount
+from service_code.kit.order_token import Order
+from service_code.kit.outcomes import Send
+from service_code.kit.runtime import Kit
+
+AGAIN_AFTER = timedelta(minutes=5)
+AGAIN_AT_MOST = timedelta(hours=1)
+GIVE_UP = timedelta(hours=24)
+#: Payments that one sweep puts anew.
+AT_ONCE = 200
+
+_log = logs.get("sweep")
+
+
+class Sweeper:
+    """Works through what was left behind."""
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+
+    async def sweep(self, call: Call) -> Mapping[str, Any]:
+        """POST /sweep."""
+        resent = await self._kit.outbox.resend()
+        await self._settle(call)
+        splits = await self._again(call.now, SPLIT_QUEUE)
+        grants = await self._again(call.now, ACCESS_QUEUE)
+        if resent or splits or grants:
+            _log.warning("left behind and taken up", status="swept", resent=resent, splits=splits, grants=grants)
+        return {"status": "swept", "resent": resent, "splits": splits, "grants": grants}
+
+    async def _settle(self, call: Call) -> None:
+        connection = await call.begin()
+        await connection.execute(
+            """
+            UPDATE split_payout_request AS request SET split_done = true
+            WHERE NOT split_done AND (
+                EXISTS (SELECT 1 FROM split_payout_que q WHERE q.unique_id = request.unique_id)
+                OR EXISTS (SELECT 1 FROM failed_transactions f WHERE f.unique_id = request.unique_id)
+            )
+            """
+        )
+        await call.commit()
+
+    async def _again(self, now: datetime, queue: str) -> int:
+        split = queue == SPLIT_QUEUE
+        table, tries, queued = ("r", "split_tries", "split_queued_at") if split else ("a", "tries", "queued_at")
+        pending = "NOT r.split_done" if split else "a.granted_at IS NULL AND a.refused_at IS NULL"
+        target = "split_payout_request" if split else "channel_access"
+        async with self._kit.db.transaction() as connection:
+            rows = await connection.fetch(
+                f"""
+                SELECT r.*, {table}.{tries} + 1 AS try
+                FROM split_payout_request r JOIN channel_access a USING (unique_id)
+                WHERE {pending} AND r.received_at > $2
+                  AND {table}.{queued} < $1 - least($3::interval * power(2, {table}.{tries} - 1), $4::interval)
+                  AND NOT EXISTS (
+                      SELECT 1 FROM outbox o WHERE o.unique_id = r.unique_id AND o.queue = $5 AND o.sent_at IS NULL
+                  )
+                ORDER BY {table}.{queued} LIMIT $6 FOR UPDATE OF {table} SKIP LOCKED
+                """,
+                *(now, now - GIVE_UP, AGAIN_AFTER, AGAIN_AT_MOST, queue, AT_ONCE),
+            )
+            sends = [_send(row, queue) for row in rows]
+            await connection.execute(
+                f"UPDATE {target} SET {tries} = {tries} + 1, {queued} = $2 WHERE unique_id = ANY($1)",
+                *([row["unique_id"] for row in rows], now),
+            )
+            written = await self._kit.outbox.write(connection, sends, now)
+        return await self._kit.outbox.send(written)
+
+
+def _send(row: Any, queue: str) -> Send:
+    order = Order(
+        unique_id=row["unique_id"],
+        user_id=row["user_id"],
+        channel_id=row["channel_id"],
+        issued_at=row["received_at"],
+        subscription_days=row["subscription_days"],
+        amount=Amount(currency=row["currency"], units=row["amount"]),
+        client_wallet=row["client_wallet"],
+        payout_currency=row["payout_currency"],
+        payout_network=row["payout_network"],
+    )
+    split = queue == SPLIT_QUEUE
+    message = split_order(order.unique_id, order, order.amount, row["received_at"]) if split else grant_access(order)
+    return Send(queue=queue, message=message, unique_id=order.unique_id, key=str(row["try"]))

@@ -1,0 +1,106 @@
+"""One payment seen whole, for operators: its rows in every table, its hops with their times, its ledger postings."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from service_code.kit.call import Call
+from service_code.kit.runtime import Kit
+from service_code.kit.service import Incoming, Reply
+
+#: What is shown of each table; amounts as text, since JSON readers turn large numbers into doubles.
+QUERIES = {
+    "events": "SELECT event_key, source, payment_id, currency, amount::text, notice_at, received_at "
+    "FROM webhook_events WHERE unique_id = $1 ORDER BY received_at",
+    "request": "SELECT user_id, channel_id, subscription_days, currency, amount::text, client_wallet, payout_currency, "
+    "payout_network, received_at, split_tries FROM split_payout_request WHERE unique_id = $1",
+    "access": "SELECT queued_at, tries, granted_at, refused_at FROM channel_access WHERE unique_id = $1",
+    "split": "SELECT generation, cn_api_id, from_currency, from_network, from_amount::text, platform_amount::text, "
+    "client_percent, payin_address, to_currency, to_network, to_amount, payout_address, valid_until, status, created_at, "
+    "pending_since, closed_at FROM split_payout_que WHERE unique_id = $1",
+    "payouts": "SELECT generation, cn_api_id, from_currency, from_amount::text, payin_address, status, wallet, chain_id, "
+    "nonce, tx_hash, block_number, block_hash, gas_used::text, gas_price::text, error_code, signed_at, broadcast_at, "
+    "mined_at, final_at FROM split_payout_hostpay WHERE unique_id = $1 ORDER BY id",
+    "variants": "SELECT v.tx_hash, v.nonce, v.kind, v.value::text, v.gas_limit, v.max_fee::text, "
+    "v.max_priority_fee::text, v.signed_at, v.broadcast_at, v.mined_block, v.receipt_status "
+    "FROM tx_variants v JOIN wallet_nonces n USING (address, chain_id, nonce) WHERE n.unique_id = $1 "
+    "ORDER BY v.signed_at",
+    "outbox": "SELECT service, queue, created_at, attempts, sent_at, cancelled_at, last_error FROM outbox "
+    "WHERE unique_id = $1 ORDER BY created_at, id",
+    "failed": "SELECT generation, stage, error_code, error_message, currency, amount::text, status, failed_at, closed_at "
+    "FROM failed_transactions WHERE unique_id = $1 ORDER BY generation",
+    "dead_letters": "SELECT service, endpoint, code, why, attempt_number, created_at FROM dead_letters "
+    "WHERE unique_id = $1 ORDER BY id",
+    "ledger": "SELECT p.entry_key, p.kind, p.reference, p.posted_at, json_agg(json_build_object('account', e.account, "
+    "'currency', e.currency, 'amount', e.amount::text) ORDER BY e.amount DESC) AS lines "
+    "FROM ledger_postings p JOIN ledger_entries e USING (entry_key) WHERE p.unique_id = $1 "
+    "GROUP BY p.entry_key ORDER BY p.posted_at, p.entry_key",
+}
+SINGLE = ("request", "access", "split")
+
+
+class View:
+    """Answers operators."""
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+
+    async def payment(self, incoming: Incoming, call: Call) -> Reply:
+        """GET /payments/{unique_id}."""
+        unique_id = incoming.path["unique_id"]
+        call.about(unique_id)
+        connection = await call.begin()
+        found: dict[str, list[dict[str, Any]]] = {}
+        for name, sql in QUERIES.items():
+            found[name] = [_plain(dict(row)) for row in await connection.fetch(sql, unique_id)]
+        if not found["request"] and not found["dead_letters"]:
+            return Reply(404, {"error": "NOT_FOUND", "reason": "no payment of this id is recorded"})
+        body: dict[str, Any] = {"unique_id": unique_id, "status": status_of(found), "hops": hops_of(found)}
+        for name, rows in found.items():
+            body[name] = (rows[0] if rows else None) if name in SINGLE else rows
+        return Reply(200, body)
+
+
+def status_of(found: dict[str, list[dict[str, Any]]]) -> str:
+    """Say in one word where a payment stands: the chain's word goes before any other."""
+    payout = next((row for row in reversed(found["payouts"]) if row["status"] != "failed"), None)
+    if payout is not None:
+        return "paid" if payout["status"] == "completed" else "paying"
+    if any(row["status"] == "dead" for row in found["failed"]):
+        return "dead"
+    if found["split"]:
+        return str(found["split"][0]["status"])
+    return "received" if found["request"] else "refused"
+
+
+def hops_of(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return what happened to a payment, in the order of time."""
+    hops: list[tuple[str | None, str, str | None]] = []
+    hops += [(row["received_at"], "received", row["event_key"]) for row in found["events"]]
+    hops += [(row["sent_at"], f"queued on {row['queue']}", None) for row in found["outbox"]]
+    hops += [(row["granted_at"], "channel access granted", None) for row in found["access"]]
+    hops += [(row["created_at"], "split and exchange ordered", row["cn_api_id"]) for row in found["split"]]
+    for row in found["payouts"]:
+        hops.append((row["signed_at"], "payout signed", row["tx_hash"]))
+        hops.append((row["broadcast_at"], "payout broadcast", row["tx_hash"]))
+        hops.append((row["mined_at"], "payout mined", f"block {row['block_number']}"))
+        hops.append((row["final_at"], "payout final", None))
+    hops += [(row["failed_at"], "dead", row["error_code"]) for row in found["failed"]]
+    hops += [(row["closed_at"], row["status"], None) for row in found["failed"] if row["status"] != "dead"]
+    return [{"at": at, "hop": hop, "detail": detail} for at, hop, detail in sorted((h for h in hops if h[0]), key=_at)]
+
+
+def _at(hop: tuple[str | None, str, str | None]) -> str:
+    return hop[0] or ""
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    import json
+
+    for key, value in row.items():
+        if isinstance(value, datetime):
+            row[key] = value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        elif key == "lines" and isinstance(value, str):
+            row[key] = json.loads(value)
+    return row

@@ -1,0 +1,255 @@
+"""Makes a Starlette application of a declared service: its routes, its limits, its health.
+
+Every answer is JSON. Bodies are limited before they are read whole; too many requests at once are refused as overload.
+GET /health asks every component; only a needed one that is down makes it 503, so that a node or partner that is away
+does not keep a new revision from starting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from service_code.kit import logs
+from service_code.kit.call import Call
+from service_code.kit.db import UNAVAILABLE, OverloadedError
+from service_code.kit.door import Door, DoorError
+from service_code.kit.runtime import Kit
+from service_code.kit.service import Component, Handler, Incoming, Operator, Public, Reply, Schedule, Service
+from service_code.kit.worker import Worker
+
+#: Bytes of a request: Cloud Tasks sends at most about as many.
+LONGEST_BODY = 1_048_576
+#: Requests in hand above which an instance answers 429.
+MAX_IN_FLIGHT = 250
+#: Seconds for one component's health, and for which an answer is repeated.
+HEALTH_TIMEOUT = 2.0
+HEALTH_LIVES = 1.0
+#: The newest migration that this code needs; an older database is unhealthy.
+SCHEMA = "20261101000005"
+
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_log = logs.get("app")
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class App:
+    """Holds what the routes share."""
+
+    def __init__(self, kit: Kit, service: Service) -> None:
+        self._kit = kit
+        self._service = service
+        self._door = Door(kit.settings, kit.clock, kit.outside, public=bool(service.public))
+        self._in_flight = 0
+        self._components = (Component("database", self._database, needed=True), *service.components)
+        self._health: tuple[float, int, dict[str, Any]] = (float("-inf"), 503, {})
+        kit.mint(service.minters)
+
+    def starlette(self) -> Starlette:
+        """Return the application."""
+        service = self._service
+        routes = [
+            Route("/health", self._health_door, methods=["GET"]),
+            *(
+                Route(one.path, self._guarded(one.path, self._public(one)), methods=[one.method])
+                for one in service.public
+            ),
+            *(
+                Route(one.path, self._guarded(one.path, self._handler(one)), methods=["POST"])
+                for one in service.handlers
+            ),
+            *(
+                Route(one.path, self._guarded(one.path, self._schedule(one)), methods=["POST"])
+                for one in service.schedules
+            ),
+            *(
+                Route(one.path, self._guarded(one.path, self._operator(one)), methods=[one.method])
+                for one in service.operator
+            ),
+        ]
+        return Starlette(
+            routes=routes, lifespan=self._lifespan, exception_handlers={HTTPException: _http_error, Exception: _error}
+        )
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        await self._kit.open()
+        _log.info("serving", status="started", revision=self._kit.settings.revision)
+        try:
+            yield
+        finally:
+            await self._kit.close()
+            _log.info("stopped", status="stopped")
+
+    def _guarded(self, path: str, endpoint: Endpoint) -> Endpoint:
+        async def run(request: Request) -> Response:
+            logs.begin(endpoint=path, trace=trace_of(request), unique_id=None, attempt_number=1)
+            if self._in_flight >= MAX_IN_FLIGHT:
+                _log.warning("too many requests at once", status="overloaded")
+                return JSONResponse({"status": "overloaded"}, 429, {"Retry-After": "1"})
+            self._in_flight += 1
+            try:
+                return await endpoint(request)
+            except DoorError as error:
+                _log.warning("the caller was refused", what="caller_refused", status="refused", why=error.why)
+                return JSONResponse({"error": error.why}, error.status)
+            except TooLongError:
+                _log.warning("the body is too long", what="body_too_long", status="refused")
+                return JSONResponse({"error": f"the body is longer than {LONGEST_BODY} bytes"}, 413)
+            except ClientDisconnect:
+                return JSONResponse({"error": "the caller went away"}, 400)
+            finally:
+                self._in_flight -= 1
+
+        return run
+
+    def _handler(self, handler: Handler) -> Endpoint:
+        worker = Worker(self._kit, handler)
+
+        async def run(request: Request) -> Response:
+            await self._door.check(request, handler.path)
+            return await worker.answer(request, await read_body(request))
+
+        return run
+
+    def _public(self, public: Public) -> Endpoint:
+        async def run(request: Request) -> Response:
+            incoming = await _incoming(request)
+            return await self._reply(lambda call: public.run(incoming, call))
+
+        return run
+
+    def _schedule(self, schedule: Schedule) -> Endpoint:
+        async def sweep(call: Call) -> Reply:
+            return Reply(200, await schedule.run(call))
+
+        async def run(request: Request) -> Response:
+            await self._door.check(request, schedule.path)
+            return await self._reply(sweep)
+
+        return run
+
+    def _operator(self, operator: Operator) -> Endpoint:
+        async def run(request: Request) -> Response:
+            who = await self._door.check(request, operator.path)
+            _log.info("operator's call", what="operator_call", account=who.partition("@")[0])
+            incoming = await _incoming(request)
+            return await self._reply(lambda call: operator.run(incoming, call))
+
+        return run
+
+    async def _reply(self, work: Callable[[Call], Awaitable[Reply]]) -> Response:
+        started = time.perf_counter()
+        call = Call(self._kit)
+        try:
+            reply = await work(call)
+            await call.commit()
+        except BaseException as error:
+            await call.rollback(error)
+            if not isinstance(error, Exception):
+                raise
+            away = isinstance(error, (OverloadedError, *UNAVAILABLE))
+            what = "unavailable" if away else "unexpected_error"
+            _log.error("the request failed", status="error", what=what, error=error)
+            reply = Reply(503, {"error": "try again later"}) if away else Reply(500, {"error": "internal error"})
+        duration = round((time.perf_counter() - started) * 1000, 1)
+        status = str(reply.body.get("status") or reply.body.get("error") or reply.status)
+        write = _log.warning if 400 <= reply.status < 500 else _log.info
+        write("answered", status=status, http_status=reply.status, duration=duration, why=reply.body.get("reason"))
+        return JSONResponse(dict(reply.body), reply.status)
+
+    async def _health_door(self, _request: Request) -> Response:
+        at, status, body = self._health
+        if time.monotonic() - at > HEALTH_LIVES:
+            status, body = await self._ask()
+            self._health = (time.monotonic(), status, body)
+        return JSONResponse(body, status)
+
+    async def _ask(self) -> tuple[int, dict[str, Any]]:
+        async def one(component: Component) -> str:
+            try:
+                await asyncio.wait_for(component.check(), HEALTH_TIMEOUT)
+            except Exception as error:
+                logs.begin(endpoint="/health")
+                _log.warning(
+                    "a component is down", status="down", what="component_down", part=component.name, error=error
+                )
+                return "down"
+            return "ok"
+
+        states = await asyncio.gather(*(one(component) for component in self._components))
+        down = any(
+            state != "ok" and component.needed for component, state in zip(self._components, states, strict=True)
+        )
+        overall = "down" if down else ("ok" if all(state == "ok" for state in states) else "degraded")
+        names = (component.name for component in self._components)
+        return 503 if down else 200, {
+            "status": overall,
+            "service": self._kit.settings.service,
+            "revision": self._kit.settings.revision,
+            "components": {name: {"status": state} for name, state in zip(names, states, strict=True)},
+        }
+
+    async def _database(self) -> None:
+        row = await self._kit.db.row("SELECT max(version) AS version FROM schema_migrations")
+        if row is None or (row["version"] or "") < SCHEMA:
+            raise RuntimeError("the database's schema is older than this code")
+
+
+class TooLongError(RuntimeError):
+    """The body is longer than a request may be."""
+
+
+async def read_body(request: Request) -> bytes:
+    """Read the body up to the limit, whatever its headers claim."""
+    claimed = request.headers.get("content-length", "")
+    if claimed.isdigit() and int(claimed[:12]) > LONGEST_BODY:
+        raise TooLongError
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > LONGEST_BODY:
+            raise TooLongError
+    return bytes(body)
+
+
+async def _incoming(request: Request) -> Incoming:
+    return Incoming(
+        headers=request.headers, query=request.query_params, path=request.path_params, body=await read_body(request)
+    )
+
+
+def trace_of(request: Request) -> str:
+    """Return the trace that the caller goes on with, or begin one."""
+    match = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
+    if match:
+        return match[1]
+    cloud = request.headers.get("x-cloud-trace-context", "").partition("/")[0]
+    return cloud if re.fullmatch(r"[0-9a-f]{32}", cloud) else secrets.token_hex(16)
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return JSONResponse({"error": error.detail if isinstance(error, HTTPException) else "internal error"}, status)
+
+
+async def _error(_request: Request, error: Exception) -> Response:
+    _log.error("the request failed", status="error", what="unexpected_error", error=error)
+    return JSONResponse({"error": "internal error"}, 500)
+
+
+def build(kit: Kit, service: Service) -> Starlette:
+    """Make the application of a service."""
+    return App(kit, service).starlette()

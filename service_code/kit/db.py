@@ -1,0 +1,132 @@
+"""The database: one asyncpg pool, transactions, and whole numbers for NUMERIC(78,0).
+
+The password is always an access token of the service's account (Cloud SQL IAM login; a server that trusts loopback
+ignores it). SQL is written by hand beside the rules it serves; no statement asks the database for the time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import asyncpg
+
+from service_code.kit.access import Access
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection = PoolConnectionProxy[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]
+else:
+    Connection = Any
+
+T = TypeVar("T")
+
+#: Connections of one instance. Postgres counts them all, so more instances, not more connections, carry more load.
+POOL_SIZE = 10
+#: Seconds to wait for a free connection before the request is refused as overload.
+ACQUIRE_TIMEOUT = 5.0
+#: Limits kept by the server itself, in milliseconds.
+SERVER_SETTINGS = {
+    "application_name": "sluice",
+    "statement_timeout": "10000",
+    "lock_timeout": "8000",
+    "idle_in_transaction_session_timeout": "40000",
+    "jit": "off",
+}
+#: Trouble that a second try of an idempotent statement solves.
+PASSING = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    ConnectionError,
+)
+#: The database is away or will not have us now.
+UNAVAILABLE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+    OSError,
+)
+
+
+class OverloadedError(RuntimeError):
+    """No database connection was free in time."""
+
+
+class Database:
+    """The pool of one service."""
+
+    def __init__(self, url: str, access: Access, service: str) -> None:
+        self._url = url
+        self._access = access
+        self._service = service
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+
+    async def open(self) -> None:
+        """Prepare the pool; connections are made when they are needed, so a service starts without its database."""
+        self._pool = await asyncpg.create_pool(
+            dsn=self._url,
+            password=self._access.token,
+            min_size=0,
+            max_size=POOL_SIZE,
+            max_inactive_connection_lifetime=300,
+            timeout=5,
+            command_timeout=12,
+            init=_prepare,
+            server_settings={**SERVER_SETTINGS, "application_name": self._service},
+        )
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        if self._pool is not None:
+            await self._pool.close()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection."""
+        if self._pool is None:
+            raise OverloadedError("the database is not open")
+        try:
+            connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT)
+        except TimeoutError as error:
+            raise OverloadedError("no database connection was free in time") from error
+        try:
+            yield connection
+        finally:
+            await self._pool.release(connection)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Lend a connection inside a transaction that commits when the block ends well."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def fetch(self, sql: str, *args: Any) -> list[asyncpg.Record]:
+        """Run one statement and return its rows."""
+        async with self.connection() as connection:
+            return await connection.fetch(sql, *args)
+
+    async def row(self, sql: str, *args: Any) -> asyncpg.Record | None:
+        """Run one statement and return its first row."""
+        async with self.connection() as connection:
+            return await connection.fetchrow(sql, *args)
+
+
+async def again(work: Callable[[], Awaitable[T]], tries: int = 3) -> T:
+    """Run idempotent work, and run it anew on deadlocks, serialization failures and broken connections."""
+    for _ in range(tries - 1):
+        try:
+            return await work()
+        except PASSING:
+            continue
+    return await work()
+
+
+async def _prepare(connection: Any) -> None:
+    # Every numeric of ours has scale 0: it is read and written as a whole number.
+    await connection.set_type_codec("numeric", schema="pg_catalog", encoder=str, decoder=int, format="text")
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)

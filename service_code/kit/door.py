@@ -1,0 +1,114 @@
+"""Who is calling: the OIDC token of a queue, the scheduler or an operator, verified in the service as well as at the door.
+
+Checked are the signature (by Google's keys, or those of endpoints.oidc_certs), the issuer, the audience (this service's
+base URL), the times by the kit's clock, and the caller's address against CALLERS for the path. Cloud Run takes the signature away
+from a token that its own IAM check has verified: such a token is believed only in a service without public paths, whose
+door lets nobody else in.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import jwt
+from starlette.requests import Request
+
+from service_code.kit.clock import Clock
+from service_code.kit.outside import Outside, UnreachableError
+from service_code.kit.settings import Settings
+
+ISSUERS = ("https://accounts.google.com", "accounts.google.com")
+#: What Cloud Run leaves in the place of a signature that it has verified.
+REMOVED = "SIGNATURE_REMOVED_BY_GOOGLE"
+#: Seconds by which two clocks may differ.
+LEEWAY = 30
+#: Seconds for which the key set is trusted, and the least time between two fetches for an unknown key.
+KEYS_LIVE = 3600.0
+KEYS_PAUSE = 5.0
+
+
+class DoorError(RuntimeError):
+    """The caller is not let in."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+        self.why = why
+
+
+class Door:
+    """Verifies callers by path."""
+
+    def __init__(self, settings: Settings, clock: Clock, outside: Outside, *, public: bool) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._outside = outside
+        self._public = public
+        self._keys: dict[str, Any] = {}
+        self._fetched = float("-inf")
+
+    async def check(self, request: Request, path: str) -> str:
+        """Return the caller's address, or raise a DoorError."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise DoorError(401, "an OIDC token is needed")
+        claims = await self._claims(token.strip())
+        email = str(claims.get("email", ""))
+        if not email or claims.get("email_verified") is not True:
+            raise DoorError(403, "the token names no verified account")
+        if email not in self._settings.callers.get(path, frozenset()):
+            raise DoorError(403, f"this account may not call {path}")
+        return email
+
+    async def _claims(self, token: str) -> dict[str, Any]:
+        try:
+            header = jwt.get_unverified_header(token.rpartition(".")[0] + "." if token.endswith(REMOVED) else token)
+        except jwt.InvalidTokenError as error:
+            raise DoorError(401, "the OIDC token cannot be read") from error
+        options: dict[str, Any] = {
+            "verify_exp": False,
+            "verify_iat": False,
+            "verify_nbf": False,
+            "require": ["exp", "iat", "aud"],
+        }
+        try:
+            if token.endswith("." + REMOVED):
+                if self._public:
+                    raise DoorError(401, "the OIDC token is not signed")
+                unsigned = {**options, "verify_signature": False, "verify_aud": True, "verify_iss": True}
+                claims = jwt.decode(
+                    token.rpartition(".")[0] + ".", options=unsigned, audience=self._settings.url, issuer=ISSUERS
+                )
+            else:
+                key = await self._key(str(header.get("kid", "")))
+                claims = jwt.decode(
+                    token, key, algorithms=["RS256"], audience=self._settings.url, issuer=ISSUERS, options=options
+                )
+        except jwt.InvalidAudienceError as error:
+            raise DoorError(401, "the OIDC token is for another audience") from error
+        except jwt.InvalidTokenError as error:
+            raise DoorError(401, f"the OIDC token is not valid: {type(error).__name__}") from error
+        now = self._clock.seconds()
+        if not isinstance(claims["exp"], int | float) or claims["exp"] < now - LEEWAY:
+            raise DoorError(401, "the OIDC token has expired")
+        if not isinstance(claims["iat"], int | float) or claims["iat"] > now + LEEWAY:
+            raise DoorError(401, "the OIDC token is from the future")
+        return claims
+
+    async def _key(self, kid: str) -> Any:
+        age = time.monotonic() - self._fetched
+        if age > KEYS_LIVE or (kid not in self._keys and age > KEYS_PAUSE):
+            try:
+                answer = await self._outside.call("GET", self._settings.endpoints.oidc_certs, what="key set", timeout=5)
+                keys = jwt.PyJWKSet.from_dict(answer.json()).keys if answer.status == 200 else []
+            except (UnreachableError, jwt.PyJWTError, AttributeError, TypeError) as error:
+                if kid not in self._keys:
+                    raise DoorError(500, "the key set cannot be read") from error
+                keys = []
+            if keys:
+                self._keys = {key.key_id: key.key for key in keys if key.key_id}
+                self._fetched = time.monotonic()
+        if kid not in self._keys:
+            raise DoorError(401, "the OIDC token is signed by an unknown key")
+        return self._keys[kid]

@@ -1,0 +1,152 @@
+"""The ledger: which postings exist, and how one is written. Chart and formulas: docs/adr/ledger-accounts.md.
+
+A posting is an event with an idempotency key kept for ever; its lines are signed base units (debit positive) that sum to
+zero per currency, which the database enforces at commit. Nothing is changed or deleted: `reversal` takes back.
+
+    notice    processor_receivable +X, unsplit_funds -X
+    split     unsplit_funds +X, exchange_clearing -C, platform_fees -F, rounding -R
+    payout    exchange_clearing +V, host_wallet -V          (mined with status 1)
+    gas       gas_expense +G, host_wallet -G                (every mined transaction of the wallet)
+    dead      exchange_clearing +C or unsplit_funds +X, dead_payouts -same
+    revive    the death's lines with the opposite sign
+    reversal  the lines of a posting whose block was reorganised away, with the opposite sign
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from service_code.kit.money import Amount, Split
+
+if TYPE_CHECKING:
+    from service_code.kit.db import Connection
+
+PROCESSOR_RECEIVABLE = "processor_receivable"
+UNSPLIT_FUNDS = "unsplit_funds"
+EXCHANGE_CLEARING = "exchange_clearing"
+PLATFORM_FEES = "platform_fees"
+ROUNDING = "rounding"
+HOST_WALLET = "host_wallet"
+GAS_EXPENSE = "gas_expense"
+DEAD_PAYOUTS = "dead_payouts"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Posting:
+    """One event of the ledger in one currency; lines of zero are left out when it is made."""
+
+    key: str
+    kind: str
+    unique_id: str
+    currency: str
+    lines: tuple[tuple[str, int], ...]
+    reference: str | None = None
+
+    def __post_init__(self) -> None:
+        if sum(amount for _, amount in self.lines) != 0:
+            raise ValueError(f"posting {self.key} does not balance")
+        if len({account for account, _ in self.lines}) != len(self.lines):
+            raise ValueError(f"posting {self.key} names an account twice")
+
+
+def _posting(key: str, unique_id: str, currency: str, reference: str | None = None, **lines: int) -> Posting:
+    return Posting(
+        key=key,
+        kind=key.partition(":")[0],
+        unique_id=unique_id,
+        currency=currency,
+        reference=reference,
+        lines=tuple((account, amount) for account, amount in lines.items() if amount),
+    )
+
+
+def notice(unique_id: str, paid: Amount, reference: str) -> Posting:
+    """The processor says that it took this much."""
+    lines = {PROCESSOR_RECEIVABLE: paid.units, UNSPLIT_FUNDS: -paid.units}
+    return _posting(f"notice:{unique_id}", unique_id, paid.currency, reference, **lines)
+
+
+def split(unique_id: str, whole: Amount, parts: Split, cn_api_id: str) -> Posting:
+    """The payment was divided and the client's share promised to an exchange order."""
+    lines = {
+        UNSPLIT_FUNDS: whole.units,
+        EXCHANGE_CLEARING: -parts.client.units,
+        PLATFORM_FEES: -parts.platform_fee.units,
+        ROUNDING: -parts.rounding.units,
+    }
+    return _posting(f"split:{unique_id}", unique_id, whole.currency, cn_api_id, **lines)
+
+
+def payout(unique_id: str, value: Amount, tx_hash: str, block_hash: str) -> Posting:
+    """A payout was mined with status 1."""
+    lines = {EXCHANGE_CLEARING: value.units, HOST_WALLET: -value.units}
+    return _posting(f"payout:{tx_hash}@{block_hash}", unique_id, value.currency, tx_hash, **lines)
+
+
+def gas(unique_id: str, spent: Amount, tx_hash: str, block_hash: str) -> Posting:
+    """A transaction of the wallet was mined, whatever became of it."""
+    lines = {GAS_EXPENSE: spent.units, HOST_WALLET: -spent.units}
+    return _posting(f"gas:{tx_hash}@{block_hash}", unique_id, spent.currency, tx_hash, **lines)
+
+
+def dead(unique_id: str, generation: int, held: Amount, account: str, code: str) -> Posting:
+    """A payment died: its money leaves the account where it stood and waits in the liability."""
+    lines = {account: held.units, DEAD_PAYOUTS: -held.units}
+    return _posting(f"dead:{unique_id}:{generation}", unique_id, held.currency, code, **lines)
+
+
+def revive(unique_id: str, generation: int, held: Amount, account: str, why: str) -> Posting:
+    """A dead payment goes on (replay) or turns out to have been paid."""
+    lines = {account: -held.units, DEAD_PAYOUTS: held.units}
+    return _posting(f"revive:{unique_id}:{generation}", unique_id, held.currency, why, **lines)
+
+
+async def post(connection: Connection, postings: Sequence[Posting], at: datetime) -> None:
+    """Write postings inside the caller's transaction; one whose key is there already is left as it is."""
+    written = [posting for posting in postings if posting.lines]
+    lines = [(posting, account, amount) for posting in written for account, amount in posting.lines]
+    await connection.execute(
+        """
+        WITH posting AS (
+            INSERT INTO ledger_postings (entry_key, kind, unique_id, reference, posted_at)
+            SELECT entry_key, kind, unique_id, reference, $5
+            FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS new (entry_key, kind, unique_id, reference)
+            ON CONFLICT (entry_key) DO NOTHING RETURNING entry_key
+        )
+        INSERT INTO ledger_entries (entry_key, account, currency, amount)
+        SELECT entry_key, line.account, line.currency, line.amount
+        FROM posting JOIN unnest($6::text[], $7::text[], $8::text[], $9::numeric[])
+            AS line (entry_key, account, currency, amount) USING (entry_key)
+        """,
+        [posting.key for posting in written],
+        [posting.kind for posting in written],
+        [posting.unique_id for posting in written],
+        [posting.reference for posting in written],
+        at,
+        [posting.key for posting, _, _ in lines],
+        [account for _, account, _ in lines],
+        [posting.currency for posting, _, _ in lines],
+        [amount for _, _, amount in lines],
+    )
+
+
+async def reverse(connection: Connection, key: str, at: datetime) -> None:
+    """Take a posting back by its opposite; once, however often it is asked."""
+    await connection.execute(
+        """
+        WITH posting AS (
+            INSERT INTO ledger_postings (entry_key, kind, unique_id, reference, posted_at)
+            SELECT 'reversal:' || entry_key, 'reversal', unique_id, reference, $2
+            FROM ledger_postings WHERE entry_key = $1
+            ON CONFLICT (entry_key) DO NOTHING RETURNING entry_key
+        )
+        INSERT INTO ledger_entries (entry_key, account, currency, amount)
+        SELECT posting.entry_key, line.account, line.currency, -line.amount
+        FROM posting, ledger_entries AS line WHERE line.entry_key = $1
+        """,
+        key,
+        at,
+    )

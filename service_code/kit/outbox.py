@@ -1,0 +1,174 @@
+"""The outbox: a message is a row of the transaction that causes it, and becomes a task within the same request.
+
+The caller gets its 2xx even if the task cannot be made; `resend`, by the scheduler and with SKIP LOCKED, is the safety
+net. A task is named by a hash of its row's id, so that a second create is refused as existing and counts as sent. Rows
+hold no token: `minters` turn such a message into its wire form at the moment of the create, and `minted_at`, written
+before, is never older than the token (the dead are judged by it).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from service_code.kit import logs
+from service_code.kit.batch import Batcher
+from service_code.kit.clock import Clock, moment
+from service_code.kit.db import Connection, Database
+from service_code.kit.messages import Message
+from service_code.kit.outcomes import Send
+from service_code.kit.tasks import TaskError, Tasks
+
+#: Turns the stored message into the one that travels, given the row's minted_at.
+Minter = Callable[[dict[str, Any], datetime], Message]
+#: A row younger than this is still in the hands of the request that wrote it.
+IN_HAND = timedelta(seconds=10)
+#: Rows that one sweep claims.
+CLAIM = 200
+
+_log = logs.get("outbox")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """An outbox row as far as sending it goes."""
+
+    id: str
+    queue: str
+    message: dict[str, Any]
+    unique_id: str
+    trace: str
+    due_at: datetime | None
+    minted_at: datetime
+
+
+class Outbox:
+    """Writes, sends and re-sends the messages of one service."""
+
+    def __init__(self, service: str, db: Database, tasks: Tasks, clock: Clock, minters: Mapping[str, Minter]) -> None:
+        self._service = service
+        self._db = db
+        self._tasks = tasks
+        self._clock = clock
+        self._minters = minters
+        self._marks: Batcher[str, None] = Batcher(self._mark)
+
+    def row(self, send: Send, at: datetime) -> Row:
+        """Make the row of a send; the trace is the sender's own, or else that of the request at hand."""
+        return Row(
+            id=send.outbox_id,
+            queue=send.queue,
+            message=send.message.wire(),
+            unique_id=send.unique_id,
+            trace=send.trace or str(logs.current("trace") or ""),
+            due_at=at + send.after if send.after else None,
+            minted_at=at,
+        )
+
+    async def write(self, connection: Connection, sends: Sequence[Send], at: datetime) -> list[Row]:
+        """Write sends in the caller's transaction; returns those that were not there already."""
+        rows = [self.row(send, at) for send in sends]
+        new = await connection.fetch(
+            """
+            INSERT INTO outbox (id, service, queue, message, unique_id, trace, due_at, created_at, minted_at)
+            SELECT id, $1, queue, message::jsonb, unique_id, trace, due_at, $2, $2
+            FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
+                AS new (id, queue, message, unique_id, trace, due_at)
+            ON CONFLICT (id) DO NOTHING RETURNING id
+            """,
+            self._service,
+            at,
+            [row.id for row in rows],
+            [row.queue for row in rows],
+            [json.dumps(row.message) for row in rows],
+            [row.unique_id for row in rows],
+            [row.trace for row in rows],
+            [row.due_at for row in rows],
+        )
+        written = {record["id"] for record in new}
+        return [row for row in rows if row.id in written]
+
+    async def send(self, rows: Sequence[Row]) -> int:
+        """Make the tasks of committed rows; never raises: what fails stays for the sweeper."""
+        return sum(await asyncio.gather(*(self._send(row) for row in rows)))
+
+    async def _send(self, row: Row) -> bool:
+        try:
+            minter = self._minters.get(str(row.message.get("message")))
+            body = minter(row.message, row.minted_at).encode() if minter else json.dumps(row.message).encode()
+            made = await self._tasks.create(row.queue, row.id, body, trace=row.trace, due=row.due_at)
+        except TaskError as error:
+            _log.error(
+                "the task could not be made",
+                what="enqueue_failed",
+                queue=row.queue,
+                unique_id=row.unique_id,
+                error=str(error),
+            )
+            await self._note(row, str(error))
+            return False
+        except Exception as error:
+            _log.error(
+                "the task could not be made",
+                what="enqueue_failed",
+                queue=row.queue,
+                unique_id=row.unique_id,
+                error=error,
+            )
+            return False
+        _log.info(
+            "task made" if made else "task was made before", queue=row.queue, unique_id=row.unique_id, status="sent"
+        )
+        try:
+            await self._marks.submit(row.id)
+        except Exception as error:  # a lost mark costs one refused create in the next sweep
+            _log.warning("the sent mark was lost", queue=row.queue, unique_id=row.unique_id, error=error)
+        return True
+
+    async def _mark(self, ids: list[str]) -> list[None]:
+        # Losing a mark in a crash only costs a create that is refused as existing: no need to wait for the disk.
+        await self._db.fetch(
+            """
+            UPDATE outbox SET sent_at = $2, last_error = NULL
+            FROM (SELECT set_config('synchronous_commit', 'off', true)) AS hurry
+            WHERE id = ANY($1)
+            """,
+            ids,
+            moment(self._clock),
+        )
+        return [None] * len(ids)
+
+    async def _note(self, row: Row, error: str) -> None:
+        try:
+            await self._db.fetch("UPDATE outbox SET last_error = $2 WHERE id = $1", row.id, error[:500])
+        except Exception as failure:
+            _log.warning("the enqueue error was not noted", unique_id=row.unique_id, error=failure)
+
+    async def resend(self, *, queue: str | None = None, created_after: datetime | None = None) -> int:
+        """Claim rows that no request holds any more and make their tasks; returns how many were made."""
+        now = moment(self._clock)
+        rows = await self._db.fetch(
+            """
+            UPDATE outbox SET attempts = attempts + 1, minted_at = $2
+            WHERE id IN (
+                SELECT id FROM outbox
+                WHERE service = $1 AND sent_at IS NULL AND cancelled_at IS NULL AND minted_at < $3
+                  AND ($4::text IS NULL OR queue = $4) AND ($5::timestamptz IS NULL OR created_at > $5)
+                ORDER BY minted_at LIMIT $6 FOR UPDATE SKIP LOCKED
+            )
+            RETURNING id, queue, message, unique_id, trace, due_at, minted_at
+            """,
+            *(self._service, now, now - IN_HAND, queue, created_after, CLAIM),
+        )
+        return await self.send([as_row(row) for row in rows])
+
+
+def as_row(record: asyncpg.Record) -> Row:
+    """Read an outbox row of the database."""
+    return Row(**{name: record[name] for name in Row.__dataclass_fields__})

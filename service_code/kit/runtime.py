@@ -1,0 +1,41 @@
+"""What a running service holds: clock, outside, database, tasks and outbox, opened and closed with the application."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from service_code.kit.access import Access, GoogleAccess
+from service_code.kit.clock import Clock, open_clock
+from service_code.kit.db import Database
+from service_code.kit.outbox import Minter, Outbox
+from service_code.kit.outside import Outside
+from service_code.kit.settings import Settings
+from service_code.kit.tasks import Tasks
+
+
+class Kit:
+    """The kit's parts, wired by the settings; nothing is reached before `open`."""
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None, access: Access | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or open_clock(settings.endpoints.clock)
+        self.access = access or GoogleAccess(self.clock)
+        self.outside = Outside()
+        self.db = Database(settings.database_url, self.access, settings.service)
+        self.tasks = Tasks(settings.endpoints.cloud_tasks, settings.queues, self.outside, self.access)
+        self.minters: dict[str, Minter] = {}
+        self.outbox = Outbox(settings.service, self.db, self.tasks, self.clock, self.minters)
+
+    def mint(self, minters: Mapping[str, Minter]) -> None:
+        """Take the service's minters of short-lived tokens."""
+        self.minters.update(minters)
+
+    async def open(self) -> None:
+        """Open the outside and the database."""
+        await self.outside.open()
+        await self.db.open()
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        await self.db.close()
+        await self.outside.close()

@@ -1,0 +1,163 @@
+"""Settings of a service: one typed object, read once from the environment and refused as a whole when it is wrong.
+
+The variables are the seam between the Pulumi program (components/run_service) and the services. Endpoint overrides exist
+for the local cloud and are refused at start in every other stack; there is no other difference between the two.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
+
+STACKS = ("local", "dev", "staging", "prod")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)s")
+
+
+class SettingsError(RuntimeError):
+    """The service cannot start with this environment."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Endpoints:
+    """Where the outside world is: Google's and the partners' own addresses unless the local stack overrides them."""
+
+    cloud_tasks: str = "https://cloudtasks.googleapis.com"
+    cloud_tasks_grpc: str = "cloudtasks.googleapis.com:443"
+    oidc_certs: str = "https://www.googleapis.com/oauth2/v3/certs"
+    clock: str | None = None
+    changenow: str = "https://api.changenow.io"
+    telegram: str = "https://api.telegram.org"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueueEdge:
+    """A queue that this service may enqueue to."""
+
+    name: str
+    path: str
+    url: str
+    audience: str
+    invoker: str
+    dispatch_deadline: str
+    token_window: timedelta | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Everything a service knows of its surroundings."""
+
+    service: str
+    stack: str
+    project: str
+    project_number: str
+    location: str
+    url: str
+    revision: str
+    port: int
+    database_url: str
+    queues: Mapping[str, QueueEdge]
+    callers: Mapping[str, frozenset[str]]
+    endpoints: Endpoints
+    environ: Mapping[str, str] = field(repr=False)
+
+    def secret(self, name: str) -> str:
+        """Return a secret, which `read` has already found present and long enough."""
+        return self.environ[name]
+
+    def config(self, name: str, default: str) -> str:
+        """Return a configured value."""
+        return self.environ.get(name) or default
+
+    def number(self, name: str, default: int) -> int:
+        """Return a configured whole number; a service reads all of its numbers while it is built, so at start."""
+        text = self.config(name, str(default))
+        if not re.fullmatch(r"\d{1,12}", text):
+            raise SettingsError(f"{name} is {text!r}: it must be a whole number; set it in the service's config")
+        return int(text)
+
+
+def read(service: str, environ: Mapping[str, str], secrets: Mapping[str, int]) -> Settings:
+    """Read the environment, or raise one error that names every variable that is wrong."""
+    wrong: list[str] = []
+
+    def text(name: str, default: str | None = None) -> str:
+        value = environ.get(name) or default
+        if value is None:
+            wrong.append(f"{name} is not set")
+        return value or ""
+
+    def parsed(name: str, default: str) -> dict[str, Any]:
+        try:
+            value = json.loads(environ.get(name) or default)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            wrong.append(f"{name} is not a JSON object")
+            return {}
+        return value
+
+    for name, length in secrets.items():
+        size = len((environ.get(name) or "").strip())
+        if size == 0:
+            wrong.append(f"secret {name} is not set")
+        elif size < length:
+            wrong.append(f"secret {name} has {size} characters, it needs at least {length}")
+
+    stack = text("SLUICE_STACK")
+    if stack and stack not in STACKS:
+        wrong.append(f"SLUICE_STACK is {stack!r}, it must be one of {', '.join(STACKS)}")
+    overrides = parsed("ENDPOINTS", "{}")
+    if overrides and stack != "local":
+        wrong.append(f"ENDPOINTS overrides {', '.join(sorted(overrides))}, which only the local stack may do")
+    unknown = sorted(set(overrides) - set(Endpoints.__dataclass_fields__))
+    if unknown:
+        wrong.append(f"ENDPOINTS has unknown keys {', '.join(unknown)}")
+    queues = {name: _edge(name, value, wrong) for name, value in parsed("QUEUES", "{}").items()}
+    callers = {
+        path: frozenset(str(one) for one in emails)
+        for path, emails in parsed("CALLERS", "{}").items()
+        if isinstance(emails, list)
+    }
+    settings = Settings(
+        service=service,
+        stack=stack,
+        project=text("GCP_PROJECT_ID"),
+        project_number=text("GCP_PROJECT_NUMBER"),
+        location=text("GCP_LOCATION"),
+        url=text("SERVICE_URL"),
+        revision=text("K_REVISION", "none"),
+        port=int(text("PORT", "8080")),
+        database_url=text("DATABASE_URL"),
+        queues=MappingProxyType({name: edge for name, edge in queues.items() if edge}),
+        callers=MappingProxyType(callers),
+        endpoints=Endpoints(**{key: value for key, value in overrides.items() if key not in unknown and value}),
+        environ=MappingProxyType(dict(environ)),
+    )
+    if wrong:
+        raise SettingsError(f"{service} cannot start: " + "; ".join(wrong))
+    return settings
+
+
+def _edge(name: str, value: Any, wrong: list[str]) -> QueueEdge | None:
+    try:
+        window = value.get("token_window")
+        deadline = str(value.get("dispatch_deadline") or "600s")
+        if not _DURATION.fullmatch(deadline):
+            raise ValueError("dispatch_deadline")
+        return QueueEdge(
+            name=name,
+            path=str(value["path"]),
+            url=str(value["url"]),
+            audience=str(value["audience"]),
+            invoker=str(value["invoker"]),
+            dispatch_deadline=deadline,
+            token_window=timedelta(seconds=float(window)) if window is not None else None,
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        wrong.append(f"QUEUES has no proper {error} for {name}")
+        return None

@@ -1,0 +1,93 @@
+"""Creating tasks: the one call of Cloud Tasks that services may make, over its REST surface with google.auth's token.
+
+A thin client rather than the official one: docs/adr/thin-tasks-client.md has the figures. The seam between Google and the
+local cloud is the endpoint alone. A name that is taken means that the task was made before: that counts as made.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from service_code.kit.access import Access
+from service_code.kit.outside import Answer, Outside, UnreachableError
+from service_code.kit.settings import QueueEdge
+
+#: Seconds for one create: the caller of a public door is waiting for it.
+TIMEOUT = 5.0
+
+
+class TaskError(RuntimeError):
+    """The task was not made, as far as we know; the outbox keeps it and the sweeper tries again."""
+
+
+def task_id(outbox_id: str) -> str:
+    """Return the task's id: a hash, since sequential names are slow and ids may not travel in clear."""
+    return hashlib.sha256(outbox_id.encode()).hexdigest()[:40]
+
+
+class Tasks:
+    """Creates tasks in the queues of the settings."""
+
+    def __init__(self, endpoint: str, queues: Mapping[str, QueueEdge], outside: Outside, access: Access) -> None:
+        self._endpoint = endpoint.rstrip("/")
+        self._queues = queues
+        self._outside = outside
+        self._access = access
+
+    async def create(
+        self, queue: str, outbox_id: str, body: bytes, *, trace: str = "", due: datetime | None = None
+    ) -> bool:
+        """Create the task of an outbox row; False if its name was taken, so that it had been made before."""
+        edge = self._queues.get(queue)
+        if edge is None:
+            raise TaskError(f"{queue} is not among this service's QUEUES")
+        headers = {"Content-Type": "application/json"}
+        if trace:
+            headers["traceparent"] = f"00-{trace}-{task_id(outbox_id)[:16]}-01"
+        task: dict[str, Any] = {
+            "name": f"{edge.path}/tasks/{task_id(outbox_id)}",
+            "dispatchDeadline": edge.dispatch_deadline,
+            "httpRequest": {
+                "url": edge.url,
+                "httpMethod": "POST",
+                "headers": headers,
+                "body": base64.b64encode(body).decode(),
+                "oidcToken": {"serviceAccountEmail": edge.invoker, "audience": edge.audience},
+            },
+        }
+        if due is not None:
+            task["scheduleTime"] = due.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        url = f"{self._endpoint}/v2/{edge.path}/tasks"
+        answer = await self._post(url, json.dumps({"task": task}).encode())
+        if answer.status == 401:  # the token died before its time, as after a move of the clock
+            self._access.forget()
+            answer = await self._post(url, json.dumps({"task": task}).encode())
+        if answer.status == 409:
+            return False
+        if answer.status != 200:
+            raise TaskError(f"{queue} refused the task: {answer.status} {_reason(answer)}")
+        return True
+
+    async def _post(self, url: str, body: bytes) -> Answer:
+        try:
+            token = await self._access.token()
+        except Exception as error:
+            raise TaskError(f"no access token: {type(error).__name__}") from error
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        try:
+            return await self._outside.call(
+                "POST", url, what="Cloud Tasks", headers=headers, body=body, timeout=TIMEOUT
+            )
+        except UnreachableError as error:
+            raise TaskError(str(error)) from error
+
+
+def _reason(answer: Answer) -> str:
+    body = answer.json()
+    error = body.get("error") if isinstance(body, dict) else None
+    return str(error.get("message", ""))[:500] if isinstance(error, dict) else ""

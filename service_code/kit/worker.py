@@ -1,0 +1,123 @@
+"""The one place that knows HTTP for doors behind a queue: caller, body, message, outcome, answer.
+
+Next, Done and Dead answer 200, Retry and unexpected errors 500; 429 and 503 are overload alone, since they slow the whole
+queue. A body that is no message of this door is stored as a dead letter and acknowledged: retrying would not mend it.
+No answer carries more of an error than a code and a reason of our own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from service_code.kit import deadletters, logs
+from service_code.kit.call import Call
+from service_code.kit.db import UNAVAILABLE, OverloadedError
+from service_code.kit.messages import UnreadableError
+from service_code.kit.outcomes import Dead, Done, Next, Outcome, Retry, Send
+from service_code.kit.runtime import Kit
+from service_code.kit.service import Handler
+
+_log = logs.get("worker")
+
+
+class Worker:
+    """Runs one handler for each request at its door."""
+
+    def __init__(self, kit: Kit, handler: Handler) -> None:
+        self._kit = kit
+        self._handler = handler
+
+    async def answer(self, request: Request, body: bytes) -> JSONResponse:
+        """Handle one delivery whose caller has been verified."""
+        started = time.perf_counter()
+        attempt = attempt_number(request)
+        call = Call(self._kit, attempt=attempt, task=request.headers.get("x-cloudtasks-taskname"))
+        logs.about(attempt_number=attempt, task=call.task, queue=request.headers.get("x-cloudtasks-queuename"))
+        try:
+            outcome = await self._decide(body, call)
+            status, answer = await self._act(outcome, body, call)
+        except OverloadedError as error:
+            await call.rollback(error)
+            status, answer = 503, {"status": "overloaded"}
+            _log.warning("overloaded", status="overloaded", error=str(error))
+        except BaseException as error:
+            await call.rollback(error)
+            if not isinstance(error, Exception):
+                raise
+            status, answer = 500, {"status": "error"}
+            what = "database_unavailable" if isinstance(error, UNAVAILABLE) else "unexpected_error"
+            _log.error("the handler failed", status="error", what=what, error=error)
+        duration = round((time.perf_counter() - started) * 1000, 1)
+        _log.info("handled", status=answer["status"], http_status=status, duration=duration, why=answer.get("why"))
+        return JSONResponse(answer, status)
+
+    async def _decide(self, body: bytes, call: Call) -> Outcome:
+        try:
+            message = self._handler.message.decode(body)
+        except UnreadableError as error:
+            return Dead(error.code, error.why)
+        unique_id = getattr(message, "unique_id", None)
+        if unique_id is not None:
+            call.about(unique_id, getattr(message, "generation", 1))
+        return await self._handler.run(message, call)
+
+    async def _act(self, outcome: Outcome, body: bytes, call: Call) -> tuple[int, dict[str, str]]:
+        match outcome:
+            case Done():
+                await call.commit()
+                return 200, {"status": outcome.status}
+            case Next():
+                await self._next(outcome, call)
+                return 200, {"status": "next"}
+            case Dead():
+                await self._bury(outcome, body, call)
+                return 200, {"status": "dead", "code": outcome.code, "why": outcome.why}
+            case Retry():
+                await call.rollback()
+                return 500, {"status": "retry", "why": outcome.why}
+
+    async def _next(self, outcome: Next, call: Call) -> None:
+        if call.unique_id is None:
+            raise RuntimeError("a Next needs the payment that it is about")
+        send = Send(
+            queue=outcome.queue, message=outcome.message, unique_id=call.unique_id, key=outcome.key, after=outcome.after
+        )
+        rows = await self._kit.outbox.write(await call.begin(), [send], call.now)
+        await call.commit()
+        # The commit stands: from here on nothing may turn the answer into a failure.
+        sending = self._kit.outbox.send(rows)
+        results = await asyncio.gather(sending, outcome.then() if outcome.then else _nothing(), return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                _log.error("work after the commit failed; a later delivery or sweep does it", error=result)
+
+    async def _bury(self, outcome: Dead, body: bytes, call: Call) -> None:
+        letter = deadletters.Letter(
+            service=self._kit.settings.service,
+            endpoint=self._handler.path,
+            code=outcome.code,
+            why=outcome.why,
+            body=body,
+            unique_id=call.unique_id,
+            generation=call.generation,
+            task=call.task,
+            attempt=call.attempt,
+        )
+        new = await deadletters.store(await call.begin(), letter, call.now)
+        await call.commit()
+        if new:
+            _log.error("dead letter", what="dead_letter", status="dead", code=outcome.code, why=outcome.why)
+
+
+async def _nothing() -> None:
+    return None
+
+
+def attempt_number(request: Request) -> int:
+    """Return the number of this attempt, from 1, by the queue's header."""
+    text = request.headers.get("x-cloudtasks-taskretrycount", "")
+    return int(text) + 1 if text.isascii() and text.isdigit() and len(text) < 9 else 1
