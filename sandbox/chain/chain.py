@@ -2,9 +2,9 @@
 
 Owns: when a block is made and which time it bears. A block is due every `block_time`; while nothing waits and
 nothing was mined lately, empty blocks come only every `IDLE_SECONDS`, so that a stack at rest costs nothing.
-When the clock jumps, the skipped time is filled with blocks as mainnet would have made (one per 12 s, at
-most `CATCH_UP`), so that confirmations and finality follow the clock. A `hold` fault on chain/mine stops
-the making of blocks while the pool goes on.
+Blocks faster than one a second share a second. When the clock jumps, the skipped time is filled with blocks as
+mainnet would have made (one per 12 s, at most `CATCH_UP`), so that confirmations and finality follow the clock.
+A `hold` fault on chain/mine stops the making of blocks while the pool goes on.
 
 Leaves alone: what listeners do with a block.
 """
@@ -168,7 +168,7 @@ class Chain:
         """Make one block now (or at a time, if that is after its parent) and tell the listeners."""
         async with self._mining:
             parent = await self.node.call("eth_getBlockByNumber", "latest", False)
-            time = max(int(parent["timestamp"], 16) + 1, int(self._clock.now()) if at is None else at)
+            time = max(int(parent["timestamp"], 16), int(self._clock.now()) if at is None else at)
             await self.node.call("evm_mine", {"timestamp": time})
             block: dict[str, Any] = await self.node.call("eth_getBlockByNumber", "latest", False)
             self.history.mined(block)

@@ -69,7 +69,10 @@ class History:
     async def restore(self, node: Node) -> int:
         """Make again what came after the snapshot; returns the number of blocks made."""
         made = 0
-        best = await node.number("eth_blockNumber")
+        top = await node.call("eth_getBlockByNumber", "latest", False)
+        best = int(top["number"], 16)
+        # A loaded chain refuses times before its own start until it is told the time of its last block.
+        await node.call("evm_setTime", int(top["timestamp"], 16))
         for row in self._store.rows("SELECT * FROM blocks WHERE number > ? ORDER BY number", best):
             await self._resend(node, json.loads(row["hashes"]))
             await node.call("evm_mine", {"timestamp": row["timestamp"]})

@@ -180,16 +180,31 @@ def alive(pid: int) -> bool:
         return False
 
 
-@pytest.fixture
-def webhook() -> Iterator[Webhook]:
+@pytest.fixture(scope="session")
+def _target() -> Iterator[Webhook]:
     target = Webhook()
     yield target
     target.close()
 
 
 @pytest.fixture
+def webhook(_target: Webhook) -> Webhook:
+    """The target of notices, empty."""
+    _target.got.clear()
+    _target.answers.clear()
+    return _target
+
+
+def _end(box: Sandbox) -> None:
+    if box.process is not None and box.process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(box.process.pid, signal.SIGTERM)
+        box.process.wait(PATIENCE)
+
+
+@pytest.fixture
 def make(tmp_path: Path) -> Iterator[Callable[..., Sandbox]]:
-    """Makes sandboxes that end with the test, however it goes."""
+    """Makes sandboxes of a test's own, for tests that break things or move the clock."""
     made: list[Sandbox] = []
 
     def build(**config: Any) -> Sandbox:
@@ -199,13 +214,18 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Sandbox]]:
 
     yield build
     for box in made:
-        if box.process is not None and box.process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(box.process.pid, signal.SIGTERM)
-            box.process.wait(PATIENCE)
+        _end(box)
+
+
+@pytest.fixture(scope="session")
+def _shared(tmp_path_factory: pytest.TempPathFactory, _target: Webhook) -> Iterator[Sandbox]:
+    box = Sandbox(tmp_path_factory.mktemp("sandbox"), webhook_url=_target.url).start()
+    yield box
+    _end(box)
 
 
 @pytest.fixture
-def box(make: Callable[..., Sandbox], webhook: Webhook) -> Sandbox:
-    """A sandbox that runs."""
-    return make(webhook_url=webhook.url).start()
+def box(_shared: Sandbox, webhook: Webhook) -> Iterator[Sandbox]:
+    """A running sandbox that tests of a worker share; faults end with the test."""
+    yield _shared
+    _shared.request("DELETE", "/faults")

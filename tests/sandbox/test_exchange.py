@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ def _erc20_balance(box: Sandbox, token: str, owner: str) -> int:
 
 
 def test_a_deposit_of_the_exact_amount_is_exchanged_and_paid_out(box: Sandbox) -> None:
-    order = box.order(refundAddress=HOST.address)
+    order = box.order(refundAddress=HOST.address, address="0x" + "a1" * 20)
     assert box.state(order["id"])["status"] == "waiting"
     paid = box.pay(order["payinAddress"], FULL)
     done = box.reaches(order["id"], "finished")
@@ -29,7 +30,8 @@ def test_a_deposit_of_the_exact_amount_is_exchanged_and_paid_out(box: Sandbox) -
     assert _erc20_balance(box, token, order["payoutAddress"]) == USDT_OUT
 
 
-def test_an_estimate_keeps_its_rate_by_id_for_twenty_minutes(box: Sandbox) -> None:
+def test_an_estimate_keeps_its_rate_by_id_for_twenty_minutes(make: Callable[..., Sandbox]) -> None:
+    box = make().start()
     query = "?fromCurrency=eth&toCurrency=usdt&fromNetwork=eth&toNetwork=eth&fromAmount=0.0475&flow=fixed-rate"
     status, rate = box.exchange("GET", f"/estimated-amount{query}&useRateId=true")
     assert (status, rate["toAmount"], rate["flow"]) == (200, 141.075, "fixed-rate")
@@ -44,7 +46,7 @@ def test_an_estimate_keeps_its_rate_by_id_for_twenty_minutes(box: Sandbox) -> No
 
 @pytest.mark.parametrize("wei", [FULL - 1, FULL + 1], ids=["too little", "too much"])
 def test_a_fixed_rate_takes_exactly_its_amount_and_sends_back_what_differs(box: Sandbox, wei: int) -> None:
-    back = "0x" + "cd" * 20
+    back = "0x" + f"{wei:040x}"
     order = box.order(refundAddress=back)
     box.pay(order["payinAddress"], wei)
     done = box.reaches(order["id"], "refunded")
@@ -64,10 +66,16 @@ def test_a_standard_order_is_worth_what_came(box: Sandbox) -> None:
     assert box.reaches(order["id"], "finished")["amountTo"] == 298.5
 
 
-def test_a_fixed_rate_that_nobody_paid_expires(box: Sandbox) -> None:
+def test_a_fixed_rate_that_nobody_paid_expires(make: Callable[..., Sandbox]) -> None:
+    box = make().start()
     order = box.order()
     box.move_clock(20 * 60 + 5)
     assert box.state(order["id"])["status"] == "expired"
+    late = box.order(refundAddress=HOST.address)
+    box.move_clock(2 * (20 * 60 + 5))
+    box.request("POST", "/chain/mine")
+    box.pay(late["payinAddress"], FULL)
+    assert box.reaches(late["id"], "refunded")["payoutHash"] is None
 
 
 def test_a_payment_paid_twice_can_be_seen(box: Sandbox) -> None:

