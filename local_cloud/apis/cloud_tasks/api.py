@@ -2,4 +2,9 @@
 
 from local_cloud.registry import Api
 
-API = Api("cloudtasks", services=["google.cloud.tasks.v2.CloudTasks"])
+API = Api(
+    "cloudtasks",
+    services=["google.cloud.tasks.v2.CloudTasks"],
+    refusal='The principal (user or service account) lacks IAM permission "{permission}" for the resource "{resource}" '
+    "(or the resource may not exist).",
+)
