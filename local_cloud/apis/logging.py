@@ -8,16 +8,15 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
-from google.protobuf import json_format
-
 from local_cloud.cloud import Cloud
-from local_cloud.descriptors import Message, message, pool
+from local_cloud.descriptors import Message, message
 from local_cloud.errors import invalid
 from local_cloud.logs.compare import Entry
 from local_cloud.logs.entries import Entries, PageTokenError
 from local_cloud.logs.query import Query, QueryError, parse
 from local_cloud.plain import Plain, page
 from local_cloud.registry import Api, Call
+from local_cloud.server.json_codec import decode_into, encode
 
 API = Api("logging", services=["google.logging.v2.LoggingServiceV2", "google.logging.v2.MetricsServiceV2"])
 
@@ -91,7 +90,7 @@ def _checked(cloud: Cloud, request: Message, index: int) -> Entry:
     for key, value in request.labels.items():
         if key not in entry.labels:
             entry.labels[key] = value
-    found: Entry = json_format.MessageToDict(entry, descriptor_pool=pool())
+    found: Entry = encode(entry)
     if not found.get("insertId"):
         found.pop("insertId", None)
     found.pop("receiveTimestamp", None)
@@ -106,7 +105,9 @@ def _query(text: str) -> Query:
 
 
 def _message(entry: Entry) -> Message:
-    return json_format.ParseDict(entry, LogEntry(), ignore_unknown_fields=True, descriptor_pool=pool())
+    made = LogEntry()
+    decode_into(made, entry, "entry", [])  # what a line of an instance has wrong is left out
+    return made
 
 
 def _project_of_list(request: Message) -> str:

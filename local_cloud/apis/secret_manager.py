@@ -7,16 +7,15 @@ Source: google/cloud/secretmanager/v1/service.proto, https://cloud.google.com/se
 
 import re
 
-from google.protobuf import json_format
-
 from local_cloud.cloud import Cloud
-from local_cloud.descriptors import Message, message, pool
+from local_cloud.descriptors import Message, message
 from local_cloud.engines.crc32c import crc32c
 from local_cloud.errors import failed_precondition, invalid
 from local_cloud.logs.query import QueryError, parse
 from local_cloud.plain import merge, page
 from local_cloud.registry import Api, Call
 from local_cloud.secrets import DESTROYED, DISABLED, ENABLED, Secrets
+from local_cloud.server.json_codec import encode
 
 API = Api("secretmanager", services=["google.cloud.secretmanager.v1.SecretManagerService"])
 
@@ -241,7 +240,7 @@ def _filtered(found: list[Message], text: str) -> list[Message]:
         raise invalid(f"Invalid filter: {error}") from None
     if not text.strip():
         return found
-    return [item for item in found if query.matches(json_format.MessageToDict(item, descriptor_pool=pool()))]
+    return [item for item in found if query.matches(encode(item))]
 
 
 def _resolve_ttl(cloud: Cloud, secret: Message) -> None:

@@ -1,0 +1,183 @@
+"""One HTTP/1.1 exchange with an instance, on a connection that is kept for the next one.
+
+Owns the wire to the instance. Which instance, and what the answers to failures are, is door.py's. A connection that has
+been idle for longer than IDLE is not used again: an instance may be about to close it, and a request is never repeated.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+import httptools
+
+Header = tuple[bytes, bytes]
+
+#: Seconds that an idle connection may be used again (uvicorn, the tightest common server, closes its own after 5).
+IDLE = 2.0
+#: Chunks of an answer that may wait for a slow reader before the instance is asked to pause.
+HIGH_WATER = 64
+
+
+class UpstreamError(Exception):
+    """The request failed because the HTTP response was malformed or the connection to the instance had an error."""
+
+
+class Connection(asyncio.Protocol):
+    """Carries one exchange at a time."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.idle_since = 0.0
+        self._parser: Any = None
+        self._events: deque[tuple[str, Any]] = deque()
+        self._arrived: asyncio.Event = asyncio.Event()
+        self._headers: list[Header] = []
+        self._status = 0
+        self._framed = self._complete = self._paused = self._head = False
+
+    # From the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; bytes that nobody asked for end the connection."""
+        if self._parser is None or self._complete:
+            self.close()
+            return
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._put("lost", f"the answer is not HTTP: {error}")
+            self.close()
+        if len(self._events) > HIGH_WATER and not self._paused and self.transport is not None:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """An answer without a length ends here, any other is broken off."""
+        if self._parser is not None and not self._complete:
+            if self._status and not self._framed:
+                self._finish()
+            else:
+                self._put("lost", f"the connection was closed{f': {exc}' if exc else ''}")
+
+    # From the parser
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Collect a header (or a trailer, which is passed over)."""
+        lower = name.lower()
+        if lower in (b"content-length", b"transfer-encoding"):
+            self._framed = True
+        self._headers.append((lower, value))
+
+    def on_headers_complete(self) -> None:
+        """The head of an answer; interim ones are passed over."""
+        status = self._parser.get_status_code()
+        if status < 200:
+            self._headers = []
+            return
+        self._status = status
+        self._put("head", (status, self._headers))
+        if self._head:
+            self._finish()
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body."""
+        self._put("body", data)
+
+    def on_message_complete(self) -> None:
+        """The end of an answer."""
+        if self._parser.get_status_code() >= 200 and not self._complete:
+            self._finish()
+
+    # For the door
+
+    async def exchange(self, request: Sequence[bytes], *, head: bool) -> AsyncGenerator[tuple[str, Any], None]:
+        """Send a request; yield ("head", (status, headers)) and ("body", data) pieces. UpstreamError when it breaks."""
+        assert self.transport is not None
+        self._parser = httptools.HttpResponseParser(self)
+        self._events.clear()
+        self._headers = []
+        self._status, self._framed, self._complete, self._head = 0, False, False, head
+        if self.transport.is_closing():
+            raise UpstreamError("the connection was closed")
+        self.transport.writelines(request)
+        while True:
+            while self._events:
+                kind, value = self._events.popleft()
+                if kind == "lost":
+                    raise UpstreamError(value)
+                if kind == "end":
+                    return
+                yield kind, value
+            if self._paused:
+                self._paused = False
+                self.transport.resume_reading()
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the exchange is over and the connection good for another."""
+        return (
+            self._complete
+            and not self._head
+            and self._framed
+            and self._parser.should_keep_alive()
+            and self.transport is not None
+            and not self.transport.is_closing()
+        )
+
+    def close(self) -> None:
+        """Drop the connection."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _finish(self) -> None:
+        self._complete = True
+        self._put("end", None)
+
+    def _put(self, kind: str, value: Any) -> None:
+        self._events.append((kind, value))
+        self._arrived.set()
+
+
+class Upstream:
+    """The connections to one instance."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._idle: list[Connection] = []
+
+    async def take(self) -> Connection:
+        """A fresh enough idle connection, or a new one."""
+        loop = asyncio.get_running_loop()
+        while self._idle:
+            connection = self._idle.pop()
+            fresh = loop.time() - connection.idle_since < IDLE
+            if fresh and connection.transport is not None and not connection.transport.is_closing():
+                return connection
+            connection.close()
+        try:
+            _, made = await loop.create_connection(Connection, "127.0.0.1", self.port)
+        except OSError as error:
+            raise UpstreamError(f"no connection to the instance: {error}") from None
+        return made
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep a connection whose exchange is over, if it can carry another."""
+        if connection.reusable:
+            connection.idle_since = asyncio.get_running_loop().time()
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    def close(self) -> None:
+        """Drop all idle connections."""
+        for connection in self._idle:
+            connection.close()
+        self._idle.clear()
