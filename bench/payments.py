@@ -10,6 +10,7 @@ import concurrent.futures
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def run(say: Callable[[str], None]) -> dict[str, Any]:
         stack = Stack(Path(folder) / "home")
         try:
             stack.up()
-            chain = f"http://127.0.0.1:{http('GET', f'{stack.sandbox}/status')[1]['anvil']}"
+            chain = stack.status()["processes"]["sandbox"]["said"]["rpc"]
             stack.send(amount="0.01", count=WARM_UP, rate=20, wait=True)
             stack.idle(timeout=60)
             url = stack.status()["services"]["gcwebhook"]
@@ -40,7 +41,7 @@ def run(say: Callable[[str], None]) -> dict[str, Any]:
                 mined = mined_after(stack, chain, sent, blocks)
         finally:
             stack.down()
-    answers = [payment["answers"][0]["ms"] for payment in sent]
+    answers = [payment["answers"][0]["milliseconds"] for payment in sent]
     result = {"webhook_ms": spread(answers), "health_ms": spread(health), "webhook_to_mined_s": spread(mined)}
     for name, figures in result.items():
         say(f"{name}: {figures}")
@@ -76,5 +77,10 @@ def mined_after(stack: Stack, chain: str, sent: list[dict[str, Any]], blocks: Bl
     waits = []
     for payment in sent:
         receipt = rpc(chain, "eth_getTransactionReceipt", paid[payment["unique_id"]])
-        waits.append(blocks.seen[int(receipt["blockNumber"], 16)] - payment["sent_at"])
+        waits.append(blocks.seen[int(receipt["blockNumber"], 16)] - moment(payment["sent_at"]))
     return waits
+
+
+def moment(text: str) -> float:
+    """Seconds since the epoch of an RFC 3339 time."""
+    return datetime.fromisoformat(text).timestamp()

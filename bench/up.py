@@ -23,9 +23,9 @@ def run(say: Callable[[str], None]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         stack = Stack(Path(folder) / "home")
         try:
-            cold, first = timed(lambda: stack.up())
+            cold, first = timed(stack.up)
             say(f"up, cold: {cold:.1f} s")
-            again = [timed(lambda: stack.up()) for _ in range(AGAIN)]
+            again = [timed(stack.up) for _ in range(AGAIN)]
             unchanged = min(seconds for seconds, _ in again)
             say(f"up, nothing changed: {unchanged:.2f} s, {again[-1][1]['writes']} write calls")
             floor, _ = timed(bare)

@@ -1,4 +1,4 @@
-"""The local cloud as the command line sees it: its own surface (/_sluice/) and Google's REST calls, through the owner's door."""
+"""The local cloud as the command line sees it: /_sluice/ and Google's REST calls, through the owner's door."""
 
 from __future__ import annotations
 

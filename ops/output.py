@@ -15,6 +15,7 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
+        self._last_progress = ""
         self._console = Console(
             file=sys.stderr if as_json else sys.stdout, quiet=as_json, highlight=False, soft_wrap=True
         )
@@ -30,6 +31,13 @@ class Output:
     def step(self, text: str, detail: str = "") -> None:
         """A thing that was done."""
         self._console.print(f"[green]\u2713[/green] {text}" + (f"  [dim]{detail}[/dim]" if detail else ""))
+
+    def progress(self, text: str) -> None:
+        """How far a long work is: the line is written over on a terminal, and written when it changes elsewhere."""
+        if text == self._last_progress:
+            return
+        self._last_progress = text
+        self._console.print(text, end="\r" if self._console.is_terminal else "\n", style="dim")
 
     def table(self, columns: list[str], rows: list[list[str]], *, title: str = "") -> None:
         """Rows under headings, without lines."""

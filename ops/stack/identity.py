@@ -1,4 +1,4 @@
-"""Who the local stack is, and the config it gets: what stacks/Pulumi.local.yaml says, with this home's ports and clock."""
+"""Who the local stack is, and the config it gets: what its file says, with this home's ports and clock."""
 
 from __future__ import annotations
 

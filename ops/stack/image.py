@@ -21,7 +21,7 @@ SUFFIXES = {".py", ".sql", ".yaml", ".json", ".txt"}
 ENTRY = "service_code.kit.main:main"
 
 #: Imported once by the process that revisions are forked from; the heavy ones first.
-PRELOAD = ["service_code.kit.main"]
+PRELOAD = ["uvicorn", "service_code.kit.main", "service_code.kit.app", "service_code.kit.runtime"]
 
 
 def digest() -> str:

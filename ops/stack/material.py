@@ -10,7 +10,7 @@ import secrets as random
 from typing import cast
 
 from ops import specs
-from ops.home import Home, Ports
+from ops.home import Home
 
 #: Signing keys have 64 characters or more (DECISIONS 5).
 KEY_CHARACTERS = 64
@@ -44,11 +44,9 @@ def host_wallet(values: dict[str, str]) -> str:
     return str(Account.from_key(values["HOST_WALLET_PRIVATE_KEY"]).address)
 
 
-def with_chain(home: Home, values: dict[str, str], ports: Ports) -> dict[str, str]:
-    """The values with the URL of the sandbox's chain, whose key the sandbox keeps in its home."""
-    record = home.read("sandbox/door.json") or {}
-    url = f"http://127.0.0.1:{ports.chain}/{record.get('key', '')}"
-    return {**values, CHAIN_URL: url}
+def with_chain(values: dict[str, str], rpc: str) -> dict[str, str]:
+    """The values with the URL of the sandbox's chain, which holds a key as a node provider's does."""
+    return {**values, CHAIN_URL: rpc}
 
 
 def _make(name: str) -> str:

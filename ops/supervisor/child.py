@@ -61,7 +61,8 @@ class Child:
 
     def record(self) -> dict[str, Any]:
         """What `supervisor.json` says of this child."""
-        return {"state": self.state, "pid": self.pid, "restarts": self.restarts, "log": str(self.spec.log)}
+        record = {"state": self.state, "pid": self.pid, "restarts": self.restarts, "log": str(self.spec.log)}
+        return {**record, "said": self.ready_line}
 
     async def run(self) -> None:
         """Keep the process running until `stop` is called."""

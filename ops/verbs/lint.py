@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from itertools import islice
+from typing import Annotated, Any
 
 import typer
 
 import spec
+from ops import specs
 from ops.home import ROOT
 from ops.output import Output
+from spec import timeline
+
+#: Attempts of a queue that --json lists; a queue that retries for a day has thousands.
+MOST_ATTEMPTS = 50
 
 
 def register(app: typer.Typer) -> None:
@@ -27,16 +33,22 @@ def lint(
     errors = [finding for finding in findings if finding.severity is spec.Severity.ERROR]
     for finding in findings:
         out.plain(str(finding), style="red" if finding in errors else "yellow")
-    rows = {} if errors else _timelines()
-    if timelines:
-        for queue, lines in rows.items():
-            out.say(f"\n[bold]{queue}[/bold]")
-            for line in lines:
-                out.plain(f"  {line}")
+    queues = {} if errors else specs.load().queues
+    for queue in queues.values() if timelines else ():
+        out.plain("\n" + timeline.render(queue))
     warnings = len(findings) - len(errors)
     out.say(f"{len(errors)} errors, {warnings} warnings")
     out.result(
-        {"errors": len(errors), "warnings": warnings, "findings": [f.as_json() for f in findings], "timelines": rows}
+        {
+            "errors": len(errors),
+            "warnings": warnings,
+            "findings": [finding.as_json() for finding in findings],
+            "timelines": {name: _attempts(queue) for name, queue in queues.items()},
+        }
     )
     if errors:
         raise typer.Exit(1)
+
+
+def _attempts(queue: spec.TaskQueue) -> list[dict[str, Any]]:
+    return [row.as_json() for row in islice(timeline.rows(queue), MOST_ATTEMPTS)]

@@ -1,4 +1,4 @@
-"""`sluice logs`: what the services and the local cloud wrote, by payment, service, severity or any filter of Cloud Logging."""
+"""`sluice logs`: what services and local cloud wrote, by payment, service, severity or a filter of Cloud Logging."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _request(entry: dict[str, Any]) -> str:
     request = entry.get("httpRequest")
     if not request:
         return ""
-    return f"{request.get('requestMethod')} {request.get('requestUrl')} {request.get('status')} {request.get('latency', '')}"
+    return " ".join(str(request.get(key, "")) for key in ("requestMethod", "requestUrl", "status", "latency"))
 
 
 def _filter(payment: str, service: str, severity: str, more: str) -> str:

@@ -1,0 +1,148 @@
+"""Following payments to their end by what the entry service shows an operator, and showing what became of them."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import spec
+from ops import rest
+from ops.cloud import LocalCloud
+from ops.errors import CallFailed, OpsError
+from ops.home import Home
+from ops.output import Output
+from ops.stack import identity
+
+#: A payment changes no more, or not by itself.
+ENDS = {"paid", "dead", "refused"}
+
+#: Seconds between two looks at the same payment.
+LOOK_EVERY = 0.2
+
+#: Payments looked at at once.
+LOOKS = 8
+
+#: Base units of a coin by currency.
+UNITS = {"eth": 10**18}
+
+Tell = Callable[[str, dict[str, Any]], None]
+
+
+class Follower:
+    """Looks at payments through the entry service, as the operator."""
+
+    def __init__(self, home: Home) -> None:
+        self.cloud = LocalCloud(home)
+        who = identity.of_local_stack()
+        self._operator = spec.names.account_email(spec.names.OPERATOR_ACCOUNT_ID, who.project)
+        self._url = identity.service_url(self.cloud.ports, "gcwebhook")
+
+    def look(self, payment: str) -> dict[str, Any] | None:
+        """One payment whole, None while it is not recorded."""
+        headers = self.cloud.as_account(self._operator, self._url)
+        try:
+            return dict(rest.call("GET", f"{self._url}/payments/{payment}", headers=headers))
+        except CallFailed as error:
+            if error.status in (404, 500, 502, 503, 504):  # not there yet, or its service is being restarted
+                return None
+            raise
+
+    def follow(
+        self,
+        sent: Mapping[str, dict[str, Any]],
+        *,
+        seconds: float,
+        tell: Tell | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Look at the payments until all are at their end or the time is over; each as it was seen last."""
+        seen: dict[str, dict[str, Any]] = {}
+        told: Counter[str] = Counter()
+        deadline = time.monotonic() + seconds
+        with ThreadPoolExecutor(LOOKS) as pool:
+            while open_ := [payment for payment in sent if seen.get(payment, {}).get("status") not in ENDS]:
+                for payment, found in zip(open_, pool.map(self._patiently, open_), strict=True):
+                    if found is None:
+                        continue
+                    seen[payment] = found
+                    for hop in found["hops"][told[payment] :] if tell else ():
+                        told[payment] += 1
+                        tell(payment, hop)  # type: ignore[misc]
+                if progress:
+                    progress(sum(found["status"] in ENDS for found in seen.values()))
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(LOOK_EVERY)
+        return [seen.get(payment) or _unrecorded(payment, sent[payment]) for payment in sent]
+
+    def _patiently(self, payment: str) -> dict[str, Any] | None:
+        """Look; whoever does not answer now may answer at the next look."""
+        try:
+            return self.look(payment)
+        except OpsError as error:
+            if isinstance(error, CallFailed):
+                raise
+            return None
+
+
+def show_payment(out: Output, payment: dict[str, Any]) -> None:
+    """Where a payment ended: transaction, block, postings."""
+    payout = next((row for row in payment.get("payouts", []) if row.get("tx_hash")), None)
+    colour = {"paid": "green", "dead": "red"}.get(payment["status"], "yellow")
+    out.say(f"[bold]{payment['unique_id']}[/bold] is [{colour}]{payment['status']}[/{colour}]{_took(payment)}")
+    if payout and payout.get("block_number"):
+        out.plain(f"  transaction {payout['tx_hash']}\n  block       {payout['block_number']}, nonce {payout['nonce']}")
+    for failure in payment.get("failed", []):
+        out.plain(f"  {failure['error_code']}: {failure['error_message']} ({failure['status']})", style="red")
+    if payment["status"] not in ENDS:
+        out.plain(f"  not at its end yet; ./sluice logs --payment {payment['unique_id']}", style="yellow")
+    rows = [
+        [posting["entry_key"].partition(":")[0] if index == 0 else "", line["account"], amount(line)]
+        for posting in payment.get("ledger", [])
+        for index, line in enumerate(posting["lines"])
+    ]
+    if rows:
+        out.say()
+        out.table(["posting", "account", "amount"], rows)
+
+
+def show_summary(out: Output, payments: list[dict[str, Any]]) -> None:
+    """How many ended how, and how long the paid ones took."""
+    for status, number in Counter(payment["status"] for payment in payments).most_common():
+        out.say(f"{number} {status}")
+    times = sorted(taken for payment in payments if (taken := duration(payment)) is not None)
+    if times:
+        out.say(
+            f"from notice to mined payout: half within {times[len(times) // 2]:.2f} s, all within {times[-1]:.2f} s"
+        )
+
+
+def duration(payment: dict[str, Any]) -> float | None:
+    """Seconds from the first hop to the mined payout."""
+    hops = payment.get("hops", [])
+    mined = next((hop["at"] for hop in hops if hop["hop"] == "payout mined"), None)
+    if mined is None or not hops:
+        return None
+    return (datetime.fromisoformat(mined) - datetime.fromisoformat(hops[0]["at"])).total_seconds()
+
+
+def amount(line: dict[str, Any]) -> str:
+    """A ledger line's amount in coins, exact, with its sign."""
+    unit = UNITS.get(line["currency"])
+    value = f"{Decimal(line['amount']) / unit:+f}" if unit else f"{int(line['amount']):+d}"
+    return f"{value:>28} {line['currency']}"
+
+
+def _took(payment: dict[str, Any]) -> str:
+    taken = duration(payment)
+    return f", {taken:.2f} s from notice to mined payout" if taken is not None else ""
+
+
+def _unrecorded(payment: str, sent: dict[str, Any]) -> dict[str, Any]:
+    answers = [f"{answer.get('status')}: {answer.get('body')}" for answer in sent.get("answers", [])]
+    return {"unique_id": payment, "status": "unrecorded", "hops": [], "answers": answers}

@@ -1,0 +1,135 @@
+"""`sluice up`, step by step: processes, database, image, foundation, secrets, services.
+
+Each step does nothing when there is nothing to do.
+
+Owns the order and the tale of it. Leaves each step's work to the module that knows it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import local_engine
+from local_engine import Event, Op, Result
+from ops import rest, specs
+from ops.cloud import LocalCloud
+from ops.errors import OpsError
+from ops.home import ROOT, Home, Ports
+from ops.output import Output
+from ops.stack import identity, image, material, versions
+from ops.supervisor import control
+
+
+class DeployFailed(OpsError):
+    """A layer could not be deployed; what was done stays, and `up` goes on from there."""
+
+    def __init__(self, result: Result) -> None:
+        problems = "\n".join(f"  {problem}" for problem in result.problems)
+        super().__init__(
+            f"the stack {result.stack} is not deployed:\n{problems}",
+            why="what was done so far is kept in the state",
+            fix="mend it and run ./sluice up again: it goes on from there",
+        )
+
+
+def up(home: Home, out: Output) -> dict[str, Any]:
+    """Bring the local stack to what the specs say; what was done, as --json shows it."""
+    began = time.monotonic()
+    specs.load("local")  # refused specs are refused before anything is started
+    home.prepare()
+    ports = home.choose_ports()
+    out.step("specs checked")
+    started = control.start(home, ports, lambda name: out.step(f"{name} runs", f"127.0.0.1:{_port_of(ports, name)}"))
+    migrated = migrate(ports)
+    out.step("database is migrated", migrated)
+    digest, folder = image.build(home)
+    cloud = LocalCloud(home)
+    register_image(cloud, digest, folder)
+    out.step("image of the services", digest[:19])
+    layers = {}
+    for layer in identity.LAYERS:
+        layers[layer] = apply(home, ports, layer, digest, out)
+        if layer == identity.LAYERS[0]:
+            layers["secrets"] = {"writes": add_secrets(home, cloud, out)}
+    writes = sum(layer["writes"] for layer in layers.values())
+    seconds = time.monotonic() - began
+    if writes:
+        out.say(f"\n[bold]deployed[/bold] in {seconds:.1f} s: {writes} write calls")
+    else:
+        out.say(f"\n[bold]nothing has changed[/bold]: not one write call  ({seconds:.1f} s)")
+    return {"stack": "local", "started": started, "writes": writes, "image": digest, "layers": layers, "seconds": seconds,
+            "resources": sum(layer.get("resources", 0) for layer in layers.values())}  # fmt: skip
+
+
+def apply(home: Home, ports: Ports, layer: str, digest: str, out: Output) -> dict[str, Any]:
+    """Deploy one layer by the local engine."""
+
+    def tell(event: Event) -> None:
+        step = event.step
+        if event.kind == "done" and step.custom and step.op not in (Op.SAME, Op.READ):
+            out.plain(f"    {step.op:<8} {step.type.split(':')[-1]:<18} {step.name}", style="dim")
+
+    try:
+        result = local_engine.run(
+            layer,
+            root=ROOT,
+            mode="up",
+            state_dir=home.folder("engine"),
+            ports=local_engine.Ports(**asdict(ports)),
+            overrides=identity.overrides(home, ports, digest),
+            on_event=tell,
+        )
+    except local_engine.EngineError as error:
+        raise OpsError(str(error)) from error
+    if not result.ok:
+        raise DeployFailed(result)
+    out.step(f"layer {layer}", local_engine.totals(result))
+    return {"writes": result.writes, "reads": result.reads, "counts": result.counts, "outputs": result.outputs,
+            "resources": sum(result.counts.values())}  # fmt: skip
+
+
+def migrate(ports: Ports) -> str:
+    """Bring the database's tables and roles up to date; the last line of what the migrations said."""
+    url = f"postgresql://postgres@127.0.0.1:{ports.postgres}/payments"
+    done = subprocess.run(
+        [sys.executable, "-m", "service_code.kit.migrate", "up"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise OpsError(
+            f"the database could not be migrated:\n{(done.stderr or done.stdout).strip()}",
+            why="services must not meet tables of another release",
+            fix="mend the migration under service_code/migrations and run ./sluice up again",
+        )
+    said = done.stdout.strip().splitlines()
+    return said[-1] if said else ""
+
+
+def register_image(cloud: LocalCloud, digest: str, folder: Path) -> None:
+    """Tell the local cloud which folder an image's digest stands for."""
+    manifest = {"digest": digest, "root": str(folder), "entry": image.ENTRY, "preload": image.PRELOAD}
+    rest.call("POST", f"{cloud.rest}/_sluice/images", manifest)
+
+
+def add_secrets(home: Home, cloud: LocalCloud, out: Output) -> int:
+    """Add the first version of each secret that has none; how many were added."""
+    rpc = control.children(home)["sandbox"]["said"]["rpc"]
+    values = material.with_chain(material.load(home), rpc)
+    added = versions.add_missing(cloud, identity.of_local_stack().project, values)
+    if added:
+        out.step("secrets have their first versions", ", ".join(added))
+    return len(added)
+
+
+def _port_of(ports: Ports, process: str) -> int:
+    return {"postgres": ports.postgres, "cloud": ports.rest, "sandbox": ports.sandbox}[process]

@@ -1,0 +1,75 @@
+"""`sluice pay`: let the payment processor send real signed notices, and follow each payment to its end."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from ops import rest
+from ops.errors import BadUsage, CallFailed
+from ops.follow import Follower, show_payment, show_summary
+from ops.home import Home
+from ops.output import Output
+
+#: Up to so many payments are shown hop by hop; more are counted.
+SHOWN = 5
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("pay", help="Send signed payment notices and follow them to block and ledger.")(pay)
+
+
+def pay(
+    *,
+    amount: Annotated[str, typer.Option("--amount", help="What each customer pays, such as 0.05.")] = "0.05",
+    currency: Annotated[str, typer.Option("--currency", help="In which currency.")] = "eth",
+    count: Annotated[int, typer.Option("--count", min=1, max=100_000, help="How many payments.")] = 1,
+    rate: Annotated[float, typer.Option("--rate", help="How many a second.")] = 50.0,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to follow them after the last.")] = 120.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+) -> None:
+    """Send and follow; exit 1 unless every payment was paid."""
+    out = Output(as_json=as_json)
+    if rate <= 0:
+        raise BadUsage(f"--rate is {rate}", why="no payment would ever be sent", fix="give payments a second, above 0")
+    result = send(Home.find(), out, amount=amount, currency=currency, count=count, rate=rate, timeout=timeout)
+    out.result(result)
+    if result["paid"] != count:
+        raise typer.Exit(1)
+
+
+def send(
+    home: Home, out: Output, *, amount: str, currency: str, count: int, rate: float, timeout: float = 120.0
+) -> dict[str, Any]:
+    """Send the notices, follow every payment; what became of each."""
+    follower = Follower(home)
+    body = {"amount": amount, "currency": currency, "count": count, "rate": rate, "wait": True}
+    url = f"http://127.0.0.1:{follower.cloud.ports.sandbox}/processor/payments"
+    try:
+        sent = rest.call("POST", url, body, timeout=count / rate + timeout)["payments"]
+    except CallFailed as error:
+        if error.status == 400:
+            raise BadUsage(f"the payment processor refuses this: {rest.reason(error.body)}") from error
+        raise
+    few = count <= SHOWN
+    payments = follower.follow(
+        {payment["unique_id"]: payment for payment in sent},
+        seconds=timeout,
+        tell=(lambda payment, hop: _tell(out, payment, hop, many=count > 1)) if few else None,
+        progress=None if few else lambda done: out.progress(f"{done} of {count} at their end"),
+    )
+    out.say()
+    if few:
+        for payment in payments:
+            show_payment(out, payment)
+    else:
+        show_summary(out, payments)
+    paid = sum(payment["status"] == "paid" for payment in payments)
+    return {"count": count, "paid": paid, "payments": payments}
+
+
+def _tell(out: Output, payment: str, hop: dict[str, Any], *, many: bool) -> None:
+    who = f"{payment}  " if many else ""
+    out.plain(f"  {who}{hop['at'][11:23]}  {hop['hop']:<42} {hop['detail'] or ''}".rstrip())
