@@ -58,12 +58,12 @@ def main() -> None:
     settings = parse()
     import uvloop
 
-    from local_cloud.server.doors import PortInUse
+    from local_cloud.server.doors import PortInUseError
     from local_cloud.store import StateError
 
     try:
         code = uvloop.run(serve(settings))
-    except (PortInUse, StateError) as error:
+    except (PortInUseError, StateError) as error:
         sys.stderr.write(f"local_cloud: {error}\n")
         sys.exit(2)
     sys.exit(code)

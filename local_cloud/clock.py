@@ -2,7 +2,7 @@
 
 The offset from the machine's clock lives in `DIR/clock` (8 bytes, little-endian float64), which services map to
 follow it; it survives a restart. Moving goes from timer to timer and lets the work that each one starts come to rest
-before the next, so that nothing is jumped over. Timers themselves are not kept: whoever sets one sets it again at start.
+before the next, so that nothing is jumped over. Timers are not kept: whoever sets one sets it again at start.
 """
 
 import asyncio

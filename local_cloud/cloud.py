@@ -5,7 +5,7 @@ It owns the order in which things start and stop. Doors (server/) are opened on 
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from local_cloud.clock import Clock
 from local_cloud.errors import error_info, help_link, permission_denied
@@ -16,6 +16,9 @@ from local_cloud.operations import Operations
 from local_cloud.registry import Api, Principal, discover
 from local_cloud.settings import Settings
 from local_cloud.store import Store
+
+if TYPE_CHECKING:
+    from local_cloud.apis.metadata import Metadata
 
 S = TypeVar("S")
 
@@ -32,6 +35,8 @@ class Cloud:
         self.identity = Identity(self.store, self.clock, settings)
         self.iam = Iam(self)
         self.operations = Operations(self)
+        #: Set by the metadata API at start: `cloud.metadata.register(account)`.
+        self.metadata: Metadata
         #: Ports of the open doors by name: rest, grpc, service_rest, service_grpc. Filled by the server.
         self.ports: dict[str, int] = {}
         #: Parts of /_sluice/status that APIs contribute: name -> function giving JSON.

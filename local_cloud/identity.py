@@ -105,7 +105,9 @@ class Identity:
         valid = claims.get("iss") == ISSUER and claims.get("exp", 0) > self._clock.now()
         return claims if valid and audience in (None, claims.get("aud")) else None
 
-    def access_token(self, member: str, *, scopes: tuple[str, ...] = (), seconds: float = TOKEN_SECONDS) -> "AccessGrant":
+    def access_token(
+        self, member: str, *, scopes: tuple[str, ...] = (), seconds: float = TOKEN_SECONDS
+    ) -> "AccessGrant":
         """An access token for a principal, such as "serviceAccount:x@..."."""
         expires = self._clock.now() + seconds
         body = orjson.dumps([member, expires, list(scopes)])
@@ -125,6 +127,10 @@ class Identity:
         except Exception:  # not base64, not JSON: not ours
             return None
         return AccessToken(member, expires, tuple(scopes))
+
+    def key_for(self, what: str) -> str:
+        """A stable secret name that nobody else can guess."""
+        return hmac.digest(self._access, what.encode(), "sha256").hex()[:32]
 
     def jwks(self) -> dict[str, Any]:
         """The key set at /oauth2/v3/certs."""

@@ -26,9 +26,9 @@ class Log:
         self._now = now
         self._stream = stream
         self.events: deque[Event] = deque(maxlen=KEPT)
-        self.decisions: deque["Decision"] = deque(maxlen=KEPT)
+        self.decisions: deque[Decision] = deque(maxlen=KEPT)
         self.sinks: list[Callable[[Event], None]] = []
-        self.decision_sinks: list[Callable[["Decision"], None]] = []
+        self.decision_sinks: list[Callable[[Decision], None]] = []
 
     def event(self, severity: str, text: str, **fields: Any) -> None:
         """One line: severity as Cloud Logging names them."""

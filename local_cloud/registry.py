@@ -28,7 +28,7 @@ A module has an `API` (found by listing the folder; modules without one are help
 One `rpc` serves gRPC and REST. The server, not the handler, asks for credentials, checks `permission` on
 `resource` (default: the field that stands in the method's URL template, such as request.parent), maps the project's
 number to its id, and answers only when all that was changed until then is on disk. More permissions than one:
-`await`-free `cloud.iam.require(call.principal, "iam.serviceAccounts.actAs", account_name)` in the handler.
+`cloud.iam.require(call.principal, "iam.serviceAccounts.actAs", account_name)` in the handler.
 In `"Service.Method"` the short service name picks one of several services. A method that streams gets an async
 iterator, or returns one, as its proto says. The three IAM methods are one line:
 
@@ -36,7 +36,7 @@ iterator, or returns one, as its proto says. The three IAM methods are one line:
 
 Surfaces without protos: `@API.route("POST", "/v1/projects/{project}:getIamPolicy", permission=..., resource=...)`
 with handlers `(cloud, call, request: HttpRequest) -> JSON value | HttpResponse`. A whole path prefix that
-speaks raw ASGI (streams, other people's bodies): `@API.mount("/run/")`. `/_sluice/` routes: `API.route(..., owner_only=True)`.
+speaks raw ASGI (streams, other people's bodies): `@API.mount("/run/")`. Routes under `/_sluice/` are `owner_only=True`.
 """
 
 import importlib
@@ -159,7 +159,7 @@ class Api:
         rest: bool = True,
         refusal: str = DENIED,
     ) -> None:
-        """`rest=False` leaves out the URL templates of the protos; `refusal` is how the API words a missing permission."""
+        """`rest=False` leaves out the protos' URL templates; `refusal` is how the API words a missing permission."""
         self.name = name
         self.rest = rest
         self._refusal = refusal
@@ -189,9 +189,7 @@ class Api:
         method = self._find(name)
 
         def declare(handler: H) -> H:
-            binding = Binding(
-                self, handler, permission, resource or url_resource(method), method=method, public=public
-            )
+            binding = Binding(self, handler, permission, resource or url_resource(method), method=method, public=public)
             self.rpcs[method.path] = binding
             for path in also:
                 verb, _, template = path.partition(" ")
@@ -233,7 +231,7 @@ class Api:
         return declare
 
     def mount(self, prefix: str) -> Callable[[H], H]:
-        """Declares an ASGI handler `(cloud, scope, receive, send)` for every path below a prefix, on both REST doors."""
+        """Declares an ASGI handler `(cloud, scope, receive, send)` for all paths below a prefix, at both doors."""
 
         def declare(handler: H) -> H:
             self.mounts[prefix] = handler
@@ -307,6 +305,7 @@ def discover() -> list[Api]:
         loaded = importlib.import_module(f"local_cloud.apis.{module.name}")
         api = getattr(loaded, "API", None)
         if isinstance(api, Api):
-            api.module = module.name
-            found.append(api)
+            api.module = api.module or module.name
+            if api not in found:
+                found.append(api)
     return found

@@ -34,9 +34,7 @@ class Collection(Generic[T]):
 
     __slots__ = ("_decode", "_encode", "_ids", "_items", "_store", "name")
 
-    def __init__(
-        self, store: "Store", name: str, encode: Callable[[T], bytes], decode: Callable[[bytes], T]
-    ) -> None:
+    def __init__(self, store: "Store", name: str, encode: Callable[[T], bytes], decode: Callable[[bytes], T]) -> None:
         self.name = name
         self._store = store
         self._encode = encode
@@ -245,7 +243,8 @@ def _lock(directory: Path) -> int:
         pid = os.read(handle, 20).decode(errors="replace").strip() or "unknown"
         os.close(handle)
         raise StateError(
-            f"{directory} is in use by the local cloud with pid {pid}: stop that one (kill {pid}) or give another --state."
+            f"{directory} is in use by the local cloud with pid {pid}: stop that one (kill {pid}) or give another "
+            "--state."
         ) from None
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)

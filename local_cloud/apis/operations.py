@@ -17,46 +17,46 @@ _LOCATIONS = ("v1", "v2")
 
 
 @API.rpc("GetOperation", also=[f"GET /{name}" for name in _NAMES + _NAMES_V2])
-async def get_operation(cloud: Cloud, call: Call, request: Message) -> Message:
+async def get_operation(cloud: Cloud, _call: Call, request: Message) -> Message:
     """One operation."""
     return cloud.operations.get(cloud.canonical(request.name))
 
 
 @API.rpc("ListOperations", also=["GET /v1/{name=operations}", *(f"GET /{name}" for name in _LISTS)])
-async def list_operations(cloud: Cloud, call: Call, request: Message) -> Message:
+async def list_operations(cloud: Cloud, _call: Call, request: Message) -> Message:
     """The operations below a name."""
     parent = "" if request.name == "operations" else cloud.canonical(request.name)
     return message("google.longrunning.ListOperationsResponse")(operations=cloud.operations.list(parent))
 
 
 @API.rpc("DeleteOperation", also=[f"DELETE /{name}" for name in _NAMES + _NAMES_V2])
-async def delete_operation(cloud: Cloud, call: Call, request: Message) -> Message:
+async def delete_operation(cloud: Cloud, _call: Call, request: Message) -> Message:
     """Forgets an operation."""
     cloud.operations.delete(cloud.canonical(request.name))
     return message("google.protobuf.Empty")()
 
 
 @API.rpc("CancelOperation", also=[f"POST /{name}:cancel" for name in _NAMES + _NAMES_V2])
-async def cancel_operation(cloud: Cloud, call: Call, request: Message) -> Message:
+async def cancel_operation(cloud: Cloud, _call: Call, request: Message) -> Message:
     """Best effort, as documented: what is done stays done."""
     cloud.operations.get(cloud.canonical(request.name))
     return message("google.protobuf.Empty")()
 
 
 @API.rpc("WaitOperation", also=[f"POST /{name}:wait" for name in _NAMES + _NAMES_V2])
-async def wait_operation(cloud: Cloud, call: Call, request: Message) -> Message:
+async def wait_operation(cloud: Cloud, _call: Call, request: Message) -> Message:
     """The operation as it stands: a caller that needs more asks again."""
     return cloud.operations.get(cloud.canonical(request.name))
 
 
 @API.rpc("ListLocations", also=[f"GET /{v}/{{name=projects/*}}/locations" for v in _LOCATIONS])
-async def list_locations(cloud: Cloud, call: Call, request: Message) -> Message:
+async def list_locations(cloud: Cloud, _call: Call, _request: Message) -> Message:
     """The cloud's one location."""
     return message("google.cloud.location.ListLocationsResponse")(locations=[_location(cloud)])
 
 
 @API.rpc("GetLocation", also=[f"GET /{v}/{{name=projects/*/locations/*}}" for v in _LOCATIONS])
-async def get_location(cloud: Cloud, call: Call, request: Message) -> Message:
+async def get_location(cloud: Cloud, _call: Call, request: Message) -> Message:
     """The location."""
     if cloud.canonical(request.name) != f"projects/{cloud.project}/locations/{cloud.location}":
         raise not_found(f"Location {request.name} is not found or access is unauthorized.")

@@ -58,27 +58,27 @@ def pool() -> DescriptorPool:
     data = gzip.decompress((Path(__file__).parent / "google.pb.gz").read_bytes())
     made = DescriptorPool()
     for file in descriptor_pb2.FileDescriptorSet.FromString(data).file:
-        made.Add(file)  # type: ignore[no-untyped-call]
+        made.Add(file)
     return made
 
 
 @cache
 def message(full_name: str) -> type[Message]:
     """The class of a message: `message("google.cloud.tasks.v2.Task")(name=...)`."""
-    return message_factory.GetMessageClass(pool().FindMessageTypeByName(full_name))  # type: ignore[no-untyped-call]
+    return message_factory.GetMessageClass(pool().FindMessageTypeByName(full_name))
 
 
 @cache
 def enum(full_name: str) -> dict[str, int]:
     """The values of an enum by name."""
-    found = pool().FindEnumTypeByName(full_name)  # type: ignore[no-untyped-call]
+    found = pool().FindEnumTypeByName(full_name)
     return {value.name: value.number for value in found.values}
 
 
 @cache
 def methods(service: str) -> dict[str, Method]:
     """The methods of a service by name, in the order of its proto."""
-    found: ServiceDescriptor = pool().FindServiceByName(service)  # type: ignore[no-untyped-call]
+    found: ServiceDescriptor = pool().FindServiceByName(service)
     return {m.name: _method(service, m) for m in found.methods}
 
 
@@ -97,7 +97,7 @@ def _method(service: str, found: Any) -> Method:
 def _rules(found: Any) -> Iterator[HttpRule]:
     """The HTTP bindings. The option is read from the bytes by our own pool's class: no generated module is needed."""
     options = message("google.protobuf.MethodOptions").FromString(found.GetOptions().SerializeToString())
-    extension = pool().FindExtensionByName("google.api.http")  # type: ignore[no-untyped-call]
+    extension = pool().FindExtensionByName("google.api.http")
     if not options.HasExtension(extension):
         return
     first = options.Extensions[extension]

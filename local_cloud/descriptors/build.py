@@ -56,7 +56,7 @@ def compile_protos(root: Path) -> descriptor_pb2.FileDescriptorSet:
 
 
 def _protoc(roots: list[Path], names: list[str]) -> descriptor_pb2.FileDescriptorSet:
-    import grpc_tools
+    import grpc_tools  # type: ignore[import-untyped]
     from grpc_tools import protoc
 
     include = [*roots, Path(grpc_tools.__file__).parent / "_proto"]
@@ -68,14 +68,13 @@ def _protoc(roots: list[Path], names: list[str]) -> descriptor_pb2.FileDescripto
 
 
 def merge_overlay(base: descriptor_pb2.FileDescriptorSet, root: Path, overlay: Path) -> None:
-    """Adds to the overlay's package what the base lacks; everything lands in the file that has the package's service."""
+    """Adds to the overlay's package what the base lacks, in the file that has the package's service."""
     extra = next(f for f in _protoc([overlay.parent, root], [overlay.name]).file if f.name == overlay.name)
     files = [f for f in base.file if f.package == extra.package]
     messages = {m.name: (f, m) for f in files for m in f.message_type}
     enums = {e.name for f in files for e in f.enum_type}
     services = {s.name: (f, s) for f in files for s in f.service}
-    # New types must be visible to the file of every message that uses them: they go to a file of their own,
-    # placed after the shared targets, and the messages that use them move into that file with them.
+    # Old messages that get a field of a new type move to the service's file too: so no two files import each other.
     home = next(f for f, _ in services.values())
     for message in extra.message_type:
         if message.name not in messages:

@@ -53,8 +53,7 @@ class Accounts:
         """As find, with the API's own NOT_FOUND."""
         found = self.find(key)
         if found is None:
-            name = key if key.startswith("projects/") else self.name(key)
-            raise not_found(f"Unknown service account: {name}" if not key else f"Not found; Gaia id not found for email {name.rpartition('/')[2]}")
+            raise not_found(f"Not found; Gaia id not found for email {key.rpartition('/')[2]}")
         return found
 
     def create(self, account_id: str, given: Message) -> Message:
@@ -68,7 +67,7 @@ class Accounts:
             email=email,
             display_name=given.display_name,
             description=given.description,
-            etag=b"MDEwMjE5MjA=",
+            etag=b"01021920",
             oauth2_client_id=unique_id,
         )
         self._kept[email] = account

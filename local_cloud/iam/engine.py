@@ -147,7 +147,8 @@ class Iam:
         if policy.etag and current is not None and policy.etag != current.etag:
             raise ApiError(
                 "ABORTED",
-                "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff.",
+                "There were concurrent policy changes. Please retry the whole read-modify-write with exponential "
+                "backoff.",
             )
         members.check_policy(self._cloud, policy)
         made = message(KIND)()

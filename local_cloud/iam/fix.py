@@ -15,16 +15,19 @@ if TYPE_CHECKING:
 
 #: Resources that take a policy: pattern of the name, and the gcloud command that binds on it.
 COMMANDS = (
-    (r"projects/(?P<p>[^/]+)/locations/(?P<l>[^/]+)/queues/(?P<x>[^/]+)", "gcloud tasks queues add-iam-policy-binding {x} --location={l}"),
-    (r"projects/(?P<p>[^/]+)/locations/(?P<l>[^/]+)/services/(?P<x>[^/]+)", "gcloud run services add-iam-policy-binding {x} --region={l}"),
-    (r"projects/(?P<p>[^/]+)/locations/(?P<l>[^/]+)/jobs/(?P<x>[^/]+)", "gcloud run jobs add-iam-policy-binding {x} --region={l}"),
-    (r"projects/(?P<p>[^/]+)/locations/(?P<l>[^/]+)/repositories/(?P<x>[^/]+)", "gcloud artifacts repositories add-iam-policy-binding {x} --location={l}"),
-    (r"projects/(?P<p>[^/]+)/secrets/(?P<x>[^/]+)", "gcloud secrets add-iam-policy-binding {x}"),
-    (r"projects/(?P<p>[^/]+)/serviceAccounts/(?P<x>[^/]+)", "gcloud iam service-accounts add-iam-policy-binding {x}"),
-    (r"projects/(?P<p>[^/]+)/topics/(?P<x>[^/]+)", "gcloud pubsub topics add-iam-policy-binding {x}"),
-    (r"projects/(?P<p>[^/]+)/subscriptions/(?P<x>[^/]+)", "gcloud pubsub subscriptions add-iam-policy-binding {x}"),
-    (r"projects/(?P<p>[^/]+)", "gcloud projects add-iam-policy-binding {p}"),
-)  # fmt: skip
+    ("projects/{p}/locations/{l}/queues/{x}", "gcloud tasks queues add-iam-policy-binding {x} --location={l}"),
+    ("projects/{p}/locations/{l}/services/{x}", "gcloud run services add-iam-policy-binding {x} --region={l}"),
+    ("projects/{p}/locations/{l}/jobs/{x}", "gcloud run jobs add-iam-policy-binding {x} --region={l}"),
+    (
+        "projects/{p}/locations/{l}/repositories/{x}",
+        "gcloud artifacts repositories add-iam-policy-binding {x} --location={l}",
+    ),
+    ("projects/{p}/secrets/{x}", "gcloud secrets add-iam-policy-binding {x}"),
+    ("projects/{p}/serviceAccounts/{x}", "gcloud iam service-accounts add-iam-policy-binding {x}"),
+    ("projects/{p}/topics/{x}", "gcloud pubsub topics add-iam-policy-binding {x}"),
+    ("projects/{p}/subscriptions/{x}", "gcloud pubsub subscriptions add-iam-policy-binding {x}"),
+    ("projects/{p}", "gcloud projects add-iam-policy-binding {p}"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,8 @@ class Fix:
     @property
     def sentence(self) -> str:
         """For the end of an error message."""
-        return f"The smallest binding that would allow it: {self.role} for {self.member} on {self.resource} ({self.command})."
+        binding = f"{self.role} for {self.member} on {self.resource}"
+        return f"The smallest binding that would allow it: {binding} ({self.command})."
 
     def as_dict(self) -> dict[str, str]:
         """For error details and logs."""
@@ -59,7 +63,7 @@ def smallest_fix(cloud: "Cloud", principal: Principal, permission: str, resource
     member = principal.member or "allUsers"
     for name in lineage(resource):
         for pattern, command in COMMANDS:
-            found = re.fullmatch(pattern, name)
+            found = re.fullmatch(re.sub(r"\{(\w)\}", r"(?P<\1>[^/]+)", pattern), name)
             if found is None or not roles:
                 continue
             flags = "" if "projects add-" in command else f" --project={found['p']}"

@@ -41,7 +41,7 @@ def declare(
     handlers = {
         "GetIamPolicy": (f"{permission}.getIamPolicy", _get(policies)),
         "SetIamPolicy": (f"{permission}.setIamPolicy", _set(policies)),
-        "TestIamPermissions": (None, _test(policies)),
+        "TestIamPermissions": (None, test_iam_permissions),
     }
     own = next((s for s in api.services if s != MIXIN and s.rpartition(".")[2] == service), None) if service else None
     for name, (needed, handler) in handlers.items():
@@ -57,7 +57,7 @@ def declare(
 
 
 def _get(policies: Policies) -> Callable[..., object]:
-    async def get_iam_policy(cloud: "Cloud", call: Call, request: Message) -> Message:
+    async def get_iam_policy(cloud: "Cloud", _call: Call, request: Message) -> Message:
         if policies.exists:
             policies.exists(cloud, cloud.canonical(request.resource))
         return cloud.iam.get_policy(request.resource)
@@ -66,7 +66,7 @@ def _get(policies: Policies) -> Callable[..., object]:
 
 
 def _set(policies: Policies) -> Callable[..., object]:
-    async def set_iam_policy(cloud: "Cloud", call: Call, request: Message) -> Message:
+    async def set_iam_policy(cloud: "Cloud", _call: Call, request: Message) -> Message:
         if policies.exists:
             policies.exists(cloud, cloud.canonical(request.resource))
         return cloud.iam.set_policy(request.resource, request.policy, request.update_mask.paths)
@@ -74,9 +74,7 @@ def _set(policies: Policies) -> Callable[..., object]:
     return set_iam_policy
 
 
-def _test(policies: Policies) -> Callable[..., object]:
-    async def test_iam_permissions(cloud: "Cloud", call: Call, request: Message) -> Message:
-        granted = cloud.iam.granted(call.principal, request.permissions, request.resource)
-        return message("google.iam.v1.TestIamPermissionsResponse")(permissions=granted)
-
-    return test_iam_permissions
+async def test_iam_permissions(cloud: "Cloud", call: Call, request: Message) -> Message:
+    """Those of the permissions that the caller has; none on a resource that is not there, as documented."""
+    granted = cloud.iam.granted(call.principal, request.permissions, request.resource)
+    return message("google.iam.v1.TestIamPermissionsResponse")(permissions=granted)

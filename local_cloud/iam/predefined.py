@@ -1,7 +1,8 @@
 """Google's predefined roles, as far as the services that are emulated (or declared by programs for them) need.
 
-Source: https://cloud.google.com/iam/docs/roles-permissions, page of each service. One line a role: name | title | permissions.
-Braces are alternatives, a role's name stands for all that it holds, `*` for all of the roles above the line.
+Source: https://cloud.google.com/iam/docs/roles-permissions, page of each service. One line a role: name, title and
+permissions. Braces are alternatives, a role's name stands for all that it holds, `*` for all of the roles
+above the line.
 """
 
 TABLE = """

@@ -9,6 +9,7 @@ from typing import Any
 
 from local_cloud.cloud import Cloud
 from local_cloud.errors import ApiError, error_info
+from local_cloud.identity import AccessToken
 from local_cloud.registry import Binding, Call, Door, Principal
 
 MISSING = (
@@ -25,6 +26,8 @@ def authenticate(cloud: Cloud, door: Door, metadata: Mapping[str, str], api: str
     """Who calls. At the owner's door, what is no token of ours is the owner's; an expired one of ours is refused."""
     kind, _, token = metadata.get("authorization", "").partition(" ")
     found = cloud.identity.verify_access_token(token.strip()) if kind.lower() == "bearer" else None
+    if found is None and token.count(".") == 2 and kind.lower() == "bearer":
+        found = _self_signed(cloud, token.strip())
     if found is None:
         if door is Door.OWNER:
             return cloud.owner
@@ -35,9 +38,22 @@ def authenticate(cloud: Cloud, door: Door, metadata: Mapping[str, str], api: str
     if found.member == cloud.owner.member:
         return cloud.owner
     email = found.member.partition(":")[2]
-    if email.endswith(f"@{cloud.iam.accounts.domain}") and cloud.iam.accounts.find(email) is None:
-        raise _unauthenticated(f"{INVALID} The service account {email} was deleted.", "ACCOUNT_STATE_INVALID", api)
+    if email.endswith(f"@{cloud.iam.accounts.domain}"):
+        account = cloud.iam.accounts.find(email)
+        if account is None or account.disabled:
+            state = "was deleted" if account is None else "is disabled"
+            raise _unauthenticated(f"{INVALID} The service account {email} {state}.", "ACCOUNT_STATE_INVALID", api)
     return Principal(found.member)
+
+
+def _self_signed(cloud: Cloud, token: str) -> AccessToken | None:
+    """A JWT that a service account's key has signed counts as its access token (google.auth does so for gRPC)."""
+    from local_cloud.iam.keys import verify_assertion
+
+    claims = verify_assertion(cloud, token)
+    if claims is None or "sub" not in claims:
+        return None
+    return AccessToken(f"serviceAccount:{claims['iss']}", cloud.now() + 1, ())
 
 
 def _unauthenticated(text: str, reason: str, api: str) -> ApiError:

@@ -21,7 +21,7 @@ from local_cloud.server.rest import RestDoor, build_router
 GRACE_SECONDS = 3
 
 
-class PortInUse(Exception):
+class PortInUseError(Exception):
     """A port that was asked for is taken; the message names it and the flag to change."""
 
 
@@ -124,6 +124,6 @@ def _bind(host: str, port: int, name: str) -> socket.socket:
     return bound
 
 
-def _in_use(name: str, port: int) -> PortInUse:
+def _in_use(name: str, port: int) -> PortInUseError:
     flag = f"--{name.replace('_', '-')}-port"
-    return PortInUse(f"Port {port} is in use: give another {flag}, or {flag} 0 for a free one.")
+    return PortInUseError(f"Port {port} is in use: give another {flag}, or {flag} 0 for a free one.")

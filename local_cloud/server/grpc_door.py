@@ -5,7 +5,7 @@ the registry's.
 """
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
@@ -17,6 +17,8 @@ from local_cloud.iam.methods import MIXIN
 from local_cloud.registry import Binding, Door
 from local_cloud.server import calls
 from local_cloud.settings import MAX_REQUEST_BYTES
+
+MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 _STATUS = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -37,17 +39,17 @@ class GrpcDoor(grpc.GenericRpcHandler):
     def __init__(self, cloud: Cloud, door: Door) -> None:
         self._cloud = cloud
         self._door = door
-        self._made: dict[str, grpc.RpcMethodHandler | None] = {}
+        self._made: dict[str, MethodHandler | None] = {}
         self._bindings = bindings(cloud)
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "MethodHandler | None":
         """gRPC's look-up of a method by its path."""
         path = handler_call_details.method
         if path not in self._made and len(self._made) < 10_000:
             self._made[path] = self._make(path)
         return self._made.get(path)
 
-    def _make(self, path: str) -> grpc.RpcMethodHandler | None:
+    def _make(self, path: str) -> "MethodHandler | None":
         if path in _reflection_paths():
             from local_cloud.server.reflection import handler
 
@@ -58,7 +60,7 @@ class GrpcDoor(grpc.GenericRpcHandler):
         method = found[0].method
         assert method is not None
         kind, run = self._behaviour(found)
-        made: grpc.RpcMethodHandler = kind(
+        made: MethodHandler = kind(
             run,
             request_deserializer=method.request.FromString,
             response_serializer=method.response.SerializeToString,
@@ -126,16 +128,14 @@ async def _abort(context: Any, error: ApiError) -> None:
     await context.abort(_STATUS[NUMBER[error.code]], error.text, (("grpc-status-details-bin", status),))
 
 
-def _missing(path: str, cloud: Cloud) -> grpc.RpcMethodHandler:
+def _missing(path: str, cloud: Cloud) -> "MethodHandler":
     names = ", ".join(sorted(api.name for api in cloud.apis))
 
-    async def refuse(request: Any, context: Any) -> None:
-        text = (
-            f"The local cloud has no method {path}. It emulates: {names}. An API is one module in local_cloud/apis/."
-        )
+    async def refuse(_request: Any, context: Any) -> None:
+        text = f"The local cloud has no method {path}. It emulates: {names}. An API is one module in local_cloud/apis/."
         await _abort(context, ApiError("UNIMPLEMENTED", text))
 
-    made: grpc.RpcMethodHandler = grpc.unary_unary_rpc_method_handler(refuse)
+    made: MethodHandler = grpc.unary_unary_rpc_method_handler(refuse)
     return made
 
 

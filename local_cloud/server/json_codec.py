@@ -7,8 +7,9 @@ One closure a field, made once a message type: this is on the path of every REST
 import base64
 import binascii
 import math
+import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import orjson
@@ -38,7 +39,7 @@ _INTEGERS = {
 }
 
 
-class Bad(Exception):
+class BadValueError(Exception):
     """A value that does not fit; the text ends Google's message."""
 
 
@@ -55,8 +56,13 @@ def decode_into(target: Message, value: Any, path: str, errors: Errors, depth: i
         return
     if not isinstance(value, dict):
         if isinstance(value, list):
-            errors.append((path, f"Invalid JSON payload received. Unknown name \"{path.rpartition('.')[2]}\""
-                                 f"{_at(path.rpartition('.')[0])}: Proto field is not repeating, cannot start list."))
+            errors.append(
+                (
+                    path,
+                    f'Invalid JSON payload received. Unknown name "{path.rpartition(".")[2]}"'
+                    f"{_at(path.rpartition('.')[0])}: Proto field is not repeating, cannot start list.",
+                )
+            )
         else:
             errors.append((path, _invalid(path, f"type.googleapis.com/{descriptor.full_name}", value)))
         return
@@ -78,8 +84,7 @@ def decode_into(target: Message, value: Any, path: str, errors: Errors, depth: i
         if oneof is not None:
             if oneof.name in seen and seen[oneof.name] != field.name:
                 text = (
-                    f"Invalid value at '{path}' (oneof), oneof field '{oneof.name}' is already set. "
-                    f"Cannot set '{name}'"
+                    f"Invalid value at '{path}' (oneof), oneof field '{oneof.name}' is already set. Cannot set '{name}'"
                 )
                 errors.append((path, text))
                 continue
@@ -127,7 +132,7 @@ def _setter(field: Any) -> Setter:
         return _map_setter(field)
     if field.message_type is not None:
         if not repeated(field):
-            return lambda target, value, path, errors, depth: _set_message(target, name, value, path, errors, depth)
+            return partial(_set_message, name)
 
         def add_messages(target: Message, value: Any, path: str, errors: Errors, depth: int) -> None:
             items = getattr(target, name)
@@ -138,7 +143,7 @@ def _setter(field: Any) -> Setter:
     convert = scalar(field)
     if repeated(field):
 
-        def add_scalars(target: Message, value: Any, path: str, errors: Errors, depth: int) -> None:
+        def add_scalars(target: Message, value: Any, path: str, errors: Errors, _depth: int) -> None:
             made = []
             for index, item in enumerate(value if isinstance(value, list) else [value]):
                 if (one := _converted(convert, item, f"{path}[{index}]", errors)) is not None:
@@ -147,7 +152,7 @@ def _setter(field: Any) -> Setter:
 
         return add_scalars
 
-    def set_scalar(target: Message, value: Any, path: str, errors: Errors, depth: int) -> None:
+    def set_scalar(target: Message, value: Any, path: str, errors: Errors, _depth: int) -> None:
         if isinstance(value, list):
             text = "Proto field is not repeating, cannot start list."
             shown, _, parent = path.rpartition(".")[2], "", path.rpartition(".")[0]
@@ -158,7 +163,7 @@ def _setter(field: Any) -> Setter:
     return set_scalar
 
 
-def _set_message(target: Message, name: str, value: Any, path: str, errors: Errors, depth: int) -> None:
+def _set_message(name: str, target: Message, value: Any, path: str, errors: Errors, depth: int) -> None:  # noqa: PLR0917
     part = getattr(target, name)
     part.SetInParent()
     decode_into(part, value, path, errors, depth + 1)
@@ -191,13 +196,13 @@ def _map_setter(field: Any) -> Setter:
 def _converted(convert: Callable[[Any], Any], value: Any, path: str, errors: Errors) -> Any:
     try:
         return convert(value)
-    except Bad as bad:
+    except BadValueError as bad:
         errors.append((path, f"Invalid value at '{path}' ({bad.args[0]}), {bad.args[1]}"))
         return None
 
 
 def scalar(field: Any) -> Callable[[Any], Any]:
-    """A converter for one value of a scalar or enum field; raises Bad."""
+    """A converter for one value of a scalar or enum field; raises BadValueError."""
     kind = field.type
     if kind in _INTEGERS:
         return _integer(*_INTEGERS[kind])
@@ -223,7 +228,7 @@ def _integer(label: str, low: int, high: int) -> Callable[[Any], int]:
         elif isinstance(value, float):
             number = int(value) if value.is_integer() else None
         if number is None or isinstance(value, bool) or not isinstance(number, int) or not low <= number < high:
-            raise Bad(label, _shown(value))
+            raise BadValueError(label, _shown(value))
         return number
 
     return convert
@@ -239,7 +244,7 @@ def _float(label: str, single: bool) -> Callable[[Any], float]:
         else:
             number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
         if number is None or (single and math.isfinite(number) and abs(number) > 3.4028235677973366e38):
-            raise Bad(label, _shown(value))
+            raise BadValueError(label, _shown(value))
         return number
 
     return convert
@@ -250,23 +255,23 @@ def _bool(value: Any) -> bool:
         return True
     if value is False or value == "false":
         return False
-    raise Bad("TYPE_BOOL", _shown(value))
+    raise BadValueError("TYPE_BOOL", _shown(value))
 
 
 def _string(value: Any) -> str:
     if not isinstance(value, str):
-        raise Bad("TYPE_STRING", _shown(value))
+        raise BadValueError("TYPE_STRING", _shown(value))
     return value
 
 
 def _bytes(value: Any) -> bytes:
     if not isinstance(value, str):
-        raise Bad("TYPE_BYTES", _shown(value))
+        raise BadValueError("TYPE_BYTES", _shown(value))
     try:
         text = value.rstrip("=").replace("-", "+").replace("_", "/")
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
-        raise Bad("TYPE_BYTES", f"Base64 decoding failed for {_shown(value)}") from None
+        raise BadValueError("TYPE_BYTES", f"Base64 decoding failed for {_shown(value)}") from None
 
 
 def _enum(enum: Any) -> Callable[[Any], int]:
@@ -274,13 +279,12 @@ def _enum(enum: Any) -> Callable[[Any], int]:
     label = f"type.googleapis.com/{enum.full_name}"
 
     def convert(value: Any) -> int:
-        if isinstance(value, str) and value in names:
-            return names[value]
-        if isinstance(value, str) and value.lstrip("-").isdecimal():
-            value = int(value)
-        if isinstance(value, int) and not isinstance(value, bool) and -(2**31) <= value < 2**31:
-            return value
-        raise Bad(label, _shown(value))
+        number: Any = names.get(value) if isinstance(value, str) else value
+        if number is None and re.fullmatch(r"-?[0-9]{1,10}", value):
+            number = int(value)
+        if isinstance(number, int) and not isinstance(number, bool) and -(2**31) <= number < 2**31:
+            return number
+        raise BadValueError(label, _shown(value))
 
     return convert
 

@@ -5,26 +5,28 @@ Google protos do not contain them.
 """
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import pool
 
+MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
 _FILE_BY_NAME, _FILE_WITH_SYMBOL, _LIST = 3, 4, 7
 _FILES_ANSWER, _LIST_ANSWER, _ERROR_ANSWER = 4, 6, 7
 NOT_FOUND = 5
 
 
-def handler(cloud: Cloud) -> grpc.RpcMethodHandler:
+def handler(cloud: Cloud) -> "MethodHandler":
     """The one streaming method of the service."""
 
-    async def info(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+    async def info(requests: AsyncIterator[bytes], _context: Any) -> AsyncIterator[bytes]:
         async for request in requests:
             yield _field(2, request) + answer(cloud, request)
 
-    made: grpc.RpcMethodHandler = grpc.stream_stream_rpc_method_handler(info)
+    made: MethodHandler = grpc.stream_stream_rpc_method_handler(info)
     return made
 
 
@@ -36,10 +38,10 @@ def answer(cloud: Cloud, request: bytes) -> bytes:
         return _field(_LIST_ANSWER, b"".join(_field(1, _field(1, name.encode())) for name in names))
     try:
         if _FILE_BY_NAME in fields:
-            found = pool().FindFileByName(fields[_FILE_BY_NAME].decode())  # type: ignore[no-untyped-call]
+            found = pool().FindFileByName(fields[_FILE_BY_NAME].decode())
         else:
             symbol = fields.get(_FILE_WITH_SYMBOL, b"").decode()
-            found = pool().FindFileContainingSymbol(symbol)  # type: ignore[no-untyped-call]
+            found = pool().FindFileContainingSymbol(symbol)
     except KeyError as error:
         return _field(_ERROR_ANSWER, _number(1, NOT_FOUND) + _field(2, str(error).encode()))
     return _field(_FILES_ANSWER, b"".join(_field(1, file.serialized_pb) for file in _closure(found)))

@@ -75,11 +75,11 @@ def camel(path: str) -> str:
 
 
 def _wrapper(target: Message, value: Any, _: Recurse) -> None:
-    from local_cloud.server.json_codec import Bad, scalar
+    from local_cloud.server.json_codec import BadValueError, scalar
 
     try:
         target.value = scalar(target.DESCRIPTOR.fields_by_name["value"])(value)
-    except Bad as bad:
+    except BadValueError as bad:
         raise ValueError(bad.args[1]) from None
 
 
@@ -135,7 +135,7 @@ def _any(target: Message, value: Any, recurse: Recurse) -> None:
     target.Pack(inner)
 
 
-def _empty(target: Message, value: Any, _: Recurse) -> None:
+def _empty(_target: Message, value: Any, _: Recurse) -> None:
     if not isinstance(value, dict):
         raise ValueError(_shown(value))
     if value:

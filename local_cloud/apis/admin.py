@@ -1,0 +1,118 @@
+"""The local cloud's own controls under /_sluice/, at the owner's door only: status, clock, idle, log, IAM's decisions.
+
+Other modules add their parts: `cloud.status["queues"] = function` for the status, or routes of their own.
+"""
+
+import datetime
+from typing import Any
+
+from local_cloud.clock import ClockError
+from local_cloud.cloud import Cloud
+from local_cloud.errors import invalid
+from local_cloud.registry import Api, Call, HttpRequest
+
+API = Api("admin")
+
+
+@API.route("GET", "/_sluice/status", owner_only=True)
+async def status(cloud: Cloud, _call: Call, _request: HttpRequest) -> Any:
+    """What is here and how it stands."""
+    import os
+
+    settings = cloud.settings
+    parts = {name: part() for name, part in cloud.status.items()}
+    return {
+        "project": settings.project,
+        "project_number": settings.project_number,
+        "location": settings.location,
+        "pid": os.getpid(),
+        "ports": cloud.ports,
+        "queues": {},
+        "services": {},
+        "in_flight": cloud.clock.in_flight(),
+        **parts,
+    }
+
+
+@API.route("GET", "/_sluice/clock", owner_only=True)
+async def clock(cloud: Cloud, _call: Call, _request: HttpRequest) -> Any:
+    """The cloud's time."""
+    return {"now": rfc3339(cloud.now()), "offset": cloud.clock.offset, "url": cloud.clock.url}
+
+
+@API.route("POST", "/_sluice/clock:advance", owner_only=True)
+async def advance(cloud: Cloud, _call: Call, request: HttpRequest) -> Any:
+    """Moves the clock from timer to timer, letting each one's work come to rest."""
+    body = _object(request)
+    seconds = _number(body, "seconds")
+    try:
+        moved = await cloud.clock.advance(seconds, **({"settle": _number(body, "settle")} if "settle" in body else {}))
+    except ClockError as error:
+        raise invalid(str(error)) from None
+    return {
+        "now": rfc3339(moved.now),
+        "offset": moved.offset,
+        "fired": moved.fired,
+        "unsettled": list(moved.unsettled),
+    }
+
+
+@API.route("POST", "/_sluice/idle", owner_only=True)
+async def idle(cloud: Cloud, _call: Call, request: HttpRequest) -> Any:
+    """Waits until nothing is in flight and nothing is due now."""
+    body = _object(request)
+    timeout = _number(body, "timeout") if "timeout" in body else 30.0
+    rest = await cloud.clock.settle(timeout)
+    due = cloud.clock.next_due()
+    return {
+        "idle": rest,
+        "in_flight": cloud.clock.in_flight(),
+        "next_due": rfc3339(due) if due is not None else None,
+    }
+
+
+@API.route("GET", "/_sluice/log", owner_only=True)
+async def log(cloud: Cloud, _call: Call, _request: HttpRequest) -> Any:
+    """The cloud's last events."""
+    return {"events": list(cloud.log.events)}
+
+
+@API.route("GET", "/_sluice/iam/decisions", owner_only=True)
+async def decisions(cloud: Cloud, _call: Call, _request: HttpRequest) -> Any:
+    """IAM's last decisions: who asked for what, and which binding granted it or which would."""
+    return {
+        "mode": cloud.iam.mode,
+        "decisions": [
+            {
+                "time": rfc3339(d.at),
+                "principal": d.principal.member or "allUsers",
+                "permission": d.permission,
+                "resource": d.resource,
+                "granted": d.granted,
+                "enforced": d.enforced,
+                **({"binding": dict(zip(("resource", "role", "member"), d.binding, strict=True))} if d.binding else {}),
+                **(d.fix.as_dict() if d.fix else {}),
+            }
+            for d in cloud.log.decisions
+        ],
+    }
+
+
+def rfc3339(seconds: float) -> str:
+    """Epoch seconds as Google writes times."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat().replace("+00:00", "Z")
+
+
+def _object(request: HttpRequest) -> dict[str, Any]:
+    if request.json is None:
+        return {}
+    if not isinstance(request.json, dict):
+        raise invalid("A JSON object is expected.")
+    return request.json
+
+
+def _number(body: dict[str, Any], name: str) -> float:
+    value = body.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise invalid(f'A number is expected: {{"{name}": 60}}.')
+    return float(value)
