@@ -20,6 +20,9 @@ TASK_CREATOR_ROLE_ID = "sluiceTaskCreator"
 #: The database that all services share, each with its own role.
 DATABASE_NAME = "payments"
 
+#: The Cloud SQL instance that holds it.
+DATABASE_INSTANCE = "payments"
+
 #: Artifact Registry repository and image that hold the services.
 IMAGE_REPOSITORY = "sluice"
 IMAGE_NAME = "services"

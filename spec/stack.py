@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, field_v
 
 from spec import names
 from spec.errors import Refused
-from spec.model import Model, field
+from spec.model import Flag, Model, field
 from spec.service import EnvName, EnvText
 
 #: Stacks of the layer that a release does not touch are named so.
@@ -31,6 +31,9 @@ ENDPOINTS = ("cloud_tasks", "cloud_tasks_grpc", "oidc_certs", "clock", "changeno
 
 #: The version of a secret that a stack reads when it pins none.
 DEFAULT_SECRET_VERSION = "1"
+
+#: The database's machine where a stack names none: one processor and 3.75 GiB.
+DEFAULT_DATABASE_TIER = "db-custom-1-3840"
 
 #: How provider endpoint overrides end.
 CUSTOM_ENDPOINT = "CustomEndpoint"
@@ -94,6 +97,28 @@ class StackConfig(Model):
         pattern=r"^postgresql://",
         breaks="the services could not connect",
         fix="write postgresql://{user}@host:port/payments",
+    )
+    database_tier: str = field(
+        DEFAULT_DATABASE_TIER,
+        "The machine of the foundation's database instance.",
+        alias="sluice:databaseTier",
+        pattern=r"^db-[a-z0-9-]+$",
+        breaks="Cloud SQL refuses the instance",
+        fix=f"write a tier such as {DEFAULT_DATABASE_TIER}: processors and MiB of memory",
+    )
+    database_standby: Flag = field(
+        False,
+        "True if the database has a standby in another zone, which takes over when its own fails.",
+        alias="sluice:databaseStandby",
+        breaks="nobody knows whether an outage of a zone stops payments",
+        fix="write true or false",
+    )
+    protect: Flag = field(
+        True,
+        "False if queues, secrets and the database may be deleted together with the stack.",
+        alias="sluice:protect",
+        breaks="nobody knows whether a slip could delete what holds money, state or a name that Google blocks",
+        fix="write true or false",
     )
     endpoints: dict[str, str] = field(
         {},
@@ -191,7 +216,13 @@ class StackFile(Model):
 
 def from_flat(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return config as Pulumi hands it to a running program (objects as JSON text) in the shape of the file."""
-    structured = {"sluice:endpoints", "sluice:settings", "sluice:secretVersions"}
+    structured = {
+        "sluice:endpoints",
+        "sluice:settings",
+        "sluice:secretVersions",
+        "sluice:protect",
+        "sluice:databaseStandby",
+    }
     return {
         key: json.loads(value) if key in structured and isinstance(value, str) else value
         for key, value in values.items()
