@@ -30,6 +30,8 @@ ROOT = Path(__file__).parents[2]
 PROJECT, LOCATION = "sluice-local", "us-central1"
 PARENT = f"projects/{PROJECT}/locations/{LOCATION}"
 
+ANONYMOUS = AnonymousCredentials()  # type: ignore[no-untyped-call]
+
 T = TypeVar("T")
 
 
@@ -48,11 +50,11 @@ class Place:
         """The owner's REST door."""
         return f"http://127.0.0.1:{self.ports['rest']}"
 
-    def client(self, wire: str) -> tasks_v2.CloudTasksClient:
+    def client(self, wire: str) -> Any:
         """The official client at the owner's door, over "grpc" or "rest"."""
         if wire == "rest":
             transport: Any = CloudTasksRestTransport(
-                host=f"127.0.0.1:{self.ports['rest']}", credentials=AnonymousCredentials(), url_scheme="http"
+                host=f"127.0.0.1:{self.ports['rest']}", credentials=ANONYMOUS, url_scheme="http"
             )
         else:
             channel = grpc.insecure_channel(f"127.0.0.1:{self.ports['grpc']}")
