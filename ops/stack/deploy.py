@@ -63,8 +63,9 @@ def up(home: Home, out: Output) -> dict[str, Any]:
         out.say(f"\n[bold]deployed[/bold] in {seconds:.1f} s: {writes} write calls")
     else:
         out.say(f"\n[bold]nothing has changed[/bold]: not one write call  ({seconds:.1f} s)")
-    return {"stack": "local", "started": started, "writes": writes, "image": digest, "layers": layers, "seconds": seconds,
-            "resources": sum(layer.get("resources", 0) for layer in layers.values())}  # fmt: skip
+    resources = sum(layer.get("resources", 0) for layer in layers.values())
+    return {"stack": "local", "started": started, "writes": writes, "resources": resources, "image": digest,
+            "layers": layers, "seconds": seconds}  # fmt: skip
 
 
 def apply(home: Home, ports: Ports, layer: str, digest: str, out: Output) -> dict[str, Any]:

@@ -5,15 +5,22 @@ Nothing of Sluice is imported: what a test sees here is what a user sees, the co
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
+import threading
+import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import asyncpg
+import psutil
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -69,6 +76,48 @@ class Stack:
     def dsn(self) -> str:
         return f"postgresql://postgres@127.0.0.1:{self.ports['postgres']}/payments"
 
+    @property
+    def chain(self) -> str:
+        """The chain's JSON-RPC, by the key that the services have."""
+        url: str = self.record["children"]["sandbox"]["said"]["rpc"]
+        return url
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the supervisor says of its processes."""
+        record: dict[str, Any] = json.loads((self.home / "supervisor.json").read_text())
+        return record
+
+    def processes(self) -> list[psutil.Process]:
+        """The supervisor and all that came from it."""
+        root = psutil.Process(self.record["pid"])
+        return [root, *root.children(recursive=True)]
+
+    def sql(self, query: str, *args: Any) -> list[dict[str, Any]]:
+        """Rows of the stack's database."""
+
+        async def fetch() -> list[dict[str, Any]]:
+            connection = await asyncpg.connect(self.dsn)
+            try:
+                return [dict(row) for row in await connection.fetch(query, *args)]
+            finally:
+                await connection.close()
+
+        return asyncio.run(fetch())
+
+    def paid(self, payments: list[str], timeout: float = 90) -> None:
+        """Wait until each of these payments is paid and posted."""
+        wanted = "SELECT unique_id FROM split_payout_hostpay WHERE status = 'completed' AND unique_id = ANY($1)"
+        until(lambda: len(self.sql(wanted, payments)) == len(payments), timeout, lambda: self.missing(payments))
+
+    def missing(self, payments: list[str]) -> str:
+        """Where those payments stand that are not paid."""
+        query = "SELECT unique_id, status FROM split_payout_hostpay WHERE unique_id = ANY($1)"
+        stands = {row["unique_id"]: row["status"] for row in self.sql(query, payments)}
+        return str(
+            {payment: stands.get(payment, "no payout") for payment in payments if stands.get(payment) != "completed"}
+        )
+
     def admin(self, method: str, path: str, body: Any = None, timeout: float = 120) -> Any:
         """A call to the local cloud's own surface, /_sluice/..."""
         return http(method, f"{self.rest}/_sluice/{path}", body, timeout=timeout)[1]
@@ -97,6 +146,14 @@ class Stack:
         """The process ids of a service's running instances."""
         status = self.admin("GET", "status")
         return [instance["pid"] for instance in status["services"][service]["instances"]]
+
+
+def until(done: Callable[[], bool], timeout: float, what: Callable[[], str] = lambda: "it") -> None:
+    """Wait until something outside of this process is so; fails with `what` after the time."""
+    deadline = time.monotonic() + timeout
+    while not done():
+        assert time.monotonic() < deadline, f"after {timeout} s: {what()}"
+        threading.Event().wait(0.05)
 
 
 def http(

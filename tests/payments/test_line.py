@@ -1,0 +1,97 @@
+"""From YAML to a paid payment: what a newcomer is promised, on a whole stack, judged from outside."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.payments.judge import judge
+from tests.payments.stack import Stack, http
+
+pytestmark = pytest.mark.stack
+
+
+def verdict(stack: Stack) -> None:
+    """Fail with the judge's words unless chain, exchange, notices and ledger agree to the wei."""
+    report = judge(stack.sandbox, stack.chain, stack.dsn)
+    assert report.ok, "\n".join(report.problems)
+
+
+def test_a_payment_is_followed_to_its_block_and_its_ledger_postings(stack: Stack) -> None:
+    paid = stack.json("pay", "--amount", "0.05")
+    assert (paid["count"], paid["paid"]) == (1, 1)
+    payment = paid["payments"][0]
+    hops = [hop["hop"] for hop in payment["hops"]]
+    assert hops[0] == "received"
+    assert {"split and exchange ordered", "payout signed", "payout broadcast", "payout mined"} <= set(hops)
+    assert payment["payouts"][-1]["block_number"]
+    for posting in payment["ledger"]:
+        assert sum(int(line["amount"]) for line in posting["lines"]) == 0
+    assert {posting["entry_key"].partition(":")[0] for posting in payment["ledger"]} >= {"notice", "split", "payout"}
+
+
+def test_200_payments_at_50_a_second_with_repeated_notices_are_paid_once_each(stack: Stack) -> None:
+    sent = stack.send(amount="0.01", count=200, rate=50, duplicate_every=10, wait=True)
+    assert all(payment["acknowledged"] for payment in sent)
+    assert sum(len(payment["copies"]) for payment in sent) == 200 + 2 * 20
+    stack.paid([payment["unique_id"] for payment in sent])
+    stack.idle()
+    verdict(stack)
+
+
+def test_a_repeated_notice_is_told_so(stack: Stack) -> None:
+    (sent,) = stack.send(amount="0.02", count=1, wait=True)
+    url = stack.status()["services"]["gcwebhook"]
+    status, answer = http("POST", url + "/", sent["body"].encode(), headers={"x-nowpayments-sig": sent["signature"]})
+    assert (status, answer["status"]) == (200, "already_processed")
+    status, answer = http("GET", sent["success_url"])
+    assert (status, answer["status"]) == (200, "already_processed")
+
+
+def test_a_second_up_makes_not_one_write_call(stack: Stack) -> None:
+    again = stack.up()
+    assert again["writes"] == 0
+    assert again["resources"] > 40
+    assert "not one write call" in stack.sluice("up", "--no-pay").stdout
+
+
+def test_status_names_endpoints_services_and_queues(stack: Stack) -> None:
+    status = stack.status()
+    assert {"stack", "project", "location", "rest", "grpc", "services", "queues"} <= set(status)
+    assert set(status["services"]) == {path.parent.name for path in Path("service_code").glob("*/service.yaml")}
+    assert set(status["queues"]) == {path.stem for path in Path("queue_configs/tasks").glob("*.yaml")}
+    for queue in status["queues"].values():
+        assert queue["state"] == "RUNNING"
+        assert queue["depth"] >= 0
+    assert http("GET", status["services"]["gcwebhook"] + "/health")[0] == 200
+
+
+def test_down_leaves_no_process_and_no_port(new_stack: Callable[[], Stack]) -> None:
+    stack = new_stack()
+    stack.send(amount="0.01", count=2, wait=True)
+    processes = stack.processes()
+    assert len(processes) > 5  # supervisor, postgres and its workers, cloud, zygote, instances, sandbox, anvil
+    stack.down()
+    _, alive = psutil.wait_procs(processes, timeout=5)
+    assert alive == []
+    assert [port for port in stack.ports.values() if listens(port)] == []
+
+
+def test_a_stack_goes_on_where_it_was_after_down_and_up(new_stack: Callable[[], Stack]) -> None:
+    stack = new_stack()
+    stack.paid([payment["unique_id"] for payment in stack.send(amount="0.01", count=3, wait=True)])
+    stack.idle()
+    stack.down()
+    assert stack.up()["writes"] == 0
+    stack.paid([payment["unique_id"] for payment in stack.send(amount="0.01", count=3, wait=True)])
+    stack.idle()
+    verdict(stack)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
