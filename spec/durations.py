@@ -41,7 +41,7 @@ class Duration:
     @classmethod
     def parse(cls, text: str) -> Duration:
         """Read "5s", "10m", "1h30m", "0.5s" or "100ms"."""
-        if len(text) > _LONGEST_TEXT or not _SHAPE.match(text):
+        if len(text) > _LONGEST_TEXT or not _SHAPE.fullmatch(text):
             raise _refuse(text)
         total = sum(_milliseconds(number, unit) for number, unit in _PART.findall(text))
         if total > LONGEST:

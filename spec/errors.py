@@ -17,7 +17,7 @@ class SpecError(Exception):
     """The specs cannot be used."""
 
 
-class SpecErrors(SpecError):  # noqa: N818 - several errors
+class SpecErrors(SpecError):
     """The specs are refused; nothing was deployed."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
@@ -25,11 +25,11 @@ class SpecErrors(SpecError):  # noqa: N818 - several errors
         super().__init__(render(self.findings))
 
 
-class UnknownName(SpecError, LookupError):  # noqa: N818 - says what happened
+class UnknownName(SpecError, LookupError):
     """There is nothing of that name in the specs."""
 
 
-class Refused(ValueError):  # noqa: N818 - says what happened
+class Refused(ValueError):
     """A value is refused by a model; says what it would break and how to fix it.
 
     `key` names the key below the refused mapping that is to blame, where a rule looks at more than one.

@@ -55,7 +55,8 @@ def explain(
 ) -> Iterator[Finding]:
     """Yield a finding for each error of one file."""
     for detail in error.errors(include_url=False):
-        yield _finding(detail, source, model, name_key)
+        if not (detail["type"] == "too_short" and detail["input"]):  # its items were refused, which is said already
+            yield _finding(detail, source, model, name_key)
 
 
 def _finding(detail: ErrorDetails, source: Source, model: type[BaseModel], name_key: str) -> Finding:

@@ -64,6 +64,8 @@ def _clean(node: Any) -> Any:
     if len(choices) == 1:
         del cleaned["anyOf"]
         cleaned = {**choices[0], **cleaned}
+    if "patternProperties" in cleaned:
+        cleaned.setdefault("additionalProperties", False)
     properties = cleaned.get("properties")
     if isinstance(properties, dict) and "never written in it" in str(properties.get("name", {}).get("description")):
         del properties["name"]

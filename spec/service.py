@@ -212,8 +212,8 @@ class Service(Named):
         fix="write names in upper case with digits and _, and plain values",
     )
     database: Flag = field(False, "True if the service has a login in the database.")
-    resources: Resources = field(Resources(), "What one instance gets.")
-    scaling: Scaling = field(Scaling(), "How many instances there may be.")
+    resources: Resources = field(Resources(), "CPU and memory of each instance.")
+    scaling: Scaling = field(Scaling(), "How many instances run at least and at most.")
     concurrency: Whole = field(
         DEFAULT_CONCURRENCY,
         "Requests that one instance takes at once.",

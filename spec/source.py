@@ -8,7 +8,6 @@ text. Leaves alone what the values mean: the models do that.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import yaml
 
 from spec.errors import Finding, Where, spell
+from spec.yaml_errors import not_yaml, unreadable
 
 #: A spec is read by people; what is larger than this is some other file.
 LARGEST_FILE = 256 * 1024
@@ -98,16 +98,16 @@ def read(path: Path, shown_as: Path, findings: list[Finding]) -> Source | None:
             return None
         root = yaml.compose(text, Loader=_LOADER)
     except yaml.YAMLError as error:
-        findings.append(_bad_yaml(error, text, shown_as))
+        findings.append(not_yaml(error, text, shown_as))
         return None
     if root is None or (isinstance(root, yaml.ScalarNode) and root.value == ""):
         what, fix = "the file is empty", "write the keys that its schema requires, or delete the file"
-        findings.append(_refusal(Where(shown_as), what, fix))
+        findings.append(unreadable(Where(shown_as), what, fix))
         return None
     if not isinstance(root, yaml.MappingNode):
         kind = "a list" if isinstance(root, yaml.SequenceNode) else "a single value"
         what, fix = f"{kind} stands where keys are expected", "write `key: value` lines at the left margin"
-        findings.append(_refusal(_place(root, shown_as), what, fix))
+        findings.append(unreadable(_place(root, shown_as), what, fix))
         return None
     source.values = _Reader(source, findings).mapping(root, ())
     return source if len(findings) == before else None
@@ -152,7 +152,7 @@ class _Reader:
         return _scalar(node) if isinstance(node, yaml.ScalarNode) else None
 
     def _refuse(self, place: Where, path: Path_, what: str, fix: str, breaks: str = "") -> None:
-        self.findings.append(_refusal(place, what, fix, breaks, key=spell(path)))
+        self.findings.append(unreadable(place, what, fix, breaks, key=spell(path)))
 
 
 _LAST_WINS = "the last one would win in silence, so a reader of the first sees a setting that is not in force"
@@ -164,13 +164,13 @@ def _unwanted(text: str, file: Path) -> Finding | None:
     for event in yaml.parse(text, Loader=_LOADER):
         if isinstance(event, yaml.AliasEvent):
             fix = "write the value out: a spec is read alone"
-            return _refusal(_place(event, file), f"an alias is used (*{event.anchor})", fix)
+            return unreadable(_place(event, file), f"an alias is used (*{event.anchor})", fix)
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > DEEPEST:
-            return _refusal(_place(event, file), "nested too deep to be a spec", "write the few keys of the schema")
+            return unreadable(_place(event, file), "nested too deep to be a spec", "write the few keys of the schema")
     return None
 
 
@@ -201,16 +201,16 @@ def _text(path: Path, shown_as: Path, findings: list[Finding]) -> str | None:
             "this is a folder, not a file",
             "rename the folder so that it does not end in .yaml, or move the file here",
         )
-        findings.append(_refusal(Where(shown_as), what, fix))
+        findings.append(unreadable(Where(shown_as), what, fix))
         return None
     except OSError as error:
         reason = "its link points nowhere" if path.is_symlink() else (error.strerror or str(error))
         fix = "repair or delete the link" if path.is_symlink() else "make the file readable"
-        findings.append(_refusal(Where(shown_as), f"the file cannot be read: {reason}", fix))
+        findings.append(unreadable(Where(shown_as), f"the file cannot be read: {reason}", fix))
         return None
     if len(data) > LARGEST_FILE:
         what = f"{len(data)} bytes are too many for a spec; {LARGEST_FILE} are allowed"
-        findings.append(_refusal(Where(shown_as), what, "move what is not a spec to another folder"))
+        findings.append(unreadable(Where(shown_as), what, "move what is not a spec to another folder"))
         return None
     try:
         return data.decode("utf-8-sig")
@@ -218,44 +218,8 @@ def _text(path: Path, shown_as: Path, findings: list[Finding]) -> str | None:
         before = data[: error.start]
         place = Where(shown_as, before.count(b"\n") + 1, len(before) - (before.rfind(b"\n") + 1) + 1)
         what = f"byte 0x{data[error.start]:02x} is not UTF-8"
-        findings.append(_refusal(place, what, "save the file as UTF-8"))
+        findings.append(unreadable(place, what, "save the file as UTF-8"))
         return None
-
-
-def _bad_yaml(error: yaml.YAMLError, text: str, file: Path) -> Finding:
-    if isinstance(error, yaml.MarkedYAMLError):
-        mark = error.problem_mark or error.context_mark
-        place = Where(file, mark.line + 1, mark.column + 1) if mark else Where(file)
-        problem = " ".join(part for part in (error.problem, error.context) if part)
-        problem = "a second document starts here" if "another document" in problem else problem
-    else:
-        position = min(getattr(error, "position", 0), len(text))
-        place = Where(file, text.count("\n", 0, position) + 1, position - (text.rfind("\n", 0, position) + 1) + 1)
-        problem = str(getattr(error, "reason", error))
-    return _refusal(place, f"this is not YAML: {problem}", _yaml_fix(problem, text, place))
-
-
-def _yaml_fix(problem: str, text: str, place: Where) -> str:
-    lines: Sequence[str] = text.split("\n")
-    line = lines[place.line - 1] if place.line <= len(lines) else ""
-    if "\t" in line[: place.column] or "\\t" in problem:
-        return "indent with spaces: YAML allows no tabs there"
-    if "expected ',' or" in problem:
-        return "close the bracket, or put a comma between its items"
-    if "second document" in problem:
-        return "keep one document a file: delete the line with ---"
-    if "could not find expected ':'" in problem or "mapping values" in problem:
-        return "look here and at the line above: a space follows the colon of a key, and text with a colon needs quotes"
-    if "special characters" in problem or "control characters" in problem:
-        return "delete the invisible character at this place"
-    return "look at this line and the one above: indentation, colons, quotes and brackets"
-
-
-def _refusal(place: Where, what: str, fix: str, breaks: str = "", *, key: str = "") -> Finding:
-    return Finding(where=place, key=key, what=what, breaks=breaks or _UNREADABLE, fix=fix)
-
-
-_UNREADABLE = "what the file declares could not be read with certainty, and it would be missing from the deployment"
 
 
 def _place(node: yaml.Node | yaml.Event, file: Path) -> Where:

@@ -35,6 +35,9 @@ DEFAULT_SECRET_VERSION = "1"
 #: The database's machine where a stack names none: one processor and 3.75 GiB.
 DEFAULT_DATABASE_TIER = "db-custom-1-3840"
 
+#: Keys whose values are objects.
+STRUCTURED = frozenset({"sluice:endpoints", "sluice:settings", "sluice:secretVersions"})
+
 #: How provider endpoint overrides end.
 CUSTOM_ENDPOINT = "CustomEndpoint"
 
@@ -216,17 +219,17 @@ class StackFile(Model):
 
 def from_flat(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return config as Pulumi hands it to a running program (objects as JSON text) in the shape of the file."""
-    structured = {
-        "sluice:endpoints",
-        "sluice:settings",
-        "sluice:secretVersions",
-        "sluice:protect",
-        "sluice:databaseStandby",
-    }
-    return {
-        key: json.loads(value) if key in structured and isinstance(value, str) else value
-        for key, value in values.items()
-    }
+    return {key: _parsed(value) if key in STRUCTURED else value for key, value in values.items()}
+
+
+def _parsed(value: Any) -> Any:
+    """Read JSON text; text that is none stays as it is, and the model refuses it with its key."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        return value
 
 
 def _refuse_template(what: str) -> Refused:
