@@ -1,7 +1,7 @@
 """Faults on demand: what fails, how, and how often.
 
-Owns: the board of active faults and its HTTP API (POST, GET, DELETE /faults). Leaves alone: where a fault
-bites; each part asks the board before and after it does its work.
+Owns: the board of active faults and its HTTP API (POST, GET, DELETE /faults; POST /faults/ID/release).
+Leaves alone: where a fault bites; each part asks the board before and after it does its work.
 
 Kinds: `delay` waits, `drop` cuts the connection before anything happens, `error` answers an error,
 `lost_answer` does the work and cuts the connection before the answer, `hold` waits until it is released
@@ -114,6 +114,7 @@ class Faults:
             web.post("/faults", self._post),
             web.delete("/faults", self._delete),
             web.delete("/faults/{id:[0-9]+}", self._delete),
+            web.post("/faults/{id:[0-9]+}/release", self._delete),
         ]
 
     async def _list(self, _: web.Request) -> web.Response:

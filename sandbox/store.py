@@ -33,6 +33,7 @@ CREATE INDEX IF NOT EXISTS deposits_by_exchange ON deposits (exchange_id);
 CREATE TABLE IF NOT EXISTS payouts (
   exchange_id TEXT PRIMARY KEY, kind TEXT NOT NULL, currency TEXT NOT NULL, address TEXT NOT NULL,
   units TEXT NOT NULL, nonce INTEGER UNIQUE, raw TEXT, hash TEXT, block INTEGER, at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS payouts_by_hash ON payouts (hash);
 CREATE TABLE IF NOT EXISTS payments (
   unique_id TEXT PRIMARY KEY, payment_id TEXT NOT NULL UNIQUE, token TEXT NOT NULL, body TEXT NOT NULL,
   signature TEXT NOT NULL, copies INTEGER NOT NULL, attempts INTEGER NOT NULL, sent_at REAL NOT NULL,

@@ -146,7 +146,7 @@ class World:
                 "anvil_pid": self.chain.anvil_pid,
                 "anvil_port": self.chain.anvil_port,
                 "anvil_restarts": self.chain.restarts,
-                "rpc_port": self.rpc_port,
+                "rpc": self.rpc_url,
                 "rpc_calls": self.door.calls,
                 "chain_id": self._config.chain_id,
                 "block_time": self._config.block_time,

@@ -34,7 +34,7 @@ _PR_SET_PDEATHSIG = 1
 _NAMES = {"Linux": "linux", "Darwin": "darwin", "Windows": "win32", "x86_64": "amd64", "aarch64": "arm64"}
 
 #: Runs the program and kills it when the pipe on descriptor 3 closes: the leash where the kernel has none.
-LEASH = '"$@" 3<&- & child=$!; read -r _ <&3; kill -9 $child'
+LEASH = '"$@" 3<&- & child=$!; { read -r _ <&3; kill -9 $child; } & reader=$!; wait $child; kill $reader'
 
 
 def find(root: Path) -> Path:

@@ -132,9 +132,10 @@ class Chain:
         while True:
             await asyncio.sleep(max(0.0, min(LOOK_SECONDS, due - loop.time())))
             offset = self._clock.offset()
-            jump, before = offset - before, offset
+            before = min(before, offset)
             try:
-                if jump > JUMP_SECONDS:
+                if offset - before > JUMP_SECONDS:
+                    jump, before = offset - before, offset
                     await self._catch_up(jump)
                 elif loop.time() >= due:
                     due = max(due + self._config.block_time, loop.time())

@@ -27,6 +27,9 @@ from sandbox.wire import from_units, to_units
 
 log = logging.getLogger("sandbox.exchange")
 
+#: Payouts that are not mined are sent again this often.
+RESEND_BLOCKS = 20
+
 _Row = dict[str, Any]
 
 
@@ -52,6 +55,7 @@ class Settlement:
         for number in range(min(seen, latest) + 1, latest + 1):
             block = await self._chain.node.call("eth_getBlockByNumber", hex(number), False)
             await self.on_block(block)
+        await self._send_again()
 
     async def on_block(self, block: _Row) -> None:
         """Take in deposits, move orders on."""
@@ -59,9 +63,11 @@ class Settlement:
         async with self._lock:
             if block["transactions"]:
                 await self._collect(number)
-            await self._confirm(number)
+            self._finish(block)
+            self._confirm(number)
             await self._broadcast()
-            await self._finish(number)
+            if number % RESEND_BLOCKS == 0:
+                await self._send_again()
             self._store.remember("exchange_block", str(number))
 
     async def _collect(self, number: int) -> None:
@@ -94,7 +100,7 @@ class Settlement:
             assert order is not None
             self._return_coins(order, otherwise="expired")
 
-    async def _confirm(self, number: int) -> None:
+    def _confirm(self, number: int) -> None:
         rows = self._store.rows(
             "SELECT e.* FROM exchanges e JOIN deposits d ON d.exchange_id = e.id AND d.position = 1"
             " WHERE e.status = 'confirming' AND d.block <= ?",
@@ -153,28 +159,37 @@ class Settlement:
         )
 
     async def _broadcast(self) -> None:
-        """Sign what has no signature yet, store it, then send everything that is not mined."""
+        """Sign what has no signature yet, store it, then send it."""
         for row in self._store.rows("SELECT * FROM payouts WHERE hash IS NULL ORDER BY at"):
             top = self._store.row("SELECT max(nonce) AS n FROM payouts")
             last = top["n"] if top else None
             nonce = self._wallet.first_nonce if last is None else int(last) + 1
             signed = self._wallet.transfer(nonce, row["currency"], row["address"], int(row["units"]))
+            raw = signed.raw_transaction.to_0x_hex()
             self._store.run(
                 "UPDATE payouts SET nonce = ?, raw = ?, hash = ? WHERE exchange_id = ?",
-                nonce, signed.raw_transaction.to_0x_hex(), signed.hash.to_0x_hex(), row["exchange_id"],
+                nonce, raw, signed.hash.to_0x_hex(), row["exchange_id"],
             )  # fmt: skip
-        for row in self._store.rows("SELECT * FROM payouts WHERE raw IS NOT NULL AND block IS NULL ORDER BY nonce"):
-            try:
-                await self._chain.send(row["raw"])
-            except (ChainError, OSError) as error:  # known already, or the node is away: the next block tries again
-                log.debug("payout of order %s: %s", row["exchange_id"], error)
+            await self._send(row["exchange_id"], raw)
 
-    async def _finish(self, number: int) -> None:
-        for row in self._store.rows("SELECT * FROM payouts WHERE raw IS NOT NULL AND block IS NULL"):
-            receipt = await self._chain.node.call("eth_getTransactionReceipt", row["hash"])
-            if receipt is None:
+    async def _send_again(self) -> None:
+        """Send what was signed and is not mined: a start, or a node that was away, may have left it."""
+        for row in self._store.rows("SELECT * FROM payouts WHERE raw IS NOT NULL AND block IS NULL ORDER BY nonce"):
+            await self._send(row["exchange_id"], row["raw"])
+
+    async def _send(self, order_id: str, raw: str) -> None:
+        try:
+            await self._chain.send(raw)
+        except (ChainError, OSError) as error:  # known already, or the node is away: it is sent again later
+            log.debug("payout of order %s: %s", order_id, error)
+
+    def _finish(self, block: _Row) -> None:
+        """Orders whose payout is in this block are done."""
+        number = int(block["number"], 16)
+        for tx_hash in block["transactions"]:
+            row = self._store.row("SELECT * FROM payouts WHERE hash = ? AND block IS NULL", tx_hash)
+            if row is None:
                 continue
-            block = int(receipt["blockNumber"], 16)
-            self._store.run("UPDATE payouts SET block = ? WHERE exchange_id = ?", block, row["exchange_id"])
+            self._store.run("UPDATE payouts SET block = ? WHERE exchange_id = ?", number, row["exchange_id"])
             self._move(row["exchange_id"], "finished" if row["kind"] == "payout" else "refunded")
-            log.info("order %s: %s is mined in block %s (seen at %s)", row["exchange_id"], row["kind"], block, number)
+            log.info("order %s: %s is mined in block %s", row["exchange_id"], row["kind"], number)
