@@ -43,12 +43,11 @@ class Cloud:
         self,
         endpoints: Mapping[str, str],
         *,
-        token: str = "",
         attribution: Mapping[str, str] = ATTRIBUTION,
         patience: float = PATIENCE,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._endpoints, self._token, self._patience, self._pause = dict(endpoints), token, patience, pause
+        self._endpoints, self._patience, self._pause = dict(endpoints), patience, pause
         self.attribution = dict(attribution)
         self._local = threading.local()
         self._lock = threading.Lock()
@@ -185,8 +184,6 @@ class Cloud:
         content = None
         if body is not None:
             content, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
         fresh = False
         while True:
             connection = self._connection(parts.netloc, parts.scheme)

@@ -74,7 +74,9 @@ class RestType(ResourceType):
     def update(self, cloud: Cloud, identity: str, old: Inputs, inputs: Inputs, changed: frozenset[str]) -> JsonObject:
         """PATCH the path with the whole body, naming the changed fields; read back."""
         sent = self.body(cloud, inputs)
-        fields = [known.api or name for name, known in self.inputs.items() if name in changed and not known.virtual]
+        # A change of an input is named as the program does, drift as the cloud does.
+        sendable = {name: known.api or name for name, known in self.inputs.items() if not known.virtual}
+        fields = [api for name, api in sendable.items() if name in changed or api in changed]
         if fields:
             query = {"updateMask": ",".join(fields)} if self.masked else None
             answer = cloud.call(self.endpoint, self.patch_method, path_of(identity), body=sent, query=query)

@@ -57,7 +57,7 @@ def run(
     places = config.endpoints(values)
     cloud = None
     if mode != "preview" or (places and not offline):
-        cloud = Cloud(places, token=str(values.get("gcp:accessToken") or ""), attribution=attribution)
+        cloud = Cloud(places, attribution=attribution)
     runner = _Runner(
         stack=stack,
         root=root,
@@ -113,7 +113,7 @@ class _Runner:
         """Apply the program."""
         planned = self.plan(state, None, quiet=True)
         if planned.problems:
-            return replace(planned, mode="up")
+            return replace(planned, mode="up", steps=[])
         ownership.refuse_foreign(cloud, self.given)
         result = self._result("up", state, cloud)
         deployment = self._pass(result, state, cloud, acts=True)
@@ -179,7 +179,7 @@ class _Runner:
             self.given,
             cloud=cloud,
             acts=acts,
-            other_outputs=self._outputs_of,
+            other_outputs=lambda other: self._outputs_of(result, other),
             on_event=_unheard if quiet else self.on_event,
         )
 
@@ -218,9 +218,17 @@ class _Runner:
         saved = "the saved state" if state is not None and state.saved else "nothing (no saved state)"
         return Result(stack=self.stack, mode=mode, compared_with=f"{saved} and the cloud" if cloud else saved)
 
-    def _outputs_of(self, stack: str) -> dict[str, Any] | None:
+    def _outputs_of(self, result: Result, stack: str) -> dict[str, Any] | None:
         state = looked_at(self.state_dir, stack)
-        return state.outputs if state is not None else None
+        if state is not None:
+            return state.outputs
+        if result.mode != "preview":
+            return None
+        # A plan of a stack whose foundation was never applied goes by what the foundation's own plan exports.
+        values = config.stack_config(self.root, stack)
+        below = replace(self, stack=stack, values=values, given=config.defaults(values), on_event=_unheard)
+        result.warnings.append(f"{stack} has no saved state: its outputs are those of its plan")
+        return below.plan(None, None).outputs
 
     def _program_failed(self, error: Exception) -> Problem:
         where = "the program"

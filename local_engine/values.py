@@ -57,7 +57,7 @@ class UnsupportedValueError(EngineError):
 def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
     """The inputs or outputs of a resource as the engine protocol carries them."""
     given = {name: value for name, value in struct.fields.items() if value.WhichOneof("kind") != "null_value"}
-    return {name: from_value(value) for name, value in given.items()}
+    return {name: from_value(given[name]) for name in sorted(given)}
 
 
 def from_value(value: struct_pb2.Value) -> Any:

@@ -26,6 +26,8 @@ _PROBE = {
     "timeoutSeconds": integer(),
 }
 _RESOURCES = {"cpuIdle": flag(keep=True), "limits": labels(), "startupCpuBoost": flag()}
+_MOUNTS = {"name": text(required=True), "mountPath": text(required=True)}
+_VOLUMES = {"name": text(required=True), "cloudSqlInstance": block({"instances": texts()})}
 _CONTAINER = {
     "name": text(),
     "image": text(required=True),
@@ -36,6 +38,7 @@ _CONTAINER = {
     "resources": block(_RESOURCES),
     "startupProbe": block(_PROBE),
     "livenessProbe": block(_PROBE),
+    "volumeMounts": blocks(_MOUNTS),
 }
 _VPC = {"egress": text(), "networkInterfaces": blocks({"network": text(), "subnetwork": text(), "tags": texts()})}
 _TEMPLATE = {
@@ -48,6 +51,7 @@ _TEMPLATE = {
     "scaling": block({"maxInstanceCount": integer(), "minInstanceCount": integer()}),
     "serviceAccount": text(),
     "timeout": text(),
+    "volumes": blocks(_VOLUMES),
     "vpcAccess": block(_VPC),
 }
 _TRAFFIC = {"percent": integer(), "revision": text(), "tag": text(), "type": text()}

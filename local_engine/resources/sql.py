@@ -14,7 +14,9 @@ from ..model import Change
 from ..resource_type import Inputs, ResourceType, templated
 from ..shapes import Shape, block, blocks, body, flag, integer, labels, name_part, required, text, texts
 
+_RETENTION = {"retainedBackups": integer(required=True), "retentionUnit": text()}
 _BACKUP = {
+    "backupRetentionSettings": block(_RETENTION),
     "enabled": flag(keep=True),
     "pointInTimeRecoveryEnabled": flag(keep=True),
     "startTime": text(),
@@ -31,6 +33,7 @@ _SETTINGS = {
     "activationPolicy": text(),
     "availabilityType": text(),
     "backupConfiguration": block(_BACKUP),
+    "connectorEnforcement": text(),
     "databaseFlags": blocks({"name": text(required=True), "value": text(required=True)}),
     "deletionProtectionEnabled": flag(),
     "diskAutoresize": flag(api="storageAutoResize", keep=True),

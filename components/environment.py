@@ -1,0 +1,70 @@
+"""The environment of a service: the seam between the program and ``service_code/kit/settings``.
+
+Pure: names and config alone decide it, so that a change is visible before the apply and no service waits for another
+one's URL. Secrets are not here; ``run_service`` mounts them by reference.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+from spec import StackConfig, System, TaskQueue, names
+
+#: Where Cloud Run mounts the sockets of Cloud SQL's connector.
+SQL_SOCKETS = "/cloudsql"
+
+
+def environment(system: System, stack: StackConfig, service: str) -> dict[str, str]:
+    """Every plain variable of ``service``, in a stable order."""
+    node = system.service(service)
+    fixed = {
+        "SLUICE_STACK": stack.env,
+        "GCP_PROJECT_ID": stack.project,
+        "GCP_PROJECT_NUMBER": stack.project_number,
+        "GCP_LOCATION": stack.region,
+        "SERVICE_URL": stack.url(service),
+        "QUEUES": _json({queue.name: _edge(stack, queue) for queue in system.queues_out_of(service)}),
+        "CALLERS": _json(_callers(system, stack, service)),
+        "ENDPOINTS": _json(stack.endpoints),
+    }
+    if node.database:
+        fixed["DATABASE_URL"] = database_url(stack, service)
+    settings = {name: value for name, value in stack.settings.items() if name in node.config}
+    return dict(sorted({**node.config, **settings, **fixed}.items()))
+
+
+def database_url(stack: StackConfig, service: str) -> str:
+    """Where the service finds its database, without a password; by the connector's socket if config names no other."""
+    if stack.database_url:
+        return stack.database_url.format(user=quote(names.database_user(service), safe=""))
+    user = quote(names.cloud_sql_user(service, stack.project), safe="")
+    return f"postgresql://{user}@/{names.DATABASE_NAME}?host={SQL_SOCKETS}/{connection_name(stack)}"
+
+
+def connection_name(stack: StackConfig) -> str:
+    """The name by which the connector finds the foundation's instance."""
+    return f"{stack.project}:{stack.region}:{names.DATABASE_INSTANCE}"
+
+
+def _edge(stack: StackConfig, queue: TaskQueue) -> dict[str, Any]:
+    return {
+        "path": names.queue_path(stack.project, stack.region, queue.name),
+        "url": stack.url(queue.receiver) + queue.path,
+        "audience": stack.url(queue.receiver),
+        "invoker": names.account_email(names.invoker_account_id(queue.name), stack.project),
+        "dispatch_deadline": queue.dispatch_deadline.google,
+        "token_window": queue.token_window.seconds if queue.token_window else None,
+    }
+
+
+def _callers(system: System, stack: StackConfig, service: str) -> dict[str, list[str]]:
+    return {
+        path: [names.account_email(caller.account_id, stack.project) for caller in callers]
+        for path, callers in system.callers(service).items()
+    }
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,174 @@
+"""One service on Cloud Run, with everything that it may do and everybody who may call it.
+
+Owns its account, its right to each secret, its one revision and its traffic, which names the revision and never the
+latest. Leaves alone what the service does, and its image, which is named by digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_gcp as gcp
+from pulumi_gcp import cloudrunv2 as run
+
+from components.environment import SQL_SOCKETS
+from components.revision import revision_name
+from components.service_account import ServiceAccount
+from components.site import Site
+from spec import Service as ServiceSpec
+from spec import names
+
+#: The role's tag on the revision that takes the traffic.
+STABLE = "stable"
+#: The startup probe: a service answers once it can work; forty seconds are far beyond any cold start.
+PROBE_PATH = "/health"
+PROBE_TIMES = {"period_seconds": 2, "timeout_seconds": 1, "failure_threshold": 20}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunServiceConfig:
+    """The node, what it runs with, and who calls it."""
+
+    site: Site
+    spec: ServiceSpec
+    account: ServiceAccount
+    #: The image, by digest.
+    image: str
+    environment: Mapping[str, str]
+    #: Secret -> the version that this stack pins.
+    secrets: Mapping[str, str]
+    #: Account id -> the member that may call.
+    invokers: Mapping[str, pulumi.Output[str]]
+    #: The instance whose connector is mounted, if any.
+    sql_instance: str | None = None
+
+    @property
+    def template(self) -> dict[str, Any]:
+        """All that the revision is made of, as plain values."""
+        spec = self.spec
+        return {
+            "image": self.image,
+            "args": [spec.name],
+            "environment": dict(self.environment),
+            "secrets": dict(self.secrets),
+            "cpu": spec.resources.cpu,
+            "memory": spec.resources.memory,
+            "cpu_always": spec.cpu_always,
+            "scaling": [spec.scaling.min, spec.scaling.max],
+            "concurrency": spec.concurrency,
+            "timeout": spec.timeout.google,
+            "sql_instance": self.sql_instance,
+            "probe": {"path": PROBE_PATH, **PROBE_TIMES},
+            "labels": self.site.labels,
+        }
+
+
+class RunService(pulumi.ComponentResource):
+    """A Cloud Run service."""
+
+    url: pulumi.Output[str]
+    revision: str
+
+    def __init__(self, name: str, config: RunServiceConfig, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("sluice:components:RunService", name, None, opts)
+        self.revision = revision_name(name, config.template)
+        readable = [
+            gcp.secretmanager.SecretIamMember(
+                f"{name}-{secret}",
+                secret_id=secret,
+                project=config.site.project,
+                role="roles/secretmanager.secretAccessor",
+                member=config.account.member,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            for secret in sorted(config.secrets)
+        ]
+        service = self._service(name, config, readable)
+        members = {"everybody": pulumi.Output.from_input("allUsers")} if config.spec.public else {}
+        for caller, member in {**config.invokers, **members}.items():
+            gcp.cloudrunv2.ServiceIamMember(
+                f"{name}-{caller}",
+                name=service.name,
+                location=config.site.region,
+                project=config.site.project,
+                role="roles/run.invoker",
+                member=member,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+        self.url = service.uri
+        self.register_outputs({"revision": self.revision})
+
+    def _service(self, name: str, config: RunServiceConfig, needs: list[Any]) -> gcp.cloudrunv2.Service:
+        spec, site = config.spec, config.site
+        reachable = bool(spec.public or spec.operator_paths)
+        return gcp.cloudrunv2.Service(
+            name,
+            name=spec.name,
+            location=site.region,
+            project=site.project,
+            description=spec.description,
+            ingress="INGRESS_TRAFFIC_ALL" if reachable else "INGRESS_TRAFFIC_INTERNAL_ONLY",
+            deletion_protection=site.protect,
+            labels=site.labels,
+            template=self._template(config),
+            traffics=[
+                run.ServiceTrafficArgs(
+                    type="TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", revision=self.revision, percent=100, tag=STABLE
+                )
+            ],
+            # A revision that cannot read its secrets or reach its database never becomes ready.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*needs, *config.account.roles]),
+        )
+
+    def _template(self, config: RunServiceConfig) -> run.ServiceTemplateArgs:
+        spec, sql = config.spec, config.sql_instance
+        volume = run.ServiceTemplateVolumeArgs(
+            name="cloudsql",
+            cloud_sql_instance=run.ServiceTemplateVolumeCloudSqlInstanceArgs(instances=[sql] if sql else []),
+        )
+        return run.ServiceTemplateArgs(
+            revision=self.revision,
+            labels=config.site.labels,
+            service_account=config.account.email,
+            timeout=spec.timeout.google,
+            max_instance_request_concurrency=spec.concurrency,
+            scaling=run.ServiceTemplateScalingArgs(
+                min_instance_count=spec.scaling.min, max_instance_count=spec.scaling.max
+            ),
+            volumes=[volume] if sql else None,
+            containers=[_container(config)],
+        )
+
+
+def _container(config: RunServiceConfig) -> run.ServiceTemplateContainerArgs:
+    spec = config.spec
+    plain = [run.ServiceTemplateContainerEnvArgs(name=key, value=value) for key, value in config.environment.items()]
+    secret = [_secret_env(name, version) for name, version in sorted(config.secrets.items())]
+    mount = run.ServiceTemplateContainerVolumeMountArgs(name="cloudsql", mount_path=SQL_SOCKETS)
+    return run.ServiceTemplateContainerArgs(
+        image=config.image,
+        args=[spec.name],
+        envs=[*plain, *secret],
+        ports=run.ServiceTemplateContainerPortsArgs(container_port=8080),
+        resources=run.ServiceTemplateContainerResourcesArgs(
+            limits={"cpu": spec.resources.cpu, "memory": spec.resources.memory}, cpu_idle=not spec.cpu_always
+        ),
+        startup_probe=run.ServiceTemplateContainerStartupProbeArgs(
+            http_get=run.ServiceTemplateContainerStartupProbeHttpGetArgs(path=PROBE_PATH), **PROBE_TIMES
+        ),
+        volume_mounts=[mount] if config.sql_instance else None,
+    )
+
+
+def _secret_env(name: str, version: str) -> run.ServiceTemplateContainerEnvArgs:
+    reference = run.ServiceTemplateContainerEnvValueSourceSecretKeyRefArgs(secret=name, version=version)
+    source = run.ServiceTemplateContainerEnvValueSourceArgs(secret_key_ref=reference)
+    return run.ServiceTemplateContainerEnvArgs(name=name, value_source=source)
+
+
+def image_of(site: Site, digest: str) -> str:
+    """The image that all services run."""
+    return names.image(site.region, site.project, digest)

@@ -1,0 +1,127 @@
+"""The order of the components: which are made, from which part of the specs, and what each gets from the others.
+
+Two layers, each a stack: the foundation holds what a release never touches, the app what every release may change.
+The app reads the foundation by stack reference, so neither can be applied to the wrong environment.
+"""
+
+from __future__ import annotations
+
+import pulumi
+
+from components.api_enablement import ApiEnablement, ApiEnablementConfig
+from components.database import Database, DatabaseConfig
+from components.database_user import DatabaseUser, DatabaseUserConfig
+from components.environment import connection_name, environment
+from components.operator import Operator, OperatorConfig
+from components.registry import Registry, RegistryConfig
+from components.run_service import RunService, RunServiceConfig, image_of
+from components.schedule import Schedule, ScheduleConfig
+from components.secret import Secret, SecretConfig
+from components.service_account import ServiceAccount, ServiceAccountConfig
+from components.site import Site
+from components.task_creator_role import TaskCreatorRole, TaskCreatorRoleConfig
+from components.task_queue import TaskQueue, TaskQueueConfig
+from spec import System, names
+
+
+class MissingImageError(Exception):
+    """No image is named: set sluice:imageDigest in the stack's config."""
+
+
+def build(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]:
+    """Declare the stack that ``system`` was loaded for, and return its outputs."""
+    if system.stack is None:
+        raise ValueError("The specs were loaded without a stack.")
+    return _foundation(system, Site.of(system.stack)) if system.stack.is_foundation else _app(system)
+
+
+def _foundation(system: System, site: Site) -> dict[str, pulumi.Output[str] | str | dict[str, str]]:
+    assert system.stack is not None
+    apis = ApiEnablement("apis", ApiEnablementConfig(site=site))
+    after = pulumi.ResourceOptions(depends_on=[apis])
+    role = TaskCreatorRole("task-creator", TaskCreatorRoleConfig(site=site), after)
+    for name, spec in system.secrets.items():
+        Secret(name, SecretConfig(site=site, spec=spec), after)
+    size = DatabaseConfig(site=site, tier=system.stack.database_tier, standby=system.stack.database_standby)
+    database = Database(names.DATABASE_INSTANCE, size, after)
+    registry = Registry("images", RegistryConfig(site=site), after)
+    return {
+        "taskCreatorRole": role.role,
+        "databaseConnection": database.connection_name,
+        "imageRepository": registry.path,
+    }
+
+
+def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]:
+    stack = system.stack
+    assert stack is not None
+    if not stack.image_digest:
+        raise MissingImageError(f"Set sluice:imageDigest in stacks/Pulumi.{stack.name}.yaml: there is no code to run.")
+    site = Site.of(stack)
+    full_name = f"{pulumi.get_organization()}/{pulumi.get_project()}/foundation-{stack.env}"
+    foundation = pulumi.StackReference(f"foundation-{stack.env}", stack_name=full_name)
+
+    accounts = {name: _account(site, name, system) for name in system.services}
+    operator = Operator(names.OPERATOR_ACCOUNT_ID, OperatorConfig(site=site))
+    queues = {
+        name: TaskQueue(
+            name,
+            TaskQueueConfig(
+                site=site,
+                spec=spec,
+                creator_role=foundation.require_output("taskCreatorRole"),
+                senders={sender: accounts[sender] for sender in spec.senders},
+            ),
+        )
+        for name, spec in system.queues.items()
+    }
+    schedulers = {name: _scheduler(site, name) for name, spec in system.services.items() if spec.schedules}
+    members = {names.invoker_account_id(name): queue.invoker.member for name, queue in queues.items()}
+    members |= {names.scheduler_account_id(name): account.member for name, account in schedulers.items()}
+    members[names.OPERATOR_ACCOUNT_ID] = operator.member
+
+    connector = None if stack.database_url else connection_name(stack)
+    services = {
+        name: RunService(
+            name,
+            RunServiceConfig(
+                site=site,
+                spec=spec,
+                account=accounts[name],
+                image=image_of(site, stack.image_digest),
+                environment=environment(system, stack, name),
+                secrets={secret: stack.secret_version(secret) for secret in spec.secrets},
+                invokers={account_id: members[account_id] for account_id in system.invokers(name)},
+                sql_instance=connector if spec.database else None,
+            ),
+        )
+        for name, spec in system.services.items()
+    }
+    for name, account in schedulers.items():
+        calls = system.schedules(name)
+        url = stack.url(name)
+        jobs = ScheduleConfig(site=site, calls=calls, url=url, account=account, receiver=services[name])
+        Schedule(f"{name}-schedules", jobs)
+    for name, spec in system.services.items():
+        if spec.database:
+            DatabaseUser(f"{name}-login", DatabaseUserConfig(site=site, service=name, account=accounts[name]))
+    return {
+        "services": {name: stack.url(name) for name in services},
+        "revisions": {name: service.revision for name, service in services.items()},
+    }
+
+
+def _account(site: Site, service: str, system: System) -> ServiceAccount:
+    config = ServiceAccountConfig(
+        site=site,
+        account_id=names.service_account_id(service),
+        description=f"Service {service}",
+        project_roles=system.service(service).all_project_roles,
+    )
+    return ServiceAccount(service, config)
+
+
+def _scheduler(site: Site, service: str) -> ServiceAccount:
+    account_id = names.scheduler_account_id(service)
+    config = ServiceAccountConfig(site=site, account_id=account_id, description=f"Schedules of {service}")
+    return ServiceAccount(account_id, config)
