@@ -12,6 +12,9 @@ from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 
+#: A key is shown up to this length; a longer one is a slip whose beginning is enough.
+LONGEST_KEY = 60
+
 
 class SpecError(Exception):
     """The specs cannot be used."""
@@ -120,8 +123,16 @@ def spell(path: Iterable[str | int]) -> str:
     """Return the path of a key as people write it: `retry.min_backoff`, `from[0]`."""
     text = ""
     for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            text += f".{_printable(step)}" if text else _printable(step)
     return text
+
+
+def _printable(key: str) -> str:
+    short = key if len(key) <= LONGEST_KEY else f"{key[:LONGEST_KEY]}…"
+    return short if short.isprintable() else repr(short)
 
 
 def _plural(count: int, noun: str) -> str:

@@ -72,7 +72,7 @@ def _finding(detail: ErrorDetails, source: Source, model: type[BaseModel], name_
     place = source.at(*loc)
     if kind == "extra_forbidden":
         valid = _keys(parent, name_key)
-        what, breaks = f"there is no key {str(loc[-1])!r} here", _IGNORED
+        what, breaks = f"there is no key {_shown(str(loc[-1]))} here", _IGNORED
         near = nearest(str(loc[-1]), valid)
         fix = f"did you mean {near}? Otherwise delete the line" if near else _one_of(str(loc[-1]), valid, name_key)
         place = source.at_key(*loc)
@@ -84,7 +84,7 @@ def _finding(detail: ErrorDetails, source: Source, model: type[BaseModel], name_
     elif detail["input"] is None:
         what, breaks, fix = "the key has no value", _EMPTY, _fix_for_nothing(info, fix)
     else:
-        what = f"the key {loc[-1]!r} does not have the right form" if about_key else _what(detail)
+        what = f"the key {_shown(loc[-1])} does not have the right form" if about_key else _what(detail)
         place = source.at_key(*loc) if about_key else place
         breaks = _WRONG_KIND if kind in KINDS else breaks
     return Finding(where=place, key=key, what=what, breaks=breaks or _UNUSABLE, fix=fix or _describe(info))

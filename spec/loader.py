@@ -96,6 +96,7 @@ def _read_stack(draft: Draft, stack: str, config: Mapping[str, Any] | None) -> N
     if config is not None:
         source = Source(file.shown_as if file else files.STACKS / f"{files.STACK_PREFIX}{stack}.yaml")
         source.values = {"config": from_flat(config)}
+        draft.running.add(stack)
     elif file is None:
         draft.findings.append(_no_stack(draft.system.root, stack))
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator
 
@@ -34,9 +34,6 @@ DEFAULT_SECRET_VERSION = "1"
 
 #: The database's machine where a stack names none: one processor and 3.75 GiB.
 DEFAULT_DATABASE_TIER = "db-custom-1-3840"
-
-#: Keys whose values are objects.
-STRUCTURED = frozenset({"sluice:endpoints", "sluice:settings", "sluice:secretVersions"})
 
 #: How provider endpoint overrides end.
 CUSTOM_ENDPOINT = "CustomEndpoint"
@@ -218,8 +215,13 @@ class StackFile(Model):
 
 
 def from_flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return config as Pulumi hands it to a running program (objects as JSON text) in the shape of the file."""
-    return {key: _parsed(value) if key in STRUCTURED else value for key, value in values.items()}
+    """Return config as Pulumi hands it to a running program (all but text as JSON text) in the shape of the file."""
+    structured = {info.alias for info in StackConfig.model_fields.values() if not _is_text(info.annotation)}
+    return {key: _parsed(value) if key in structured else value for key, value in values.items()}
+
+
+def _is_text(annotation: Any) -> bool:
+    return annotation is str or (str in get_args(annotation) and get_origin(annotation) is not dict)
 
 
 def _parsed(value: Any) -> Any:

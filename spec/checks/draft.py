@@ -14,12 +14,16 @@ from spec.stack import StackConfig
 
 @dataclass(slots=True)
 class Draft:
-    """A system whose cross-file rules have not been checked yet."""
+    """A system whose cross-file rules have not been checked yet.
+
+    The config of `running` stacks came from a program that runs, where Pulumi has opened what is encrypted in the file.
+    """
 
     system: System
     stacks: dict[str, StackConfig] = field(default_factory=dict)
     sources: dict[tuple[str, str], Source] = field(default_factory=dict)
     declared: defaultdict[str, frozenset[str]] = field(default_factory=lambda: defaultdict(frozenset))
+    running: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
 
     def is_declared(self, noun: str, name: str) -> bool:

@@ -47,6 +47,8 @@ def nothing_secret_is_plain(draft: Draft) -> Iterator[Finding]:
             if _is_secret(name, value) and not draft.is_declared("secret", name):
                 yield draft.error("service", service.name, "config", name, **_plain(name, value))
     for stack in draft.stacks.values():
+        if stack.name in draft.running:
+            continue
         for path, value in _values(stack):
             name = path[-1]
             if _is_secret(name, value) and not draft.is_declared("secret", name):

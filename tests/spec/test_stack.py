@@ -53,12 +53,16 @@ def test_config_of_a_running_program_replaces_the_file(project: Project) -> None
         "gcp:region": "us-central1",
         "sluice:projectNumber": "123456789012",
         "sluice:settings": "{}",
+        "sluice:protect": "false",
+        "gcp:accessToken": "opened by Pulumi",
         "sluice:secretVersions": '{"CHANGENOW_API_KEY": "7"}',
     }
 
     stack = stack_config(project.root, "local", values)
 
     assert stack.secret_version("CHANGENOW_API_KEY") == "7"
+    assert stack.protect is False
+    assert stack.project_number == "123456789012"
 
 
 def test_config_of_a_running_program_is_refused_in_words_too(project: Project) -> None:
