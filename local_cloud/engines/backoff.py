@@ -30,7 +30,7 @@ DEFAULT_MAX_DOUBLINGS = 16
 #: The value of max_attempts that takes the number of attempts out of the stop rule.
 UNLIMITED_ATTEMPTS = -1
 
-#: Seconds after which a task is given up when neither attempts nor age limit it: Google keeps no task longer than 31 days.
+#: Seconds after which a task is given up when neither attempts nor age limit it: Google keeps no task for longer.
 LONGEST_RETRY = 31 * 24 * 3600.0
 
 #: Two times closer than this are the same time: clock readings are floats, and an attempt at 60 s must count as 60 s.
@@ -68,10 +68,10 @@ def delay(policy: RetryPolicy, failures: int) -> float:
 def exhausted(policy: RetryPolicy, attempts: int, since_first_attempt: float) -> bool:
     """Say whether a task that has just failed is given up, asked at the moment of the failure.
 
-    Retrying stops only when every limit that counts is used up. -1 attempts, or an age of 0, drops out as a limit; when
-    both drop out, 31 days are the limit. A retry that was due before the age limit is never cut short to meet it: a task
-    is tried between min_backoff and max_backoff after a failure, so the last attempt falls at, or up to one wait past, the
-    limit ("3 attempts, 60 s" with 5 s..15 s tries at 0, 5, 15, 30, 45 and 60 s, and then stops).
+    Retrying stops only when every limit that counts is used up. -1 attempts, or an age of 0, drops out as a limit;
+    when both drop out, 31 days are the limit. A retry that was due before the age limit is never cut short to meet it:
+    a task is tried between min_backoff and max_backoff after a failure, so the last attempt falls at, or up to one wait
+    past, the limit ("3 attempts, 60 s" with 5 s..15 s tries at 0, 5, 15, 30, 45 and 60 s, and then stops).
     """
     by_attempts = policy.max_attempts != UNLIMITED_ATTEMPTS
     by_age = policy.max_retry_duration > 0
