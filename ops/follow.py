@@ -10,13 +10,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-import spec
-from ops import rest
-from ops.cloud import LocalCloud
 from ops.errors import CallFailed, OpsError
 from ops.home import Home
+from ops.operator import Operator
 from ops.output import Output
-from ops.stack import identity
 
 #: A payment changes no more, or not by itself.
 ENDS = {"paid", "dead", "refused"}
@@ -26,6 +23,9 @@ LOOK_EVERY = 0.2
 
 #: Payments looked at at once.
 LOOKS = 8
+
+#: The service that shows payments.
+ENTRY = "gcwebhook"
 
 #: Base units of a coin by currency.
 UNITS = {"eth": 10**18}
@@ -37,16 +37,12 @@ class Follower:
     """Looks at payments through the entry service, as the operator."""
 
     def __init__(self, home: Home) -> None:
-        self.cloud = LocalCloud(home)
-        who = identity.of_local_stack()
-        self._operator = spec.names.account_email(spec.names.OPERATOR_ACCOUNT_ID, who.project)
-        self._url = identity.service_url(self.cloud.ports, "gcwebhook")
+        self.operator = Operator(home)
 
     def look(self, payment: str) -> dict[str, Any] | None:
         """One payment whole, None while it is not recorded."""
-        headers = self.cloud.as_account(self._operator, self._url)
         try:
-            return dict(rest.call("GET", f"{self._url}/payments/{payment}", headers=headers))
+            return dict(self.operator.call("GET", ENTRY, f"/payments/{payment}"))
         except CallFailed as error:
             if error.status in (404, 500, 502, 503, 504):  # not there yet, or its service is being restarted
                 return None

@@ -46,7 +46,7 @@ def send(
     """Send the notices, follow every payment; what became of each."""
     follower = Follower(home)
     body = {"amount": amount, "currency": currency, "count": count, "rate": rate, "wait": True}
-    url = f"http://127.0.0.1:{follower.cloud.ports.sandbox}/processor/payments"
+    url = f"http://127.0.0.1:{follower.operator.cloud.ports.sandbox}/processor/payments"
     try:
         sent = rest.call("POST", url, body, timeout=count / rate + timeout)["payments"]
     except CallFailed as error:

@@ -36,7 +36,7 @@ def test_200_payments_survive_24_kills(new_stack: Callable[[], Stack]) -> None:
     sending.join()
     settle(stack, killer.sent)
     report = judge(stack.sandbox, stack.chain, stack.dsn)
-    assert report.ok, f"seed {SEED}\n" + "\n".join(report.problems)
+    assert report.ok, f"seed {SEED}\n" + "\n".join(report.differences)
     assert killer.kills["gchostpay held"] >= 5
     assert sum(killer.kills.values()) >= 20, killer.kills
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.stack
 def verdict(stack: Stack) -> None:
     """Fail with the judge's words unless chain, exchange, notices and ledger agree to the wei."""
     report = judge(stack.sandbox, stack.chain, stack.dsn)
-    assert report.ok, "\n".join(report.problems)
+    assert report.ok, "\n".join(report.differences)
 
 
 def test_a_payment_is_followed_to_its_block_and_its_ledger_postings(stack: Stack) -> None:

@@ -1,0 +1,81 @@
+"""`sluice dead`: payments whose window has passed without a payout; list them, replay them. A replay happens once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from ops import rest
+from ops.errors import BadUsage, CallFailed
+from ops.home import Home
+from ops.operator import Operator
+from ops.output import Output
+
+#: The service that records deaths and replays them.
+KEEPER = "gcsplit"
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    group = typer.Typer(help="Dead payments: list and replay.", no_args_is_help=True, rich_markup_mode=None)
+    group.command("list", help="Those that wait for a decision, oldest first.")(list_)
+    group.command("replay", help="Pay them after all: a fresh token, a fresh exchange where the old one is over.")(
+        replay
+    )
+    app.add_typer(group, name="dead")
+
+
+def list_(*, as_json: Json = False) -> None:
+    """Print the dead payments."""
+    out = Output(as_json=as_json)
+    dead = _dead(Operator(Home.find()))
+    if dead:
+        rows = [[d["unique_id"], d["since"][:19], d["code"], f"{d['amount']} {d['currency']}", d["why"]] for d in dead]
+        out.table(["payment", "since", "code", "base units", "why"], rows)
+        out.say("\n./sluice dead replay PAYMENT pays one after all")
+    else:
+        out.say("no payment is dead")
+    out.result({"dead": dead})
+
+
+def replay(
+    payments: Annotated[list[str] | None, typer.Argument(help="Their ids.")] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="All that are listed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which would be replayed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Replay; one that is not dead (any more) is left alone and counted apart."""
+    out = Output(as_json=as_json)
+    if every == bool(payments):
+        raise BadUsage("say which payments to replay", fix="give their ids, or --all")
+    operator = Operator(Home.find())
+    chosen = [d["unique_id"] for d in _dead(operator)] if every else list(payments or [])
+    if dry_run:
+        out.say(f"would replay {', '.join(chosen) or 'none'}")
+        out.result({"would_replay": chosen})
+        return
+    if chosen and not (yes or as_json):
+        typer.confirm(f"Replay {len(chosen)} payments? Each is paid from the host wallet.", abort=True)
+    answers = [_replay(operator, payment) for payment in chosen]
+    for answer in answers:
+        out.step(f"{answer['unique_id']}  {answer['status']}", answer.get("reason", ""))
+    replayed = sum(answer["status"] == "replayed" for answer in answers)
+    out.result({"replayed": replayed, "answers": answers})
+    if any("error" in answer for answer in answers):
+        raise typer.Exit(1)
+
+
+def _dead(operator: Operator) -> list[dict[str, Any]]:
+    return list(operator.call("GET", KEEPER, "/dead")["dead"])
+
+
+def _replay(operator: Operator, payment: str) -> dict[str, Any]:
+    try:
+        return dict(operator.call("POST", KEEPER, f"/dead/{payment}/replay"))
+    except CallFailed as error:
+        return {"unique_id": payment, "status": "refused", "error": error.status, "reason": rest.reason(error.body)}

@@ -1,0 +1,108 @@
+"""The 60-second window of a host payment: attempts by the law, death by the sweeper, one replay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from tests.payments.judge import judge
+from tests.payments.stack import Stack, http, until
+
+pytestmark = pytest.mark.stack
+
+QUEUE = "hostpay-execution-queue"
+
+
+def test_a_dead_payer_is_tried_by_the_law_and_the_payment_dies_and_is_replayed_once(
+    new_stack: Callable[[], Stack],
+) -> None:
+    stack = new_stack()
+    remove(stack, "gchostpay")
+    (sent,) = stack.send(amount="0.05", count=1, wait=True)
+    payment = sent["unique_id"]
+    until(lambda: len(tasks(stack)) == 1, 20)
+
+    attempts = watch_attempts(stack)
+
+    assert [round(at) for at in attempts] == [0, 5, 15, 30, 45, 60]
+    assert tasks(stack) == []
+    assert nonces(stack) == 0
+
+    stack.advance(600)  # the sweeper's turn
+    until(lambda: state(stack, payment) == "dead", 20, lambda: state(stack, payment))
+    entries = stack.json("logs", "--payment", payment, "--severity", "ERROR")
+    assert any(entry["jsonPayload"].get("what") == "payment_dead" for entry in entries)
+    listed = stack.json("dead", "list")
+    assert [row["unique_id"] for row in listed["dead"]] == [payment]
+    assert nonces(stack) == 0
+
+    stack.up()  # the payer is deployed again
+    assert stack.json("dead", "replay", payment, "--yes")["replayed"] == 1
+    assert stack.json("dead", "replay", payment, "--yes")["replayed"] == 0
+    stack.paid([payment])
+    stack.idle()
+    assert nonces(stack) == 1
+    report = judge(stack.sandbox, stack.chain, stack.dsn)
+    assert report.ok, report.differences
+
+
+def watch_attempts(stack: Stack) -> list[float]:
+    """Seconds from the first attempt to each, as the task itself tells; moves the clock a second at a time."""
+    seen: dict[str, None] = {}
+    for _ in range(80):
+        for task in tasks(stack):
+            if "lastAttempt" in task:
+                seen[task["lastAttempt"]["dispatchTime"]] = None
+        stack.advance(1)
+    logged = stack.json("logs", "--filter", f'resource.labels.queue_id="{QUEUE}"', "--limit", "1000")
+    assert logged, "the queue says nothing of its attempts"
+    times = sorted(datetime.fromisoformat(at).timestamp() for at in {*seen, *attempt_times(logged)})
+    return distinct([at - times[0] for at in times])
+
+
+def attempt_times(entries: list[dict[str, Any]]) -> list[str]:
+    """When each attempt was sent, from the log of the queue's operations."""
+    return [
+        entry["timestamp"]
+        for entry in entries
+        if "attemptResponseLog" in str(entry.get("jsonPayload", {})) or "attempt" in str(entry.get("jsonPayload", {}))
+    ]
+
+
+def distinct(times: list[float], within: float = 1.0) -> list[float]:
+    """Times that are the same attempt, seen twice, counted once."""
+    found: list[float] = []
+    for at in times:
+        if not found or at - found[-1] > within:
+            found.append(at)
+    return found
+
+
+def remove(stack: Stack, service: str) -> None:
+    """Delete a service behind the stack's back."""
+    status = stack.status()
+    path = f"/v2/projects/{status['project']}/locations/{status['location']}/services/{service}"
+    assert http("DELETE", stack.rest + path)[0] == 200
+
+
+def tasks(stack: Stack) -> list[dict[str, Any]]:
+    status = stack.admin("GET", "status")
+    path = f"/v2/projects/{status['project']}/locations/{status['location']}/queues/{QUEUE}/tasks"
+    found: list[dict[str, Any]] = http("GET", stack.rest + path)[1].get("tasks", [])
+    return found
+
+
+def state(stack: Stack, payment: str) -> str:
+    rows = stack.sql("SELECT status FROM split_payout_que WHERE unique_id = $1", payment)
+    return rows[0]["status"] if rows else "no row"
+
+
+def nonces(stack: Stack) -> int:
+    """Transactions that the host wallet has sent, by the chain."""
+    wallet = http("GET", f"{stack.sandbox}/status")[1]["host_wallet"]
+    address = wallet["address"] if isinstance(wallet, dict) else wallet
+    body = {"jsonrpc": "2.0", "id": 1, "method": "eth_getTransactionCount", "params": [address, "latest"]}
+    return int(http("POST", stack.chain, body)[1]["result"], 16)
