@@ -1,0 +1,87 @@
+"""Prose is tested: what README and docs/ name exists, what exists is named, and a decision fits on a page."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+#: Lines of an ADR: a page.
+PAGE = 70
+
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+
+
+def names(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def verbs() -> set[str]:
+    return {path.stem for path in (ROOT / "ops/verbs").glob("[a-z]*.py")}
+
+
+@pytest.mark.parametrize("page", DOCS, ids=names)
+def test_links_lead_somewhere(page: Path) -> None:
+    broken = [target for target in LINK.findall(page.read_text()) if not (page.parent / target).exists()]
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", DOCS, ids=names)
+def test_commands_exist(page: Path) -> None:
+    named = {match[1].split()[0] for match in re.finditer(r"\./sluice ([a-z]+)", page.read_text())}
+    assert named <= verbs(), f"{names(page)} names verbs that do not exist: {named - verbs()}"
+
+
+def test_the_readme_names_every_file_it_should_and_its_drawing_is_current(tmp_path: Path) -> None:
+    copy = tmp_path / "README.md"
+    copy.write_text((ROOT / "README.md").read_text())
+    subprocess.run([sys.executable, "-m", "ops", "graph", "--write", str(copy)], cwd=ROOT, check=True)
+    assert copy.read_text() == (ROOT / "README.md").read_text(), "run: ./sluice graph --write README.md"
+
+
+def test_the_map_has_every_room() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")} | {"stacks", "queue_configs"}
+    assert {room for room in rooms if f"| `{room}/` |" not in text} == set()
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs/adr").glob("*-*.md")), ids=names)
+def test_a_decision_fits_on_a_page_and_says_its_status(page: Path) -> None:
+    lines = page.read_text().splitlines()
+    assert len(lines) <= PAGE
+    assert lines[0].startswith("# ")
+    assert any(line.lower().startswith("status:") for line in lines[:6])
+
+
+def test_every_decision_is_listed() -> None:
+    index = (ROOT / "docs/adr/README.md").read_text()
+    assert [
+        names(page)
+        for page in (ROOT / "docs/adr").glob("*.md")
+        if page.name != "README.md" and f"({page.name})" not in index
+    ] == []
+
+
+def test_traps_are_dated_lines() -> None:
+    lines = [line for line in (ROOT / "docs/traps.md").read_text().splitlines() if line.startswith("- ")]
+    assert lines
+    assert [line for line in lines if not re.match(r"- 20\d\d-\d\d-\d\d \S", line)] == []
+
+
+def test_nothing_names_a_registry_or_a_machine() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    needles = re.compile(r"registry\.npmjs\.org|pypi\.org/simple|files\.pythonhosted|/(?:root|home/\w+|farm)/\w")
+    found = [
+        f"{path}: {match[0]}"
+        for path in tracked
+        if (ROOT / path).is_file() and not path.endswith((".gz", ".png")) and path != "tests/test_docs.py"
+        for match in [needles.search((ROOT / path).read_text(errors="replace"))]
+        if match
+    ]
+    assert found == []
