@@ -25,7 +25,7 @@ from spec import names
 STABLE = "stable"
 #: The startup probe: a service answers once it can work; forty seconds are far beyond any cold start.
 PROBE_PATH = "/health"
-PROBE_TIMES = {"period_seconds": 2, "timeout_seconds": 1, "failure_threshold": 20}
+PROBE_PERIOD, PROBE_TIMEOUT, PROBE_TRIES = 2, 1, 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class RunServiceConfig:
             "concurrency": spec.concurrency,
             "timeout": spec.timeout.google,
             "sql_instance": self.sql_instance,
-            "probe": {"path": PROBE_PATH, **PROBE_TIMES},
+            "probe": [PROBE_PATH, PROBE_PERIOD, PROBE_TIMEOUT, PROBE_TRIES],
             "labels": self.site.labels,
         }
 
@@ -157,7 +157,10 @@ def _container(config: RunServiceConfig) -> run.ServiceTemplateContainerArgs:
             limits={"cpu": spec.resources.cpu, "memory": spec.resources.memory}, cpu_idle=not spec.cpu_always
         ),
         startup_probe=run.ServiceTemplateContainerStartupProbeArgs(
-            http_get=run.ServiceTemplateContainerStartupProbeHttpGetArgs(path=PROBE_PATH), **PROBE_TIMES
+            http_get=run.ServiceTemplateContainerStartupProbeHttpGetArgs(path=PROBE_PATH),
+            period_seconds=PROBE_PERIOD,
+            timeout_seconds=PROBE_TIMEOUT,
+            failure_threshold=PROBE_TRIES,
         ),
         volume_mounts=[mount] if config.sql_instance else None,
     )

@@ -35,10 +35,13 @@ class Deployment:
         *,
         cloud: Cloud | None,
         acts: bool,
+        firm: bool,
         other_outputs: Callable[[str], dict[str, Any] | None],
         on_event: Callable[[Event], None],
     ) -> None:
         self.result, self.state, self.defaults, self.cloud, self.acts = result, state, defaults, cloud, acts
+        #: Whether this pass acts or decides if one may: then what it reads of other stacks must stand.
+        self.firm = firm
         self._other_outputs, self._on_event = other_outputs, on_event
         self.records: dict[str, Record] = dict(state.records) if state else {}
         self.seen: dict[str, Goal] = {}
@@ -73,7 +76,7 @@ class Deployment:
     def outputs_of(self, urn: str, stack: str) -> dict[str, Any] | None:
         """What another stack exported; not knowing it is an error once things are made."""
         outputs = self._other_outputs(stack)
-        if outputs is None and self.acts:
+        if outputs is None and self.firm:
             what = f"stack {stack} has not been applied, and this one reads its outputs"
             self.failed.add(urn)
             self.refuse(Problem(what=what, where=f"stack {self.result.stack}", fix=f"apply {stack} first", urn=urn))

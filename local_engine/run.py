@@ -95,10 +95,10 @@ class _Runner:
     parallel: int
     on_event: Callable[[Event], None]
 
-    def plan(self, state: State | None, cloud: Cloud | None, *, quiet: bool = False) -> Result:
-        """What an apply would do."""
-        result = self._result("preview", state, cloud)
-        deployment = self._pass(result, state, cloud, acts=False, quiet=quiet)
+    def plan(self, state: State | None, cloud: Cloud | None, *, before_up: bool = False) -> Result:
+        """What an apply would do; before one it is silent and takes nothing for granted."""
+        result = self._result("up" if before_up else "preview", state, cloud)
+        deployment = self._pass(result, state, cloud, acts=False)
         if not result.problems:
             for record in self._leftover(deployment, state):
                 problem = deletions.refusal(record, f"stack {self.stack}")
@@ -111,9 +111,9 @@ class _Runner:
 
     def up(self, state: State, cloud: Cloud) -> Result:
         """Apply the program."""
-        planned = self.plan(state, None, quiet=True)
+        planned = self.plan(state, None, before_up=True)
         if planned.problems:
-            return replace(planned, mode="up", steps=[])
+            return replace(planned, steps=[])
         ownership.refuse_foreign(cloud, self.given)
         result = self._result("up", state, cloud)
         deployment = self._pass(result, state, cloud, acts=True)
@@ -142,10 +142,8 @@ class _Runner:
             state.export({})
         return result
 
-    def _pass(
-        self, result: Result, state: State | None, cloud: Cloud | None, *, acts: bool, quiet: bool = False
-    ) -> Deployment:
-        deployment = self._deployment(result, state, cloud, acts=acts, quiet=quiet)
+    def _pass(self, result: Result, state: State | None, cloud: Cloud | None, *, acts: bool) -> Deployment:
+        deployment = self._deployment(result, state, cloud, acts=acts)
         monitor = EngineMonitor(deployment, project=PROJECT, stack=self.stack, root=self.root)
 
         def interrupt() -> None:
@@ -170,15 +168,15 @@ class _Runner:
             result.problems.append(self._program_failed(error))
         return deployment
 
-    def _deployment(
-        self, result: Result, state: State | None, cloud: Cloud | None, *, acts: bool, quiet: bool = False
-    ) -> Deployment:
+    def _deployment(self, result: Result, state: State | None, cloud: Cloud | None, *, acts: bool) -> Deployment:
+        quiet = result.mode == "up" and not acts
         return Deployment(
             result,
             state,
             self.given,
             cloud=cloud,
             acts=acts,
+            firm=result.mode == "up",
             other_outputs=lambda other: self._outputs_of(result, other),
             on_event=_unheard if quiet else self.on_event,
         )

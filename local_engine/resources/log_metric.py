@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 from urllib.parse import quote
 
-from ..cloud import Cloud, JsonObject
 from ..resource_type import Inputs, templated
 from ..rest_type import RestType
 from ..shapes import Shape, block, blocks, flag, labels, name_part, text
 
-_LABEL = {"key": text(required=True), "description": text(), "valueType": text()}
+_LABEL = {"key": text(required=True, replaces=True), "description": text(), "valueType": text(replaces=True)}
 _DESCRIPTOR = {
     "displayName": text(),
     "labels": blocks(_LABEL),
@@ -48,7 +47,3 @@ class LogMetric(RestType):
     def sent_name(self, inputs: Inputs) -> str:
         """The bare name."""
         return str(inputs["name"])
-
-    def body(self, cloud: Cloud, inputs: Inputs) -> JsonObject:
-        """Every write carries the name."""
-        return super().body(cloud, inputs)

@@ -22,7 +22,6 @@ _PROBE = {
     "httpGet": _HTTP_GET,
     "initialDelaySeconds": integer(),
     "periodSeconds": integer(),
-    "tcpSocket": block({"port": integer()}),
     "timeoutSeconds": integer(),
 }
 _RESOURCES = {"cpuIdle": flag(keep=True), "limits": labels(), "startupCpuBoost": flag()}

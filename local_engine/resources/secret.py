@@ -13,7 +13,7 @@ from ..errors import NotFoundError
 from ..model import Change
 from ..resource_type import Inputs
 from ..rest_type import RestType
-from ..shapes import Shape, block, blocks, flag, integer, labels, name_part, required, text
+from ..shapes import Shape, block, blocks, flag, integer, labels, name_part, text
 
 _REPLICAS = blocks({"location": text(required=True, replaces=True)}, required=True, replaces=True)
 _REPLICATION = {
@@ -33,7 +33,7 @@ class SecretContainer(RestType):
     deletion_protection = False
     computed: ClassVar[Mapping[str, str]] = {"name": "name", "createTime": "createTime"}
     inputs: ClassVar[Shape] = {
-        "secretId": required(name_part()),
+        "secretId": name_part(),
         "project": name_part(),
         "replication": block(_REPLICATION, required=True, replaces=True),
         "labels": labels(),

@@ -31,7 +31,7 @@ class Engine:
         stack = more.pop("stack", "local")
         (self.root / "stacks").mkdir(exist_ok=True)
         (self.root / "stacks" / f"Pulumi.{stack}.yaml").touch()
-        given = {"state_dir": self.root / "engine", "overrides": self.cloud.config()} | more
+        given: dict[str, Any] = {"state_dir": self.root / "engine", "overrides": self.cloud.config()} | more
         return run(stack, root=self.root, mode=mode, program=program, **given)
 
 

@@ -1,7 +1,7 @@
 """A small stand-in for Google's REST surface: keeps what is posted, records every call, fails on demand.
 
-It knows paths, not products: a POST to a collection makes a thing, its path reads, patches and deletes it, IAM policies have
-etags. Enough to test the engine by itself; the local cloud proves the rest.
+It knows paths, not products: a POST to a collection makes a thing, its path reads, patches and deletes it, IAM
+policies have etags. Enough to test the engine by itself; the local cloud proves the rest.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class StandIn:
                 return instead
             return self._answer(call)
 
-    def _answer(self, call: Call) -> tuple[int, dict[str, Any]]:
+    def _answer(self, call: Call) -> tuple[int, dict[str, Any]]:  # noqa: PLR0911 - a table
         path = re.sub(r"^/(sql/)?v\d(beta\d)?/", "", call.path)
         thing, _, verb = path.rpartition(":") if re.search(r":[a-zA-Z]+$", path) else (path, "", "")
         if verb:
@@ -164,7 +164,7 @@ class StandIn:
             users["items"] = [user for user in users["items"] if user["name"] != call.query["name"]]
         return 200, users if call.method == "GET" else {"name": "op-2", "status": "DONE"}
 
-    def _verb(self, call: Call, thing: str, verb: str) -> tuple[int, dict[str, Any]]:
+    def _verb(self, call: Call, thing: str, verb: str) -> tuple[int, dict[str, Any]]:  # noqa: PLR0911 - a table
         if verb == "getIamPolicy":
             return 200, dict(self.policies.get(thing, {"etag": "e0", "version": 3}))
         if verb == "setIamPolicy":
@@ -239,5 +239,6 @@ def serving() -> Iterator[StandIn]:
 
 def duplicates(cloud: StandIn) -> list[str]:
     """Creates that were answered with success more than once."""
-    posts = Counter(call.line + str(call.query) for call in cloud.calls if call.method == "POST" and ":" not in call.path)
+    created = [call for call in cloud.calls if call.method == "POST" and ":" not in call.path]
+    posts = Counter(call.line + str(call.query) for call in created)
     return [line for line, times in posts.items() if times > 1]

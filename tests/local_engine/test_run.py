@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pulumi
 import pulumi_gcp as gcp
+from pulumi_gcp import cloudtasks
 
 from local_engine import render
 from tests.local_engine.conftest import Engine
 from tests.local_engine.standin import StandIn
 
 
-def queue(rate: float = 10, name: str = "pay-queue", **more: object) -> gcp.cloudtasks.Queue:
+def queue(rate: float = 10, name: str = "pay-queue", **more: Any) -> gcp.cloudtasks.Queue:
     return gcp.cloudtasks.Queue(
         name,
         name=name,
         location="us-central1",
-        rate_limits={"max_dispatches_per_second": rate, "max_concurrent_dispatches": 5},
-        retry_config={"max_attempts": 3, "max_retry_duration": "0s"},
-        opts=pulumi.ResourceOptions(**more),  # type: ignore[arg-type]
+        rate_limits=cloudtasks.QueueRateLimitsArgs(max_dispatches_per_second=rate, max_concurrent_dispatches=5),
+        retry_config=cloudtasks.QueueRetryConfigArgs(max_attempts=3, max_retry_duration="0s"),
+        opts=pulumi.ResourceOptions(**more),
     )
 
 
@@ -93,7 +96,7 @@ def test_a_new_name_is_made_before_the_old_one_goes(engine: Engine, cloud: Stand
 
 def test_the_same_name_goes_first_and_takes_its_dependents_along(engine: Engine, cloud: StandIn) -> None:
     def program(replicas: bool) -> None:
-        where = {"user_managed": {"replicas": [{"location": "us-central1"}]}} if replicas else {"auto": {}}
+        where: Any = {"user_managed": {"replicas": [{"location": "us-central1"}]}} if replicas else {"auto": {}}
         secret = gcp.secretmanager.Secret("key", secret_id="KEY", replication=where)
         gcp.secretmanager.SecretIamMember(
             "reader", secret_id=secret.secret_id, role="roles/secretmanager.secretAccessor", member="user:a@b.c"
