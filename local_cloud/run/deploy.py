@@ -200,7 +200,10 @@ async def _finish(services: Services, name: str, operation: str, *, traffic_only
     failure: ApiError | None = None
     revision = services.revisions[revision_name]
     if revision.conditions[0].state != SUCCEEDED:
-        failure = await _see_it_serve(services, revision_name, revision, skip=service.template.health_check_disabled)
+        services.deploying.add(revision_name)
+        skip = service.template.health_check_disabled
+        failure = await _see_it_serve(services, revision_name, revision, skip=skip)
+        services.deploying.discard(revision_name)
     service = services.services.get(name)
     if service is None:
         gone = failed_precondition(f"The service '{name}' was deleted while it was deployed.")

@@ -43,6 +43,8 @@ class Services:
         self.images = cloud.store.json("run.images")
         self.servers = ForkServers()
         self.live: dict[str, Revision] = {}
+        #: Revisions on their way: no traffic yet, but not left by it either.
+        self.deploying: set[str] = set()
         self._stopping: set[asyncio.Task[None]] = set()
         self._upkeep: asyncio.Task[None] | None = None
         for digest, manifest in self.images.items():
@@ -164,7 +166,7 @@ class Services:
             if self.revisions[name].scaling.min_instance_count:
                 self.running(name).warm()
         for name, running in list(self.live.items()):
-            if name in routed:
+            if name in routed or name in self.deploying:
                 running.reap()
             elif not any(instance.in_flight for instance in running.instances):
                 self.retire(name)
