@@ -1,7 +1,7 @@
 """The processor's notice as it arrives (NowPayments IPN), checked and read. Pure: no time, no database.
 
-The signature is HMAC-SHA512 in hex over the JSON with its keys sorted, in the header x-nowpayments-sig. `order_id` carries
-our own signed order token; `actually_paid` is what came in, and is what the ledger takes.
+The signature is HMAC-SHA512 in hex over the JSON with its keys sorted, in the header x-nowpayments-sig. `order_id`
+carries our own signed order token; `actually_paid` is what came in, and is what the ledger takes.
 """
 
 from __future__ import annotations
@@ -61,9 +61,12 @@ def verify(body: bytes, signature: str, secret: str) -> dict[str, Any]:
         raise NoticeError(401, "NO_SIGNATURE", f"the header {SIGNATURE_HEADER} is missing")
     given = signature.strip().lower().encode("ascii", "replace")
     key = secret.strip().encode()
-    sorted_json = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    # The second form is the body as sent: the same when its keys are sorted, whatever its numbers look like.
-    for signed in (sorted_json.encode("utf-8", "surrogatepass"), body):
+    forms = [
+        json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=ascii_only)
+        for ascii_only in (False, True)
+    ]
+    # JSON writers differ in what they escape; the body as sent is the third form, and the first if its keys are sorted.
+    for signed in (*(form.encode("utf-8", "surrogatepass") for form in forms), body):
         if hmac.compare_digest(hmac.digest(key, signed, "sha512").hex().encode(), given):
             return fields
     raise NoticeError(401, "BAD_SIGNATURE", "the signature does not match")
@@ -109,6 +112,8 @@ def _moment(fields: dict[str, Any]) -> datetime:
 
 class _Exact(float):
     """A JSON number that is written again with the digits it came with."""
+
+    _text: str
 
     def __new__(cls, text: str) -> _Exact:
         self = super().__new__(cls, text)

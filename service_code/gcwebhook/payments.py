@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from service_code.kit import ledger, logs
 from service_code.kit.batch import Batcher
@@ -93,12 +94,14 @@ class Payments:
         results: dict[int, Recorded] = {}
         waiting = list(enumerate(arrivals))
         while waiting:
-            round_, later, seen = [], [], set[str]()
+            round_: list[tuple[int, Arrival]] = []
+            later: list[tuple[int, Arrival]] = []
+            seen = set[str]()
             for index, arrival in waiting:
                 keys = {f"payment {arrival.order.unique_id}", f"event {arrival.event_key}"}
                 (later if keys & seen else round_).append((index, arrival))
                 seen |= keys
-            recorded = await again(lambda batch=round_: self._write([arrival for _, arrival in batch]))  # type: ignore[misc]
+            recorded = await again(partial(self._write, [arrival for _, arrival in round_]))
             results.update(zip((index for index, _ in round_), recorded, strict=True))
             waiting = later
         return [results[index] for index in range(len(arrivals))]

@@ -1,8 +1,8 @@
 """The entry's sweeper: sends what is unsent, and puts anew what a queue dropped, since nobody is told when it does.
 
 A payment without a split, and a grant without an end, are put into their queues again after five minutes, then at
-doubling intervals up to an hour, for 24 hours (DECISIONS 12); both receivers are idempotent. After that gcsplit's sweeper
-records the payment as dead.
+doubling intervals up to an hour, for 24 hours (DECISIONS 12); both receivers are idempotent. After that gcsplit's
+sweeper records the payment as dead.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,19 +18,19 @@ QUERIES = {
     "payout_network, received_at, split_tries FROM split_payout_request WHERE unique_id = $1",
     "access": "SELECT queued_at, tries, granted_at, refused_at FROM channel_access WHERE unique_id = $1",
     "split": "SELECT generation, cn_api_id, from_currency, from_network, from_amount::text, platform_amount::text, "
-    "client_percent, payin_address, to_currency, to_network, to_amount, payout_address, valid_until, status, created_at, "
-    "pending_since, closed_at FROM split_payout_que WHERE unique_id = $1",
-    "payouts": "SELECT generation, cn_api_id, from_currency, from_amount::text, payin_address, status, wallet, chain_id, "
-    "nonce, tx_hash, block_number, block_hash, gas_used::text, gas_price::text, error_code, signed_at, broadcast_at, "
-    "mined_at, final_at FROM split_payout_hostpay WHERE unique_id = $1 ORDER BY id",
+    "client_percent, payin_address, to_currency, to_network, to_amount, payout_address, valid_until, "
+    "status, created_at, pending_since, closed_at FROM split_payout_que WHERE unique_id = $1",
+    "payouts": "SELECT generation, cn_api_id, from_currency, from_amount::text, payin_address, status, wallet, "
+    "chain_id, nonce, tx_hash, block_number, block_hash, gas_used::text, gas_price::text, error_code, signed_at, "
+    "broadcast_at, mined_at, final_at FROM split_payout_hostpay WHERE unique_id = $1 ORDER BY id",
     "variants": "SELECT v.tx_hash, v.nonce, v.kind, v.value::text, v.gas_limit, v.max_fee::text, "
     "v.max_priority_fee::text, v.signed_at, v.broadcast_at, v.mined_block, v.receipt_status "
     "FROM tx_variants v JOIN wallet_nonces n USING (address, chain_id, nonce) WHERE n.unique_id = $1 "
     "ORDER BY v.signed_at",
     "outbox": "SELECT service, queue, created_at, attempts, sent_at, cancelled_at, last_error FROM outbox "
     "WHERE unique_id = $1 ORDER BY created_at, id",
-    "failed": "SELECT generation, stage, error_code, error_message, currency, amount::text, status, failed_at, closed_at "
-    "FROM failed_transactions WHERE unique_id = $1 ORDER BY generation",
+    "failed": "SELECT generation, stage, error_code, error_message, currency, amount::text, status, failed_at, "
+    "closed_at FROM failed_transactions WHERE unique_id = $1 ORDER BY generation",
     "dead_letters": "SELECT service, endpoint, code, why, attempt_number, created_at FROM dead_letters "
     "WHERE unique_id = $1 ORDER BY id",
     "ledger": "SELECT p.entry_key, p.kind, p.reference, p.posted_at, json_agg(json_build_object('account', e.account, "
@@ -96,8 +97,6 @@ def _at(hop: tuple[str | None, str, str | None]) -> str:
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    import json
-
     for key, value in row.items():
         if isinstance(value, datetime):
             row[key] = value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,13 +1,14 @@
 """Access tokens of the service's own account, from google.auth: for Cloud Tasks, Cloud KMS and the database login.
 
-google.auth refreshes in a thread, since it is synchronous. A token's life is counted by the kit's clock, so that a moved
-clock asks for a new one. google.auth is imported late: it reads the metadata server's address when it is imported.
+google.auth refreshes in a thread, since it is synchronous. A token's life is counted by the kit's clock, so that a
+moved clock asks for a new one. google.auth is imported late: it reads the metadata server's address when imported.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from service_code.kit.clock import Clock
@@ -55,15 +56,17 @@ class GoogleAccess:
 
     def _fetch(self) -> tuple[str, float]:
         import google.auth
-        from google.auth import _helpers, compute_engine
+        from google.auth import compute_engine
         from google.auth.transport.requests import Request
 
         if self._credentials is None:
             # On Cloud Run the metadata server is known to be there: default() would first probe for it.
             self._credentials = (
-                compute_engine.Credentials() if os.environ.get("K_SERVICE") else google.auth.default(scopes=[SCOPE])[0]
+                compute_engine.Credentials()  # type: ignore[no-untyped-call]
+                if os.environ.get("K_SERVICE")
+                else google.auth.default(scopes=[SCOPE])[0]
             )
         self._credentials.refresh(Request())
         expiry = self._credentials.expiry
-        life = (expiry - _helpers.utcnow()).total_seconds() if expiry else 600.0
+        life = (expiry - datetime.now(UTC).replace(tzinfo=None)).total_seconds() if expiry else 600.0
         return str(self._credentials.token), life

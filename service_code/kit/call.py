@@ -1,4 +1,4 @@
-"""One request in a handler's hands: its time, its attempt, and the one transaction that the kit commits with the outcome."""
+"""One request in a handler's hands: its time, its attempt, and the one transaction that the kit commits."""
 
 from __future__ import annotations
 

@@ -39,7 +39,8 @@ async def store(connection: Connection, letter: Letter, at: datetime) -> bool:
     status = await connection.execute(
         """
         INSERT INTO dead_letters
-            (fingerprint, service, endpoint, unique_id, generation, code, why, body, task_name, attempt_number, created_at)
+            (fingerprint, service, endpoint, unique_id, generation, code, why, body, task_name, attempt_number,
+             created_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (fingerprint) DO NOTHING
         """,
         *(digest, letter.service, letter.endpoint, letter.unique_id, letter.generation, letter.code, letter.why[:1000]),

@@ -1,9 +1,9 @@
-"""Who is calling: the OIDC token of a queue, the scheduler or an operator, verified in the service as well as at the door.
+"""Who is calling: the OIDC token of a queue, the scheduler or an operator, verified here as well as at the door.
 
-Checked are the signature (by Google's keys, or those of endpoints.oidc_certs), the issuer, the audience (this service's
-base URL), the times by the kit's clock, and the caller's address against CALLERS for the path. Cloud Run takes the signature away
-from a token that its own IAM check has verified: such a token is believed only in a service without public paths, whose
-door lets nobody else in.
+Checked are the signature (by Google's keys, or those of endpoints.oidc_certs), the issuer, the audience (this
+service's base URL), the times by the kit's clock, and the caller's address against CALLERS for the path. Cloud Run
+takes the signature away from a token that its own IAM check has verified: such a token is believed only in a service
+without public paths, whose door lets nobody else in.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 import jwt
+from jwt.types import Options
 from starlette.requests import Request
 
 from service_code.kit.clock import Clock
@@ -66,7 +67,7 @@ class Door:
             header = jwt.get_unverified_header(token.rpartition(".")[0] + "." if token.endswith(REMOVED) else token)
         except jwt.InvalidTokenError as error:
             raise DoorError(401, "the OIDC token cannot be read") from error
-        options: dict[str, Any] = {
+        options: Options = {
             "verify_exp": False,
             "verify_iat": False,
             "verify_nbf": False,
@@ -76,7 +77,7 @@ class Door:
             if token.endswith("." + REMOVED):
                 if self._public:
                     raise DoorError(401, "the OIDC token is not signed")
-                unsigned = {**options, "verify_signature": False, "verify_aud": True, "verify_iss": True}
+                unsigned: Options = {**options, "verify_signature": False, "verify_aud": True, "verify_iss": True}
                 claims = jwt.decode(
                     token.rpartition(".")[0] + ".", options=unsigned, audience=self._settings.url, issuer=ISSUERS
                 )

@@ -1,7 +1,7 @@
-"""The ledger: which postings exist, and how one is written. Chart and formulas: docs/adr/ledger-accounts.md.
+"""The ledger: which postings exist, and how one is written (chart and formulas: docs/adr/ledger-accounts.md).
 
-A posting is an event with an idempotency key kept for ever; its lines are signed base units (debit positive) that sum to
-zero per currency, which the database enforces at commit. Nothing is changed or deleted: `reversal` takes back.
+A posting is an event with an idempotency key kept for ever; its lines are signed base units (debit positive) that sum
+to zero per currency, which the database enforces at commit. Nothing is changed or deleted: `reversal` takes back.
 
     notice    processor_receivable +X, unsplit_funds -X
     split     unsplit_funds +X, exchange_clearing -C, platform_fees -F, rounding -R

@@ -1,7 +1,7 @@
 """Starts one service: `python -m service_code.kit.main <service>`, or `main([service])` in a process forked for it.
 
-The settings are read and checked before anything is opened: a service that lacks a secret does not start, and says which.
-SIGTERM drains: uvicorn stops listening, lets requests end, and then closes what the service holds.
+The settings are read and checked before anything is opened: a service that lacks a secret does not start, and says
+which. SIGTERM drains: uvicorn stops listening, lets requests end, and then closes what the service holds.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Migrations: `python -m service_code.kit.migrate up|status|down` with DATABASE_URL of the database's owner.
 
-dbmate applies the plain SQL files of service_code/migrations, each in a transaction, under a lock of the database, so that
-two at once are safe and a second run does nothing. `up` then makes each Cloud SQL IAM login `<service>@...` a member of its
-service's role. PGPASSWORD is heeded. On Google this runs as a job before traffic moves.
+dbmate applies the plain SQL files of service_code/migrations, each in a transaction, under a lock of the database, so
+that two at once are safe and a second run does nothing. `up` then makes each Cloud SQL IAM login `<service>@...` a
+member of its service's role. PGPASSWORD is heeded. On Google this runs as a job before traffic moves.
 """
 
 from __future__ import annotations

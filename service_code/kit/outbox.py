@@ -72,7 +72,7 @@ class Outbox:
         )
 
     async def write(self, connection: Connection, sends: Sequence[Send], at: datetime) -> list[Row]:
-        """Write sends in the caller's transaction; returns those that were not there already."""
+        """Write sends in the caller's transaction; returns those to be sent: new ones, and old ones never sent."""
         rows = [self.row(send, at) for send in sends]
         new = await connection.fetch(
             """
@@ -80,7 +80,9 @@ class Outbox:
             SELECT id, $1, queue, message::jsonb, unique_id, trace, due_at, $2, $2
             FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
                 AS new (id, queue, message, unique_id, trace, due_at)
-            ON CONFLICT (id) DO NOTHING RETURNING id
+            ON CONFLICT (id) DO UPDATE SET minted_at = EXCLUDED.minted_at, attempts = outbox.attempts + 1
+                WHERE outbox.sent_at IS NULL AND outbox.cancelled_at IS NULL
+            RETURNING id
             """,
             self._service,
             at,

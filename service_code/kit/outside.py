@@ -1,6 +1,7 @@
 """HTTP to the outside: one session, a total timeout on every call, and errors that carry no URL, key or body.
 
-Every timeout here is well below the shortest dispatch deadline (45 s), so that a handler answers before its queue gives up.
+Every timeout here is well below the shortest dispatch deadline (45 s), so that a handler answers before its queue
+gives up.
 """
 
 from __future__ import annotations

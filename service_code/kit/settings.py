@@ -1,7 +1,7 @@
 """Settings of a service: one typed object, read once from the environment and refused as a whole when it is wrong.
 
-The variables are the seam between the Pulumi program (components/run_service) and the services. Endpoint overrides exist
-for the local cloud and are refused at start in every other stack; there is no other difference between the two.
+The variables are the seam between the Pulumi program (components/run_service) and the services. Endpoint overrides
+exist for the local cloud and are refused at start in every other stack; there is no other difference between the two.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Creating tasks: the one call of Cloud Tasks that services may make, over its REST surface with google.auth's token.
+"""Creating tasks: the one call of Cloud Tasks that services may make, over REST with google.auth's token.
 
-A thin client rather than the official one: docs/adr/thin-tasks-client.md has the figures. The seam between Google and the
-local cloud is the endpoint alone. A name that is taken means that the task was made before: that counts as made.
+A thin client rather than the official one: docs/adr/thin-tasks-client.md has the figures. The seam between Google and
+the local cloud is the endpoint alone. A name that is taken means that the task was made before: that counts as made.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The one place that knows HTTP for doors behind a queue: caller, body, message, outcome, answer.
 
-Next, Done and Dead answer 200, Retry and unexpected errors 500; 429 and 503 are overload alone, since they slow the whole
-queue. A body that is no message of this door is stored as a dead letter and acknowledged: retrying would not mend it.
-No answer carries more of an error than a code and a reason of our own.
+Next, Done and Dead answer 200, Retry and unexpected errors 500; 429 and 503 are overload alone, since they slow the
+whole queue. A body that is no message of this door is stored as a dead letter and acknowledged: retrying would not mend
+it. No answer carries more of an error than a code and a reason of our own.
 """
 
 from __future__ import annotations

@@ -1,0 +1,50 @@
+"""gchostpay: pays from the host wallet, and settles by the chain.
+
+Its doors: /hostpay_webhook behind hostpay-execution-queue; /confirm behind hostpay-confirm-queue; /sweep for the
+scheduler; /wallet, /wallet/resume and /payouts/{unique_id}/abandon for operators.
+"""
+
+from __future__ import annotations
+
+from service_code.gchostpay.operate import Operating
+from service_code.gchostpay.pay import Paying
+from service_code.gchostpay.payer import Payer
+from service_code.gchostpay.settle import Settler
+from service_code.gchostpay.sweep import Sweeper
+from service_code.kit.orders import ConfirmPayout, HostPayOrder
+from service_code.kit.runtime import Kit
+from service_code.kit.service import Component, Handler, Operator, Schedule, Service
+
+#: Secrets and the fewest characters each must have.
+SECRETS = {
+    "TPS_HOSTPAY_SIGNING_KEY": 32,
+    "CHANGENOW_API_KEY": 16,
+    "ETHEREUM_RPC_URL": 12,
+    "HOST_WALLET_PRIVATE_KEY": 64,
+}
+
+
+def service(kit: Kit) -> Service:
+    """Declare the service's doors."""
+    payer = Payer(kit)
+    settler = Settler(payer)
+    operating = Operating(payer, settler)
+
+    async def chain() -> None:
+        await payer.node.head()
+
+    return Service(
+        name="gchostpay",
+        handlers=[
+            Handler("/hostpay_webhook", HostPayOrder, Paying(payer).pay),
+            Handler("/confirm", ConfirmPayout, settler.confirm),
+        ],
+        schedules=[Schedule("/sweep", Sweeper(payer, settler).sweep)],
+        operator=[
+            Operator("GET", "/wallet", operating.wallet),
+            Operator("POST", "/wallet/resume", operating.resume),
+            Operator("POST", "/payouts/{unique_id}/abandon", operating.abandon),
+        ],
+        # Not needed to be healthy: a payer without its node still knows what it has signed.
+        components=[Component("chain", chain)],
+    )

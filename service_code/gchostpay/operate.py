@@ -1,0 +1,130 @@
+"""What operators may do with the wallet: look at it, resume it when it is stopped, abandon a stuck payout.
+
+Nothing here ever pays. A payout that is abandoned, or whose nonce is lost, fails only when the chain has settled it for
+good, and goes on by gcsplit's replay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import wraps
+
+from service_code.gchostpay.bump import add_variant
+from service_code.gchostpay.payer import Payer
+from service_code.gchostpay.settle import Settler
+from service_code.kit import logs
+from service_code.kit.call import Call
+from service_code.kit.chain import NodeAwayError, NodeRefusedError
+from service_code.kit.service import Incoming, Reply
+
+_log = logs.get("operate")
+
+Door = Callable[["Operating", Incoming, Call], Awaitable[Reply]]
+
+
+def needs_node(door: Door) -> Door:
+    """Answer 502 while the node is away."""
+
+    @wraps(door)
+    async def run(self: Operating, incoming: Incoming, call: Call) -> Reply:
+        try:
+            return await door(self, incoming, call)
+        except (NodeAwayError, NodeRefusedError) as error:
+            return Reply(502, {"error": "NODE_AWAY", "reason": str(error)})
+
+    return run
+
+
+class Operating:
+    """Answers operators."""
+
+    def __init__(self, payer: Payer, settler: Settler) -> None:
+        self._payer = payer
+        self._settler = settler
+        self._kit = payer.kit
+
+    @needs_node
+    async def wallet(self, _incoming: Incoming, call: Call) -> Reply:
+        """GET /wallet."""
+        book, node = await self._payer.book(), self._payer.node
+        balance, count = await asyncio.gather(node.balance(book.address), node.nonce(book.address))
+        row = await self._kit.db.row("SELECT * FROM wallets WHERE address = $1 AND chain_id = $2", *book.key)
+        async with self._kit.db.connection() as connection:
+            spent, held = await book.exposure(connection, call.now)
+            waiting = await book.open_nonces(connection, 1000)
+        body = {
+            "address": book.address,
+            "chain_id": book.chain_id,
+            "balance": str(balance),
+            "chain_nonce": count,
+            "next_nonce": row["next_nonce"] if row else None,
+            "open_nonces": [one["nonce"] for one in waiting],
+            "spent_today": str(spent),
+            "held": str(held),
+            "stopped": row["stopped_why"] if row else None,
+        }
+        return Reply(200, body)
+
+    @needs_node
+    async def resume(self, _incoming: Incoming, call: Call) -> Reply:
+        """POST /wallet/resume: give up nonces that others have used for good, and start after the chain's last."""
+        book, node = await self._payer.book(), self._payer.node
+        async with self._kit.db.connection() as connection:
+            waiting = await book.open_nonces(connection, 1000)
+        final_block = await node.finalized()
+        final = await node.nonce(book.address, hex(max(final_block, 0)))
+        latest, pending = await asyncio.gather(node.nonce(book.address), node.nonce(book.address, "pending"))
+        lost: list[int] = []
+        for row in waiting:
+            if row["nonce"] < latest and not await self._settler.look(row["nonce"], 0):
+                lost.append(row["nonce"])
+        unsettled = [nonce for nonce in lost if nonce >= final]
+        if unsettled:
+            reason = (
+                f"nonces {unsettled} were used by somebody else, but not for good yet: try again when they are final"
+            )
+            return Reply(409, {"error": "NOT_FINAL", "reason": reason})
+        connection = await call.begin()
+        wallet = await book.lock(connection, pending)
+        await connection.execute(
+            """
+            WITH lost AS (
+                UPDATE wallet_nonces SET state = 'foreign', closed_at = $4, final_at = $4
+                WHERE address = $1 AND chain_id = $2 AND nonce = ANY($3) AND state = 'open' RETURNING nonce
+            )
+            UPDATE split_payout_hostpay SET status = 'failed', error_code = 'NONCE_TAKEN', final_at = $4
+            WHERE wallet = $1 AND chain_id = $2 AND nonce IN (SELECT nonce FROM lost)
+            """,
+            *(*book.key, lost, call.now),
+        )
+        next_nonce = max(wallet.next_nonce, pending)
+        await connection.execute(
+            "UPDATE wallets SET stopped_at = NULL, stopped_why = NULL, next_nonce = $3 "
+            "WHERE address = $1 AND chain_id = $2",
+            *(*book.key, next_nonce),
+        )
+        _log.warning("the wallet is resumed", what="wallet_resumed", status="running", lost=lost)
+        return Reply(200, {"status": "running", "next_nonce": next_nonce, "lost": lost})
+
+    @needs_node
+    async def abandon(self, incoming: Incoming, call: Call) -> Reply:
+        """POST /payouts/{unique_id}/abandon: fill the nonce of a stuck payout by a transfer to oneself."""
+        unique_id = incoming.path["unique_id"]
+        call.about(unique_id)
+        row = await self._kit.db.row(
+            """
+            SELECT h.nonce FROM split_payout_hostpay h
+            JOIN wallet_nonces n ON n.address = h.wallet AND n.chain_id = h.chain_id AND n.nonce = h.nonce
+            WHERE h.unique_id = $1 AND n.state = 'open'
+            """,
+            unique_id,
+        )
+        if row is None:
+            return Reply(404, {"error": "NOT_OPEN", "reason": "no payout of this payment is waiting for the chain"})
+        signed = await add_variant(self._payer, row["nonce"], await self._payer.node.fees(), abandon=True)
+        if signed is None:
+            return Reply(
+                409, {"error": "NOT_POSSIBLE", "reason": "it is settled, or the fee limit or a stop forbids it"}
+            )
+        return Reply(202, {"status": "abandoning", "unique_id": unique_id, "tx_hash": signed.tx_hash})

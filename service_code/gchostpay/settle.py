@@ -1,0 +1,202 @@
+"""Settling: what the chain says of a nonce becomes rows and postings, once, and is taken back if the chain does so.
+
+Any mined variant settles its nonce. Postings follow what is mined; a payout that was mined without paying (reverted, or
+filled by a transfer to oneself) counts as failed only when that is final, since until then a reorganisation could still
+pay it. A nonce below the chain's count without a receipt of ours was used by somebody else: the wallet stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from service_code.gchostpay.book import Book
+from service_code.gchostpay.payer import GAS_CURRENCY, Payer
+from service_code.kit import ledger, logs
+from service_code.kit.call import Call
+from service_code.kit.chain import NodeAwayError, NodeRefusedError, Receipt
+from service_code.kit.clock import moment
+from service_code.kit.db import Connection
+from service_code.kit.money import Amount
+from service_code.kit.orders import ConfirmPayout
+from service_code.kit.outcomes import Dead, Done, Outcome, Retry
+
+#: Blocks by which nodes behind one address may lag: a count is believed only as of so long ago.
+LAG = 2
+
+_log = logs.get("settle")
+
+
+class Settler:
+    """Handles POST /confirm, and settles nonces for the sweeper."""
+
+    def __init__(self, payer: Payer) -> None:
+        self._payer = payer
+        self._kit = payer.kit
+
+    async def confirm(self, order: ConfirmPayout, _call: Call) -> Outcome:
+        """Settle one payout, or have the queue ask again."""
+        row = await self._kit.db.row(
+            """
+            SELECT h.status, h.nonce, n.state FROM split_payout_hostpay h
+            JOIN wallet_nonces n ON n.address = h.wallet AND n.chain_id = h.chain_id AND n.nonce = h.nonce
+            WHERE h.unique_id = $1 AND h.generation = $2
+            """,
+            *(order.unique_id, order.generation),
+        )
+        if row is None:
+            return Dead("UNKNOWN_PAYOUT", "no payout of this id and generation is signed")
+        if row["status"] in ("completed", "failed") or row["state"] != "open":
+            return Done("already_settled")
+        try:
+            settled = await self.look(row["nonce"], await self.count())
+        except (NodeAwayError, NodeRefusedError) as error:
+            return Retry(str(error))
+        return Done("settled") if settled else Retry("not mined yet")
+
+    async def count(self) -> int:
+        """Return the wallet's transactions on chain as of a block that every node has."""
+        book = await self._payer.book()
+        head = await self._payer.node.head()
+        return await self._payer.node.nonce(book.address, hex(max(head - LAG, 0)))
+
+    async def look(self, nonce: int, count: int) -> bool:
+        """Settle a nonce if one of its variants is mined; else see that the node has the newest."""
+        book, node = await self._payer.book(), self._payer.node
+        async with self._kit.db.connection() as connection:
+            variants = await book.variants(connection, nonce)
+        receipts = await asyncio.gather(*(node.receipt(variant["tx_hash"]) for variant in variants))
+        for receipt in receipts:
+            if receipt is not None:
+                await self.record(nonce, receipt)
+                return True
+        if count > nonce:
+            await self._payer.stop(f"nonce {nonce} was used by somebody else", moment(self._kit.clock))
+            return False
+        newest = variants[0]
+        if newest["broadcast_at"] is None or not await node.known(newest["tx_hash"]):
+            await self._payer.broadcast(newest["tx_hash"], newest["raw"], nonce)
+        return False
+
+    async def record(self, nonce: int, receipt: Receipt) -> None:
+        """Write what was mined: rows and postings in one transaction, once."""
+        book = await self._payer.book()
+        now = moment(self._kit.clock)
+        async with self._kit.db.transaction() as connection:
+            row = await book.lock_nonce(connection, nonce)
+            if row["state"] != "open":
+                return
+            variant = await connection.fetchrow("SELECT * FROM tx_variants WHERE tx_hash = $1", receipt.tx_hash)
+            if variant is None:
+                raise RuntimeError("a receipt of a transaction that is not ours")
+            await book.mark_mined(connection, nonce, receipt, now)
+            error = _failure(variant["kind"], receipt)
+            await connection.execute(
+                """
+                UPDATE split_payout_hostpay SET status = $4, tx_hash = $5, block_number = $6, block_hash = $7,
+                    gas_used = $8, gas_price = $9, mined_at = $10, error_code = $11,
+                    broadcast_at = coalesce(broadcast_at, $10)
+                WHERE wallet = $1 AND chain_id = $2 AND nonce = $3
+                """,
+                *(*book.key, nonce, "broadcast" if error else "completed", receipt.tx_hash, receipt.block_number),
+                *(receipt.block_hash, receipt.gas_used, receipt.gas_price, now, error),
+            )
+            postings = _postings(row["unique_id"], receipt, None if error else int(variant["value"]))
+            await ledger.post(connection, postings, now)
+        _log.info(
+            "mined",
+            what="payout_mined",
+            status=error or "completed",
+            unique_id=row["unique_id"],
+            tx_hash=receipt.tx_hash,
+            block=receipt.block_number,
+        )
+
+    async def finalize(self, rows: Sequence[Any]) -> tuple[int, int]:
+        """Confirm mined nonces whose block is final, and take back those whose block is gone."""
+        if not rows:
+            return 0, 0
+        book, node = await self._payer.book(), self._payer.node
+        finalized = await node.finalized()
+        numbers = sorted({row["mined_block"] for row in rows})
+        hashes = dict(zip(numbers, await asyncio.gather(*(node.block_hash(number) for number in numbers)), strict=True))
+        final = gone = 0
+        for row in rows:
+            if hashes[row["mined_block"]] != row["mined_block_hash"]:
+                gone += await self._take_back(book, row)
+            elif row["mined_block"] <= finalized:
+                final += await self._final(book, row)
+        return final, gone
+
+    async def _final(self, book: Book, row: Any) -> int:
+        now = moment(self._kit.clock)
+        async with self._kit.db.transaction() as connection:
+            await connection.execute(
+                "UPDATE wallet_nonces SET final_at = $4 WHERE address = $1 AND chain_id = $2 AND nonce = $3",
+                *(*book.key, row["nonce"], now),
+            )
+            failed = await connection.fetchrow(
+                """
+                UPDATE split_payout_hostpay SET final_at = $4,
+                    status = CASE WHEN error_code IS NULL THEN status ELSE 'failed' END
+                WHERE wallet = $1 AND chain_id = $2 AND nonce = $3 RETURNING unique_id, error_code
+                """,
+                *(*book.key, row["nonce"], now),
+            )
+        if failed is not None and failed["error_code"]:
+            _log.error(
+                "a payout failed for good", what="payout_failed", status="failed", code=failed["error_code"],
+                unique_id=failed["unique_id"], tx_hash=row["tx_hash"],
+            )  # fmt: skip
+        return 1
+
+    async def _take_back(self, book: Book, row: Any) -> int:
+        now = moment(self._kit.clock)
+        async with self._kit.db.transaction() as connection:
+            nonce = await book.lock_nonce(connection, row["nonce"])
+            if nonce["state"] != "mined" or nonce["final_at"] is not None:
+                return 0
+            await reopen(connection, book, row["nonce"])
+            at = f"{row['tx_hash']}@{row['mined_block_hash']}"
+            for key in (f"payout:{at}", f"gas:{at}"):
+                await ledger.reverse(connection, key, now)
+        _log.error(
+            "a reorganisation took a transaction back", what="reorganised", status="open", unique_id=nonce["unique_id"],
+            tx_hash=row["tx_hash"], block=row["mined_block"],
+        )  # fmt: skip
+        return 1
+
+
+async def reopen(connection: Connection, book: Book, nonce: int) -> None:
+    """Make a mined nonce open again: its transaction waits to be mined, maybe as another variant."""
+    await connection.execute(
+        """
+        WITH variants AS (
+            UPDATE tx_variants SET mined_block = NULL, mined_block_hash = NULL, receipt_status = NULL, gas_used = NULL,
+                gas_price = NULL
+            WHERE address = $1 AND chain_id = $2 AND nonce = $3
+        ), payout AS (
+            UPDATE split_payout_hostpay SET status = 'broadcast', block_number = NULL, block_hash = NULL,
+                gas_used = NULL, gas_price = NULL, mined_at = NULL, error_code = NULL
+            WHERE wallet = $1 AND chain_id = $2 AND nonce = $3
+        )
+        UPDATE wallet_nonces SET state = 'open', closed_at = NULL WHERE address = $1 AND chain_id = $2 AND nonce = $3
+        """,
+        *(*book.key, nonce),
+    )
+
+
+def _failure(kind: str, receipt: Receipt) -> str | None:
+    if kind == "fill":
+        return "ABANDONED"
+    return None if receipt.status == 1 else "REVERTED"
+
+
+def _postings(unique_id: str, receipt: Receipt, value: int | None) -> list[ledger.Posting]:
+    spent = Amount(currency=GAS_CURRENCY, units=receipt.gas_used * receipt.gas_price)
+    postings = [ledger.gas(unique_id, spent, receipt.tx_hash, receipt.block_hash)]
+    if value is not None:
+        paid = Amount(currency=GAS_CURRENCY, units=value)
+        postings.append(ledger.payout(unique_id, paid, receipt.tx_hash, receipt.block_hash))
+    return postings

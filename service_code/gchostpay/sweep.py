@@ -1,0 +1,94 @@
+"""The payer's sweeper: unsent messages, unbroadcast and stuck transactions, finality and reorganisations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from service_code.gchostpay.bump import add_variant
+from service_code.gchostpay.payer import Payer
+from service_code.gchostpay.settle import Settler
+from service_code.kit import logs
+from service_code.kit.call import Call
+from service_code.kit.chain import NodeAwayError, NodeRefusedError
+
+#: Nonces that one sweep looks at, and that it raises the fees of.
+AT_ONCE = 300
+BUMPS = 20
+
+_log = logs.get("sweep")
+
+
+class Sweeper:
+    """Handles POST /sweep."""
+
+    def __init__(self, payer: Payer, settler: Settler) -> None:
+        self._payer = payer
+        self._settler = settler
+        self._kit = payer.kit
+
+    async def sweep(self, call: Call) -> Mapping[str, Any]:
+        """Do one round; a node that is away ends it early, and the next round goes on."""
+        found: dict[str, Any] = {"status": "swept", "resent": await self._kit.outbox.resend()}
+        found.update({"settled": 0, "bumped": 0, "final": 0, "reorganised": 0})
+        try:
+            found["final"], found["reorganised"] = await self._finality()
+            found["settled"], found["bumped"] = await self._open(call)
+        except (NodeAwayError, NodeRefusedError) as error:
+            _log.warning("the sweep ended early", status="away", why=str(error))
+            found["status"] = "node_away"
+        return found
+
+    async def _finality(self) -> tuple[int, int]:
+        book = await self._payer.book()
+        rows = await self._kit.db.fetch(
+            """
+            SELECT n.nonce, v.tx_hash, v.mined_block, v.mined_block_hash
+            FROM wallet_nonces n JOIN tx_variants v USING (address, chain_id, nonce)
+            WHERE n.address = $1 AND n.chain_id = $2 AND n.state = 'mined' AND n.final_at IS NULL
+              AND v.mined_block IS NOT NULL
+            ORDER BY v.mined_block LIMIT $3
+            """,
+            *(*book.key, AT_ONCE),
+        )
+        return await self._settler.finalize(rows)
+
+    async def _open(self, call: Call) -> tuple[int, int]:
+        book = await self._payer.book()
+        async with self._kit.db.connection() as connection:
+            rows = await book.open_nonces(connection, AT_ONCE)
+        if not rows:
+            return 0, 0
+        count = await self._settler.count()
+        settled = 0
+        waiting: list[int] = []
+        for row in rows:
+            logs.about(unique_id=row["unique_id"])
+            if await self._settler.look(row["nonce"], count):
+                settled += 1
+            else:
+                waiting.append(row["nonce"])
+        logs.about(unique_id=None)
+        return settled, await self._bump(waiting, call)
+
+    async def _bump(self, nonces: list[int], call: Call) -> int:
+        """Raise the fees of what has waited too long: the first in line, and what offers less than is asked now."""
+        if not nonces:
+            return 0
+        book, node = await self._payer.book(), self._payer.node
+        stuck = await self._kit.db.fetch(
+            """
+            SELECT nonce, max(max_fee) AS max_fee FROM tx_variants
+            WHERE address = $1 AND chain_id = $2 AND nonce = ANY($3)
+            GROUP BY nonce HAVING max(signed_at) < $4 ORDER BY nonce LIMIT $5
+            """,
+            *(*book.key, nonces, call.now - self._payer.stuck_after, BUMPS),
+        )
+        if not stuck:
+            return 0
+        fees, first = await node.fees(), await node.nonce(book.address)
+        bumped = 0
+        for row in stuck:
+            if row["nonce"] == first or int(row["max_fee"]) < fees.max_fee:
+                bumped += await add_variant(self._payer, row["nonce"], fees) is not None
+        return bumped

@@ -1,0 +1,39 @@
+"""gcsplit: divides a payment between client and platform, orders the exchange and has the host pay it.
+
+Its doors: /process_split behind split-payment-queue; /sweep for the scheduler; /dead and /dead/{unique_id}/replay for
+operators.
+"""
+
+from __future__ import annotations
+
+from service_code.gcsplit.replay import Replayer
+from service_code.gcsplit.rules import rules_of
+from service_code.gcsplit.split import HostPayMinter, Splitter
+from service_code.gcsplit.sweep import Sweeper
+from service_code.kit.changenow import ChangeNow
+from service_code.kit.orders import SplitOrder
+from service_code.kit.runtime import Kit
+from service_code.kit.service import Handler, Operator, Schedule, Service
+from service_code.kit.tokens import HostPayTokens, Purpose
+
+#: Secrets and the fewest characters each must have.
+SECRETS = {"TPS_HOSTPAY_SIGNING_KEY": 32, "CHANGENOW_API_KEY": 16}
+
+
+def service(kit: Kit) -> Service:
+    """Declare the service's doors."""
+    rules = rules_of(kit.settings)
+    exchange = ChangeNow(kit.settings.endpoints.changenow, kit.settings.secret("CHANGENOW_API_KEY"), kit.outside)
+    splitter = Splitter(kit, rules, exchange)
+    replayer = Replayer(kit, rules, exchange, splitter)
+    tokens = HostPayTokens(kit.settings.secret("TPS_HOSTPAY_SIGNING_KEY"), Purpose.HOSTPAY_EXECUTION)
+    return Service(
+        name="gcsplit",
+        handlers=[Handler("/process_split", SplitOrder, splitter.split)],
+        schedules=[Schedule("/sweep", Sweeper(kit, rules).sweep)],
+        operator=[
+            Operator("GET", "/dead", replayer.dead),
+            Operator("POST", "/dead/{unique_id}/replay", replayer.replay),
+        ],
+        minters={"PendingHostPay": HostPayMinter(tokens)},
+    )

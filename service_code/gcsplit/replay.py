@@ -1,0 +1,168 @@
+"""Dead payments, listed and replayed by operators. A replay happens once, however often it is asked for.
+
+A replayed host payment gets a fresh exchange order if the old one no longer waits, the next generation, and a new
+token; its money leaves the liability in the same transaction. The payer pays a payment once whatever is replayed here.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from service_code.gcsplit.deaths import revive
+from service_code.gcsplit.rules import GRACE, HOSTPAY_QUEUE, Rules
+from service_code.gcsplit.split import Splitter, pending_of
+from service_code.kit import logs
+from service_code.kit.call import Call
+from service_code.kit.changenow import (
+    WAITING,
+    ChangeNow,
+    ExchangeAwayError,
+    ExchangeOrder,
+    ExchangeRefusedError,
+    Route,
+)
+from service_code.kit.clock import to_millis
+from service_code.kit.money import Amount
+from service_code.kit.orders import PendingHostPay, SplitOrder
+from service_code.kit.outbox import Row
+from service_code.kit.outcomes import Send
+from service_code.kit.runtime import Kit
+from service_code.kit.service import Incoming, Reply
+
+#: Dead payments that one listing shows.
+LISTED = 500
+
+_log = logs.get("replay")
+
+
+class Replayer:
+    """Answers operators about the dead."""
+
+    def __init__(self, kit: Kit, rules: Rules, exchange: ChangeNow, splitter: Splitter) -> None:
+        self._kit = kit
+        self._rules = rules
+        self._exchange = exchange
+        self._splitter = splitter
+
+    async def dead(self, _incoming: Incoming, _call: Call) -> Reply:
+        """GET /dead."""
+        rows = await self._kit.db.fetch(
+            """
+            SELECT unique_id, generation, stage, error_code, error_message, cn_api_id, currency, amount, failed_at
+            FROM failed_transactions WHERE status = 'dead' ORDER BY failed_at LIMIT $1
+            """,
+            LISTED,
+        )
+        shown = [
+            {
+                **{key: row[key] for key in ("unique_id", "generation", "stage", "cn_api_id", "currency")},
+                "code": row["error_code"],
+                "why": row["error_message"],
+                "amount": str(row["amount"]),
+                "since": row["failed_at"].astimezone(UTC).isoformat().replace("+00:00", "Z"),
+            }
+            for row in rows
+        ]
+        return Reply(200, {"dead": shown})
+
+    async def replay(self, incoming: Incoming, call: Call) -> Reply:
+        """POST /dead/{unique_id}/replay."""
+        unique_id = incoming.path["unique_id"]
+        call.about(unique_id)
+        dead = await self._kit.db.row(
+            "SELECT generation, status, stage FROM failed_transactions WHERE unique_id = $1 "
+            "ORDER BY generation DESC LIMIT 1",
+            unique_id,
+        )
+        if dead is None:
+            return Reply(404, {"error": "NOT_DEAD", "reason": "no death of this payment is recorded"})
+        if dead["status"] != "dead":
+            return Reply(200, {"status": f"already_{dead['status']}", "unique_id": unique_id})
+        try:
+            if dead["stage"] == "split":
+                return await self._replay_split(unique_id, call)
+            return await self._replay_hostpay(unique_id, dead["generation"], call)
+        except ExchangeAwayError as error:
+            return Reply(502, {"error": "EXCHANGE_AWAY", "reason": str(error)})
+        except ExchangeRefusedError as error:
+            return Reply(409, {"error": error.code, "reason": error.why})
+
+    async def _replay_split(self, unique_id: str, call: Call) -> Reply:
+        row = await self._kit.db.row("SELECT * FROM split_payout_request WHERE unique_id = $1", unique_id)
+        if row is None:
+            return Reply(404, {"error": "NOT_FOUND", "reason": "no payment of this id is recorded"})
+        order = SplitOrder(
+            unique_id=unique_id,
+            channel_id=row["channel_id"],
+            amount=Amount(currency=row["currency"], units=row["amount"]),
+            client_wallet=row["client_wallet"],
+            payout_currency=row["payout_currency"],
+            payout_network=row["payout_network"],
+            received_at=to_millis(row["received_at"]),
+        )
+        ordered = await self._splitter.order_exchange(order)
+        connection = await call.begin()
+        if not await revive(connection, unique_id, 0, status="replayed", at=call.now):
+            return Reply(200, {"status": "already_replayed", "unique_id": unique_id})
+        pending = await self._splitter.write(connection, order, ordered, call.now)
+        return (
+            await self._send(pending, call) if pending else Reply(409, {"error": "NOT_DEAD", "reason": "it was split"})
+        )
+
+    async def _replay_hostpay(self, unique_id: str, generation: int, call: Call) -> Reply:
+        row = await self._kit.db.row("SELECT * FROM split_payout_que WHERE unique_id = $1", unique_id)
+        if row is None or row["status"] != "dead" or row["generation"] != generation:
+            return Reply(200, {"status": "already_replayed", "unique_id": unique_id})
+        made = await self._order(row, call.now)
+        connection = await call.begin()
+        row = await connection.fetchrow("SELECT * FROM split_payout_que WHERE unique_id = $1 FOR UPDATE", unique_id)
+        if row is None or row["status"] != "dead" or row["generation"] != generation:
+            return Reply(200, {"status": "already_replayed", "unique_id": unique_id})
+        paid = "SELECT 1 FROM split_payout_hostpay WHERE unique_id = $1 AND status <> 'failed'"
+        if await connection.fetchrow(paid, unique_id) is not None:
+            return Reply(
+                409, {"error": "BEING_PAID", "reason": "a payout of it is signed: the next sweep takes it back"}
+            )
+        row = await connection.fetchrow(
+            """
+            UPDATE split_payout_que SET generation = $2, cn_api_id = $3, payin_address = $4, to_amount = $5,
+                valid_until = $6, status = 'pending_hostpay', pending_since = $7, closed_at = NULL
+            WHERE unique_id = $1 RETURNING *
+            """,
+            *(unique_id, generation + 1, made.id, made.payin_address, made.to_amount, made.valid_until, call.now),
+        )
+        await revive(connection, unique_id, generation, status="replayed", at=call.now)
+        return await self._send(pending_of(row), call)
+
+    async def _order(self, row: Any, now: datetime) -> ExchangeOrder:
+        """Return the old exchange order while it still waits for long enough, else a fresh one."""
+        needed = now + self._rules.window + GRACE
+        if row["valid_until"] is None or row["valid_until"] > needed:
+            state = await self._exchange.state(row["cn_api_id"])
+            if state.status == WAITING:
+                return ExchangeOrder(
+                    id=row["cn_api_id"],
+                    payin_address=row["payin_address"],
+                    to_amount=row["to_amount"],
+                    valid_until=row["valid_until"],
+                )
+        route = Route(
+            amount=Amount(currency=row["from_currency"], units=row["from_amount"]),
+            from_network=row["from_network"],
+            to_currency=row["to_currency"],
+            to_network=row["to_network"],
+            address=row["payout_address"],
+        )
+        return await self._exchange.order(route, self._rules.refund_address)
+
+    async def _send(self, pending: PendingHostPay, call: Call) -> Reply:
+        send = Send(queue=HOSTPAY_QUEUE, message=pending, unique_id=pending.unique_id, key=str(pending.generation))
+        rows: list[Row] = await self._kit.outbox.write(await call.begin(), [send], call.now)
+        await call.commit()
+        await self._kit.outbox.send(rows)
+        _log.warning(
+            "a dead payment was replayed", what="payment_replayed", status="replayed", cn_api_id=pending.cn_api_id
+        )
+        body = {"status": "replayed", "unique_id": pending.unique_id, "generation": pending.generation}
+        return Reply(200, {**body, "cn_api_id": pending.cn_api_id})

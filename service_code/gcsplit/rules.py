@@ -1,0 +1,56 @@
+"""What a payment is divided by, and how long a host payment may take. Pure, from config.
+
+SPLIT_CLIENT_PERCENT is every client's share (95); SPLIT_CLIENT_PERCENT_BY_CHANNEL, a JSON object, sets it for single
+channels. DECISIONS 3 and 12.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+
+from service_code.kit.settings import Settings, SettingsError
+
+HOSTPAY_QUEUE = "hostpay-execution-queue"
+#: The network on which the host wallet pays.
+HOST_NETWORK = "eth"
+#: Used where the queue's spec names no window.
+TOKEN_WINDOW = timedelta(seconds=60)
+#: After the window: a handler that accepted a token in its last second may still be signing; clocks differ.
+GRACE = timedelta(seconds=30)
+#: A received payment that could not be split for so long is dead; gcwebhook's sweeper tries until then.
+SPLIT_WINDOW = timedelta(hours=24)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rules:
+    """The shares and windows of this deployment."""
+
+    percent: int
+    by_channel: dict[int, int]
+    window: timedelta
+    refund_address: str | None
+
+    def client_percent(self, channel_id: int) -> int:
+        """Return the client's share."""
+        return self.by_channel.get(channel_id, self.percent)
+
+
+def rules_of(settings: Settings) -> Rules:
+    """Read the rules from config, refusing what is no share."""
+    percent = settings.number("SPLIT_CLIENT_PERCENT", 95)
+    name = "SPLIT_CLIENT_PERCENT_BY_CHANNEL"
+    try:
+        by_channel = {int(key): int(value) for key, value in json.loads(settings.config(name, "{}")).items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise SettingsError(f'{name} must be a JSON object such as {{"-100123": 97}}') from error
+    if not all(1 <= share <= 100 for share in (percent, *by_channel.values())):
+        raise SettingsError("SPLIT_CLIENT_PERCENT and SPLIT_CLIENT_PERCENT_BY_CHANNEL must be 1 to 100")
+    edge = settings.queues.get(HOSTPAY_QUEUE)
+    return Rules(
+        percent=percent,
+        by_channel=by_channel,
+        window=(edge.token_window if edge else None) or TOKEN_WINDOW,
+        refund_address=settings.config("REFUND_ADDRESS", "") or None,
+    )

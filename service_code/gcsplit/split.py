@@ -1,0 +1,155 @@
+"""Splitting a payment: shares, exchange order, ledger, and the host payment's message, once for each payment.
+
+Its own row is looked up first. The exchange order is made before the transaction: a crash between them leaves an order
+that nobody pays, and the next attempt makes another; only the one in the row is ever paid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from service_code.gcsplit.deaths import bury
+from service_code.gcsplit.rules import HOST_NETWORK, HOSTPAY_QUEUE, Rules
+from service_code.kit import ledger, logs, money
+from service_code.kit.call import Call
+from service_code.kit.changenow import ChangeNow, ExchangeAwayError, ExchangeOrder, ExchangeRefusedError, Route
+from service_code.kit.db import Connection
+from service_code.kit.money import Amount
+from service_code.kit.orders import HostPayOrder, PendingHostPay, SplitOrder
+from service_code.kit.outcomes import Dead, Done, Next, Outcome, Retry
+from service_code.kit.runtime import Kit
+from service_code.kit.tokens import HostPayClaim, HostPayTokens
+
+_log = logs.get("split")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ordered:
+    """A payment divided, and the exchange order for its client's share."""
+
+    route: Route
+    parts: money.Split
+    made: ExchangeOrder
+
+
+class Splitter:
+    """Handles POST /process_split."""
+
+    def __init__(self, kit: Kit, rules: Rules, exchange: ChangeNow) -> None:
+        self._kit = kit
+        self._rules = rules
+        self._exchange = exchange
+
+    async def split(self, order: SplitOrder, call: Call) -> Outcome:
+        """Divide a payment and order its exchange."""
+        row = await self._kit.db.row("SELECT * FROM split_payout_que WHERE unique_id = $1", order.unique_id)
+        if row is not None:
+            # A crash may have come between the commit and the task: Next sends what is unsent and nothing else.
+            again = row["status"] == "pending_hostpay" and row["generation"] == 1
+            return Next(HOSTPAY_QUEUE, pending_of(row)) if again else Done("already_processed")
+        dead = "SELECT 1 FROM failed_transactions WHERE unique_id = $1 AND status = 'dead'"
+        if await self._kit.db.row(dead, order.unique_id) is not None:
+            return Done("already_dead")
+        try:
+            ordered = await self.order_exchange(order)
+        except ExchangeAwayError as error:
+            return Retry(str(error))
+        except ExchangeRefusedError as error:
+            connection = await call.begin()
+            await bury(
+                connection,
+                order.unique_id,
+                generation=0,
+                stage="split",
+                account=ledger.UNSPLIT_FUNDS,
+                held=order.amount,
+                code=error.code,
+                why=error.why,
+                at=call.now,
+            )
+            return Dead(error.code, error.why)
+        connection = await call.begin()
+        pending = await self.write(connection, order, ordered, call.now)
+        return Next(HOSTPAY_QUEUE, pending) if pending else Done("already_processed")
+
+    async def order_exchange(self, order: SplitOrder) -> Ordered:
+        """Divide, and create the exchange order for the client's share; a share of nothing is refused."""
+        parts = money.split(order.amount, self._rules.client_percent(order.channel_id))
+        if parts.client.units == 0:
+            raise ExchangeRefusedError("AMOUNT_TOO_SMALL", "the client's share is nothing")
+        route = Route(
+            amount=parts.client,
+            from_network=HOST_NETWORK,
+            to_currency=order.payout_currency,
+            to_network=order.payout_network,
+            address=order.client_wallet,
+        )
+        made = await self._exchange.order(route, self._rules.refund_address)
+        _log.info("exchange ordered", status="ordered", cn_api_id=made.id)
+        return Ordered(route=route, parts=parts, made=made)
+
+    async def write(
+        self, connection: Connection, order: SplitOrder, ordered: Ordered, at: datetime
+    ) -> PendingHostPay | None:
+        """Write the row and the posting; None if another attempt was faster."""
+        route, made = ordered.route, ordered.made
+        status = await connection.execute(
+            """
+            INSERT INTO split_payout_que
+                (unique_id, cn_api_id, from_currency, from_network, from_amount, platform_amount, client_percent,
+                 payin_address, to_currency, to_network, to_amount, payout_address, valid_until, status, created_at,
+                 pending_since)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'pending_hostpay', $14, $14)
+            ON CONFLICT (unique_id) DO NOTHING
+            """,
+            *(order.unique_id, made.id, route.amount.currency, route.from_network, route.amount.units),
+            *(order.amount.units - route.amount.units, self._rules.client_percent(order.channel_id)),
+            *(made.payin_address, route.to_currency, route.to_network, made.to_amount, route.address),
+            *(made.valid_until, at),
+        )
+        if status.endswith(" 0"):
+            return None
+        await ledger.post(connection, [ledger.split(order.unique_id, order.amount, ordered.parts, made.id)], at)
+        return PendingHostPay(
+            unique_id=order.unique_id,
+            generation=1,
+            cn_api_id=made.id,
+            amount=route.amount,
+            network=route.from_network,
+            payin_address=made.payin_address,
+        )
+
+
+def pending_of(row: Any) -> PendingHostPay:
+    """Make the message of a host payment from its row."""
+    return PendingHostPay(
+        unique_id=row["unique_id"],
+        generation=row["generation"],
+        cn_api_id=row["cn_api_id"],
+        amount=Amount(currency=row["from_currency"], units=row["from_amount"]),
+        network=row["from_network"],
+        payin_address=row["payin_address"],
+    )
+
+
+class HostPayMinter:
+    """Turns a pending host payment into the order that travels: the token is minted when the task is made."""
+
+    def __init__(self, tokens: HostPayTokens) -> None:
+        self._tokens = tokens
+
+    def __call__(self, stored: dict[str, Any], minted_at: datetime) -> HostPayOrder:
+        """Mint the token of a stored message."""
+        pending = PendingHostPay.read(stored)
+        claim = HostPayClaim(
+            unique_id=pending.unique_id,
+            generation=pending.generation,
+            cn_api_id=pending.cn_api_id,
+            amount=pending.amount,
+            network=pending.network,
+            payin_address=pending.payin_address,
+            issued_at=minted_at,
+        )
+        return HostPayOrder(token=self._tokens.mint(claim))

@@ -1,0 +1,195 @@
+"""The splitter's sweeper, the one who notices: nobody is told when a queue drops a task (DECISIONS 12).
+
+It sends what is unsent and still in its window; closes what the chain has settled; records as dead what is past its
+window without a payout, what the chain has settled as never paid, and what could not be split in a day; and takes a
+death back where a payout turns up after all. A token minted at m is good until m + window; the rule waits a grace
+longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from service_code.gcsplit.deaths import bury, revive
+from service_code.gcsplit.rules import GRACE, HOSTPAY_QUEUE, SPLIT_WINDOW, Rules
+from service_code.kit import deadletters, ledger, logs
+from service_code.kit.call import Call
+from service_code.kit.db import Connection
+from service_code.kit.money import Amount
+from service_code.kit.runtime import Kit
+
+#: Payments that one sweep settles of each kind.
+AT_ONCE = 200
+
+_log = logs.get("sweep")
+
+
+class Sweeper:
+    """Handles POST /sweep."""
+
+    def __init__(self, kit: Kit, rules: Rules) -> None:
+        self._kit = kit
+        self._rules = rules
+
+    async def sweep(self, call: Call) -> Mapping[str, Any]:
+        """Do one round; each payment in a transaction of its own, so that one cannot hold up the rest."""
+        now = call.now
+        oldest = now - self._rules.window - GRACE
+        resent = await self._kit.outbox.resend(queue=HOSTPAY_QUEUE, created_after=oldest)
+        completed = await self._complete(now)
+        dead = await self._bury_unpaid(now, oldest) + await self._bury_unsplit(now)
+        late = await self._revive_paid(now)
+        if resent or dead or late:
+            _log.warning("left behind and taken up", status="swept", resent=resent, dead=dead, late=late)
+        return {"status": "swept", "resent": resent, "completed": completed, "dead": dead, "late": late}
+
+    async def _complete(self, now: datetime) -> int:
+        rows = await self._kit.db.fetch(
+            """
+            UPDATE split_payout_que AS que SET status = 'completed', closed_at = $1
+            WHERE status = 'pending_hostpay' AND EXISTS (
+                SELECT 1 FROM split_payout_hostpay h
+                WHERE h.unique_id = que.unique_id AND h.status = 'completed' AND h.final_at IS NOT NULL
+            )
+            RETURNING unique_id
+            """,
+            now,
+        )
+        return len(rows)
+
+    async def _bury_unpaid(self, now: datetime, oldest: datetime) -> int:
+        candidates = await self._kit.db.fetch(
+            f"SELECT unique_id FROM ({UNPAID}) AS unpaid ORDER BY pending_since LIMIT $2", oldest, AT_ONCE
+        )
+        dead = 0
+        for candidate in candidates:
+            logs.about(unique_id=candidate["unique_id"])
+            async with self._kit.db.transaction() as connection:
+                lock = "SELECT 1 FROM split_payout_que WHERE unique_id = $1 FOR UPDATE SKIP LOCKED"
+                if await connection.fetchrow(lock, candidate["unique_id"]) is None:
+                    continue
+                row = await connection.fetchrow(f"{UNPAID} AND que.unique_id = $2", oldest, candidate["unique_id"])
+                dead += row is not None and await self._bury_one(connection, row, now)
+        logs.about(unique_id=None)
+        return dead
+
+    async def _bury_one(self, connection: Connection, row: Any, now: datetime) -> bool:
+        unique_id, generation = row["unique_id"], row["generation"]
+        code, why = await self._cause(connection, row)
+        await connection.execute(
+            "UPDATE split_payout_que SET status = 'dead', closed_at = $2 WHERE unique_id = $1", unique_id, now
+        )
+        await connection.execute(
+            """
+            UPDATE outbox SET cancelled_at = $3
+            WHERE unique_id = $1 AND queue = $2 AND sent_at IS NULL AND cancelled_at IS NULL
+            """,
+            *(unique_id, HOSTPAY_QUEUE, now),
+        )
+        letter = deadletters.Letter(
+            service=self._kit.settings.service,
+            endpoint="/sweep",
+            code=code,
+            why=why,
+            body=f'{{"unique_id":"{unique_id}","generation":{generation},"cn_api_id":"{row["cn_api_id"]}"}}'.encode(),
+            unique_id=unique_id,
+            generation=generation,
+        )
+        await deadletters.store(connection, letter, now)
+        return await bury(
+            connection,
+            unique_id,
+            generation=generation,
+            stage="hostpay",
+            account=ledger.EXCHANGE_CLEARING,
+            held=Amount(currency=row["from_currency"], units=row["from_amount"]),
+            code=code,
+            why=why,
+            at=now,
+            cn_api_id=row["cn_api_id"],
+        )
+
+    async def _cause(self, connection: Connection, row: Any) -> tuple[str, str]:
+        """Name the death by what the payer said of this generation, or else by the window."""
+        if row["error_code"]:
+            return row["error_code"], "the chain has settled that this payout never happens"
+        said = await connection.fetchrow(
+            """
+            SELECT code, why FROM dead_letters
+            WHERE unique_id = $1 AND generation = $2 AND endpoint = '/hostpay_webhook' ORDER BY id DESC LIMIT 1
+            """,
+            *(row["unique_id"], row["generation"]),
+        )
+        if said is not None:
+            return said["code"], said["why"]
+        if row["sent_at"] is None:
+            return "NEVER_QUEUED", "the host payment could not be queued within its window"
+        return "WINDOW_PASSED", "no payout was signed within the token's window"
+
+    async def _bury_unsplit(self, now: datetime) -> int:
+        rows = await self._kit.db.fetch(
+            """
+            SELECT unique_id, currency, amount FROM split_payout_request AS request
+            WHERE NOT split_done AND received_at < $1
+              AND NOT EXISTS (SELECT 1 FROM split_payout_que q WHERE q.unique_id = request.unique_id)
+              AND NOT EXISTS (SELECT 1 FROM failed_transactions f WHERE f.unique_id = request.unique_id)
+            ORDER BY received_at LIMIT $2
+            """,
+            *(now - SPLIT_WINDOW, AT_ONCE),
+        )
+        dead = 0
+        for row in rows:
+            async with self._kit.db.transaction() as connection:
+                dead += await bury(
+                    connection,
+                    row["unique_id"],
+                    generation=0,
+                    stage="split",
+                    account=ledger.UNSPLIT_FUNDS,
+                    held=Amount(currency=row["currency"], units=row["amount"]),
+                    code="SPLIT_WINDOW_PASSED",
+                    why="the payment could not be split within 24 hours",
+                    at=now,
+                )
+        return dead
+
+    async def _revive_paid(self, now: datetime) -> int:
+        """Find dead payments that have a payout on its way or done: signed in time, seen late."""
+        rows = await self._kit.db.fetch(
+            """
+            SELECT que.unique_id, que.generation FROM split_payout_que que JOIN split_payout_hostpay h USING (unique_id)
+            WHERE que.status = 'dead' AND h.status <> 'failed' LIMIT $1
+            """,
+            AT_ONCE,
+        )
+        revived = 0
+        for row in rows:
+            async with self._kit.db.transaction() as connection:
+                back = "UPDATE split_payout_que SET status = 'pending_hostpay', closed_at = NULL WHERE unique_id = $1"
+                await connection.execute(f"{back} AND status = 'dead'", row["unique_id"])
+                if await revive(connection, row["unique_id"], row["generation"], status="paid_late", at=now):
+                    revived += 1
+                    _log.warning(
+                        "a dead payment was paid", what="payment_paid_late", status="late", unique_id=row["unique_id"]
+                    )
+        return revived
+
+
+#: Pending host payments that will not happen: $1 is the oldest moment whose token could still be good.
+UNPAID = """
+    SELECT que.*, failed.error_code, o.sent_at
+    FROM split_payout_que AS que
+    LEFT JOIN split_payout_hostpay AS failed
+        ON failed.unique_id = que.unique_id AND failed.generation = que.generation AND failed.status = 'failed'
+    LEFT JOIN LATERAL (
+        SELECT sent_at, CASE WHEN sent_at IS NULL THEN created_at ELSE minted_at END AS since
+        FROM outbox WHERE outbox.id = 'hostpay-execution-queue:' || que.unique_id || ':' || que.generation
+    ) AS o ON true
+    WHERE que.status = 'pending_hostpay'
+      AND NOT EXISTS (
+          SELECT 1 FROM split_payout_hostpay h WHERE h.unique_id = que.unique_id AND h.status <> 'failed'
+      )
+      AND (failed.id IS NOT NULL OR coalesce(o.since, que.pending_since) < $1)
+"""

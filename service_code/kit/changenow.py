@@ -1,0 +1,175 @@
+"""The exchange, ChangeNow's API v2: a fixed rate, an order at that rate, and what became of an order.
+
+Only what the services need. An order costs nothing until somebody pays to its address, so that one made twice is
+harmless. Amounts are sent as exact decimals; the exchange's numbers are read exactly and compared with ours, since
+other programs may have held them as doubles.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from service_code.kit import logs
+from service_code.kit.money import Amount
+from service_code.kit.outside import Answer, Outside, UnreachableError
+
+#: An amount that went through a double differs by less than this part of itself.
+DOUBLE = Decimal("1e-12")
+#: The only status in which an order may be paid.
+WAITING = "waiting"
+#: Statuses after which an order will never take a payment.
+OVER = frozenset(("finished", "failed", "refunded", "expired"))
+
+_log = logs.get("changenow")
+
+
+class ExchangeAwayError(RuntimeError):
+    """The exchange gave no usable answer: it is down, limits us, or does not know our key."""
+
+
+class ExchangeRefusedError(RuntimeError):
+    """The exchange will not do this, however often it is asked."""
+
+    def __init__(self, code: str, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+        self.why = why
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Route:
+    """From what into what, and to whom."""
+
+    amount: Amount
+    from_network: str
+    to_currency: str
+    to_network: str
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExchangeOrder:
+    """An order that waits to be paid."""
+
+    id: str
+    payin_address: str
+    to_amount: str
+    valid_until: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExchangeState:
+    """What the exchange says of an order."""
+
+    status: str
+    payin_address: str
+    expected: Decimal | None
+
+
+class ChangeNow:
+    """A client of one account at the exchange."""
+
+    def __init__(self, base: str, key: str, outside: Outside) -> None:
+        self._base = base.rstrip("/")
+        self._headers = {"x-changenow-api-key": key, "Content-Type": "application/json"}
+        self._outside = outside
+
+    async def order(self, route: Route, refund_address: str | None = None) -> ExchangeOrder:
+        """Fix a rate and create an order at it."""
+        pair = {
+            "fromCurrency": route.amount.currency,
+            "fromNetwork": route.from_network,
+            "toCurrency": route.to_currency,
+            "toNetwork": route.to_network,
+        }
+        query = {**pair, "fromAmount": route.amount.text(), "flow": "fixed-rate", "type": "direct", "useRateId": "true"}
+        estimate = await self._ask("GET", "/v2/exchange/estimated-amount", params=query)
+        wish: dict[str, Any] = {
+            **pair,
+            "fromAmount": route.amount.text(),
+            "address": route.address,
+            "flow": "fixed-rate",
+            "type": "direct",
+            "rateId": str(estimate.get("rateId") or ""),
+        }
+        if refund_address:
+            wish["refundAddress"] = refund_address
+        made = await self._ask("POST", "/v2/exchange", body=json.dumps(wish).encode())
+        if not made.get("id") or not made.get("payinAddress"):
+            raise ExchangeAwayError("the exchange's answer has no id or no address")
+        if not same(route.amount, _decimal(made.get("fromAmount"))):
+            raise ExchangeRefusedError("EXCHANGE_AMOUNT", "the exchange made an order for another amount")
+        return ExchangeOrder(
+            id=str(made["id"]),
+            payin_address=str(made["payinAddress"]),
+            to_amount=str(made.get("toAmount") or estimate.get("toAmount") or ""),
+            valid_until=_moment(made.get("validUntil") or estimate.get("validUntil")),
+        )
+
+    async def state(self, order_id: str) -> ExchangeState:
+        """Ask for an order's state."""
+        found = await self._ask("GET", "/v2/exchange/by-id", params={"id": order_id})
+        return ExchangeState(
+            status=str(found.get("status") or ""),
+            payin_address=str(found.get("payinAddress") or ""),
+            expected=_decimal(found.get("expectedAmountFrom")),
+        )
+
+    async def _ask(self, method: str, path: str, **wish: Any) -> dict[str, Any]:
+        try:
+            answer = await self._outside.call(
+                method, self._base + path, what="ChangeNow", headers=self._headers, **wish
+            )
+        except UnreachableError as error:
+            _log.warning("the exchange is away", what="changenow_call", status="unreachable", path=path)
+            raise ExchangeAwayError(str(error)) from error
+        _log.info("asked the exchange", what="changenow_call", status=answer.status, path=path)
+        body = answer.json()
+        if 200 <= answer.status < 300 and isinstance(body, dict):
+            return body
+        if answer.status in (400, 404, 422):
+            raise ExchangeRefusedError(_code(body), _why(answer, body))
+        if answer.status in (401, 403):
+            _log.error("the exchange does not know our key", what="bad_changenow_key", status="error")
+        raise ExchangeAwayError(f"ChangeNow answered {answer.status}")
+
+
+def same(amount: Amount, told: Decimal | None) -> bool:
+    """Tell whether an amount of the exchange's is ours; one that it does not tell is taken as ours."""
+    if told is None:
+        return True
+    ours = Decimal(amount.text())
+    return abs(ours - told) <= ours * DOUBLE
+
+
+def _decimal(value: Any) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+        return None
+    try:
+        number = Decimal(value)
+    except ArithmeticError:
+        return None
+    return number if number.is_finite() else None
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _code(body: Any) -> str:
+    error = body.get("error") if isinstance(body, dict) else None
+    text = "".join(letter if letter.isalnum() else "_" for letter in str(error or "refused"))[:40]
+    return f"EXCHANGE_{text.upper()}"
+
+
+def _why(answer: Answer, body: Any) -> str:
+    message = body.get("message") if isinstance(body, dict) else None
+    return f"ChangeNow answered {answer.status}: {str(message or 'no reason')[:200]}"

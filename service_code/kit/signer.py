@@ -1,0 +1,152 @@
+"""Signing: the one place that holds the wallet's key, or reaches it, and that can say no.
+
+A signer is pinned to one chain and refuses what exceeds its limits per payment, per day and per gas: whatever goes
+wrong before it, no more than the day's limit leaves the wallet. Each signature is checked to be the wallet's own before
+it is given out. LocalSigner holds a key from a secret; the key in Cloud KMS is `kms`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from coincurve import PrivateKey, PublicKey
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
+from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
+
+
+class SigningRefusedError(RuntimeError):
+    """The signer will not sign this."""
+
+    def __init__(self, code: str, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+        self.why = why
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What may be signed, in wei."""
+
+    per_payment: int
+    per_day: int
+    max_fee: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Transfer:
+    """A transaction to be signed: a plain transfer, or a contract call with `data`."""
+
+    chain_id: int
+    nonce: int
+    to: str
+    value: int
+    gas_limit: int
+    max_fee: int
+    max_priority_fee: int
+    data: str = "0x"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignedTransfer:
+    """A transaction as it is broadcast."""
+
+    transfer: Transfer
+    tx_hash: str
+    raw: bytes
+
+
+class Signer(Protocol):
+    """Signs for one wallet on one chain within limits."""
+
+    @property
+    def address(self) -> str:
+        """Return the wallet's address."""
+        ...
+
+    @property
+    def chain_id(self) -> int:
+        """Return the chain that the signer is pinned to."""
+        ...
+
+    @property
+    def limits(self) -> Limits:
+        """Return what may be signed."""
+        ...
+
+    async def sign(self, transfer: Transfer, *, spent_today: int) -> SignedTransfer:
+        """Sign, or raise SigningRefusedError. `spent_today` is what was signed in the last 24 hours before this."""
+        ...
+
+
+class DigestSigner:
+    """The part that all signers share: limits, encoding, and the check of the signature."""
+
+    def __init__(self, address: str, chain_id: int, limits: Limits) -> None:
+        self.address = address
+        self.chain_id = chain_id
+        self.limits = limits
+
+    async def sign(self, transfer: Transfer, *, spent_today: int) -> SignedTransfer:
+        """Sign a transfer."""
+        check(transfer, self.chain_id, self.limits, spent_today)
+        fields = {
+            "type": 2,
+            "chainId": transfer.chain_id,
+            "nonce": transfer.nonce,
+            "to": to_checksum_address(transfer.to),
+            "value": transfer.value,
+            "gas": transfer.gas_limit,
+            "maxFeePerGas": transfer.max_fee,
+            "maxPriorityFeePerGas": transfer.max_priority_fee,
+            "data": transfer.data,
+        }
+        digest = bytes(TypedTransaction.from_dict(fields).hash())
+        signature = await self.sign_digest(digest)
+        if recover(digest, signature) != self.address:
+            raise SigningRefusedError("SIGNER_MISMATCH", "the signature is not the wallet's")
+        r, s, parity = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big"), signature[64]
+        raw = TypedTransaction.from_dict({**fields, "v": parity, "r": r, "s": s}).encode()
+        return SignedTransfer(transfer=transfer, tx_hash="0x" + keccak(raw).hex(), raw=bytes(raw))
+
+    async def sign_digest(self, digest: bytes) -> bytes:
+        """Return r, s (low) and the parity of a digest's signature: 65 bytes."""
+        raise NotImplementedError
+
+
+class LocalSigner(DigestSigner):
+    """Signs with a key that came as a secret."""
+
+    def __init__(self, key: str, chain_id: int, limits: Limits) -> None:
+        try:
+            self._key = PrivateKey(bytes.fromhex(key.strip().removeprefix("0x")))
+        except ValueError as error:
+            raise SigningRefusedError("BAD_KEY", "the private key must be 64 hex digits, with or without 0x") from error
+        super().__init__(address_of(self._key.public_key), chain_id, limits)
+
+    async def sign_digest(self, digest: bytes) -> bytes:
+        """Sign in process."""
+        return self._key.sign_recoverable(digest, hasher=None)
+
+
+def check(transfer: Transfer, chain_id: int, limits: Limits, spent_today: int) -> None:
+    """Refuse what exceeds the limits or is for another chain."""
+    if transfer.chain_id != chain_id:
+        raise SigningRefusedError("WRONG_CHAIN", f"the signer signs for chain {chain_id} alone")
+    if transfer.value > limits.per_payment:
+        raise SigningRefusedError("OVER_PAYMENT_LIMIT", "the payout exceeds the limit for one payment")
+    if spent_today + transfer.value > limits.per_day:
+        raise SigningRefusedError("OVER_DAY_LIMIT", "the payout exceeds what is left of the day's limit")
+    if transfer.max_fee > limits.max_fee or transfer.max_priority_fee > transfer.max_fee:
+        raise SigningRefusedError("OVER_FEE_LIMIT", "the fee exceeds the limit for gas")
+
+
+def address_of(key: PublicKey) -> str:
+    """Return the address of a public key."""
+    return str(to_checksum_address(keccak(key.format(compressed=False)[1:])[-20:]))
+
+
+def recover(digest: bytes, signature: bytes) -> str:
+    """Return the address that made a signature."""
+    return address_of(PublicKey.from_signature_and_message(signature, digest, hasher=None))
