@@ -11,13 +11,13 @@ import contextlib
 import ssl
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import httptools
 
 #: Connections that may be opening at once to one origin; more calls wait for one of these or for an idle one.
-MAX_OPENING = 64
+MAX_OPENING = 32
 #: Idle connections kept for each origin.
 MAX_IDLE = 256
 #: An idle connection is not used again after this many seconds: common servers close theirs at 5.
@@ -83,8 +83,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keeps the transport; the pool gives the first call."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transports are not its subclasses
 
     @property
     def usable(self) -> bool:
@@ -245,6 +244,8 @@ class Pool:
             return
         if connection.usable:
             self.give_back(connection)
+        elif self._waiting:  # closed as soon as it was open: one call takes the blame, or this would go on for ever
+            self._waiting.popleft().finish(Reply(0, error=f"{host}:{port} closed the connection at once."))
 
 
 class Client:

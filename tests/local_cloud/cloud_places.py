@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
+import uvloop
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import tasks_v2
 from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport, CloudTasksRestTransport
@@ -83,7 +84,7 @@ class Place:
 @contextmanager
 def inside(state: Path) -> Iterator[Place]:
     """A cloud in a thread of this process."""
-    loop = asyncio.new_event_loop()
+    loop = uvloop.new_event_loop()
 
     async def start() -> Running:
         return await Running(Settings(state=state)).__aenter__()
