@@ -21,8 +21,8 @@ class RegistryConfig:
 class Registry(pulumi.ComponentResource):
     """The image repository."""
 
-    #: The repository's full name.
-    path: pulumi.Output[str]
+    #: Where images are pushed: ``region-docker.pkg.dev/project/repository``.
+    uri: pulumi.Output[str]
 
     def __init__(self, name: str, config: RegistryConfig, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("sluice:components:Registry", name, None, opts)
@@ -37,5 +37,5 @@ class Registry(pulumi.ComponentResource):
             labels=config.site.labels,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.path = repository.id
-        self.register_outputs({"path": self.path})
+        self.uri = repository.registry_uri
+        self.register_outputs({"uri": self.uri})

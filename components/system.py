@@ -48,7 +48,7 @@ def _foundation(system: System, site: Site) -> dict[str, pulumi.Output[str] | st
     return {
         "taskCreatorRole": role.role,
         "databaseConnection": database.connection_name,
-        "imageRepository": registry.path,
+        "imageRepository": registry.uri,
     }
 
 

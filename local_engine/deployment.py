@@ -77,7 +77,7 @@ class Deployment:
         """What another stack exported; not knowing it is an error once things are made."""
         outputs = self._other_outputs(stack)
         if outputs is None and self.firm:
-            what = f"stack {stack} has not been applied, and this one reads its outputs"
+            what = f"stack {stack} has not been applied to its end, and this one reads its outputs"
             self.failed.add(urn)
             self.refuse(Problem(what=what, where=f"stack {self.result.stack}", fix=f"apply {stack} first", urn=urn))
         return outputs

@@ -77,6 +77,7 @@ def host(
         except BaseException as error:
             raised.append(error)
         finally:
+            _drained(loop)
             pool.shutdown(wait=True)
             loop.close()
 
@@ -94,6 +95,16 @@ def host(
         raise KeyboardInterrupt
     if raised:
         raise raised[0]
+
+
+def _drained(loop: asyncio.AbstractEventLoop) -> None:
+    """End what a program that failed left waiting, without a word on the terminal."""
+    loop.set_exception_handler(lambda loop, context: None)  # noqa: ARG005 - its error is reported already
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
 
 
 def _text(value: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -138,11 +138,9 @@ class Step:
     changes: tuple[Change, ...] = ()
     inputs: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""
+    #: May not be deleted.
+    protect: bool = False
     seconds: float = 0.0
-
-    def took(self, seconds: float) -> Step:
-        """The same step, done."""
-        return replace(self, seconds=seconds)
 
     def as_json(self) -> dict[str, Any]:
         """The form that ``--json`` prints, secrets masked."""
@@ -155,6 +153,7 @@ class Step:
             "parent": self.parent,
             "id": self.id,
             "reason": self.reason,
+            "protect": self.protect,
             "changes": [change.as_json() for change in self.changes],
             "inputs": masked(dict(self.inputs)),
         }

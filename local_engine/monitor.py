@@ -17,7 +17,7 @@ from pulumi.runtime.proto import alias_pb2, engine_pb2, resource_pb2
 
 from .errors import Problem, RefusedError
 from .model import Goal, Options
-from .values import UNKNOWN, from_struct, to_struct
+from .values import UNKNOWN, from_struct, has_secret, to_struct
 
 STACK_TYPE = "pulumi:pulumi:Stack"
 STACK_REFERENCE = "pulumi:pulumi:StackReference"
@@ -113,7 +113,8 @@ class EngineMonitor(MockMonitor):
         outputs = self._decider.outputs_of(urn, request.id.rsplit("/", 1)[-1])
         known: dict[str, Any] = {"name": request.id, "outputs": UNKNOWN, "secretOutputNames": UNKNOWN}
         if outputs is not None:
-            known |= {"outputs": outputs, "secretOutputNames": []}
+            secret = [name for name, value in outputs.items() if has_secret(value)]
+            known |= {"outputs": outputs, "secretOutputNames": secret}
         return resource_pb2.ReadResourceResponse(urn=urn, id=request.id, properties=to_struct(known))
 
     def Invoke(self, request: Any) -> Any:  # noqa: N802 - the protocol's name

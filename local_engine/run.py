@@ -218,7 +218,7 @@ class _Runner:
 
     def _outputs_of(self, result: Result, stack: str) -> dict[str, Any] | None:
         state = looked_at(self.state_dir, stack)
-        if state is not None:
+        if state is not None and state.outputs:
             return state.outputs
         if result.mode != "preview":
             return None

@@ -47,6 +47,10 @@ class State:
         """A create of ``urn`` is about to be sent."""
         self._append({"op": "begin", "urn": urn, "id": identity})
 
+    def abandon(self, urn: str) -> None:
+        """The create of ``urn`` made nothing: what is there is somebody else's."""
+        self._append({"op": "abandon", "urn": urn})
+
     def put(self, record: Record) -> None:
         """The resource stands as recorded."""
         self._append({"op": "put", "record": record.as_json()})
@@ -119,6 +123,8 @@ class State:
         match entry["op"]:
             case "begin":
                 self.begun[entry["urn"]] = entry["id"]
+            case "abandon":
+                self.begun.pop(entry["urn"], None)
             case "put" | "supersede" | "rename":
                 record = Record.from_json(entry["record"])
                 if entry["op"] == "rename":

@@ -67,6 +67,7 @@ class Work:
             changes=self.changes,
             inputs=self.inputs,
             reason=self.reason,
+            protect=goal.options.protect,
         )
 
 
@@ -176,6 +177,7 @@ def _make(work: Work, cloud: Cloud, state: State) -> tuple[str, JsonObject]:
     try:
         return kind.create(cloud, sent)
     except AlreadyExistsError as error:
+        state.abandon(urn)
         what = f"it exists already and this stack did not make it ({error.call})"
         fix = "delete it from the cloud, or adopt it with the resource option import_"
         raise RefusedError([problem(work.goal, what, fix)]) from error

@@ -1,4 +1,4 @@
-"""Failures and crashes: what depends on a failure waits, the rest goes on, and the next run picks up where this one ended."""
+"""Failures and crashes: what depends on a failure waits, the rest goes on, the next run goes on where one ended."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ def test_a_name_that_somebody_else_took_is_not_taken_over(engine: Engine, cloud:
     engine(payments)
     for path in (engine.root / "engine" / "local").iterdir():
         path.unlink()
-    result = engine(payments)
+    for _ in range(2):
+        result = engine(payments)
     said = "\n".join(map(str, result.problems))
     assert "exists already and this stack did not make it" in said
     assert "import_" in said

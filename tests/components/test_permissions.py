@@ -1,0 +1,73 @@
+"""Permissions fall out of the drawing: each that it needs, and not one more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from local_engine import Result
+from spec import load
+from spec.service import PROJECT_ROLES
+from tests.components.conftest import ROOT, of_type
+
+Plan = Callable[[str], Result]
+
+
+def account(name: str) -> str:
+    return f"serviceAccount:{name}@sluice-prod.iam.gserviceaccount.com"
+
+
+def bindings(result: Result, token: str, thing: str) -> set[tuple[str, str, str]]:
+    return {(step.inputs[thing], step.inputs["role"], step.inputs["member"]) for step in of_type(result, token)}
+
+
+def test_senders_may_create_tasks_on_their_queues_and_nothing_else(plan: Plan) -> None:
+    role = "projects/sluice-prod/roles/sluiceTaskCreator"
+    assert bindings(plan("prod"), "QueueIamMember", "name") == {
+        (queue.name, role, account(sender)) for queue in load(ROOT).queues.values() for sender in queue.senders
+    }
+    (custom,) = of_type(plan("foundation-prod"), "IAMCustomRole")
+    assert custom.inputs["permissions"] == ["cloudtasks.tasks.create"]
+
+
+def test_senders_act_as_the_invoker_of_their_queue_alone(plan: Plan) -> None:
+    found = {
+        (step.inputs["serviceAccountId"].rsplit("/", 1)[1].split("@")[0], step.inputs["member"])
+        for step in of_type(plan("prod"), "IAMMember")
+        if step.type.startswith("gcp:serviceaccount/")
+    }
+    assert ("split-payment-invoker", account("gcwebhook")) in found
+    assert ("hostpay-execution-invoker", account("gcsplit")) in found
+    assert len(found) == sum(len(queue.senders) for queue in load(ROOT).queues.values())
+
+
+def test_a_service_is_called_by_its_queues_its_schedule_and_the_operator(plan: Plan) -> None:
+    system = load(ROOT)
+    callers = [(service, caller) for service in system.services for caller in system.invokers(service)]
+    expected = {(service, "roles/run.invoker", account(caller)) for service, caller in callers}
+    public = {(name, "roles/run.invoker", "allUsers") for name, spec in system.services.items() if spec.public}
+    assert bindings(plan("prod"), "ServiceIamMember", "name") == expected | public
+    assert {name for name, _, _ in public} == {"gcwebhook"}
+
+
+def test_a_secret_is_read_by_who_lists_it(plan: Plan) -> None:
+    system = load(ROOT)
+    assert bindings(plan("prod"), "SecretIamMember", "secretId") == {
+        (secret, "roles/secretmanager.secretAccessor", account(name))
+        for name, spec in system.services.items()
+        for secret in spec.secrets
+    }
+
+
+def test_roles_on_the_whole_project_come_from_the_short_list(plan: Plan) -> None:
+    found = [step for step in of_type(plan("prod"), "IAMMember") if step.type.startswith("gcp:projects/")]
+    assert found
+    assert {step.inputs["role"] for step in found} <= set(PROJECT_ROLES)
+
+
+def test_everything_runs_as_an_account_of_its_own(plan: Plan) -> None:
+    accounts = {step.inputs["accountId"] for step in of_type(plan("prod"), "Account")}
+    assert accounts == set(load(ROOT).account_ids())
+    for step in of_type(plan("prod"), "Service"):
+        assert step.inputs["template"]["serviceAccount"].split("@")[0] == step.inputs["name"]
+    for step in of_type(plan("prod"), "Job"):
+        assert "-scheduler@" in step.inputs["httpTarget"]["oidcToken"]["serviceAccountEmail"]

@@ -1,0 +1,97 @@
+"""Both layers applied: to the engine's stand-in, to the local cloud, and by Pulumi's own engine where there is one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+import local_engine
+from local_engine import Ports, Result
+from local_engine.run import Mode
+from tests.components.conftest import DIGEST
+from tests.local_engine.standin import StandIn, serving
+
+ROOT = Path(__file__).parents[2]
+LAYERS = ("foundation-local", "local")
+
+
+@pytest.fixture
+def standin() -> Iterator[StandIn]:
+    with serving() as cloud:
+        yield cloud
+
+
+def apply(layer: str, state: Path, config: dict[str, str], ports: Ports | None = None, mode: Mode = "up") -> Result:
+    image = {"sluice:imageDigest": DIGEST} if layer == "local" else {}
+    given = {key: value for key, value in config.items() if key.endswith("Endpoint")} | image
+    result = local_engine.run(layer, root=ROOT, mode=mode, state_dir=state, overrides=given, ports=ports)
+    assert result.ok, result.problems
+    return result
+
+
+def test_both_layers_are_made_once_and_unmade(tmp_path: Path, standin: StandIn) -> None:
+    made = [apply(layer, tmp_path, standin.config()) for layer in LAYERS]
+    assert [set(result.counts) for result in made] == [{"create"}, {"create"}]
+    again = [apply(layer, tmp_path, standin.config()) for layer in LAYERS]
+    assert [(result.changed, result.writes) for result in again] == [(False, 0), (False, 0)]
+    for layer in reversed(LAYERS):
+        apply(layer, tmp_path, standin.config(), mode="destroy")
+    assert [name for name in standin.things if not name.endswith("/users")] == []
+
+
+@pytest.fixture
+def local_cloud(tmp_path: Path) -> Iterator[Ports]:
+    command = [sys.executable, "-m", "local_cloud", "--state", str(tmp_path / "cloud"), "--project", "sluice-local"]
+    command += ["--project-number", "123456789012", "--location", "us-central1"]
+    command += [part for door in ("rest", "grpc", "service-rest", "service-grpc") for part in (f"--{door}-port", "0")]
+    with open(tmp_path / "cloud.log", "w") as log, subprocess.Popen(command, cwd=ROOT, stdout=-1, stderr=log) as cloud:
+        assert cloud.stdout is not None
+        ready = json.loads(cloud.stdout.readline())
+        yield Ports(**{name: ready[name] for name in ("rest", "grpc", "service_rest", "service_grpc")})
+        cloud.send_signal(signal.SIGTERM)
+        cloud.wait(20)
+
+
+@pytest.mark.stack
+def test_the_local_cloud_takes_both_layers_and_nothing_moves_by_itself(tmp_path: Path, local_cloud: Ports) -> None:
+    for _ in range(2):
+        results = [apply(layer, tmp_path / "engine", {}, local_cloud) for layer in LAYERS]
+    assert [(result.changed, result.writes) for result in results] == [(False, 0), (False, 0)]
+    for layer in reversed(LAYERS):
+        assert set(apply(layer, tmp_path / "engine", {}, local_cloud, "destroy").counts) == {"delete"}
+
+
+@pytest.mark.engine
+def test_pulumis_own_engine_applies_the_same_program(tmp_path: Path, local_cloud: Ports) -> None:
+    pulumi = shutil.which("pulumi")
+    if pulumi is None:
+        pytest.skip("the Pulumi CLI is not on PATH: https://www.pulumi.com/docs/install/")
+    project = tmp_path / "project"
+    project.mkdir()
+    shutil.copy(ROOT / "Pulumi.yaml", project)
+    shutil.copytree(ROOT / "stacks", project / "stacks")
+    for room in ("spec", "components", "queue_configs", "service_code", "local_cloud", ".venv"):
+        (project / room).symlink_to(ROOT / room)
+    # The provider wants some credentials; the owner's door asks for none.
+    environ = os.environ | {
+        "GOOGLE_OAUTH_ACCESS_TOKEN": "local",
+        "PULUMI_BACKEND_URL": f"file://{tmp_path}",
+        "PULUMI_CONFIG_PASSPHRASE": "test",
+        "PULUMI_HOME": str(tmp_path / "home"),
+        "PULUMI_SKIP_UPDATE_CHECK": "1",
+    }
+    for layer in LAYERS:
+        image = {"sluice:imageDigest": DIGEST} if layer == "local" else {}
+        config = local_engine.stack_config(ROOT, layer, image, local_cloud)
+        (project / "stacks" / f"Pulumi.{layer}.yaml").write_text(yaml.safe_dump({"config": config}))
+        for command in (["stack", "init", layer], ["up", "--yes", "--stack", layer]):
+            subprocess.run([pulumi, *command, "--non-interactive"], cwd=project, env=environ, check=True, timeout=600)
