@@ -5,6 +5,7 @@ the task that it ignores or replaces by the HttpRequest reference) and the statu
 Leaves alone: carrying the bytes (outgoing.py), minting tokens (identity), and when to try again (backoff.py).
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -93,6 +94,7 @@ class Outcome(NamedTuple):
         return 200 <= self.status < 300
 
 
+@lru_cache(maxsize=4096)
 def encode_url(url: str) -> str:
     """The URL as it is stored and sent: unsafe characters encoded, what is encoded already left alone."""
     return quote(url, safe=_URL_SAFE)

@@ -11,6 +11,7 @@ import contextlib
 import ssl
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -83,6 +84,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keeps the transport; the pool gives the first call."""
+        self._parser = httptools.HttpResponseParser(self)
         self._transport = cast(asyncio.Transport, transport)  # uvloop's transports are not its subclasses
 
     @property
@@ -95,7 +97,6 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         self._call = call
         call.ride(self)
-        self._parser = httptools.HttpResponseParser(self)
         self._retry_after = ""
         self._headers_done = self._framed = False
         self._transport.write(call.body)
@@ -282,6 +283,7 @@ class Client:
         self._pruning = self._loop.call_later(IDLE_SECONDS, self._prune) if self._pools else None
 
 
+@lru_cache(maxsize=4096)
 def split_url(url: str) -> tuple[Origin, str, str]:
     """The origin, the Host header's value and the request target of an absolute http(s) URL.
 

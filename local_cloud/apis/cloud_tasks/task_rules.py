@@ -6,12 +6,12 @@ Source: the v2 reference of Task and HttpRequest, and messages seen from the rea
 
 import ipaddress
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
 from local_cloud.apis.cloud_tasks.queue_rules import check_retry, fill_retry
 from local_cloud.apis.cloud_tasks.times import put_duration, seconds
 from local_cloud.descriptors import Message, enum
 from local_cloud.engines.attempt import USER_AGENT, encode_url
+from local_cloud.engines.outgoing import split_url
 from local_cloud.errors import failed_precondition, invalid
 
 METHODS = enum("google.cloud.tasks.v2.HttpMethod")
@@ -100,7 +100,8 @@ def _check_request(request: Message) -> None:
     if len(encode_url(url)) > MAX_URL:
         raise invalid(f"HttpRequest.url must be at most {MAX_URL} characters after encoding.")
     host = _host(url)
-    if url.startswith("http://") and request.WhichOneof("authorization_header") and not _is_local(host):
+    signed = request.WhichOneof("authorization_header")
+    if signed and url.startswith("http://") and not _is_local(host):
         raise invalid("HttpRequest.url must start with 'https://' for request with HttpRequest.authorization_header")
     if request.http_method not in METHOD_NAMES:
         raise invalid(f"HttpRequest.httpMethod {request.http_method} is not known.")
@@ -119,13 +120,9 @@ def _check_request(request: Message) -> None:
 
 def _host(url: str) -> str:
     try:
-        parts = urlsplit(url)
-        _ = parts.port
+        return split_url(url)[0].host
     except ValueError as error:
         raise invalid(f"HttpRequest.url is not a valid URL: {error}.") from None
-    if not parts.hostname:
-        raise invalid("HttpRequest.url is not a valid URL: it has no host.")
-    return parts.hostname
 
 
 def _is_local(host: str) -> bool:
