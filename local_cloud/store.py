@@ -188,7 +188,12 @@ class Store:
                 if row is None:
                     row = collection._ids[key] = self._next_id
                     self._next_id += 1
-                puts.append((row, collection.name, key, collection._encode(collection._items[key])))
+                try:
+                    value = collection._encode(collection._items[key])
+                except Exception as error:  # half a transaction must not be written
+                    self._written(done, error)
+                    return
+                puts.append((row, collection.name, key, value))
             elif row is not None:
                 del collection._ids[key]
                 deletes.append((row,))
@@ -198,7 +203,8 @@ class Store:
         """Back on the loop: the transaction ended."""
         self._writing = None
         if error is None:
-            done.set_result(None)
+            if not done.done():
+                done.set_result(None)
             self._flush()
             return
         self._failure = StateError(
@@ -206,8 +212,9 @@ class Store:
             "and a restart goes on from there."
         )
         for future in filter(None, (done, self._upcoming)):
-            future.set_exception(self._failure)
-            future.exception()  # whoever waits gets it; nobody waiting is no error
+            if not future.done():
+                future.set_exception(self._failure)
+                future.exception()  # whoever waits gets it; nobody waiting is no error
         if self.on_failure:
             self.on_failure(self._failure)
 

@@ -135,13 +135,6 @@ def _any(target: Message, value: Any, recurse: Recurse) -> None:
     target.Pack(inner)
 
 
-def _empty(_target: Message, value: Any, _: Recurse) -> None:
-    if not isinstance(value, dict):
-        raise ValueError(_shown(value))
-    if value:
-        raise ValueError(f'Unknown name "{next(iter(value))}": Cannot find field.')
-
-
 def _shown(value: Any) -> str:
     import orjson
 
@@ -196,7 +189,6 @@ DECODERS: dict[str, Callable[[Message, Any, Recurse], None]] = {
     "google.protobuf.ListValue": _list,
     "google.protobuf.Value": _value,
     "google.protobuf.Any": _any,
-    "google.protobuf.Empty": _empty,
     **{f"google.protobuf.{name}Value": _wrapper for name in _WRAPPERS},
 }
 

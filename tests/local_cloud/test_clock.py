@@ -1,0 +1,132 @@
+"""The clock moves from timer to timer, waits for the work each one starts, and keeps its offset."""
+
+import asyncio
+import mmap
+import struct
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from local_cloud.clock import Clock, ClockError
+
+
+@pytest.fixture
+async def clock(tmp_path: Path) -> AsyncIterator[Clock]:
+    clock = Clock(tmp_path / "clock")
+    yield clock
+    clock.close()
+
+
+async def test_a_move_fires_every_timer_at_its_own_time(clock: Clock) -> None:
+    start, seen = clock.now(), []
+    for delay in (50, 10, 30, 70):
+        clock.call_at(start + delay, lambda delay=delay: seen.append((delay, clock.now() - start)))  # type: ignore[misc]
+    moved = await clock.advance(60)
+    assert [delay for delay, _ in seen] == [10, 30, 50]
+    assert all(abs(at - delay) < 0.5 for delay, at in seen)
+    assert (moved.fired, moved.unsettled) == (3, ())
+    assert moved.offset == 60
+
+
+async def test_a_move_waits_for_the_work_that_a_timer_starts(clock: Clock) -> None:
+    order: list[str] = []
+
+    async def work() -> None:
+        order.append("begun")
+        for _ in range(20):
+            await asyncio.sleep(0)
+        clock.call_later(5, lambda: order.append("after five"))
+        order.append("done")
+
+    clock.call_later(10, work)
+    clock.call_later(12, lambda: order.append("at twelve"))
+    await clock.advance(20)
+    assert order == ["begun", "done", "at twelve", "after five"]
+
+
+async def test_work_that_does_not_end_is_named_and_does_not_hold_the_clock(clock: Clock) -> None:
+    stuck = asyncio.Event()
+    clock.spawn(stuck.wait(), "dispatch")
+    moved = await clock.advance(10, settle=0.05)
+    assert (moved.unsettled, moved.offset) == (("dispatch",), 10)
+    stuck.set()
+    assert await clock.settle(1)
+
+
+async def test_a_deadline_inside_the_move_ends_the_work_that_waits_for_it(clock: Clock) -> None:
+    ended = asyncio.Event()
+
+    async def dispatch() -> None:
+        clock.call_later(30, ended.set)
+        await ended.wait()
+
+    clock.spawn(dispatch(), "dispatch")
+    moved = await clock.advance(60, settle=0.05)
+    assert ended.is_set()
+    assert moved.fired == 1
+
+
+async def test_timers_fire_by_themselves_in_real_time(clock: Clock) -> None:
+    fired = asyncio.Event()
+    clock.call_later(0.02, fired.set)
+    async with asyncio.timeout(2):
+        await fired.wait()
+
+
+async def test_a_cancelled_timer_does_not_fire(clock: Clock) -> None:
+    seen: list[int] = []
+    clock.call_later(5, lambda: seen.append(1)).cancel()
+    await clock.advance(10)
+    assert seen == []
+    assert clock.next_due() is None
+
+
+async def test_a_failing_timer_does_not_stop_the_others(clock: Clock) -> None:
+    seen: list[int] = []
+    asyncio.get_running_loop().set_exception_handler(lambda *_: seen.append(0))
+    clock.call_later(1, lambda: 1 / 0)
+    clock.call_later(2, lambda: seen.append(2))
+    await clock.advance(3)
+    assert seen == [0, 2]
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
+async def test_the_clock_does_not_go_back(clock: Clock, seconds: float) -> None:
+    with pytest.raises(ClockError, match="cannot be moved"):
+        await clock.advance(seconds)
+
+
+async def test_the_offset_is_in_the_file_for_everybody_and_survives(clock: Clock) -> None:
+    await clock.advance(3600)
+    with clock.path.open("rb") as file, mmap.mmap(file.fileno(), 8, prot=mmap.PROT_READ) as mapped:
+        assert struct.unpack("<d", mapped[:8]) == (3600.0,)
+        await clock.advance(1)
+        assert struct.unpack("<d", mapped[:8]) == (3601.0,)
+    again = Clock(clock.path)
+    assert abs(again.now() - time.time() - 3601) < 1
+    again.close()
+
+
+async def test_idle_waits_for_what_is_in_flight(clock: Clock) -> None:
+    with clock.busy("call"):
+        assert not await clock.settle(0.02)
+        assert clock.in_flight() == {"call": 1}
+    assert await clock.settle(1)
+
+
+async def test_ten_thousand_timers_are_no_burden(clock: Clock) -> None:
+    count = 0
+
+    def hit() -> None:
+        nonlocal count
+        count += 1
+
+    start = clock.now()
+    for n in range(10_000):
+        clock.call_at(start + 1 + n * 0.001, hit)
+    began = time.perf_counter()
+    await clock.advance(20)
+    assert count == 10_000
+    assert time.perf_counter() - began < 10

@@ -1,0 +1,162 @@
+"""Who is let in where, and how errors look on both wires."""
+
+import gzip
+import json
+from collections.abc import Callable
+
+import aiohttp
+import grpc
+import grpc.aio
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+
+from local_cloud.cloud import Cloud
+from local_cloud.descriptors import methods
+from local_cloud.settings import MAX_REQUEST_BYTES
+from tests.local_cloud.conftest import Rest
+
+ACCOUNTS = "/v1/projects/sluice-local/serviceAccounts"
+
+
+def stub(channel: grpc.aio.Channel, service: str, name: str) -> Callable[..., grpc.aio.UnaryUnaryCall]:
+    method = methods(service)[name]
+    return channel.unary_unary(
+        method.path,
+        request_serializer=method.request.SerializeToString,
+        response_deserializer=method.response.FromString,
+    )
+
+
+async def test_the_owners_door_takes_a_call_without_credentials_as_the_owners(rest: Rest) -> None:
+    assert await rest.ok("GET", ACCOUNTS) == {}
+
+
+@pytest.mark.parametrize("token", ["dummy", "ya29.dummy", "a.b.c", ""])
+async def test_the_owners_door_takes_a_foreign_token_as_the_owners(rest: Rest, token: str) -> None:
+    status, _ = await rest("GET", ACCOUNTS, headers={"Authorization": f"Bearer {token}"})
+    assert status == 200
+
+
+async def test_an_account_is_itself_at_both_doors(rest: Rest, as_account: Callable[[str], Rest]) -> None:
+    account = as_account("gcsplit")
+    status, _ = await account("GET", ACCOUNTS)
+    assert status == 403
+    status, _ = await rest("GET", ACCOUNTS, headers={"Authorization": f"Bearer {account.token}"})
+    assert status == 403
+
+
+async def test_the_services_door_refuses_a_call_without_credentials(
+    cloud: Cloud, session: aiohttp.ClientSession
+) -> None:
+    service = Rest(session, f"http://127.0.0.1:{cloud.ports['service_rest']}")
+    status, body = await service("GET", ACCOUNTS)
+    assert (status, body["error"]["status"]) == (401, "UNAUTHENTICATED")
+    assert body["error"]["details"][0]["reason"] == "CREDENTIALS_MISSING"
+    assert body["error"]["message"].startswith("Request is missing required authentication credential.")
+    status, body = await service("GET", ACCOUNTS, headers={"Authorization": "Bearer dummy"})
+    assert (status, body["error"]["details"][0]["reason"]) == (401, "ACCESS_TOKEN_TYPE_UNSUPPORTED")
+
+
+async def test_a_token_ends_by_the_clouds_clock(cloud: Cloud, as_account: Callable[[str], Rest]) -> None:
+    account = as_account("gcsplit")
+    await cloud.clock.advance(3601)
+    status, body = await account("GET", ACCOUNTS)
+    assert (status, body["error"]["details"][0]["reason"]) == (401, "ACCESS_TOKEN_EXPIRED")
+
+
+async def test_a_deleted_or_disabled_account_is_nobody(cloud: Cloud, as_account: Callable[[str], Rest]) -> None:
+    account = as_account("gcsplit")
+    email = f"gcsplit@{cloud.iam.accounts.domain}"
+    cloud.iam.accounts.get(email).disabled = True
+    assert (await account("GET", ACCOUNTS))[0] == 401
+    cloud.iam.accounts.get(email).disabled = False
+    assert (await account("GET", ACCOUNTS))[0] == 403
+    cloud.iam.accounts.delete(email)
+    assert (await account("GET", ACCOUNTS))[0] == 401
+
+
+async def test_the_controls_are_at_the_owners_door_only(rest: Rest, as_account: Callable[[str], Rest]) -> None:
+    assert (await rest("GET", "/_sluice/status"))[0] == 200
+    assert (await as_account("gcsplit")("GET", "/_sluice/status"))[0] == 404
+
+
+async def test_grpc_errors_carry_their_details(cloud: Cloud) -> None:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{cloud.ports['service_grpc']}") as channel:
+        call = stub(channel, "google.iam.admin.v1.IAM", "ListServiceAccounts")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(methods("google.iam.admin.v1.IAM")["ListServiceAccounts"].request(name="projects/sluice-local"))
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    trailers = dict(caught.value.trailing_metadata() or ())
+    status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])  # type: ignore[arg-type]
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    assert (info.reason, info.domain) == ("CREDENTIALS_MISSING", "googleapis.com")
+
+
+async def test_a_method_that_is_not_there_is_named_with_the_file_to_add_it_to(cloud: Cloud, rest: Rest) -> None:
+    status, body = await rest("POST", "/v1/iamPolicies:lintPolicy", {})
+    assert (status, body["error"]["status"]) == (501, "UNIMPLEMENTED")
+    assert "google.iam.admin.v1.IAM.LintPolicy is not emulated" in body["error"]["message"]
+    assert "local_cloud/apis/iam.py" in body["error"]["message"]
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{cloud.ports['grpc']}") as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub(channel, "google.iam.admin.v1.IAM", "LintPolicy")(
+                methods("google.iam.admin.v1.IAM")["LintPolicy"].request()
+            )
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        unknown = channel.unary_unary("/google.nowhere.v1.Nothing/Do")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await unknown(b"")
+        assert "google.nowhere.v1.Nothing/Do" in str(caught.value.details())
+
+
+async def test_an_unknown_path_is_a_json_404_that_lists_what_is_here(rest: Rest) -> None:
+    status, body = await rest("GET", "/compute/v1/projects/sluice-local/zones")
+    assert (status, body["error"]["status"]) == (404, "NOT_FOUND")
+    assert "iam" in body["error"]["message"]
+
+
+async def test_another_project_is_refused_as_google_does(rest: Rest) -> None:
+    status, body = await rest("GET", "/v1/projects/elsewhere/serviceAccounts")
+    assert (status, body["error"]["message"]) == (403, "Permission denied on resource project elsewhere.")
+    assert body["error"]["details"][0]["reason"] == "CONSUMER_INVALID"
+
+
+async def test_the_projects_number_is_as_good_as_its_id(rest: Rest) -> None:
+    made = await rest.ok("POST", "/v1/projects/123456789012/serviceAccounts", {"accountId": "gcsplit"})
+    assert made["name"] == "projects/sluice-local/serviceAccounts/gcsplit@sluice-local.iam.gserviceaccount.com"
+    name = made["email"]
+    assert (await rest.ok("GET", f"/v1/projects/-/serviceAccounts/{name}"))["uniqueId"] == made["uniqueId"]
+
+
+async def test_bodies_may_be_gzipped_and_have_a_limit(rest: Rest) -> None:
+    body = gzip.compress(json.dumps({"accountId": "zipped-account"}).encode())
+    status, made = await rest("POST", ACCOUNTS, data=body, headers={"Content-Encoding": "gzip"})
+    assert (status, made["email"]) == (200, "zipped-account@sluice-local.iam.gserviceaccount.com")
+    big = b" " * (MAX_REQUEST_BYTES + 1)
+    assert (await rest("POST", ACCOUNTS, data=big))[0] == 413
+    bomb = gzip.compress(big)
+    status, answer = await rest("POST", ACCOUNTS, data=bomb, headers={"Content-Encoding": "gzip"})
+    assert (status, answer["error"]["code"]) == (413, 413)
+    assert (await rest("POST", ACCOUNTS, data=b"no gzip", headers={"Content-Encoding": "gzip"}))[0] == 400
+    assert (await rest("POST", ACCOUNTS, data=b"x", headers={"Content-Encoding": "br"}))[0] == 415
+
+
+async def test_head_and_options_are_sane(cloud: Cloud, session: aiohttp.ClientSession) -> None:
+    base = f"http://127.0.0.1:{cloud.ports['rest']}"
+    async with session.head(base + ACCOUNTS) as response:
+        assert (response.status, await response.read()) == (200, b"")
+    async with session.options(base + ACCOUNTS) as response:
+        assert (response.status, response.headers["Allow"]) == (204, "GET, POST, OPTIONS")
+
+
+async def test_reflection_lists_the_services_and_their_files(cloud: Cloud) -> None:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{cloud.ports['grpc']}") as channel:
+        info = channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+        call = info()
+        await call.write(b"\x3a\x00")  # list_services: ""
+        assert b"google.iam.admin.v1.IAM" in await call.read()
+        symbol = b"google.iam.admin.v1.IAM"
+        await call.write(b"\x22" + bytes([len(symbol)]) + symbol)
+        assert b"google/iam/admin/v1/iam.proto" in await call.read()
+        await call.done_writing()

@@ -1,0 +1,183 @@
+"""What was acknowledged is on disk, and comes back; what is broken is said and left alone."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from local_cloud.store import StateError, Store
+from tests.local_cloud.conftest import ROOT
+
+
+async def test_a_reopened_store_has_what_was_committed(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    kept = store.json("things")
+    kept["a"] = {"n": 1}
+    kept["b"] = [2]
+    await store.committed()
+    kept["a"]["n"] = 3
+    kept.save("a")
+    del kept["b"]
+    kept["c"] = None
+    await store.close()
+    store = Store(tmp_path)
+    assert store.json("things").items() == [("a", {"n": 3}), ("c", None)]
+    await store.close()
+
+
+async def test_a_document_that_came_and_went_between_two_commits_costs_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    kept = store.json("things")
+    kept["a"] = 1
+    assert kept.pop("a") == 1
+    kept["b"] = 2
+    await store.committed()
+    kept.pop("b")
+    kept["b"] = 3
+    await store.committed()
+    assert kept.pop("nothing") is None
+    await store.close()
+    store = Store(tmp_path)
+    assert store.json("things").items() == [("b", 3)]
+    await store.close()
+
+
+async def test_many_waiters_share_a_commit(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    kept = store.json("things")
+    transactions = 0
+
+    def count(statement: str) -> None:
+        nonlocal transactions
+        transactions += statement == "COMMIT"
+
+    store._connection.set_trace_callback(count)
+
+    async def write(n: int) -> None:
+        kept[str(n)] = n
+        await store.committed()
+
+    await asyncio.gather(*(write(n) for n in range(500)))
+    assert not store.pending
+    assert transactions < 5
+    await store.close()
+
+
+async def test_a_value_that_cannot_be_encoded_stops_the_store_and_says_so(tmp_path: Path) -> None:
+    failures: list[Exception] = []
+    store = Store(tmp_path, failures.append)
+    store.json("things")["a"] = object()
+    with pytest.raises(StateError, match="can no longer be written"):
+        await store.committed()
+    assert failures
+    await store.close()
+
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from local_cloud.store import Store
+
+async def main():
+    store = Store(Path(sys.argv[1]))
+    kept = store.json("things")
+    async def write(worker):
+        n = 0
+        while True:
+            key = f"{worker}-{n}"
+            kept[key] = n
+            if n % 3 == 2:
+                kept.pop(f"{worker}-{n - 1}")
+            await store.committed()
+            print(key, flush=True)
+            n += 1
+    await asyncio.gather(*(write(w) for w in range(8)))
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("after", [1, 40, 333])
+async def test_a_killed_process_loses_nothing_that_it_acknowledged(tmp_path: Path, after: int) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(tmp_path / "state")],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert child.stdout is not None
+    acknowledged = [child.stdout.readline().strip() for _ in range(after)]
+    child.send_signal(signal.SIGKILL)
+    acknowledged += [line.strip() for line in child.stdout.read().split("\n") if line.endswith(tuple("0123456789"))]
+    child.wait()
+    store = Store(tmp_path / "state")
+    kept = store.json("things")
+    last: dict[str, int] = {}
+    for key in acknowledged:
+        worker, _, number = key.partition("-")
+        last[worker] = max(last.get(worker, -1), int(number))
+    for worker, number in last.items():
+        for n in range(number + 1):
+            later = last[worker] > n  # its removal may or may not have reached the disk unacknowledged
+            if n % 3 == 1 and later and number >= n + 1:
+                assert f"{worker}-{n}" not in kept
+            elif n % 3 != 1:
+                assert kept[f"{worker}-{n}"] == n
+    await store.close()
+
+
+async def test_a_second_process_is_refused_with_the_firsts_pid(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(StateError, match=rf"in use by the local cloud with pid {os.getpid()}"):
+        Store(tmp_path)
+    await store.close()
+    await Store(tmp_path).close()
+
+
+@pytest.mark.parametrize("damage", [b"this is no database", b"SQLite format 3\x00" + b"\xff" * 4000])
+async def test_a_damaged_state_is_refused_and_left_as_it_is(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / "state.db").write_bytes(damage)
+    with pytest.raises(StateError, match=r"state\.db is not readable"):
+        Store(tmp_path)
+    assert (tmp_path / "state.db").read_bytes() == damage
+
+
+async def test_a_document_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.collection("things", encode=str.encode, decode=bytes.decode)["key"] = "no json"
+    await store.close()
+    store = Store(tmp_path)
+    with pytest.raises(StateError, match="the document 'key' of 'things' cannot be read"):
+        store.json("things")
+    await store.close()
+
+
+async def test_a_newer_state_is_refused(tmp_path: Path) -> None:
+    import sqlite3
+
+    connection = sqlite3.connect(tmp_path / "state.db")
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(StateError, match="newer version"):
+        Store(tmp_path)
+
+
+async def test_a_hundred_thousand_documents_load_quickly(tmp_path: Path) -> None:
+    import time
+
+    store = Store(tmp_path)
+    kept: Any = store.collection("things", encode=orjson.dumps, decode=bytes)
+    for n in range(100_000):
+        kept[f"projects/p/locations/l/queues/q/tasks/{n}"] = {"n": n, "body": "x" * 200}
+    await store.close()
+    start = time.perf_counter()
+    store = Store(tmp_path)
+    assert len(store.collection("things", encode=orjson.dumps, decode=bytes)) == 100_000
+    assert time.perf_counter() - start < 3
+    await store.close()
