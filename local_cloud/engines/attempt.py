@@ -103,44 +103,40 @@ def encode_url(url: str) -> str:
 def request_bytes(target: Target, task: Task, queue_id: str, authorization: str) -> tuple[Origin, bytes]:
     """The origin to connect to and the whole request. Asked while `task.last` is still the attempt before."""
     origin, host, path = split_url(target.url)
-    lines = [f"{target.method} {path} HTTP/1.1", f"Host: {host}"]
+    head = f"{target.method} {path} HTTP/1.1\r\nHost: {host}\r\n"
     for name, value in target.headers:
         lower = name.lower()
         if lower in REPLACED_HEADERS or lower.startswith(RESERVED_PREFIXES):
             continue
         if authorization and lower == "authorization":
             continue
-        lines.append(f"{name}: {value}")
-    lines.append(f"User-Agent: {USER_AGENT}")
-    lines += (f"{name}: {value}" for name, value in task_headers(task, queue_id))
+        head += f"{name}: {value}\r\n"
+    head += f"User-Agent: {USER_AGENT}\r\n{task_headers(task, queue_id)}"
     if authorization:
-        lines.append(f"Authorization: {authorization}")
+        head += f"Authorization: {authorization}\r\n"
     if target.body or target.method in _WITH_LENGTH:
-        lines.append(f"Content-Length: {len(target.body)}")
-    return origin, "\r\n".join(lines).encode("utf-8") + b"\r\n\r\n" + target.body
+        head += f"Content-Length: {len(target.body)}\r\n"
+    return origin, head.encode() + b"\r\n" + target.body
 
 
-def task_headers(task: Task, queue_id: str) -> list[tuple[str, str]]:
+def task_headers(task: Task, queue_id: str) -> str:
     """What the receiver is told about the task. The attempt itself is counted in `task.dispatched` already."""
-    headers = [
-        ("X-CloudTasks-QueueName", queue_id),
-        ("X-CloudTasks-TaskName", task.id),
-        ("X-CloudTasks-TaskRetryCount", str(max(task.dispatched - 1, 0))),
-        ("X-CloudTasks-TaskExecutionCount", str(task.executions)),
-        ("X-CloudTasks-TaskETA", f"{task.schedule:.6f}"),
-    ]
-    previous = task.last
+    told = (
+        f"X-CloudTasks-QueueName: {queue_id}\r\nX-CloudTasks-TaskName: {task.id}\r\n"
+        f"X-CloudTasks-TaskRetryCount: {max(task.dispatched - 1, 0)}\r\n"
+        f"X-CloudTasks-TaskExecutionCount: {task.executions}\r\nX-CloudTasks-TaskETA: {task.schedule:.6f}\r\n"
+    )
     if task.dispatched > 1:
+        previous = task.last
         if previous is not None and previous.status:
-            headers.append(("X-CloudTasks-TaskPreviousResponse", str(previous.status)))
-        answered = previous is None or previous.status
-        headers.append(("X-CloudTasks-TaskRetryReason", "" if answered else retry_reason(previous)))
-    return headers
+            told += f"X-CloudTasks-TaskPreviousResponse: {previous.status}\r\n"
+        told += f"X-CloudTasks-TaskRetryReason: {retry_reason(previous)}\r\n"
+    return told
 
 
 def retry_reason(previous: LastAttempt | None) -> str:
     """Why an attempt without an answer is repeated; after an answer Google leaves the reason empty."""
-    if previous is None:
+    if previous is None or previous.status:
         return ""
     return CODE_NAMES[previous.code] if previous.code else CODE_NAMES[UNAVAILABLE]
 

@@ -40,7 +40,7 @@ class StoreJournal:
             self._buried[f"{queue}/tasks/{task.id}"] = bury_until
             self._since_sweep += 1
             if self._since_sweep >= SWEEP_EVERY:
-                self._sweep()
+                self.sweep()
 
     def is_buried(self, name: str) -> bool:
         """Whether a full task name was used too recently."""
@@ -53,15 +53,16 @@ class StoreJournal:
         self._waiting.add(waiting)
         waiting.add_done_callback(self._waiting.discard)
 
+    def sweep(self) -> None:
+        """Forgets names that have come free."""
+        self._since_sweep, now = 0, self._now()
+        for name, until in self._buried.items():
+            if until <= now:
+                self._buried.pop(name)
+
     async def _wait(self, callback: Callable[[], None]) -> None:
         await self._store.committed()
         callback()
 
     def _collection(self, queue: str) -> Collection[Task]:
         return self._store.collection(f"cloudtasks.tasks/{queue}", encode=Task.encode, decode=decode)
-
-    def _sweep(self) -> None:
-        self._since_sweep, now = 0, self._now()
-        for name, until in self._buried.items():
-            if until <= now:
-                self._buried.pop(name)

@@ -100,3 +100,11 @@ def no_task() -> ApiError:
 
 def _task_help() -> object:
     return help_link("Learn more about Task.name", f"{REFERENCE}/projects.locations.queues.tasks#Task.FIELDS.name")
+
+
+def lacks(permission: str, resource: str) -> str:
+    """A missing permission in Cloud Tasks' words."""
+    return (
+        f'The principal (user or service account) lacks IAM permission "{permission}" for the resource "{resource}" '
+        "(or the resource may not exist)."
+    )

@@ -7,7 +7,7 @@ here. Messages are in names.py, rules in queue_rules.py.
 from local_cloud.apis.cloud_tasks import names, paging, queue_rules
 from local_cloud.apis.cloud_tasks.api import API
 from local_cloud.apis.cloud_tasks.filters import predicate
-from local_cloud.apis.cloud_tasks.state import QUEUE_NAME_KEPT, STATES, State
+from local_cloud.apis.cloud_tasks.state import QUEUE_NAME_KEPT, STATES, State, act_as
 from local_cloud.apis.cloud_tasks.times import put_time
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, message
@@ -140,7 +140,7 @@ def _act_as(cloud: Cloud, call: Call, given: Message) -> None:
     """A queue that overrides whose token its tasks carry needs actAs on that account, as a task does."""
     target = given.http_target
     if email := target.oidc_token.service_account_email or target.oauth_token.service_account_email:
-        cloud.iam.require(call.principal, "iam.serviceAccounts.actAs", cloud.iam.accounts.name(email))
+        act_as(cloud, call, email)
 
 
 def _set_state(cloud: Cloud, name: str, value: str) -> Message:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from local_cloud.apis.cloud_tasks import queue_rules, watch
 from local_cloud.apis.cloud_tasks.api import API
-from local_cloud.apis.cloud_tasks.names import no_queue
+from local_cloud.apis.cloud_tasks.names import lacks, no_queue
 from local_cloud.apis.cloud_tasks.targets import Tokens, retry_of, target_of
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, enum
@@ -16,6 +16,7 @@ from local_cloud.engines.dispatcher import Dispatcher
 from local_cloud.engines.journal import StoreJournal
 from local_cloud.engines.outgoing import Client
 from local_cloud.engines.queues import Queue
+from local_cloud.registry import Call
 
 STATES = enum("google.cloud.tasks.v2.Queue.State")
 
@@ -43,6 +44,7 @@ class State:
 
     def load(self) -> None:
         """Takes up every queue with its tasks where the last run left them."""
+        self.journal.sweep()
         for config in self.configs.values():
             tasks = self.journal.tasks(config.name)
             for task in tasks:
@@ -71,6 +73,12 @@ class State:
             }
             for queue in self.dispatcher.queues.values()
         }
+
+
+def act_as(cloud: Cloud, call: Call, email: str) -> None:
+    """Whoever makes tasks carry an account's token must be allowed to act as it."""
+    permission = "iam.serviceAccounts.actAs"
+    cloud.iam.require(call.principal, permission, cloud.iam.accounts.name(email), lacks(permission, email))
 
 
 @API.on_start

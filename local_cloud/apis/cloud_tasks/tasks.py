@@ -9,7 +9,7 @@ import random
 
 from local_cloud.apis.cloud_tasks import names, paging, task_rules
 from local_cloud.apis.cloud_tasks.api import API
-from local_cloud.apis.cloud_tasks.state import State
+from local_cloud.apis.cloud_tasks.state import State, act_as
 from local_cloud.apis.cloud_tasks.targets import retry_of
 from local_cloud.apis.cloud_tasks.times import seconds
 from local_cloud.apis.cloud_tasks.views import VIEWS, task_view
@@ -92,7 +92,7 @@ def accept(cloud: Cloud, call: Call, queue: Queue, given: Message) -> Task:
     task_id = names.check_task_name(cloud.canonical(given.name), queue.name) if named else _new_id(queue)
     task_rules.check(given, call.now)
     if email := task_rules.account(given):
-        cloud.iam.require(call.principal, "iam.serviceAccounts.actAs", cloud.iam.accounts.name(email))
+        act_as(cloud, call, email)
     if named and (task_id in queue.tasks or state.journal.is_buried(f"{queue.name}/tasks/{task_id}")):
         raise already_exists("Requested entity already exists")
     spec = task_rules.stored(given)
