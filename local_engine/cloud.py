@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import select
 import threading
 import time
 from collections import defaultdict
@@ -78,6 +79,14 @@ class Cloud:
             else:
                 self.writes += 1
         return self._patiently(method, url, body)
+
+    def answers(self, endpoint: str, path: str) -> bool:
+        """Whether anybody listens there now."""
+        try:
+            self._send("GET", self._url(endpoint, path), None)
+        except UnreachableError:
+            return False
+        return True
 
     def once(self, key: str, make: Callable[[], Any]) -> Any:
         """``make()``, asked once a run: what many resources read (the list of enabled APIs, a policy)."""
@@ -166,8 +175,9 @@ class Cloud:
         while True:
             try:
                 status, answer = self._send(method, url, body)
-            except UnreachableError:
-                if time.monotonic() > deadline:
+            except UnreachableError as error:
+                # A POST that may have arrived is not sent again: the next run finds out what became of it.
+                if time.monotonic() > deadline or (error.sent and method == "POST"):
                     raise
             else:
                 if status < 400:
@@ -184,27 +194,27 @@ class Cloud:
         content = None
         if body is not None:
             content, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
-        fresh = False
-        while True:
-            connection = self._connection(parts.netloc, parts.scheme)
-            fresh = fresh or connection.sock is None
-            try:
-                connection.request(method, target, content, headers)
-                response = connection.getresponse()
-                return response.status, _parsed(response.read())
-            except (OSError, http.client.HTTPException) as error:
-                connection.close()
-                # A kept connection may have gone stale; whatever is sent twice is an "already exists" the second time.
-                if fresh:
-                    raise UnreachableError(0, "UNREACHABLE", str(error) or repr(error), f"{method} {url}") from error
-                fresh = True
+        connection = self._connection(parts.netloc, parts.scheme)
+        sent = False
+        try:
+            connection.request(method, target, content, headers)
+            sent = True
+            response = connection.getresponse()
+            return response.status, _parsed(response.read())
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise UnreachableError(str(error) or repr(error), f"{method} {url}", sent=sent) from error
 
     def _connection(self, host: str, scheme: str) -> http.client.HTTPConnection:
         kept: dict[str, http.client.HTTPConnection] = self._local.__dict__
         if host not in kept:
             make = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
             kept[host] = make(host, timeout=60)
-        return kept[host]
+        connection = kept[host]
+        # An idle connection that has something to say was closed by the other side.
+        if connection.sock is not None and select.select([connection.sock], [], [], 0)[0]:
+            connection.close()
+        return connection
 
 
 def _parsed(content: bytes) -> JsonObject:

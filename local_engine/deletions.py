@@ -10,6 +10,7 @@ from .errors import EngineError, Problem
 from .model import Record
 from .resources import registry
 from .shapes import replacing
+from .state import State
 from .values import plain
 
 
@@ -81,6 +82,18 @@ def waves(records: Iterable[Record]) -> list[list[Record]]:
 def _needs(record: Record) -> set[str]:
     named = {urn for urns in record.property_dependencies.values() for urn in urns}
     return {*record.dependencies, *named, record.parent} - {record.urn}
+
+
+def sweep(state: State, cloud: Cloud, declared: Collection[str]) -> None:
+    """Remove what interrupted creates left of things no longer declared, where it is just what we would have made."""
+    for record in list(state.begun.values()):
+        if record.urn in declared:
+            continue
+        kind, inputs = registry()[record.type], plain(dict(record.inputs))
+        found = kind.interrupted(cloud, record.id, inputs)
+        if found is not None and not kind.drift(cloud, inputs, found[1]):
+            kind.delete(cloud, found[0], inputs)
+        state.abandon(record.urn)
 
 
 def run(

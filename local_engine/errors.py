@@ -68,7 +68,12 @@ class ContendedError(CloudError):
 
 
 class UnreachableError(CloudError):
-    """Nobody listens at the endpoint."""
+    """Nobody listens at the endpoint, or the connection broke."""
+
+    def __init__(self, message: str, call: str, *, sent: bool) -> None:
+        super().__init__(0, "UNREACHABLE", message, call)
+        #: The request may have arrived.
+        self.sent = sent
 
 
 class OperationFailedError(CloudError):

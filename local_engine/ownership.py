@@ -16,15 +16,24 @@ from .resource_type import Defaults
 PULUMI_LABEL: Final = "goog-pulumi-provisioned"
 
 
+def _places(given: Defaults) -> list[tuple[str, str, str]]:
+    return [
+        ("secretManager", f"projects/{given.project}/secrets", "secrets"),
+        ("cloudRunV2", f"projects/{given.project}/locations/{given.region}/services", "services"),
+    ]
+
+
+def present(cloud: Cloud, given: Defaults) -> bool:
+    """Whether there is a cloud to look at."""
+    endpoint, path, _ = _places(given)[0]
+    return cloud.answers(endpoint, path)
+
+
 def refuse_foreign(cloud: Cloud, given: Defaults) -> None:
     """Raise where something in the cloud was made by the real engine."""
     if PULUMI_LABEL in cloud.attribution:
         return
-    places = [
-        ("secretManager", f"projects/{given.project}/secrets", "secrets"),
-        ("cloudRunV2", f"projects/{given.project}/locations/{given.region}/services", "services"),
-    ]
-    for endpoint, path, listed in places:
+    for endpoint, path, listed in _places(given):
         for thing in cloud.get(endpoint, path).get(listed, ()):
             if PULUMI_LABEL in thing.get("labels", {}):
                 raise ForeignOwnerError(

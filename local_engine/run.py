@@ -58,6 +58,9 @@ def run(
     cloud = None
     if mode != "preview" or (places and not offline):
         cloud = Cloud(places, attribution=attribution)
+    absent = mode == "preview" and cloud is not None and not ownership.present(cloud, config.defaults(values))
+    if absent:
+        cloud = None
     runner = _Runner(
         stack=stack,
         root=root,
@@ -70,6 +73,8 @@ def run(
     )
     if mode == "preview":
         result = runner.plan(looked_at(state_dir, stack), cloud)
+        if absent:
+            result.warnings.append("the cloud does not answer: what is really there is not known")
     else:
         if cloud is None or state_dir is None:
             raise EngineError(f"{mode} needs a state directory and a local cloud.")
@@ -120,6 +125,7 @@ class _Runner:
         result.outputs = state.outputs
         if not result.problems:
             self._delete(deployment, state, cloud, self._leftover(deployment, state))
+            deletions.sweep(state, cloud, deployment.seen)
         if not result.problems and deployment.exported is not None:
             known = {name: value for name, value in deployment.exported.items() if not has_unknown(value)}
             if known != state.outputs:
@@ -139,6 +145,7 @@ class _Runner:
         deployment = self._deployment(result, state, cloud, acts=True)
         self._delete(deployment, state, cloud, doomed)
         if not result.problems:
+            deletions.sweep(state, cloud, ())
             state.export({})
         return result
 

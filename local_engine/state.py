@@ -36,16 +36,16 @@ class State:
         #: Whether a checkpoint or journal of an earlier run was found.
         self.saved = False
         self.records: dict[str, Record] = {}
-        #: Creates that were begun and whose end was never seen: urn -> the id it would have.
-        self.begun: dict[str, str] = {}
+        #: Creates that were begun and whose end was never seen, as they would be recorded.
+        self.begun: dict[str, Record] = {}
         #: Replaced resources whose old half still has to be deleted.
         self.doomed: list[Record] = []
         self.outputs: dict[str, Any] = {}
         self._load()
 
-    def begin(self, urn: str, identity: str) -> None:
-        """A create of ``urn`` is about to be sent."""
-        self._append({"op": "begin", "urn": urn, "id": identity})
+    def begin(self, record: Record) -> None:
+        """A create is about to be sent that would end in ``record``."""
+        self._append({"op": "begin", "record": record.as_json()})
 
     def abandon(self, urn: str) -> None:
         """The create of ``urn`` made nothing: what is there is somebody else's."""
@@ -85,7 +85,7 @@ class State:
                 "owner": OWNER,
                 "generation": self._generation + 1,
                 "records": [record.as_json() for record in self.records.values()],
-                "begun": self.begun,
+                "begun": [record.as_json() for record in self.begun.values()],
                 "doomed": [record.as_json() for record in self.doomed],
                 "outputs": self.outputs,
             }
@@ -122,7 +122,7 @@ class State:
     def _apply(self, entry: Mapping[str, Any]) -> None:
         match entry["op"]:
             case "begin":
-                self.begun[entry["urn"]] = entry["id"]
+                self.begun[entry["record"]["urn"]] = Record.from_json(entry["record"])
             case "abandon":
                 self.begun.pop(entry["urn"], None)
             case "put" | "supersede" | "rename":
@@ -154,7 +154,7 @@ class State:
             self.saved = True
             self._generation = kept["generation"]
             self.records = {record["urn"]: Record.from_json(record) for record in kept["records"]}
-            self.begun = dict(kept["begun"])
+            self.begun = {record["urn"]: Record.from_json(record) for record in kept["begun"]}
             self.doomed = [Record.from_json(record) for record in kept["doomed"]]
             self.outputs = kept["outputs"]
         self._replay()

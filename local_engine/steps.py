@@ -81,7 +81,7 @@ def create(deployment: Deployment, work: Work) -> Registered:
         return work.expected
     cloud, state = deployment.tools
     begun = deployment.begin(step)
-    identity, live = _adopt(work, cloud) if imports else _make(work, cloud, state)
+    identity, live = _adopt(work, cloud) if imports else _make(deployment, work, cloud, state)
     made = record(deployment, work, identity, live)
     deployment.keep(made, None)
     return deployment.done(step, begun, made)
@@ -123,7 +123,7 @@ def swap(deployment: Deployment, work: Work) -> Registered:
         for of in [*doomed, old]:
             deletions.delete(cloud, of)
             deployment.forget(of)
-    identity, live = _make(work, cloud, state)
+    identity, live = _make(deployment, work, cloud, state)
     made = record(deployment, work, identity, live)
     if first:
         deployment.keep(made, None)
@@ -164,7 +164,7 @@ def record(deployment: Deployment, work: Work, identity: str, live: JsonObject) 
     )
 
 
-def _make(work: Work, cloud: Cloud, state: State) -> tuple[str, JsonObject]:
+def _make(deployment: Deployment, work: Work, cloud: Cloud, state: State) -> tuple[str, JsonObject]:
     sent, kind, urn = work.sent, work.kind, work.goal.urn
     identity = kind.identity(sent)
     if urn in state.begun:
@@ -173,7 +173,7 @@ def _make(work: Work, cloud: Cloud, state: State) -> tuple[str, JsonObject]:
             identity, live = found
             moved = kind.drift(cloud, sent, live)
             return identity, kind.update(cloud, identity, {}, sent, _tops(moved)) if moved else live
-    state.begin(urn, identity)
+    state.begin(record(deployment, work, identity, {}))
     try:
         return kind.create(cloud, sent)
     except AlreadyExistsError as error:

@@ -141,3 +141,28 @@ def _kill_at(cloud: StandIn, victim: int) -> Any:
         return 200, {"kill": True}
 
     return intercept
+
+
+def test_what_a_crash_left_of_something_no_longer_wanted_is_removed(engine: Engine, cloud: StandIn) -> None:
+    def lost(call: Call) -> tuple[int, dict[str, Any]] | None:
+        if call.method != "POST" or "/queues" not in call.line:
+            return None
+        cloud._answer(call)
+        return 500, {"error": {"code": 500, "status": "INTERNAL", "message": "the answer was lost"}}
+
+    cloud.intercept = lost
+    assert not engine(payments).ok
+    assert any("/queues/" in name for name in cloud.things)
+    cloud.intercept = lambda call: None
+    assert engine(lambda: None).ok
+    assert cloud.things == {}
+    assert engine(lambda: None).reads <= 2
+
+
+def test_a_preview_without_a_cloud_says_so(engine: Engine, cloud: StandIn) -> None:
+    engine(payments)
+    nowhere = {key: value.replace(cloud.base, "http://127.0.0.1:9") for key, value in cloud.config().items()}
+    result = engine(payments, "preview", overrides=nowhere)
+    assert result.counts == {"same": 3}
+    assert result.compared_with == "the saved state"
+    assert "the cloud does not answer" in render(result)

@@ -27,7 +27,7 @@ def computed() -> None:
 
 
 def test_what_follows_from_names_is_known_and_the_rest_is_computed(engine: Engine, cloud: StandIn) -> None:
-    result = engine(computed, "preview")
+    result = engine(computed, "preview", offline=True)
     assert result.counts == {"create": 4}
     shown = render(result)
     assert '+ member: "serviceAccount:caller@rec.iam.gserviceaccount.com"' in shown
