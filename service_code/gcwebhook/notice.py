@@ -10,10 +10,9 @@ import hmac
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
-from service_code.kit import order_token
+from service_code.kit import order_token, strict_json
 from service_code.kit.binary import TokenError
 from service_code.kit.clock import from_millis
 from service_code.kit.money import Amount, MoneyError, read
@@ -52,8 +51,8 @@ class Notice:
 def verify(body: bytes, signature: str, secret: str) -> dict[str, Any]:
     """Check the signature and return the notice's fields, or refuse."""
     try:
-        fields = json.loads(body, parse_float=_Exact, parse_int=int)
-    except (ValueError, RecursionError) as error:
+        fields = strict_json.loads(body, parse_number=_Number)
+    except ValueError as error:
         raise NoticeError(400, "NOT_JSON", "the body is not JSON") from error
     if not isinstance(fields, dict):
         raise NoticeError(400, "NOT_A_NOTICE", "the body is not a JSON object")
@@ -61,12 +60,9 @@ def verify(body: bytes, signature: str, secret: str) -> dict[str, Any]:
         raise NoticeError(401, "NO_SIGNATURE", f"the header {SIGNATURE_HEADER} is missing")
     given = signature.strip().lower().encode("ascii", "replace")
     key = secret.strip().encode()
-    forms = [
-        json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=ascii_only)
-        for ascii_only in (False, True)
-    ]
     # JSON writers differ in what they escape; the body as sent is the third form, and the first if its keys are sorted.
-    for signed in (*(form.encode("utf-8", "surrogatepass") for form in forms), body):
+    forms = [_write(fields, ascii_only=ascii_only).encode("utf-8", "surrogatepass") for ascii_only in (False, True)]
+    for signed in (*forms, body):
         if hmac.compare_digest(hmac.digest(key, signed, "sha512").hex().encode(), given):
             return fields
     raise NoticeError(401, "BAD_SIGNATURE", "the signature does not match")
@@ -102,26 +98,29 @@ def interpret(fields: dict[str, Any], signing_key: str) -> Notice | None:
 def _moment(fields: dict[str, Any]) -> datetime:
     value = fields.get("updated_at") or fields.get("created_at")
     try:
-        if isinstance(value, int) and not isinstance(value, bool):
-            return from_millis(value)
+        if isinstance(value, _Number):
+            return from_millis(int(value))
         at = datetime.fromisoformat(str(value))
         return at if at.tzinfo else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError, OSError) as error:
         raise NoticeError(400, "NO_TIME", "updated_at is no time", genuine=True) from error
 
 
-class _Exact(float):
-    """A JSON number that is written again with the digits it came with."""
+class _Number(str):
+    """A JSON number as it was written: `1.50` and `1E-7` would not survive being floats."""
 
-    _text: str
+    __slots__ = ()
 
-    def __new__(cls, text: str) -> _Exact:
-        self = super().__new__(cls, text)
-        self._text = text
-        return self
 
-    def __repr__(self) -> str:
-        return self._text
-
-    def __str__(self) -> str:
-        return format(Decimal(self._text), "f") if len(self._text) < 100 else self._text
+def _write(value: Any, *, ascii_only: bool) -> str:
+    """Write JSON with sorted keys, no spaces, and numbers as they came."""
+    if isinstance(value, _Number):
+        return str(value)
+    if isinstance(value, dict):
+        pairs = (
+            f"{_write(key, ascii_only=ascii_only)}:{_write(value[key], ascii_only=ascii_only)}" for key in sorted(value)
+        )
+        return "{" + ",".join(pairs) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(_write(item, ascii_only=ascii_only) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=ascii_only)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from service_code.kit import strict_json
 from service_code.kit.db import Connection
 
 #: Characters of a body that are kept.
@@ -52,8 +53,8 @@ async def store(connection: Connection, letter: Letter, at: datetime) -> bool:
 def strike(body: bytes) -> str:
     """Return the body as text without the values of tokens and without what a text column cannot hold."""
     try:
-        text = json.dumps(_strike(json.loads(body)), ensure_ascii=False) if len(body) <= LONGEST else ""
-    except (ValueError, RecursionError):
+        text = json.dumps(_strike(strict_json.loads(body)), ensure_ascii=False) if len(body) <= LONGEST else ""
+    except ValueError:
         text = ""
     text = text or body[:LONGEST].decode("utf-8", "replace")
     return text[:LONGEST].replace("\0", "\ufffd").encode("utf-8", "replace").decode()

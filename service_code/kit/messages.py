@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, ValidationError
 
+from service_code.kit import strict_json
 from service_code.kit.money import Amount, MoneyError
 
 #: What no message needs and what would be a way to make us work: nesting is flat, so a body is small.
@@ -105,6 +106,6 @@ def parse_json(body: bytes) -> Any:
     if len(body) > LONGEST_BODY:
         raise UnreadableError("TOO_LONG", f"the body has {len(body)} bytes, a message has at most {LONGEST_BODY}")
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
+        return strict_json.loads(body)
+    except ValueError as error:
         raise UnreadableError("NOT_JSON", "the body is not JSON") from error

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -23,10 +23,10 @@ ROLES = ("gcwebhook", "gcsplit", "gchostpay")
 USAGE = "usage: DATABASE_URL=postgresql://owner@host/payments python -m service_code.kit.migrate up|status|down"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
     """Run one migration command and return dbmate's exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    url = os.environ.get("DATABASE_URL", "")
+    url = (os.environ if environ is None else environ).get("DATABASE_URL", "")
     if len(arguments) != 1 or arguments[0] not in ("up", "status", "down") or not url:
         print(USAGE, file=sys.stderr)
         return 2
@@ -47,10 +47,12 @@ def run(command: str, url: str) -> int:
 
 
 def _dbmate_url(url: str) -> str:
-    """Say what libpq would do by itself: no TLS on loopback, where nothing else was asked for."""
+    """Say it in dbmate's words: no TLS on loopback where nothing else was asked for, and a socket's folder as such."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
-    if "sslmode" not in query and parts.hostname in ("127.0.0.1", "localhost", "::1", None):
+    if query.get("host", "").startswith("/"):
+        query["socket"] = query.pop("host")
+    elif "sslmode" not in query and parts.hostname in ("127.0.0.1", "localhost", "::1"):
         query["sslmode"] = "disable"
     return urlunsplit(parts._replace(query=urlencode(query)))
 

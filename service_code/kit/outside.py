@@ -6,13 +6,14 @@ gives up.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import aiohttp
+
+from service_code.kit import strict_json
 
 #: Seconds for one call outside, connecting included.
 TIMEOUT = 10.0
@@ -34,8 +35,8 @@ class Answer:
     def json(self) -> Any:
         """Return the body as JSON with its decimals exact, or None where it is no JSON."""
         try:
-            return json.loads(self.body, parse_float=Decimal)
-        except (ValueError, RecursionError):
+            return strict_json.loads(self.body, parse_float=Decimal)
+        except ValueError:
             return None
 
 

@@ -1,0 +1,379 @@
+"""The surroundings of a service under test: real Postgres, real chain, and small stand-ins for what is not ours.
+
+A service runs in the test's own event loop, behind its real HTTP application; Cloud Tasks is a receiver of the REST call
+that keeps what was created, and a test delivers it by hand, so that every order and crash can be arranged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import importlib
+import itertools
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import jwt
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import rsa
+from eth_account import Account
+
+from service_code.kit import settings as settings_module
+from service_code.kit.app import build
+from service_code.kit.runtime import Kit
+
+BASE = "https://{}-1.us-central1.run.app"
+INVOKER = "invoker@p.iam.gserviceaccount.com"
+OPERATOR = "operator@p.iam.gserviceaccount.com"
+QUEUES = {
+    "split-payment-queue": ("gcsplit", "/process_split", None),
+    "channel-access-queue": ("gcwebhook", "/grant-access", None),
+    "hostpay-execution-queue": ("gchostpay", "/hostpay_webhook", 60),
+    "hostpay-confirm-queue": ("gchostpay", "/confirm", None),
+}
+SECRETS = {
+    "PROCESSOR_IPN_KEY": "ipn-key-for-tests-0123456789abcdef",
+    "SUCCESS_URL_SIGNING_KEY": "success-url-key-for-tests-0123456789abcdef",
+    "TELEGRAM_BOT_TOKEN": "123456:bot-token-for-tests",
+    "TPS_HOSTPAY_SIGNING_KEY": "hostpay-key-for-tests-0123456789abcdef-0123456789abcdef",
+    "CHANGENOW_API_KEY": "changenow-key-for-tests",
+}
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self, start: float = 1_800_000_000.0) -> None:
+        self.at = start
+
+    def seconds(self) -> float:
+        return self.at
+
+
+class StaticAccess:
+    """Access tokens without a metadata server."""
+
+    async def token(self) -> str:
+        return "access-token"
+
+    def forget(self) -> None:
+        return None
+
+
+@dataclass
+class Task:
+    """A task as a queue got it."""
+
+    queue: str
+    name: str
+    url: str
+    body: bytes
+    headers: dict[str, str]
+    audience: str
+    invoker: str
+
+    @property
+    def service(self) -> str:
+        return self.url.removeprefix("https://").partition("-")[0]
+
+    @property
+    def path(self) -> str:
+        return "/" + self.url.removeprefix("https://").partition("/")[2]
+
+    def json(self) -> dict[str, Any]:
+        return dict(json.loads(self.body))
+
+
+@dataclass
+class Outer:
+    """Cloud Tasks, Google's keys, ChangeNow and the Bot API, as far as the services call them."""
+
+    port: int = 0
+    tasks: list[Task] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    tasks_status: int = 200
+    orders: dict[str, dict[str, Any]] = field(default_factory=dict)
+    changenow_status: int | None = None
+    changenow_refusal: str | None = None
+    telegram: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    telegram_status: int = 200
+    valid_until: str | None = None
+    key: rsa.RSAPrivateKey = field(
+        default_factory=lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def take(self, queue: str) -> list[Task]:
+        """Remove and return the tasks of a queue."""
+        taken = [task for task in self.tasks if task.queue == queue]
+        self.tasks = [task for task in self.tasks if task.queue != queue]
+        return taken
+
+    def app(self) -> web.Application:
+        app = web.Application(client_max_size=4_000_000)
+        app.add_routes(
+            [
+                web.post("/v2/projects/{p}/locations/{l}/queues/{queue}/tasks", self._create_task),
+                web.get("/certs", self._certs),
+                web.get("/changenow/v2/exchange/estimated-amount", self._estimate),
+                web.post("/changenow/v2/exchange", self._order),
+                web.get("/changenow/v2/exchange/by-id", self._by_id),
+                web.post("/telegram/{bot}/{method}", self._telegram),
+            ]
+        )
+        return app
+
+    async def _create_task(self, request: web.Request) -> web.Response:
+        assert request.headers["Authorization"] == "Bearer access-token"
+        if self.tasks_status != 200:
+            return web.json_response({"error": {"message": "no"}}, status=self.tasks_status)
+        task = (await request.json())["task"]
+        if task["name"] in self.names:
+            return web.json_response({"error": {"status": "ALREADY_EXISTS"}}, status=409)
+        self.names.add(task["name"])
+        call = task["httpRequest"]
+        self.tasks.append(
+            Task(
+                queue=request.match_info["queue"],
+                name=task["name"].rpartition("/")[2],
+                url=call["url"],
+                body=base64.b64decode(call["body"]),
+                headers=call["headers"],
+                audience=call["oidcToken"]["audience"],
+                invoker=call["oidcToken"]["serviceAccountEmail"],
+            )
+        )
+        return web.json_response(task)
+
+    async def _certs(self, _: web.Request) -> web.Response:
+        key = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key()))
+        return web.json_response({"keys": [{**key, "kid": "one", "alg": "RS256", "use": "sig"}]})
+
+    def _exchange_down(self) -> web.Response | None:
+        if self.changenow_status is not None:
+            return web.json_response({"error": self.changenow_refusal or "down"}, status=self.changenow_status)
+        return None
+
+    async def _estimate(self, request: web.Request) -> web.Response:
+        amount = request.query["fromAmount"]
+        body = {"rateId": "rate", "validUntil": self.valid_until, "fromAmount": float(amount), "toAmount": 42.5}
+        return self._exchange_down() or web.json_response(body)
+
+    async def _order(self, request: web.Request) -> web.Response:
+        if down := self._exchange_down():
+            return down
+        wish = await request.json()
+        order_id = f"cn{len(self.orders):012d}"
+        order = {
+            "id": order_id,
+            "status": "waiting",
+            "payinAddress": Account.from_key("0x" + f"{len(self.orders) + 7:064x}").address,
+            "fromAmount": float(wish["fromAmount"]),
+            "expectedAmountFrom": float(wish["fromAmount"]),
+            "exact": Decimal(wish["fromAmount"]),
+            "toAmount": 42.5,
+            "validUntil": self.valid_until,
+        }
+        self.orders[order_id] = order
+        return web.json_response({key: value for key, value in order.items() if key != "exact"})
+
+    async def _by_id(self, request: web.Request) -> web.Response:
+        order = self.orders.get(request.query["id"])
+        if order is None:
+            return web.json_response({"error": "not_found", "message": "no"}, status=404)
+        answer = {key: value for key, value in order.items() if key != "exact"}
+        return self._exchange_down() or web.json_response(answer)
+
+    async def _telegram(self, request: web.Request) -> web.Response:
+        if self.telegram_status != 200:
+            body = {"ok": False, "description": "chat not found"}
+            return web.json_response(body, status=self.telegram_status)
+        self.telegram.append((request.match_info["method"], await request.json()))
+        return web.json_response({"ok": True, "result": {"invite_link": f"https://t.me/+{len(self.telegram)}"}})
+
+
+@asynccontextmanager
+async def serve(app: web.Application) -> AsyncIterator[int]:
+    """Serve an application on a free port of loopback."""
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a service answered."""
+
+    status: int
+    text: str
+
+    def json(self) -> dict[str, Any]:
+        return dict(json.loads(self.text))
+
+
+async def ask(app: Any, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
+    """Make one request to an ASGI application, its body in two pieces."""
+    path, _, query = target.partition("?")
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [(key.lower().encode(), value.encode()) for key, value in headers.items()],
+        "client": ("127.0.0.1", 1),
+        "server": ("service", 80),
+    }
+    half = len(body) // 2
+    pieces = [
+        {"type": "http.request", "body": body[:half], "more_body": True},
+        {"type": "http.request", "body": body[half:], "more_body": False},
+    ]
+    status, text = 0, b""
+
+    async def receive() -> dict[str, Any]:
+        return pieces.pop(0) if pieces else {"type": "http.disconnect"}
+
+    async def send(event: dict[str, Any]) -> None:
+        nonlocal status, text
+        status = event.get("status", status)
+        text += event.get("body", b"")
+
+    await app(scope, receive, send)
+    return Answer(status, text.decode())
+
+
+class Running:
+    """One instance of a service."""
+
+    def __init__(self, world: World, kit: Kit, app: Any) -> None:
+        self.world = world
+        self.kit = kit
+        self.app = app
+
+    async def post(self, path: str, body: bytes, **headers: str) -> Answer:
+        """Call without any identity."""
+        return await self.request("POST", path, body, **headers)
+
+    async def request(self, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
+        """Call with these headers alone."""
+        named = {key.replace("_", "-"): value for key, value in headers.items()}
+        # Each request has a context of its own, as behind a server.
+        return await asyncio.create_task(ask(self.app, method, path, named, body))
+
+    async def deliver(self, task: Task, retry: int = 0) -> Answer:
+        """Deliver a task as its queue would."""
+        token = self.world.token(self.kit.settings.service, task.invoker, audience=task.audience)
+        headers = {
+            **task.headers,
+            "Authorization": f"Bearer {token}",
+            "X-CloudTasks-TaskName": task.name,
+            "X-CloudTasks-QueueName": task.queue,
+            "X-CloudTasks-TaskRetryCount": str(retry),
+        }
+        return await self.request("POST", task.path, task.body, **headers)
+
+    async def sweep(self) -> dict[str, Any]:
+        """Call the sweeper as the scheduler does."""
+        token = self.world.token(self.kit.settings.service, INVOKER)
+        answer = await self.request("POST", "/sweep", Authorization=f"Bearer {token}")
+        assert answer.status == 200, answer.text
+        return answer.json()
+
+    async def operate(self, method: str, path: str) -> Answer:
+        """Call as an operator."""
+        token = self.world.token(self.kit.settings.service, OPERATOR)
+        return await self.request(method, path, Authorization=f"Bearer {token}")
+
+
+class World:
+    """Everything around the services of one test."""
+
+    def __init__(self, outer: Outer, database: str, rpc: str, clock: Clock) -> None:
+        self.outer = outer
+        self.database = database
+        self.rpc = rpc
+        self.clock = clock
+        self.wallet = Account.create()
+        self.chain_id = 31337
+        self._ids = itertools.count(1)
+
+    def environ(self, service: str, **more: str) -> dict[str, str]:
+        queues = {
+            name: {
+                "path": f"projects/p/locations/us-central1/queues/{name}",
+                "url": BASE.format(to) + path,
+                "audience": BASE.format(to),
+                "invoker": INVOKER,
+                "dispatch_deadline": "45s",
+                "token_window": window,
+            }
+            for name, (to, path, window) in QUEUES.items()
+        }
+        operator = ["/payments/{unique_id}", "/dead", "/dead/{unique_id}/replay", "/wallet", "/wallet/resume"]
+        callers = {path: [INVOKER] for _, path, _ in QUEUES.values()} | {"/sweep": [INVOKER]}
+        callers |= {path: [OPERATOR] for path in (*operator, "/payouts/{unique_id}/abandon")}
+        endpoints = {
+            "cloud_tasks": self.outer.url,
+            "oidc_certs": f"{self.outer.url}/certs",
+            "changenow": f"{self.outer.url}/changenow",
+            "telegram": f"{self.outer.url}/telegram",
+        }
+        return {
+            "SLUICE_STACK": "local",
+            "GCP_PROJECT_ID": "p",
+            "GCP_PROJECT_NUMBER": "1",
+            "GCP_LOCATION": "us-central1",
+            "SERVICE_URL": BASE.format(service),
+            "DATABASE_URL": self.database.format(user=service),
+            "QUEUES": json.dumps(queues),
+            "CALLERS": json.dumps(callers),
+            "ENDPOINTS": json.dumps(endpoints),
+            "CHAIN_ID": str(self.chain_id),
+            "ETHEREUM_RPC_URL": self.rpc,
+            "HOST_WALLET_PRIVATE_KEY": self.wallet.key.hex(),
+            **SECRETS,
+            **more,
+        }
+
+    def token(self, service: str, email: str, *, audience: str | None = None, **claims: Any) -> str:
+        now = int(self.clock.seconds())
+        body = {
+            "iss": "https://accounts.google.com",
+            "aud": audience or BASE.format(service),
+            "email": email,
+            "email_verified": True,
+            "iat": now,
+            "exp": now + 3600,
+            **claims,
+        }
+        return jwt.encode(body, self.outer.key, algorithm="RS256", headers={"kid": "one"})
+
+    @asynccontextmanager
+    async def run(self, service: str, **more: str) -> AsyncIterator[Running]:
+        """Run an instance of a service; more than one of the same may run."""
+        module = importlib.import_module(f"service_code.{service}.app")
+        settings = settings_module.read(service, self.environ(service, **more), module.SECRETS)
+        kit = Kit(settings, clock=self.clock, access=StaticAccess())
+        app = build(kit, module.service(kit))
+        async with app.router.lifespan_context(app):
+            yield Running(self, kit, app)
+
+    def unique_id(self) -> str:
+        return f"pay{next(self._ids):013d}"
