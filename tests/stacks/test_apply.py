@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +19,9 @@ import yaml
 import local_engine
 from local_engine import Ports, Result
 from local_engine.run import Mode
+from spec import load
 from tests.components.conftest import DIGEST
+from tests.local_cloud.image import tiny_image
 from tests.local_engine.standin import StandIn, serving
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +38,7 @@ def apply(layer: str, state: Path, config: dict[str, str], ports: Ports | None =
     image = {"sluice:imageDigest": DIGEST} if layer == "local" else {}
     given = {key: value for key, value in config.items() if key.endswith("Endpoint")} | image
     result = local_engine.run(layer, root=ROOT, mode=mode, state_dir=state, overrides=given, ports=ports)
-    assert result.ok, result.problems
+    assert result.ok, "\n".join(map(str, result.problems))
     return result
 
 
@@ -61,10 +65,32 @@ def local_cloud(tmp_path: Path) -> Iterator[Ports]:
         cloud.wait(20)
 
 
+def call(ports: Ports, path: str, body: object) -> None:
+    """A POST at the owner's door."""
+    content = json.dumps(body).encode()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{ports.rest}{path}", content, {"Content-Type": "application/json"}
+    )
+    urllib.request.urlopen(request, timeout=10).close()
+
+
+def furnish(ports: Ports, folder: Path) -> None:
+    """What stands outside of the program: the image, and a value for every secret."""
+    folder.mkdir()
+    image = tiny_image(folder, DIGEST)
+    manifest = {"digest": DIGEST, "root": image.root, "entry": image.entry, "preload": image.preload}
+    call(ports, "/_sluice/images", manifest)
+    for secret in load(ROOT).secrets:
+        data = base64.b64encode(b"x" * 64).decode()
+        call(ports, f"/v1/projects/sluice-local/secrets/{secret}:addVersion", {"payload": {"data": data}})
+
+
 @pytest.mark.stack
 def test_the_local_cloud_takes_both_layers_and_nothing_moves_by_itself(tmp_path: Path, local_cloud: Ports) -> None:
-    for _ in range(2):
-        results = [apply(layer, tmp_path / "engine", {}, local_cloud) for layer in LAYERS]
+    apply("foundation-local", tmp_path / "engine", {}, local_cloud)
+    furnish(local_cloud, tmp_path / "image")
+    apply("local", tmp_path / "engine", {}, local_cloud)
+    results = [apply(layer, tmp_path / "engine", {}, local_cloud) for layer in LAYERS]
     assert [(result.changed, result.writes) for result in results] == [(False, 0), (False, 0)]
     for layer in reversed(LAYERS):
         assert set(apply(layer, tmp_path / "engine", {}, local_cloud, "destroy").counts) == {"delete"}
@@ -94,4 +120,6 @@ def test_pulumis_own_engine_applies_the_same_program(tmp_path: Path, local_cloud
         config = local_engine.stack_config(ROOT, layer, image, local_cloud)
         (project / "stacks" / f"Pulumi.{layer}.yaml").write_text(yaml.safe_dump({"config": config}))
         for command in (["stack", "init", layer], ["up", "--yes", "--stack", layer]):
+            if layer == "local" and command[0] == "stack":
+                furnish(local_cloud, tmp_path / "image")
             subprocess.run([pulumi, *command, "--non-interactive"], cwd=project, env=environ, check=True, timeout=600)
