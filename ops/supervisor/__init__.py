@@ -3,3 +3,6 @@
 `specs` says how each is started, `child` keeps one alive, `daemon` keeps them all, `control` is what the command
 line uses to start, look at and stop the daemon.
 """
+
+#: The file of a home that its supervisor holds a lock on; it has the supervisor's pid.
+LOCK = "supervisor.lock"

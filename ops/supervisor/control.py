@@ -19,12 +19,13 @@ from typing import Any
 
 from ops.errors import OpsError
 from ops.home import ROOT, Home, Ports, taken
+from ops.supervisor import LOCK
 
 #: Seconds that the processes of a stack get to become ready: Postgres makes its data folder within them.
 READY_WITHIN = 60.0
 
-#: Seconds that the daemon gets to stop all of them.
-STOPPED_WITHIN = 40.0
+#: Seconds that the daemon gets to stop all of them: three times a child's grace.
+STOPPED_WITHIN = 50.0
 
 _LOOK_EVERY = 0.03
 
@@ -32,7 +33,7 @@ _LOOK_EVERY = 0.03
 def running(home: Home) -> bool:
     """Whether a supervisor holds this home."""
     try:
-        lock = (home.path / "supervisor.lock").open("r+")
+        lock = (home.path / LOCK).open("r+")
     except FileNotFoundError:
         return False
     with lock:
@@ -61,17 +62,19 @@ def start(home: Home, ports: Ports, tell: Callable[[str], None]) -> bool:
 
 def stop(home: Home) -> bool:
     """Stop the supervisor and all of its processes; says whether there was anything to stop."""
-    record = home.read("supervisor.json") or {}
-    if running(home) and (pid := record.get("pid")):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-        _until(lambda: not running(home), STOPPED_WITHIN)
-        if running(home):
-            os.kill(pid, signal.SIGKILL)
+    was_running = running(home)
+    if was_running:
+        _kill_supervisor(home, signal.SIGTERM)
+        if not _until(lambda: not running(home), STOPPED_WITHIN):
+            _kill_supervisor(home, signal.SIGKILL)
             _until(lambda: not running(home), 5)
-        end_leftovers(home)
-        return True
-    return end_leftovers(home)
+    return end_leftovers(home) or was_running
+
+
+def _kill_supervisor(home: Home, number: signal.Signals) -> None:
+    """Signal the supervisor, whose pid stands in the file that it holds."""
+    with contextlib.suppress(ProcessLookupError, ValueError):
+        os.kill(int((home.path / LOCK).read_text()), number)
 
 
 def end_leftovers(home: Home) -> bool:
