@@ -203,11 +203,13 @@ class _Runner:
             step = _removal(record)
             begun = deployment.begin(step)
             deletions.delete(cloud, record)
-            if id(record) in halves:
-                state.bury(record)
-            else:
+            if id(record) not in halves:
                 deployment.forget(record)
-            deployment.note(replace(step, seconds=time.perf_counter() - begun))
+                deployment.note(replace(step, seconds=time.perf_counter() - begun))
+                return
+            state.bury(record)
+            if record.urn not in deployment.seen:  # else the replacement's step tells of it
+                deployment.note(replace(step, seconds=time.perf_counter() - begun))
 
         def failed(record: Record, error: EngineError) -> None:
             what = f"{record.type} {record.name} could not be deleted: {error}"

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import shutil
-import signal
 import subprocess
-import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +18,7 @@ from local_engine.run import Mode
 from spec import load
 from tests.components.conftest import DIGEST
 from tests.local_cloud.image import tiny_image
+from tests.local_engine.local_cloud import call, running
 from tests.local_engine.standin import StandIn, serving
 
 ROOT = Path(__file__).parents[2]
@@ -54,24 +51,8 @@ def test_both_layers_are_made_once_and_unmade(tmp_path: Path, standin: StandIn) 
 
 @pytest.fixture
 def local_cloud(tmp_path: Path) -> Iterator[Ports]:
-    command = [sys.executable, "-m", "local_cloud", "--state", str(tmp_path / "cloud"), "--project", "sluice-local"]
-    command += ["--project-number", "123456789012", "--location", "us-central1"]
-    command += [part for door in ("rest", "grpc", "service-rest", "service-grpc") for part in (f"--{door}-port", "0")]
-    with open(tmp_path / "cloud.log", "w") as log, subprocess.Popen(command, cwd=ROOT, stdout=-1, stderr=log) as cloud:
-        assert cloud.stdout is not None
-        ready = json.loads(cloud.stdout.readline())
-        yield Ports(**{name: ready[name] for name in ("rest", "grpc", "service_rest", "service_grpc")})
-        cloud.send_signal(signal.SIGTERM)
-        cloud.wait(20)
-
-
-def call(ports: Ports, path: str, body: object) -> None:
-    """A POST at the owner's door."""
-    content = json.dumps(body).encode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{ports.rest}{path}", content, {"Content-Type": "application/json"}
-    )
-    urllib.request.urlopen(request, timeout=10).close()
+    with running(tmp_path) as ports:
+        yield ports
 
 
 def furnish(ports: Ports, folder: Path) -> None:
@@ -79,10 +60,10 @@ def furnish(ports: Ports, folder: Path) -> None:
     folder.mkdir()
     image = tiny_image(folder, DIGEST)
     manifest = {"digest": DIGEST, "root": image.root, "entry": image.entry, "preload": image.preload}
-    call(ports, "/_sluice/images", manifest)
+    call(ports, "POST", "/_sluice/images", manifest)
     for secret in load(ROOT).secrets:
         data = base64.b64encode(b"x" * 64).decode()
-        call(ports, f"/v1/projects/sluice-local/secrets/{secret}:addVersion", {"payload": {"data": data}})
+        call(ports, "POST", f"/v1/projects/sluice-local/secrets/{secret}:addVersion", {"payload": {"data": data}})
 
 
 @pytest.mark.stack
