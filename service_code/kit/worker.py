@@ -94,6 +94,8 @@ class Worker:
         for result in results:
             if isinstance(result, Exception):
                 _log.error("work after the commit failed; a later delivery or sweep does it", error=result)
+            elif isinstance(result, BaseException):
+                raise result
 
     async def _bury(self, outcome: Dead, body: bytes, call: Call) -> None:
         letter = deadletters.Letter(

@@ -15,11 +15,13 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import asyncpg
 import pytest
+from aiohttp import web
 
 from service_code.kit import logs, migrate
-from tests.service_code.world import Clock, Outer, World, serve
+from tests.service_code.world import Clock, Outer, Rpc, World, serve
 
 ROOT = Path(__file__).parents[2]
 
@@ -139,3 +141,55 @@ def log_lines() -> Iterator[list[dict[str, Any]]]:
 
     logs.configure("tested", "p", Stream())
     yield lines
+
+
+class Chain:
+    """The chain as a test arranges it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._session = aiohttp.ClientSession()
+
+    async def ask(self, method: str, *params: Any) -> Any:
+        wish = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        async with self._session.post(self.url, json=wish) as response:
+            body = await response.json()
+        assert "error" not in body, (method, body["error"])
+        return body["result"]
+
+    async def balance(self, address: str) -> int:
+        return int(await self.ask("eth_getBalance", address, "latest"), 16)
+
+    async def nonce(self, address: str) -> int:
+        return int(await self.ask("eth_getTransactionCount", address, "latest"), 16)
+
+    async def mine(self, blocks: int = 1) -> None:
+        await self.ask("anvil_mine", hex(blocks))
+
+    async def close(self) -> None:
+        await self._session.close()
+
+
+@pytest.fixture
+async def chain(anvil: str, world: World) -> AsyncIterator[Chain]:
+    """The chain, and a wallet with 100 ether on it; what a test changes of the chain's ways is undone."""
+    chain = Chain(anvil)
+    world.rpc = anvil
+    await chain.ask("anvil_setBalance", world.wallet.address, hex(100 * 10**18))
+    yield chain
+    await chain.ask("anvil_dropAllTransactions")
+    await chain.ask("evm_setAutomine", True)
+    await chain.ask("anvil_setNextBlockBaseFeePerGas", hex(10**9))
+    await chain.close()
+
+
+@pytest.fixture
+async def rpc(chain: Chain, world: World) -> AsyncIterator[Rpc]:
+    """A door to the chain that does harm on demand; services of this test go through it."""
+    door = Rpc(chain.url)
+    app = web.Application()
+    app.add_routes([web.post("/", door.handle)])
+    async with serve(app) as port:
+        world.rpc = f"http://127.0.0.1:{port}/"
+        yield door
+    await door.close()

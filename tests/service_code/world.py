@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+import aiohttp
 import jwt
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -377,3 +378,31 @@ class World:
 
     def unique_id(self) -> str:
         return f"pay{next(self._ids):013d}"
+
+
+class Rpc:
+    """A door in front of the node: it counts calls, loses answers, refuses, or is away, by method."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
+        self.calls: list[str] = []
+        #: method -> "lost" (done, but answered with a failure), "away" (not done) or an error's message
+        self.harm: dict[str, str] = {}
+
+    async def handle(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        method = body["method"]
+        self.calls.append(method)
+        harm = self.harm.get(method)
+        if harm == "away":
+            return web.Response(status=502)
+        if harm is not None and harm != "lost":
+            error = {"code": -32000, "message": harm}
+            return web.json_response({"jsonrpc": "2.0", "id": body["id"], "error": error})
+        async with self._session.post(self._url, json=body) as response:
+            answer = await response.json()
+        return web.Response(status=502) if harm == "lost" else web.json_response(answer)
+
+    async def close(self) -> None:
+        await self._session.close()
