@@ -71,10 +71,6 @@ def test_the_life_of_a_stack(apply: Apply, ports: Ports) -> None:
     assert call(ports, "GET", QUEUE)[0] == 404
     rotated = apply(lambda: program(rate=7, name="other-queue", data="two"))
     assert rotated.counts == {"replace": 1, "same": 6}
-        "replace": 1,
-        "delete": 1,
-        "same": 6,
-    }
     versions = call(ports, "GET", "/v1/projects/sluice-local/secrets/KEY/versions")[1]["versions"]
     assert sorted(version["state"] for version in versions) == ["DESTROYED", "ENABLED"]
     assert apply(lambda: None, "destroy").counts == {"delete": 7}
