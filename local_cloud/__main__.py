@@ -6,6 +6,7 @@ stderr and exit code 2 (ports, state) or 1 (the state can no longer be written).
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -56,6 +57,7 @@ async def serve(settings: Settings) -> int:
 def main() -> None:
     """The process."""
     settings = parse()
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what gRPC would say (a taken port) is said here, in one line
     import uvloop
 
     from local_cloud.server.doors import PortInUseError

@@ -38,11 +38,9 @@ class Plain:
         self.kept[name] = made
         return made
 
-    def update(self, name: str, wanted: Message, mask: Iterable[str] = ()) -> Message:
-        """Change the fields of the mask; an empty mask replaces what the wanted message has, and the rest."""
-        made = merge(self.get(name), wanted, mask)
-        self.kept[name] = made
-        return made
+    def merged(self, name: str, wanted: Message, mask: Iterable[str] = ()) -> Message:
+        """What an update would make of it: the fields of the mask from `wanted`, or all of it without one."""
+        return merge(self.get(name), wanted, mask)
 
     def delete(self, name: str) -> Message:
         """Forget it, returning what it was."""

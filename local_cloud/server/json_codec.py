@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from local_cloud.descriptors import Message, message
+from local_cloud.descriptors import Message, is_map, message
 from local_cloud.server import wellknown
 
 Errors = list[tuple[str, str]]
@@ -106,11 +106,6 @@ def encode(source: Message, enum_ints: bool = False) -> Any:
 def repeated(field: Any) -> bool:
     """Whether a field is a list or a map."""
     return bool(field.is_repeated)
-
-
-def is_map(field: Any) -> bool:
-    """Whether a field is a map."""
-    return field.message_type is not None and field.message_type.GetOptions().map_entry
 
 
 Setter = Callable[[Message, Any, str, Errors, int], None]
@@ -251,10 +246,10 @@ def _float(label: str, single: bool) -> Callable[[Any], float]:
 
 
 def _bool(value: Any) -> bool:
-    if value is True or value == "true":
-        return True
-    if value is False or value == "false":
-        return False
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in ("true", "false"):  # gcloud writes "False" in queries
+        return value.lower() == "true"
     raise BadValueError("TYPE_BOOL", _shown(value))
 
 

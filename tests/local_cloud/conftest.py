@@ -1,4 +1,4 @@
-"""A cloud in process (in the test's own loop) and a cloud as a process on loopback, both on free ports and fresh state."""
+"""A cloud in process (in the test's own loop) and one as a process on loopback, on free ports and fresh state."""
 
 import json
 import os

@@ -1,6 +1,7 @@
 """JSON in and out as Google's front end does it: names, wording, limits; and nothing that is sent breaks it."""
 
 import base64
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -216,12 +217,16 @@ def test_no_body_breaks_the_parser(body: Any, inner: bool) -> None:
         if _fits(body)
         else b"{"
     )
+    made = outcome(lambda: transcode.to_request(match("POST", f"/v2/{QUEUE}/tasks"), {}, raw))
+    assert made == 400 or json_codec.encode(made) is not None
+
+
+def outcome(work: Callable[[], Any]) -> Any:
+    """What the work gives, or the HTTP status of its refusal."""
     try:
-        made = transcode.to_request(match("POST", f"/v2/{QUEUE}/tasks"), {}, raw)
+        return work()
     except ApiError as error:
-        assert error.http_status == 400
-    else:
-        json_codec.encode(made)
+        return error.http_status
 
 
 def _fits(value: Any) -> bool:
@@ -239,10 +244,8 @@ def _fits(value: Any) -> bool:
 def test_no_path_or_query_breaks_the_router(path: str, query: dict[str, list[str]]) -> None:
     ROUTER.match("GET", path)
     found = match("GET", "/v2/projects/p/locations/l/queues")
-    try:
-        transcode.to_request(found, query, b"")
-    except ApiError as error:
-        assert error.http_status == 400
+    made = outcome(lambda: transcode.to_request(found, query, b""))
+    assert made == 400 or made.parent
 
 
 ROUTER = router(TASKS)
