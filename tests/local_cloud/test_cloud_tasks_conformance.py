@@ -271,3 +271,22 @@ def test_the_pinned_facts_are_those_of_the_record() -> None:
     assert {case.name: (case.code, case.message) for case in CASES} == recorded
     detailed = {entry["case"] for entry in record["errors"] if "detail" in entry}
     assert {case.name for case in CASES if case.details} == detailed
+
+
+@pytest.mark.skipif(not RECORD.exists(), reason=f"the record is not at hand: {RECORD}")
+def test_the_dispatch_facts_that_the_dispatcher_is_tested_by_are_those_of_the_record() -> None:
+    record = yaml.safe_load(Path(RECORD).read_text())
+    assert record["dispatch"] == {
+        "every_request": {
+            "User-Agent": "Google-Cloud-Tasks",
+            "X-CloudTasks-QueueName": "{queue}",
+            "X-CloudTasks-TaskName": "{task}",
+            "X-CloudTasks-TaskETA": "{eta}",
+        },
+        "answers": [503, 404, 429, 500, 302, 200],
+        "TaskRetryCount": [0, 1, 2, 3, 4, 5],
+        "TaskExecutionCount": [0, 0, 1, 2, 2, 3],
+        "TaskPreviousResponse": [None, 503, 404, 429, 500, 302],
+        "TaskRetryReason": [None, "", "", "", "", ""],
+    }
+    assert [entry["waits"] for entry in record["backoff"]] == [[10, 20, 40, 80, 160, 240, 300, 300]]

@@ -5,7 +5,7 @@ Source: the v2 reference of Queue, RateLimits and RetryConfig; defaults as `gclo
 
 from collections.abc import Iterable
 
-from local_cloud.apis.cloud_tasks.times import put_duration, seconds
+from local_cloud.apis.cloud_tasks.times import is_duration, put_duration, seconds
 from local_cloud.descriptors import Message, message
 from local_cloud.engines import backoff
 from local_cloud.engines.backoff import RetryPolicy
@@ -17,6 +17,8 @@ Queue = message("google.cloud.tasks.v2.Queue")
 
 #: A queue that names no rate dispatches so often a second; the ceiling is the same.
 DEFAULT_RATE = MAX_RATE = 500.0
+#: Slower than this (one dispatch in thirty years) is not told apart.
+SLOWEST_RATE = 1e-9
 #: Attempts at a time of a queue that names no number, and the most that it may name.
 DEFAULT_CONCURRENT, MAX_CONCURRENT = 1000, 5000
 
@@ -52,6 +54,8 @@ def check_retry(retry: Message) -> None:
     if retry.max_attempts < -1:
         raise invalid("RetryConfig.maxAttempts must be greater or equal to -1.")
     for field in ("max_retry_duration", "min_backoff", "max_backoff"):
+        if not is_duration(getattr(retry, field)):
+            raise invalid(f"RetryConfig.{_camel(field)} is not a valid duration.")
         if seconds(getattr(retry, field)) < 0:
             raise invalid(f"RetryConfig.{_camel(field)} cannot be negative.")
     if retry.max_doublings < 0:
@@ -95,7 +99,7 @@ def retry_policy(retry: Message) -> RetryPolicy:
 def limits(queue: Message) -> Limits:
     """What the dispatcher needs of a filled configuration."""
     return Limits(
-        rate=queue.rate_limits.max_dispatches_per_second,
+        rate=max(queue.rate_limits.max_dispatches_per_second, SLOWEST_RATE),
         concurrent=queue.rate_limits.max_concurrent_dispatches,
         retry=retry_policy(queue.retry_config),
     )

@@ -8,7 +8,7 @@ import ipaddress
 from datetime import UTC, datetime
 
 from local_cloud.apis.cloud_tasks.queue_rules import check_retry, fill_retry
-from local_cloud.apis.cloud_tasks.times import put_duration, seconds
+from local_cloud.apis.cloud_tasks.times import is_duration, is_time, put_duration, seconds
 from local_cloud.descriptors import Message, enum
 from local_cloud.engines.attempt import USER_AGENT, encode_url
 from local_cloud.engines.outgoing import split_url
@@ -45,10 +45,14 @@ def check(task: Message, now: float) -> None:
             "The project has no App Engine application: the local cloud dispatches HTTP tasks only. Use http_request."
         )
     _check_request(task.http_request)
-    if task.HasField("dispatch_deadline") and not MIN_DEADLINE <= seconds(task.dispatch_deadline) <= MAX_DEADLINE:
+    deadline = task.dispatch_deadline
+    in_range = is_duration(deadline) and MIN_DEADLINE <= seconds(deadline) <= MAX_DEADLINE
+    if task.HasField("dispatch_deadline") and not in_range:
         raise invalid("Task.dispatchDeadline must be between [15s, 30m].")
+    if not is_time(task.schedule_time):
+        raise invalid("Task.scheduleTime is not a valid timestamp.")
     if task.HasField("schedule_time") and seconds(task.schedule_time) > now + MAX_AHEAD:
-        when = datetime.fromtimestamp(min(seconds(task.schedule_time), 253402300799.0), UTC).isoformat()
+        when = datetime.fromtimestamp(task.schedule_time.seconds, UTC).isoformat()
         raise invalid(
             f"The Task.scheduleTime, {when}, is too far in the future. "
             "Schedule time must be no more than 720h in the future."
