@@ -111,6 +111,9 @@ class _Runner:
                     result.problems.append(problem)
                 else:
                     deployment.note(_removal(record))
+        # Registrations come in the order of threads; a plan reads the same each time, component by component.
+        result.steps.sort(key=lambda step: (step.op in (Op.DELETE, Op.RETAIN), step.parent, step.type, step.name))
+        result.problems.sort(key=lambda problem: (problem.where, problem.what))
         result.outputs = deployment.exported or {}
         return result
 

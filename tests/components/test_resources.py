@@ -96,3 +96,8 @@ def test_names_hold_no_index_and_no_chance(plan: Plan) -> None:
     for stack in ("prod", "foundation-prod"):
         again = local_engine.run(stack, root=ROOT, mode="preview", state_dir=None, offline=True)
         assert {step.urn for step in again.steps} == {step.urn for step in plan(stack).steps}
+
+
+def test_a_plan_reads_the_same_each_time(plan: Plan) -> None:
+    again = local_engine.run("prod", root=ROOT, mode="preview", state_dir=None, offline=True)
+    assert local_engine.render(again) == local_engine.render(plan("prod"))
