@@ -3,12 +3,13 @@
 import gzip
 import json
 from collections.abc import Callable
+from typing import Any
 
 import aiohttp
 import grpc
 import grpc.aio
 import pytest
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import methods
@@ -18,7 +19,7 @@ from tests.local_cloud.conftest import Rest
 ACCOUNTS = "/v1/projects/sluice-local/serviceAccounts"
 
 
-def stub(channel: grpc.aio.Channel, service: str, name: str) -> Callable[..., grpc.aio.UnaryUnaryCall]:
+def stub(channel: grpc.aio.Channel, service: str, name: str) -> Callable[..., Any]:
     method = methods(service)[name]
     return channel.unary_unary(
         method.path,
@@ -87,7 +88,7 @@ async def test_grpc_errors_carry_their_details(cloud: Cloud) -> None:
             await call(methods("google.iam.admin.v1.IAM")["ListServiceAccounts"].request(name="projects/sluice-local"))
     assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
     trailers = dict(caught.value.trailing_metadata() or ())
-    status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])  # type: ignore[arg-type]
+    status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
     info = error_details_pb2.ErrorInfo()
     assert status.details[0].Unpack(info)
     assert (info.reason, info.domain) == ("CREDENTIALS_MISSING", "googleapis.com")
@@ -104,7 +105,7 @@ async def test_a_method_that_is_not_there_is_named_with_the_file_to_add_it_to(cl
                 methods("google.iam.admin.v1.IAM")["LintPolicy"].request()
             )
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
-        unknown = channel.unary_unary("/google.nowhere.v1.Nothing/Do")
+        unknown: Any = channel.unary_unary("/google.nowhere.v1.Nothing/Do")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await unknown(b"")
         assert "google.nowhere.v1.Nothing/Do" in str(caught.value.details())
@@ -152,7 +153,7 @@ async def test_head_and_options_are_sane(cloud: Cloud, session: aiohttp.ClientSe
 
 async def test_reflection_lists_the_services_and_their_files(cloud: Cloud) -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{cloud.ports['grpc']}") as channel:
-        info = channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+        info: Any = channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
         call = info()
         await call.write(b"\x3a\x00")  # list_services: ""
         assert b"google.iam.admin.v1.IAM" in await call.read()
