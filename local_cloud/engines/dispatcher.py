@@ -92,7 +92,7 @@ class Dispatcher:
         self.purge(queue)
         queue.gone = True
         del self.queues[queue.name]
-        self._arm(queue, math.inf)
+        self._disarm(queue)
         if queue.age_handle is not None:
             queue.age_handle.cancel()
 
@@ -135,12 +135,15 @@ class Dispatcher:
         self._arm(queue, math.inf if queue.gone else queue.next_event(now))
 
     def _arm(self, queue: Queue, when: float) -> None:
-        if when == queue.wake_at:
-            return
+        """Sees to it that the queue is looked at by then. A timer that is set too early is left: it only looks."""
+        if when < queue.wake_at:
+            self._disarm(queue)
+            queue.wake_at, queue.wake_handle = when, self._clock.call_at(when, lambda: self._woken(queue))
+
+    def _disarm(self, queue: Queue) -> None:
         if queue.wake_handle is not None:
             queue.wake_handle.cancel()
-        queue.wake_at = when
-        queue.wake_handle = None if when == math.inf else self._clock.call_at(when, lambda: self._woken(queue))
+        queue.wake_at, queue.wake_handle = math.inf, None
 
     def _woken(self, queue: Queue) -> None:
         queue.wake_at, queue.wake_handle = math.inf, None

@@ -239,7 +239,7 @@ class Pool:
         connection = Connection(self)
         try:
             await self._loop.create_connection(lambda: connection, host, port, ssl=self._tls)
-        except (OSError, UnicodeError) as error:
+        except Exception as error:  # whatever keeps the connection from opening
             while self._waiting:  # the receiver is not there: that is the answer of every call that waits for it
                 self._waiting.popleft().finish(Reply(0, error=f"No connection to {host}:{port}{_because(error)}"))
             return

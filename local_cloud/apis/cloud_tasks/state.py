@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from local_cloud.apis.cloud_tasks import queue_rules, watch
 from local_cloud.apis.cloud_tasks.api import API
-from local_cloud.apis.cloud_tasks.names import lacks, no_queue
+from local_cloud.apis.cloud_tasks.names import lacks, no_queue, parent_of
 from local_cloud.apis.cloud_tasks.targets import Tokens, retry_of, target_of
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, enum
@@ -29,6 +29,7 @@ class State:
 
     def __init__(self, cloud: Cloud) -> None:
         self.configs = cloud.store.messages("cloudtasks.queues", "google.cloud.tasks.v2.Queue")
+        self.home = f"projects/{cloud.project}/locations/{cloud.location}"
         self.deleted = cloud.store.json("cloudtasks.deleted_queues")
         self.journal = StoreJournal(cloud.store, cloud.now)
         self.client = Client()
@@ -66,7 +67,7 @@ class State:
     def status(self) -> dict[str, object]:
         """For /_sluice/status: every queue by its id (by its full name outside the home location)."""
         return {
-            queue.id: {
+            queue.id if parent_of(queue.name) == self.home else queue.name: {
                 "state": "PAUSED" if queue.paused else "RUNNING",
                 "depth": len(queue.tasks),
                 "running": queue.running,
