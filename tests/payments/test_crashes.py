@@ -7,12 +7,14 @@ with a signed transaction that somebody may or may not have heard of.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
 import threading
 from collections.abc import Callable, Iterator
 
+import psutil
 import pytest
 
 from tests.payments.judge import judge
@@ -55,7 +57,8 @@ def settle(stack: Stack, sent: list[str]) -> None:
         rows = stack.sql("SELECT count(*) AS n FROM split_payout_hostpay WHERE status = 'completed'")
         if rows[0]["n"] >= len(sent):
             return True
-        stack.advance(20)
+        with contextlib.suppress(OSError):  # the cloud may be coming up again
+            stack.advance(20)
         return False
 
     until(done, 240, lambda: f"seed {SEED}: {stack.missing(sent)}")
@@ -105,8 +108,9 @@ class Killer:
     def instances(self, service: str) -> Iterator[int]:
         """The service's processes, as the operating system shows them: the cloud may be dead just now."""
         for process in self.stack.processes():
-            if f"sluice: {service} " in " ".join(process.cmdline()):
-                yield process.pid
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if f"sluice: {service} " in " ".join(process.cmdline()):
+                    yield process.pid
 
 
 def end(pid: int) -> int:
