@@ -34,7 +34,7 @@ def test_a_dead_payer_is_tried_by_the_law_and_the_payment_dies_and_is_replayed_o
     stack.advance(600)  # the sweeper's turn
     until(lambda: state(stack, payment) == "dead", 20, lambda: state(stack, payment))
     entries = stack.json("logs", "--payment", payment, "--severity", "ERROR")
-    assert any(entry["jsonPayload"].get("what") == "payment_dead" for entry in entries)
+    assert any(entry["jsonPayload"].get("event") == "payment_dead" for entry in entries)
     listed = stack.json("dead", "list")
     assert [row["unique_id"] for row in listed["dead"]] == [payment]
     assert nonces(stack) == 0
