@@ -4,14 +4,18 @@ Other modules add their parts: `cloud.status["queues"] = function` for the statu
 """
 
 import datetime
+import math
 from typing import Any
 
-from local_cloud.clock import ClockError
+from local_cloud.clock import SETTLE_SECONDS, ClockError
 from local_cloud.cloud import Cloud
 from local_cloud.errors import invalid
 from local_cloud.registry import Api, Call, HttpRequest
 
 API = Api("admin")
+
+#: Real seconds that one call may wait at most.
+MAX_WAIT = 3600.0
 
 
 @API.route("GET", "/_sluice/status", owner_only=True)
@@ -44,9 +48,9 @@ async def clock(cloud: Cloud, _call: Call, _request: HttpRequest) -> Any:
 async def advance(cloud: Cloud, _call: Call, request: HttpRequest) -> Any:
     """Moves the clock from timer to timer, letting each one's work come to rest."""
     body = _object(request)
-    seconds = _number(body, "seconds")
+    settle = min(_number(body, "settle"), MAX_WAIT) if "settle" in body else SETTLE_SECONDS
     try:
-        moved = await cloud.clock.advance(seconds, **({"settle": _number(body, "settle")} if "settle" in body else {}))
+        moved = await cloud.clock.advance(_number(body, "seconds"), settle)
     except ClockError as error:
         raise invalid(str(error)) from None
     return {
@@ -61,7 +65,7 @@ async def advance(cloud: Cloud, _call: Call, request: HttpRequest) -> Any:
 async def idle(cloud: Cloud, _call: Call, request: HttpRequest) -> Any:
     """Waits until nothing is in flight and nothing is due now."""
     body = _object(request)
-    timeout = _number(body, "timeout") if "timeout" in body else 30.0
+    timeout = min(_number(body, "timeout"), MAX_WAIT) if "timeout" in body else 30.0
     rest = await cloud.clock.settle(timeout)
     due = cloud.clock.next_due()
     return {
@@ -113,6 +117,6 @@ def _object(request: HttpRequest) -> dict[str, Any]:
 
 def _number(body: dict[str, Any], name: str) -> float:
     value = body.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise invalid(f'A number is expected: {{"{name}": 60}}.')
     return float(value)

@@ -79,11 +79,12 @@ class Iam:
 
     def allows(self, principal: Principal, permission: str, resource: str) -> bool:
         """The bare answer, not recorded."""
+        resource = self.holder(resource)
         return self.mode == "off" or principal.owner or self._binding(principal, permission, resource) is not None
 
     def decide(self, principal: Principal, permission: str, resource: str, text: str = "") -> Decision:
         """The answer with its reasons."""
-        resource = self._cloud.canonical(resource)
+        resource = self.holder(resource)
         at = self._cloud.now()
         enforced = self.mode == "enforce"
         if self.mode == "off" or principal.owner:
@@ -97,7 +98,6 @@ class Iam:
 
     def granted(self, principal: Principal, permissions: Iterable[str], resource: str) -> list[str]:
         """Those of the permissions that the principal has: testIamPermissions."""
-        resource = self._cloud.canonical(resource)
         return [p for p in permissions if self.allows(principal, p, resource)]
 
     def _binding(self, principal: Principal, permission: str, resource: str) -> tuple[str, str, str] | None:
@@ -131,7 +131,7 @@ class Iam:
 
     def get_policy(self, resource: str) -> Message:
         """The policy of a resource; one that was never set is empty and has an etag all the same."""
-        kept = self._policies.get(self._cloud.canonical(resource))
+        kept = self._policies.get(self.holder(resource))
         made = message(KIND)()
         if kept is None:
             made.etag = UNSET_ETAG
@@ -141,7 +141,7 @@ class Iam:
 
     def set_policy(self, resource: str, policy: Message, mask: Iterable[str] = ()) -> Message:
         """Replaces a policy after checking its etag, roles, members and conditions."""
-        resource = self._cloud.canonical(resource)
+        resource = self.holder(resource)
         current = self._policies.get(resource)
         # A policy that was never set takes any etag: there is nothing that could be lost.
         if policy.etag and current is not None and policy.etag != current.etag:
@@ -169,9 +169,17 @@ class Iam:
         self.changed()
         return self.get_policy(resource)
 
+    def holder(self, resource: str) -> str:
+        """The name that policies are kept under: the project by its id, an account by its e-mail."""
+        resource = self._cloud.canonical(resource)
+        head, found, account = resource.partition("/serviceAccounts/")
+        if found and account.isdigit() and (known := self.accounts.find(account)):
+            return f"{head}{found}{known.email}"
+        return resource
+
     def forget(self, resource: str) -> None:
         """Drops the policies of a resource that was deleted, and of all below it."""
-        resource = self._cloud.canonical(resource)
+        resource = self.holder(resource)
         for name, _ in self._policies.items():
             if name == resource or name.startswith(f"{resource}/"):
                 self._policies.pop(name)

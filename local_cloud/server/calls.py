@@ -68,7 +68,8 @@ def admit(cloud: Cloud, door: Door, binding: Binding, request: Any, metadata: Ma
     if binding.owner_only and door is not Door.OWNER:
         raise ApiError("NOT_FOUND", f"{binding.name} is served at the owner's door only.")
     principal = Principal("") if binding.public else authenticate(cloud, door, metadata, binding.api.host)
-    if binding.resource is not None:
+    streamed = binding.method is not None and binding.method.client_streaming
+    if binding.resource is not None and not streamed:  # a stream's handler asks for itself, on its first message
         resource = binding.resource(request)
         canonical = cloud.canonical(resource)
         if resource != canonical and binding.method is not None and not resource.startswith("projects/-/"):

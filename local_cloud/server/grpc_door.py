@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from local_cloud.cloud import Cloud
-from local_cloud.descriptors import methods
+from local_cloud.descriptors import Method, methods
 from local_cloud.errors import NUMBER, ApiError
 from local_cloud.iam.methods import MIXIN
 from local_cloud.registry import Binding, Door
@@ -60,10 +61,10 @@ class GrpcDoor(grpc.GenericRpcHandler):
         method = found[0].method
         assert method is not None
         kind, run = self._behaviour(found)
+        # A unary request is parsed by `unary` itself: what cannot be parsed is the caller's error, not ours.
+        parse = method.request.FromString if method.client_streaming or method.server_streaming else None
         made: MethodHandler = kind(
-            run,
-            request_deserializer=method.request.FromString,
-            response_serializer=method.response.SerializeToString,
+            run, request_deserializer=parse, response_serializer=method.response.SerializeToString
         )
         return made
 
@@ -72,8 +73,12 @@ class GrpcDoor(grpc.GenericRpcHandler):
         assert method is not None
 
         async def unary(request: Any, context: Any) -> Any:
-            binding = found[0] if len(found) == 1 else _by_resource(found, request)
+            binding = found[0]
             try:
+                if isinstance(request, bytes):
+                    request = _parsed(method, request)
+                if len(found) > 1:
+                    binding = _by_resource(found, request)
                 return await calls.invoke(self._cloud, self._door, binding, request, _metadata(context))
             except ApiError as error:
                 await _abort(context, error)
@@ -82,13 +87,14 @@ class GrpcDoor(grpc.GenericRpcHandler):
 
         async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
             try:
-                # A stream's permission hangs on its first message: its handler asks for it.
                 call = calls.admit(self._cloud, self._door, found[0], request, _metadata(context))
                 assert found[0].handler is not None
                 async for response in found[0].handler(self._cloud, call, request):
                     yield response
             except ApiError as error:
                 await _abort(context, error)
+            except Exception as error:
+                await _abort(context, calls.internal(self._cloud, found[0], error))
 
         if method.server_streaming:
             kind = grpc.stream_stream_rpc_method_handler if method.client_streaming else None
@@ -110,6 +116,14 @@ def bindings(cloud: Cloud) -> dict[str, list[Binding]]:
             for method in methods(service).values():
                 found[method.path] = [api.rpcs.get(method.path) or Binding(api, None, None, None, method=method)]
     return found
+
+
+def _parsed(method: Method, request: bytes) -> Any:
+    try:
+        return method.request.FromString(request)
+    except DecodeError:
+        kind = method.request.DESCRIPTOR.full_name
+        raise ApiError("INVALID_ARGUMENT", f"Request payload is no valid {kind}.") from None
 
 
 def _by_resource(found: list[Binding], request: Any) -> Binding:

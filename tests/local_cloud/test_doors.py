@@ -161,3 +161,18 @@ async def test_reflection_lists_the_services_and_their_files(cloud: Cloud) -> No
         await call.write(b"\x22" + bytes([len(symbol)]) + symbol)
         assert b"google/iam/admin/v1/iam.proto" in await call.read()
         await call.done_writing()
+
+
+async def test_bytes_that_are_no_message_are_the_callers_error(cloud: Cloud) -> None:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{cloud.ports['grpc']}") as channel:
+        call: Any = channel.unary_unary("/google.iam.admin.v1.IAM/ListServiceAccounts")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(b"\xff\xff\xff")
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("body", [{"seconds": -5}, {"seconds": "6"}, {"seconds": True}, {}, [1]])
+async def test_a_bad_move_of_the_clock_is_refused(cloud: Cloud, rest: Rest, body: Any) -> None:
+    status, answer = await rest("POST", "/_sluice/clock:advance", body)
+    assert (status, answer["error"]["status"]) == (400, "INVALID_ARGUMENT")
+    assert cloud.clock.offset == 0

@@ -237,3 +237,10 @@ def test_the_table_of_roles_is_well_formed() -> None:
             assert permission.count(".") >= 2, (role.name, permission)
             assert not set(permission) & set("{},* "), (role.name, permission)
     assert predefined()["roles/owner"].permissions >= predefined()["roles/editor"].permissions
+
+
+async def test_an_accounts_policy_is_one_by_whatever_name(cloud: Cloud) -> None:
+    account = cloud.iam.accounts.create("invoker-account", message("google.iam.admin.v1.ServiceAccount")())
+    bind(cloud, f"projects/-/serviceAccounts/{account.unique_id}", "roles/iam.serviceAccountUser", MEMBER)
+    assert may(cloud, "iam.serviceAccounts.actAs", account.name)
+    assert may(cloud, "iam.serviceAccounts.actAs", f"projects/123456789012/serviceAccounts/{account.email}")
