@@ -36,6 +36,6 @@ if __name__ == "__main__":
         state_dir=root / "engine",
         overrides=config,
         program=version_and_payments,
-        parallel=1,
+        parallel=int(sys.argv[3]),
     )
     assert result.ok, result.problems

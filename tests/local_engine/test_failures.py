@@ -10,6 +10,7 @@ from typing import Any
 
 import pulumi
 import pulumi_gcp as gcp
+import pytest
 
 from local_engine import render
 from tests.local_engine.conftest import Engine
@@ -95,7 +96,10 @@ def test_ignored_changes_are_ignored(engine: Engine, cloud: StandIn) -> None:
     assert engine(lambda: program("two")).counts == {"same": 1}
 
 
-def test_a_crash_between_call_and_answer_makes_nothing_twice(engine: Engine, cloud: StandIn) -> None:
+@pytest.mark.parametrize(("parallel", "least"), [pytest.param(1, 5, marks=pytest.mark.slow), (16, 3)])
+def test_a_crash_between_call_and_answer_makes_nothing_twice(
+    engine: Engine, cloud: StandIn, parallel: int, least: int
+) -> None:
     """The process is killed (kill -9) while each of the creates in turn is being answered; then it is run again."""
     script = Path(__file__).with_name("crashing.py")
     config = json.dumps(cloud.config())
@@ -103,7 +107,7 @@ def test_a_crash_between_call_and_answer_makes_nothing_twice(engine: Engine, clo
     for victim in range(12):
         cloud.intercept = _kill_at(cloud, victim)
         done = subprocess.run(
-            [sys.executable, str(script), str(engine.root), config],
+            [sys.executable, str(script), str(engine.root), config, str(parallel)],
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -113,7 +117,7 @@ def test_a_crash_between_call_and_answer_makes_nothing_twice(engine: Engine, clo
         kills += done.returncode == -9
         if done.returncode == 0:
             break
-    assert kills >= 5
+    assert kills >= least
     cloud.intercept = lambda call: None
     result = engine(version_and_payments)
     assert result.ok, result.problems
