@@ -16,9 +16,9 @@ DECIMALS = {"eth": 18, "usdt": 6}
 #: NUMERIC(78,0) holds every 256-bit number and one digit more.
 LARGEST = 2**256 - 1
 #: The longest decimal text that is read: anything longer is an attack, not a price.
-LONGEST_TEXT = 100
+LONGEST_TEXT = 120
 
-_TEXT = re.compile(r"[0-9]{1,60}(\.[0-9]{1,60})?\Z")
+_TEXT = re.compile(r"[0-9]{1,80}(\.[0-9]{1,80})?\Z")
 #: Enough digits for 256 bits and 18 places; what does not fit raises instead of being rounded silently.
 _EXACT = Context(prec=200)
 
@@ -63,10 +63,14 @@ def read(text: str, currency: str, rounding: Rounding = Rounding.EXACT) -> Amoun
         raise MoneyError(f"unknown currency {currency!r}: known are {', '.join(DECIMALS)}")
     if len(text) > LONGEST_TEXT or not _TEXT.match(text):
         raise MoneyError("not a plain decimal number")
+    return _amount(Decimal(text), currency, rounding)
+
+
+def _amount(number: Decimal, currency: str, rounding: Rounding) -> Amount:
     with localcontext(_EXACT) as context:
         context.traps[Inexact] = rounding is Rounding.EXACT
         try:
-            units = Decimal(text).scaleb(DECIMALS[currency]).quantize(Decimal(1), rounding=ROUND_DOWN)
+            units = number.scaleb(DECIMALS[currency]).quantize(Decimal(1), rounding=ROUND_DOWN)
         except (Inexact, InvalidOperation) as error:
             raise MoneyError(f"more than {DECIMALS[currency]} digits after the point") from error
     return Amount(currency=currency, units=int(units))
@@ -74,9 +78,9 @@ def read(text: str, currency: str, rounding: Rounding = Rounding.EXACT) -> Amoun
 
 def read_double(value: float, currency: str) -> Amount:
     """Read the double of an old token: its shortest decimal form, digits beyond the currency's cut off (DOWN)."""
-    if not 0 <= value < 10**15:  # also refuses NaN and infinity
-        raise MoneyError("not an amount")
-    return read(format(Decimal(repr(value)), "f"), currency, Rounding.DOWN)
+    if not 0 <= value < 10**15 or currency not in DECIMALS:  # also refuses NaN and infinity
+        raise MoneyError("not an amount of a known currency")
+    return _amount(Decimal(repr(value)), currency, Rounding.DOWN)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

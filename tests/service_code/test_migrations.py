@@ -1,0 +1,72 @@
+"""Migrations: they go up and down, a second run does nothing, and two at once do no harm."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from service_code.kit import migrate
+from service_code.kit.app import SCHEMA
+from tests.service_code.conftest import _execute, on
+
+
+async def tables(url: str) -> set[str]:
+    connection: Any = await asyncpg.connect(url)
+    try:
+        rows = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        return {row["tablename"] for row in rows}
+    finally:
+        await connection.close()
+
+
+async def test_up_twice_at_once_and_down_again(postgres: str) -> None:
+    await _execute(on(postgres, "postgres"), "CREATE DATABASE migrated")
+    url = on(postgres, "migrated")
+    run = [asyncio.to_thread(migrate.run, "up", url) for _ in range(2)]
+    assert await asyncio.gather(*run) == [0, 0]
+    before = await tables(url)
+    assert {"split_payout_request", "split_payout_que", "split_payout_hostpay", "failed_transactions"} <= before
+    assert migrate.run("up", url) == 0
+    assert await tables(url) == before
+    for _ in migrate.MIGRATIONS.glob("*.sql"):
+        assert migrate.run("down", url) == 0
+    assert await tables(url) == {"schema_migrations"}
+    assert migrate.run("up", url) == 0
+    assert await tables(url) == before
+
+
+async def test_an_iam_login_of_a_service_gets_its_role(postgres: str, template: str) -> None:
+    owner = on(postgres, "postgres")
+    await _execute(owner, 'CREATE ROLE "gcsplit@p.iam" LOGIN')
+    try:
+        await migrate.admit_logins(owner)
+        connection: Any = await asyncpg.connect(owner)
+        assert await connection.fetchval("SELECT pg_has_role('gcsplit@p.iam', 'gcsplit', 'MEMBER')")
+        assert not await connection.fetchval("SELECT pg_has_role('gcsplit@p.iam', 'gchostpay', 'MEMBER')")
+        await connection.close()
+    finally:
+        await _execute(owner, 'DROP ROLE "gcsplit@p.iam"')
+
+
+def test_the_code_asks_for_the_newest_migration() -> None:
+    newest = max(path.name for path in migrate.MIGRATIONS.glob("*.sql"))
+    assert newest.startswith(SCHEMA)
+
+
+def test_no_statement_of_ours_asks_the_database_for_the_time() -> None:
+    folder = Path(migrate.__file__).parents[1]
+    for path in [*folder.rglob("*.py"), *folder.rglob("*.sql")]:
+        text = path.read_text().lower().replace("never now()", "")
+        for word in ("now()", "current_timestamp", "clock_timestamp", "current_date"):
+            assert word not in text, f"{path.name} uses {word}"
+
+
+@pytest.mark.parametrize("argv", [[], ["sideways"], ["up", "down"]])
+def test_a_wrong_command_says_how_it_is_used(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert migrate.main(argv, {"DATABASE_URL": "postgresql://x"}) == 2
+    assert migrate.main(["up"], {}) == 2
+    assert "usage:" in capsys.readouterr().err

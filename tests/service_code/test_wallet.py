@@ -1,0 +1,267 @@
+"""The wallet's promises: one nonce one intent, any mined variant settles, nothing of a stranger's is taken for ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from eth_account import Account
+
+from tests.service_code import flow
+from tests.service_code.conftest import Chain
+from tests.service_code.flow import balances, confirm_all, share
+from tests.service_code.world import World
+
+#: Runtime code that reverts whatever it gets: an address that takes no money.
+REVERTS = "0x60006000fd"
+
+
+async def stranger_sends(world: World, chain: Chain, nonce: int) -> None:
+    """Use the wallet's key elsewhere."""
+    fields = {"to": "0x" + "99" * 20, "value": 1, "gas": 21000, "maxFeePerGas": 10**11, "maxPriorityFeePerGas": 10**10}
+    signed = Account.sign_transaction({**fields, "nonce": nonce, "chainId": 31337, "type": 2}, world.wallet.key)
+    await chain.ask("eth_sendRawTransaction", "0x" + bytes(signed.raw_transaction).hex())
+
+
+def alerts(lines: list[dict[str, Any]], event: str) -> int:
+    return sum(line.get("event") == event and line["severity"] == "ERROR" for line in lines)
+
+
+async def test_a_nonce_that_a_stranger_used_stops_the_wallet_until_an_operator_resumes_it(
+    world: World, chain: Chain, sql: Any, log_lines: list[dict[str, Any]]
+) -> None:
+    _, first = await flow.split(world)
+    _, second = await flow.split(world)
+    async with world.run("gchostpay") as payer:
+        assert (await payer.deliver(first)).status == 200
+        await stranger_sends(world, chain, 1)
+        assert (await payer.deliver(second)).status == 500
+        assert (await payer.deliver(second, 1)).status == 500
+        assert alerts(log_lines, "wallet_stopped") == 1
+        wallet = (await payer.operate("GET", "/wallet")).json()
+        assert (wallet["next_nonce"], wallet["chain_nonce"]) == (1, 2)
+        assert "somebody else" in wallet["stopped"]
+        assert (await payer.operate("POST", "/wallet/resume")).json()["next_nonce"] == 2
+        assert (await payer.deliver(second, 2)).status == 200
+        await confirm_all(world, payer)
+
+    nonces = await sql.fetch("SELECT nonce, status FROM split_payout_hostpay ORDER BY nonce")
+    assert [tuple(row) for row in nonces] == [(0, "completed"), (2, "completed")]
+
+
+async def test_a_payout_whose_nonce_a_stranger_took_fails_when_that_is_final_and_can_be_replayed(
+    world: World, chain: Chain, sql: Any, log_lines: list[dict[str, Any]]
+) -> None:
+    unique_id, task = await flow.split(world)
+    await chain.ask("evm_setAutomine", False)
+    async with world.run("gchostpay") as payer, world.run("gcsplit") as splitter:
+        assert (await payer.deliver(task)).status == 200
+        (confirm,) = world.outer.take("hostpay-confirm-queue")
+        await chain.ask("anvil_dropAllTransactions")
+        await stranger_sends(world, chain, 0)
+        await chain.mine(1)
+        assert (await payer.deliver(confirm)).status == 500
+        assert alerts(log_lines, "wallet_stopped") == 0  # one block may be a lagging node
+        await chain.mine(3)
+        assert (await payer.deliver(confirm, 1)).status == 500
+        assert alerts(log_lines, "wallet_stopped") == 1
+        assert (await payer.operate("POST", "/wallet/resume")).json()["error"] == "NOT_FINAL"
+        await chain.mine(70)
+        assert (await payer.operate("POST", "/wallet/resume")).json()["lost"] == [0]
+        assert (await payer.deliver(confirm, 2)).json() == {"status": "already_settled"}
+        await chain.ask("evm_setAutomine", True)
+        assert (await splitter.sweep())["dead"] == 1
+        assert (await splitter.operate("POST", f"/dead/{unique_id}/replay")).json()["generation"] == 2
+        (again,) = world.outer.take("hostpay-execution-queue")
+        assert (await payer.deliver(task, 5)).json() == {"status": "already_failed"}
+        assert (await payer.deliver(again)).status == 200
+        await confirm_all(world, payer)
+
+    found = await sql.fetch("SELECT generation, nonce, status FROM split_payout_hostpay ORDER BY generation")
+    assert [tuple(row) for row in found] == [(1, 0, "failed"), (2, 1, "completed")]
+    ledger = await balances(sql)
+    assert (ledger["exchange_clearing"], ledger["dead_payouts"]) == (0, 0)
+
+
+async def test_a_stuck_payout_gets_higher_fees_and_whichever_variant_is_mined_settles_it(
+    world: World, chain: Chain, sql: Any
+) -> None:
+    work = [await flow.split(world) for _ in range(2)]
+    await chain.ask("evm_setAutomine", False)
+    async with world.run("gchostpay") as payer:
+        for _, task in work:
+            assert (await payer.deliver(task)).status == 200
+        assert (await payer.sweep())["bumped"] == 0
+        world.clock.at += 91
+        assert (await payer.sweep())["bumped"] == 1  # the first in line; the other offers enough
+        assert (await payer.sweep())["bumped"] == 0
+        variants = await sql.fetch("SELECT * FROM tx_variants WHERE nonce = 0 ORDER BY max_fee")
+        assert len(variants) == 2
+        assert variants[1]["max_fee"] * 100 >= variants[0]["max_fee"] * 110
+        assert variants[1]["max_priority_fee"] * 100 >= variants[0]["max_priority_fee"] * 110
+        await chain.mine()
+        await confirm_all(world, payer)
+
+    mined = await sql.fetchval("SELECT tx_hash FROM split_payout_hostpay WHERE nonce = 0 AND status = 'completed'")
+    assert mined == variants[1]["tx_hash"]
+    assert await chain.nonce(world.wallet.address) == 2
+    assert (await balances(sql))["exchange_clearing"] == 0
+
+
+async def test_the_old_variant_mined_after_all_settles_too(world: World, chain: Chain, sql: Any) -> None:
+    unique_id, task = await flow.split(world)
+    await chain.ask("evm_setAutomine", False)
+    async with world.run("gchostpay") as payer:
+        assert (await payer.deliver(task)).status == 200
+        world.clock.at += 91
+        assert (await payer.sweep())["bumped"] == 1
+        old = await sql.fetchrow("SELECT tx_hash, raw FROM tx_variants ORDER BY max_fee LIMIT 1")
+        await chain.ask("anvil_dropAllTransactions")
+        await chain.ask("eth_sendRawTransaction", "0x" + old["raw"].hex())
+        await chain.mine()
+        await confirm_all(world, payer)
+
+    row = await sql.fetchrow("SELECT status, tx_hash FROM split_payout_hostpay WHERE unique_id = $1", unique_id)
+    assert tuple(row) == ("completed", old["tx_hash"])
+
+
+async def test_fees_are_not_raised_beyond_the_signers_limit(
+    world: World, chain: Chain, sql: Any, log_lines: list[dict[str, Any]]
+) -> None:
+    _, task = await flow.split(world)
+    await chain.ask("evm_setAutomine", False)
+    async with world.run("gchostpay", MAX_FEE_GWEI="6") as payer:
+        assert (await payer.deliver(task)).status == 200
+        for _ in range(8):
+            world.clock.at += 91
+            await payer.sweep()
+    assert 1 < await sql.fetchval("SELECT count(*) FROM tx_variants") < 8
+    assert await sql.fetchval("SELECT max(max_fee) FROM tx_variants") <= 6 * 10**9
+    assert alerts(log_lines, "bump_refused") >= 1
+
+
+async def test_an_abandoned_payout_is_filled_dies_when_final_and_is_replayed(
+    world: World, chain: Chain, sql: Any
+) -> None:
+    unique_id, task = await flow.split(world)
+    await chain.ask("evm_setAutomine", False)
+    async with world.run("gchostpay") as payer, world.run("gcsplit") as splitter:
+        assert (await payer.deliver(task)).status == 200
+        answer = await payer.operate("POST", f"/payouts/{unique_id}/abandon")
+        assert (answer.status, answer.json()["status"]) == (202, "abandoning")
+        await chain.mine()
+        await confirm_all(world, payer)
+        assert await sql.fetchval("SELECT status FROM split_payout_hostpay") == "broadcast"
+        world.clock.at += 120
+        assert (await splitter.sweep())["dead"] == 0  # a reorganisation could still pay it
+        await chain.mine(70)
+        assert (await payer.sweep())["final"] == 1
+        assert (await splitter.sweep())["dead"] == 1
+        await chain.ask("evm_setAutomine", True)
+        assert (await splitter.operate("POST", f"/dead/{unique_id}/replay")).json()["status"] == "replayed"
+        (again,) = world.outer.take("hostpay-execution-queue")
+        assert (await payer.deliver(again)).status == 200
+        await confirm_all(world, payer)
+
+    found = await sql.fetch("SELECT status, error_code FROM split_payout_hostpay ORDER BY generation")
+    assert [tuple(row) for row in found] == [("failed", "ABANDONED"), ("completed", None)]
+    gas = await sql.fetchval("SELECT sum(gas_used * gas_price) FROM tx_variants WHERE mined_block IS NOT NULL")
+    ledger = await balances(sql)
+    assert ledger["gas_expense"] == gas
+    assert ledger["host_wallet"] == -(gas + share(10**18 // 20))
+
+
+async def test_an_abandoned_payout_that_is_mined_after_all_is_paid(world: World, chain: Chain, sql: Any) -> None:
+    unique_id, task = await flow.split(world)
+    await chain.ask("evm_setAutomine", False)
+    async with world.run("gchostpay") as payer:
+        assert (await payer.deliver(task)).status == 200
+        assert (await payer.operate("POST", f"/payouts/{unique_id}/abandon")).status == 202
+        await chain.ask("anvil_dropAllTransactions")
+        payout = await sql.fetchval("SELECT raw FROM tx_variants WHERE kind = 'payout'")
+        await chain.ask("eth_sendRawTransaction", "0x" + payout.hex())
+        await chain.mine()
+        await confirm_all(world, payer)
+
+    assert await sql.fetchval("SELECT status FROM split_payout_hostpay") == "completed"
+    assert (await balances(sql))["exchange_clearing"] == 0
+
+
+async def test_a_payout_that_reverts_costs_gas_and_fails_when_final(
+    world: World, chain: Chain, sql: Any, log_lines: list[dict[str, Any]]
+) -> None:
+    _, task = await flow.split(world)
+    (exchange,) = world.outer.orders.values()
+    await chain.ask("evm_setAutomine", False)
+    async with world.run("gchostpay") as payer, world.run("gcsplit") as splitter:
+        assert (await payer.deliver(task)).status == 200
+        await chain.ask("anvil_setCode", exchange["payinAddress"], REVERTS)
+        await chain.mine()
+        await confirm_all(world, payer)
+        await chain.ask("anvil_setCode", exchange["payinAddress"], "0x")
+        await chain.mine(70)
+        await payer.sweep()
+        assert (await splitter.sweep())["dead"] == 1
+
+    row = await sql.fetchrow("SELECT status, error_code FROM split_payout_hostpay")
+    assert tuple(row) == ("failed", "REVERTED")
+    ledger = await balances(sql)
+    assert ledger["host_wallet"] == -ledger["gas_expense"] < 0
+    assert ledger["dead_payouts"] == -share(10**18 // 20)
+    assert alerts(log_lines, "payout_failed") == 1
+
+
+async def test_a_transfer_that_would_revert_is_not_signed(world: World, chain: Chain, sql: Any) -> None:
+    _, task = await flow.split(world)
+    (exchange,) = world.outer.orders.values()
+    await chain.ask("anvil_setCode", exchange["payinAddress"], REVERTS)
+    async with world.run("gchostpay") as payer:
+        assert (await payer.deliver(task)).json()["code"] == "SIMULATION_REVERTED"
+    await chain.ask("anvil_setCode", exchange["payinAddress"], "0x")
+    assert await sql.fetchval("SELECT count(*) FROM split_payout_hostpay") == 0
+
+
+async def test_a_reorganisation_takes_postings_back_and_the_payout_is_mined_anew_and_final_once(
+    world: World, chain: Chain, sql: Any, log_lines: list[dict[str, Any]]
+) -> None:
+    unique_id, task = await flow.split(world)
+    async with world.run("gchostpay") as payer:
+        snapshot = await chain.ask("evm_snapshot")
+        assert (await payer.deliver(task)).status == 200
+        await confirm_all(world, payer)
+        before = await balances(sql)
+        await chain.ask("evm_revert", snapshot)
+        await chain.mine(3)
+        swept = await payer.sweep()  # takes back, and broadcasts what the chain forgot
+        assert (swept["reorganised"], alerts(log_lines, "reorganised")) == (1, 1)
+        assert (await balances(sql))["host_wallet"] == 0
+        assert (await payer.sweep())["settled"] == 1
+        await chain.mine(70)
+        assert (await payer.sweep())["final"] == 1
+        assert (await payer.sweep())["final"] == 0
+
+    after = await balances(sql)
+    assert after["exchange_clearing"] == before["exchange_clearing"] == 0
+    assert await sql.fetchval("SELECT count(*) FROM ledger_postings WHERE kind = 'reversal'") == 2
+    row = await sql.fetchrow("SELECT unique_id, status, final_at FROM split_payout_hostpay")
+    assert (row["unique_id"], row["status"]) == (unique_id, "completed")
+    assert row["final_at"] is not None
+    assert await chain.nonce(world.wallet.address) == 1
+
+
+@pytest.mark.parametrize("method", ["eth_getTransactionReceipt", "eth_getTransactionByHash", "eth_blockNumber"])
+async def test_a_node_that_is_away_while_confirming_is_asked_again(
+    world: World, chain: Chain, rpc: Any, sql: Any, method: str
+) -> None:
+    _, task = await flow.split(world)
+    await chain.ask("evm_setAutomine", False)
+    async with world.run("gchostpay") as payer:
+        assert (await payer.deliver(task)).status == 200
+        (confirm,) = world.outer.take("hostpay-confirm-queue")
+        rpc.harm[method] = "away"
+        assert (await payer.deliver(confirm)).status == 500
+        assert (await payer.sweep())["status"] == "node_away"
+        rpc.harm.clear()
+        await chain.mine()
+        assert (await payer.deliver(confirm)).status == 200
+    assert await sql.fetchval("SELECT status FROM split_payout_hostpay") == "completed"
