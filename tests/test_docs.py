@@ -85,3 +85,21 @@ def test_nothing_names_a_registry_or_a_machine() -> None:
         if match
     ]
     assert found == []
+
+
+def test_fidelity_names_only_tests_that_exist() -> None:
+    sources = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    modules = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
+    missing = {
+        f"{page.name}: {name}"
+        for page in (ROOT / "docs/fidelity").glob("*.md")
+        for name in re.findall(r"\btest_\w+", page.read_text())
+        if name not in modules and f"def {name}(" not in sources
+    }
+    assert missing == set()
+
+
+def test_fidelity_lists_its_pages() -> None:
+    index = (ROOT / "docs/fidelity.md").read_text()
+    pages = {path.name for path in (ROOT / "docs/fidelity").glob("*.md")}
+    assert {page for page in pages if f"(fidelity/{page})" not in index} == set()

@@ -110,6 +110,15 @@ class Stack:
         wanted = "SELECT unique_id FROM split_payout_hostpay WHERE status = 'completed' AND unique_id = ANY($1)"
         until(lambda: len(self.sql(wanted, payments)) == len(payments), timeout, lambda: self.missing(payments))
 
+    def exchanged(self, timeout: float = 60) -> None:
+        """Wait until the exchange has paid out whatever was paid in to it."""
+        under_way = {"confirming", "exchanging", "sending"}
+
+        def orders() -> set[str]:
+            return set(http("GET", f"{self.sandbox}/status")[1]["exchange"]["orders"])
+
+        until(lambda: not orders() & under_way, timeout, lambda: f"orders are {orders()}")
+
     def missing(self, payments: list[str]) -> str:
         """Where those payments stand that are not paid."""
         query = "SELECT unique_id, status FROM split_payout_hostpay WHERE unique_id = ANY($1)"

@@ -37,6 +37,7 @@ def test_200_payments_survive_24_kills(new_stack: Callable[[], Stack]) -> None:
     killer.run()
     sending.join()
     settle(stack, killer.sent)
+    stack.exchanged()
     report = judge(stack.sandbox, stack.chain, stack.dsn)
     assert report.ok, f"seed {SEED}\n" + "\n".join(report.differences)
     assert killer.kills["gchostpay held"] >= 5

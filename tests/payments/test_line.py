@@ -17,6 +17,7 @@ pytestmark = pytest.mark.stack
 
 def verdict(stack: Stack) -> None:
     """Fail with the judge's words unless chain, exchange, notices and ledger agree to the wei."""
+    stack.exchanged()
     report = judge(stack.sandbox, stack.chain, stack.dsn)
     assert report.ok, "\n".join(report.differences)
 

@@ -45,6 +45,7 @@ def test_a_dead_payer_is_tried_by_the_law_and_the_payment_dies_and_is_replayed_o
     stack.paid([payment])
     stack.idle()
     assert nonces(stack) == 1
+    stack.exchanged()
     report = judge(stack.sandbox, stack.chain, stack.dsn)
     assert report.ok, report.differences
 
