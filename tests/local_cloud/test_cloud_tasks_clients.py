@@ -1,56 +1,20 @@
 """Everyday calls of the official google-cloud-tasks client, over gRPC and REST, with real dispatch."""
 
 import json
-import threading
 import uuid
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import jwt
 import pytest
 import requests
 from google.api_core import exceptions
-from google.protobuf import duration_pb2, field_mask_pb2, timestamp_pb2
+from google.protobuf import duration_pb2, timestamp_pb2
 
 from tests.local_cloud.cloud_places import LOCATION, PARENT, PROJECT, Place, inside
+from tests.local_cloud.tasks_target import Target, account, advance, call, idle
 
 FULL = 2
-
-
-class Target:
-    """Where tasks go: remembers (path, headers, body) and answers `status`."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, dict[str, str], bytes]] = []
-        self.status = 200
-        self.came = threading.Condition()
-        target = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                with target.came:
-                    target.seen.append((self.path, dict(self.headers), body))
-                    target.came.notify_all()
-                self.send_response(target.status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            do_GET = do_PUT = do_POST  # noqa: N815 - the names that http.server looks for
-
-            def log_message(self, format: str, *args: object) -> None: ...
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def wait(self, count: int) -> list[tuple[str, dict[str, str], bytes]]:
-        with self.came:
-            assert self.came.wait_for(lambda: len(self.seen) >= count, 10)
-        return self.seen
 
 
 @pytest.fixture(scope="module")
@@ -74,100 +38,6 @@ def target() -> Iterator[Target]:
 @pytest.fixture
 def name() -> str:
     return f"{PARENT}/queues/q-{uuid.uuid4().hex[:12]}"
-
-
-def advance(place: Place, seconds: float) -> None:
-    requests.post(f"{place.rest}/_sluice/clock:advance", json={"seconds": seconds}, timeout=60).raise_for_status()
-
-
-def idle(place: Place) -> None:
-    assert requests.post(f"{place.rest}/_sluice/idle", json={}, timeout=60).json()["idle"]
-
-
-def call(place: Place, verb: str, path: str, body: Any = None, **more: Any) -> Any:
-    answer = requests.request(verb, f"{place.rest}{path}", json=body, timeout=30, **more)
-    answer.raise_for_status()
-    return answer.json()
-
-
-def account(place: Place, name: str) -> str:
-    body = {"accountId": name, "serviceAccount": {}}
-    email: str = call(place, "POST", f"/v1/projects/{PROJECT}/serviceAccounts", body)["email"]
-    return email
-
-
-def test_a_queue_reads_back_with_googles_defaults(client: Any, name: str) -> None:
-    made = client.create_queue(parent=PARENT, queue={"name": name})
-    assert made == client.get_queue(name=name)
-    assert made.state.name == "RUNNING"
-    limits = made.rate_limits
-    assert (limits.max_dispatches_per_second, limits.max_burst_size, limits.max_concurrent_dispatches) == (
-        500,
-        100,
-        1000,
-    )
-    retry = made.retry_config
-    assert (retry.max_attempts, retry.max_doublings) == (100, 16)
-    assert (retry.min_backoff.total_seconds(), retry.max_backoff.total_seconds()) == (0.1, 3600)
-    assert "max_retry_duration" not in retry
-    assert "purge_time" not in made
-
-
-def test_an_update_changes_what_its_mask_names(client: Any, name: str) -> None:
-    client.create_queue(
-        parent=PARENT,
-        queue={"name": name, "rate_limits": {"max_dispatches_per_second": 5}, "retry_config": {"max_attempts": 7}},
-    )
-    changed = client.update_queue(
-        queue={"name": name, "rate_limits": {"max_dispatches_per_second": 20}, "retry_config": {"max_attempts": 9}},
-        update_mask=field_mask_pb2.FieldMask(paths=["rate_limits.max_dispatches_per_second"]),
-    )
-    assert changed.rate_limits.max_dispatches_per_second == 20
-    assert changed.rate_limits.max_burst_size == 10
-    assert changed.retry_config.max_attempts == 7
-    client.pause_queue(name=name)
-    whole = client.update_queue(queue={"name": name, "state": 1})
-    assert (whole.rate_limits.max_dispatches_per_second, whole.retry_config.max_attempts) == (500, 100)
-    assert whole.state.name == "PAUSED"
-    with pytest.raises(exceptions.BadRequest, match="update mask"):
-        client.update_queue(queue={"name": name}, update_mask=field_mask_pb2.FieldMask(paths=["nonsense"]))
-    with pytest.raises(exceptions.BadRequest, match="maxDispatchesPerSecond"):
-        client.update_queue(queue={"name": name, "rate_limits": {"max_dispatches_per_second": 501}})
-    assert client.get_queue(name=name) == whole
-
-
-def test_an_update_creates_a_queue_that_is_missing(client: Any, name: str) -> None:
-    assert client.update_queue(queue={"name": name}).name == name
-    client.delete_queue(name=name)
-    with pytest.raises((exceptions.FailedPrecondition, exceptions.BadRequest), match="too recently"):
-        client.update_queue(queue={"name": name})
-
-
-def test_queues_are_listed_in_pages_and_by_filter(client: Any, name: str) -> None:
-    names = [f"{name}-{index}" for index in range(5)]
-    for each in reversed(names):
-        client.create_queue(parent=PARENT, queue={"name": each})
-    client.pause_queue(name=names[3])
-    first = client.list_queues(request={"parent": PARENT, "page_size": 2})
-    assert len(first.queues) == 2
-    assert first.next_page_token
-    listed = [queue.name for queue in client.list_queues(request={"parent": PARENT, "page_size": 2})]
-    assert listed == sorted(listed)
-    assert set(names) <= set(listed)
-    paused = [queue.name for queue in client.list_queues(request={"parent": PARENT, "filter": "state: PAUSED"})]
-    assert names[3] in paused
-    assert names[0] not in paused
-    with pytest.raises(exceptions.BadRequest, match="page token"):
-        client.list_queues(request={"parent": PARENT, "page_token": "rubbish"})
-
-
-def test_a_deleted_name_comes_free_after_seven_days(place: Place, client: Any, name: str) -> None:
-    client.create_queue(parent=PARENT, queue={"name": name})
-    client.delete_queue(name=name)
-    with pytest.raises(exceptions.NotFound):
-        client.get_queue(name=name)
-    advance(place, 7 * 86400 + 1)
-    assert client.create_queue(parent=PARENT, queue={"name": name}).name == name
 
 
 def test_a_task_goes_out_as_it_was_set(place: Place, client: Any, name: str, target: Target) -> None:

@@ -1,0 +1,109 @@
+"""Queues through the official google-cloud-tasks client, over gRPC and REST."""
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from google.api_core import exceptions
+from google.protobuf import field_mask_pb2
+
+from tests.local_cloud.cloud_places import PARENT, Place, inside
+from tests.local_cloud.tasks_target import Target, advance
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with inside(tmp_path_factory.mktemp("cloud")) as made:
+        yield made
+
+
+@pytest.fixture(params=["grpc", "rest"])
+def client(place: Place, request: pytest.FixtureRequest) -> Any:
+    return place.client(request.param)
+
+
+@pytest.fixture
+def target() -> Iterator[Target]:
+    made = Target()
+    yield made
+    made.server.shutdown()
+
+
+@pytest.fixture
+def name() -> str:
+    return f"{PARENT}/queues/q-{uuid.uuid4().hex[:12]}"
+
+
+def test_a_queue_reads_back_with_googles_defaults(client: Any, name: str) -> None:
+    made = client.create_queue(parent=PARENT, queue={"name": name})
+    assert made == client.get_queue(name=name)
+    assert made.state.name == "RUNNING"
+    limits = made.rate_limits
+    assert (limits.max_dispatches_per_second, limits.max_burst_size, limits.max_concurrent_dispatches) == (
+        500,
+        100,
+        1000,
+    )
+    retry = made.retry_config
+    assert (retry.max_attempts, retry.max_doublings) == (100, 16)
+    assert (retry.min_backoff.total_seconds(), retry.max_backoff.total_seconds()) == (0.1, 3600)
+    assert "max_retry_duration" not in retry
+    assert "purge_time" not in made
+
+
+def test_an_update_changes_what_its_mask_names(client: Any, name: str) -> None:
+    client.create_queue(
+        parent=PARENT,
+        queue={"name": name, "rate_limits": {"max_dispatches_per_second": 5}, "retry_config": {"max_attempts": 7}},
+    )
+    changed = client.update_queue(
+        queue={"name": name, "rate_limits": {"max_dispatches_per_second": 20}, "retry_config": {"max_attempts": 9}},
+        update_mask=field_mask_pb2.FieldMask(paths=["rate_limits.max_dispatches_per_second"]),
+    )
+    assert changed.rate_limits.max_dispatches_per_second == 20
+    assert changed.rate_limits.max_burst_size == 10
+    assert changed.retry_config.max_attempts == 7
+    client.pause_queue(name=name)
+    whole = client.update_queue(queue={"name": name, "state": 1})
+    assert (whole.rate_limits.max_dispatches_per_second, whole.retry_config.max_attempts) == (500, 100)
+    assert whole.state.name == "PAUSED"
+    with pytest.raises(exceptions.BadRequest, match="update mask"):
+        client.update_queue(queue={"name": name}, update_mask=field_mask_pb2.FieldMask(paths=["nonsense"]))
+    with pytest.raises(exceptions.BadRequest, match="maxDispatchesPerSecond"):
+        client.update_queue(queue={"name": name, "rate_limits": {"max_dispatches_per_second": 501}})
+    assert client.get_queue(name=name) == whole
+
+
+def test_an_update_creates_a_queue_that_is_missing(client: Any, name: str) -> None:
+    assert client.update_queue(queue={"name": name}).name == name
+    client.delete_queue(name=name)
+    with pytest.raises((exceptions.FailedPrecondition, exceptions.BadRequest), match="too recently"):
+        client.update_queue(queue={"name": name})
+
+
+def test_queues_are_listed_in_pages_and_by_filter(client: Any, name: str) -> None:
+    names = [f"{name}-{index}" for index in range(5)]
+    for each in reversed(names):
+        client.create_queue(parent=PARENT, queue={"name": each})
+    client.pause_queue(name=names[3])
+    first = client.list_queues(request={"parent": PARENT, "page_size": 2})
+    assert len(first.queues) == 2
+    assert first.next_page_token
+    listed = [queue.name for queue in client.list_queues(request={"parent": PARENT, "page_size": 2})]
+    assert listed == sorted(listed)
+    assert set(names) <= set(listed)
+    paused = [queue.name for queue in client.list_queues(request={"parent": PARENT, "filter": "state: PAUSED"})]
+    assert names[3] in paused
+    assert names[0] not in paused
+    with pytest.raises(exceptions.BadRequest, match="page token"):
+        client.list_queues(request={"parent": PARENT, "page_token": "rubbish"})
+
+
+def test_a_deleted_name_comes_free_after_seven_days(place: Place, client: Any, name: str) -> None:
+    client.create_queue(parent=PARENT, queue={"name": name})
+    client.delete_queue(name=name)
+    with pytest.raises(exceptions.NotFound):
+        client.get_queue(name=name)
+    advance(place, 7 * 86400 + 1)
+    assert client.create_queue(parent=PARENT, queue={"name": name}).name == name
