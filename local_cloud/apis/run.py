@@ -13,7 +13,7 @@ from local_cloud.plain import page
 from local_cloud.registry import Api, Call, HttpRequest
 from local_cloud.run import deploy, door, names
 from local_cloud.run.rules import check_service_id
-from local_cloud.run.services import Services
+from local_cloud.run.services import FIRST_LOOK, Services
 
 API = Api("run", services=["google.cloud.run.v2.Services", "google.cloud.run.v2.Revisions"])
 
@@ -34,6 +34,7 @@ async def start(cloud: Cloud) -> None:
     cloud.provide(door.Door(cloud, services))
     cloud.status["services"] = services.status
     services.start()
+    cloud.clock.call_later(FIRST_LOOK, lambda: deploy.resume(services))
 
 
 @API.on_stop

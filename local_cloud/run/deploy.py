@@ -116,12 +116,22 @@ async def deploy(services: Services, principal: Principal, made: Message) -> Mes
     if revision is not None:
         services.revisions[f"{name}/revisions/{revision.name.rpartition('/')[2]}"] = revision
     operation = cloud.operations.begin(name.rpartition("/services/")[0], services.present(made))
+    services.deployments[name] = operation.name
     # A change of traffic alone (a rollback, say) does not fail because the latest revision had failed before.
     traffic_only = revision is None and current is not None and not _same_traffic(current, made)
     task = asyncio.ensure_future(_finish(services, name, operation.name, traffic_only=traffic_only))
     cloud.clock.spawn(asyncio.shield(task), "run deployment")
     await asyncio.wait([task], timeout=AT_ONCE)
     return cloud.operations.get(operation.name)
+
+
+def resume(services: Services) -> None:
+    """Take up the deployments that the end of the process before this one cut short."""
+    for name, operation in services.deployments.items():
+        if name in services.services:
+            services.cloud.clock.spawn(_finish(services, name, operation, traffic_only=False), "run deployment")
+        else:
+            services.deployments.pop(name)
 
 
 def _next_revision(services: Services, current: Message | None, made: Message) -> Message | None:
@@ -205,6 +215,8 @@ async def _finish(services: Services, name: str, operation: str, *, traffic_only
         failure = await _see_it_serve(services, revision_name, revision, skip=skip)
         services.deploying.discard(revision_name)
     service = services.services.get(name)
+    if services.deployments.get(name) == operation:
+        services.deployments.pop(name)
     if service is None:
         gone = failed_precondition(f"The service '{name}' was deleted while it was deployed.")
         services.cloud.operations.finish(operation, error=gone)

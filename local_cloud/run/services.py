@@ -41,6 +41,8 @@ class Services:
         self.services = cloud.store.messages("run.services", SERVICE)
         self.revisions = cloud.store.messages("run.revisions", REVISION)
         self.images = cloud.store.json("run.images")
+        #: Operations of deployments that are not over, by service: a restart takes them up again.
+        self.deployments = cloud.store.json("run.deployments")
         self.servers = ForkServers()
         self.live: dict[str, Revision] = {}
         #: Revisions on their way: no traffic yet, but not left by it either.

@@ -1,13 +1,19 @@
 """Cloud Run across the death of the cloud: nothing is left behind, and everything is there again."""
 
 import asyncio
+import contextlib
 import os
 import signal
+import threading
+from collections.abc import Callable
 from pathlib import Path
+
+from google.api_core import exceptions
+from google.cloud import run_v2
 
 from tests.local_cloud.cloud_places import PARENT, process
 from tests.local_cloud.image import until
-from tests.local_cloud.run_client import http, runner
+from tests.local_cloud.run_client import Runner, http, runner
 
 
 def gone(pid: int) -> bool:
@@ -42,3 +48,27 @@ def test_killed_cloud_leaves_no_process_and_a_restart_serves_again(tmp_path: Pat
     assert files
     for path in files:
         assert path.stat().st_mode & 0o077 == 0, f"{path} holds a secret and others may read it"
+
+
+def test_deployment_goes_on_after_a_kill(tmp_path: Path) -> None:
+    with process(tmp_path / "state") as place, runner(place, tmp_path / "image") as run:
+        slow = {"tcp_socket": {}, "initial_delay_seconds": 1}
+        service = run.service("interrupted", probe=slow)
+        thread = threading.Thread(target=lambda: _ignore(lambda: deploy(run, service)))
+        thread.start()
+        asyncio.run(until(lambda: bool(run.status().get("interrupted", {}).get("instances"))))
+        place.kill()
+        thread.join()
+    with process(tmp_path / "state") as place, runner(place, tmp_path / "image") as run:
+        name = f"{PARENT}/services/interrupted"
+        asyncio.run(until(lambda: not run.services.get_service(name=name).reconciling))
+        assert run.services.get_service(name=name).latest_ready_revision
+
+
+def deploy(run: Runner, service: run_v2.Service) -> None:
+    run.services.create_service(parent=PARENT, service=service, service_id="interrupted")
+
+
+def _ignore(call: Callable[[], None]) -> None:
+    with contextlib.suppress(exceptions.GoogleAPICallError):
+        call()
