@@ -1,7 +1,8 @@
 """The smallest binding that would let a refused call through: role, resource, member, and the gcloud command.
 
 Smallest means: the nearest resource that takes a policy, and of the roles that hold the permission the one that
-holds the fewest, the project's own before Google's.
+holds the fewest, the project's own before Google's. Where two roles give the same on that resource, it is the one that
+Google's own documents name.
 """
 
 import re
@@ -28,6 +29,9 @@ COMMANDS = (
     ("projects/{p}/subscriptions/{x}", "gcloud pubsub subscriptions add-iam-policy-binding {x}"),
     ("projects/{p}", "gcloud projects add-iam-policy-binding {p}"),
 )
+
+#: On a service roles/run.invoker gives no more than roles/run.servicesInvoker: jobs.run means nothing there.
+NAMED_BY_GOOGLE = {"roles/run.servicesInvoker": "roles/run.invoker"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ def smallest_fix(cloud: "Cloud", principal: Principal, permission: str, resource
             if found is None or not roles:
                 continue
             flags = "" if "projects add-" in command else f" --project={found['p']}"
-            line = f"{command.format(**found.groupdict())}{flags} --member={member} --role={roles[0][0]}"
-            return Fix(roles[0][0], name, member, line)
+            role = NAMED_BY_GOOGLE.get(roles[0][0], roles[0][0])
+            line = f"{command.format(**found.groupdict())}{flags} --member={member} --role={role}"
+            return Fix(role, name, member, line)
     return None

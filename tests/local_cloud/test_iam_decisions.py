@@ -95,7 +95,7 @@ async def test_a_refusal_names_the_smallest_binding_and_the_command(cloud: Cloud
     [
         ("iam.serviceAccounts.actAs", f"{PROJECT}/serviceAccounts/a@b", "roles/iam.serviceAccountUser"),
         ("secretmanager.versions.access", f"{PROJECT}/secrets/S/versions/1", "roles/secretmanager.secretAccessor"),
-        ("run.routes.invoke", f"{PROJECT}/locations/l/services/s", "roles/run.servicesInvoker"),
+        ("run.routes.invoke", f"{PROJECT}/locations/l/services/s", "roles/run.invoker"),
         ("pubsub.topics.publish", f"{PROJECT}/topics/t", "roles/pubsub.publisher"),
         ("logging.logEntries.create", PROJECT, "roles/logging.logWriter"),
     ],
