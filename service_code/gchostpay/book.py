@@ -44,13 +44,14 @@ class Book:
 
     async def lock(self, connection: Connection, first_nonce: int) -> Wallet:
         """Lock the wallet's row until the transaction ends; a wallet never seen starts at the chain's nonce."""
-        await connection.execute(
-            "INSERT INTO wallets (address, chain_id, next_nonce) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-            *(*self.key, first_nonce),
-        )
-        row = await connection.fetchrow(
-            "SELECT next_nonce, stopped_why FROM wallets WHERE address = $1 AND chain_id = $2 FOR UPDATE", *self.key
-        )
+        sql = "SELECT next_nonce, stopped_why FROM wallets WHERE address = $1 AND chain_id = $2 FOR UPDATE"
+        row = await connection.fetchrow(sql, *self.key)
+        if row is None:
+            await connection.execute(
+                "INSERT INTO wallets (address, chain_id, next_nonce) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+                *(*self.key, first_nonce),
+            )
+            row = await connection.fetchrow(sql, *self.key)
         if row is None:
             raise RuntimeError("the wallet's row is gone")
         return Wallet(

@@ -77,7 +77,7 @@ class Operating:
         latest, pending = await asyncio.gather(node.nonce(book.address), node.nonce(book.address, "pending"))
         lost: list[int] = []
         for row in waiting:
-            if row["nonce"] < latest and not await self._settler.look(row["nonce"], 0):
+            if row["nonce"] < latest and not await self._settler.look(row["nonce"]):
                 lost.append(row["nonce"])
         unsettled = [nonce for nonce in lost if nonce >= final]
         if unsettled:

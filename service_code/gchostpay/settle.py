@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from service_code.gchostpay.book import Book
@@ -24,6 +25,9 @@ from service_code.kit.outcomes import Dead, Done, Outcome, Retry
 
 #: Blocks by which nodes behind one address may lag: a count is believed only as of so long ago.
 LAG = 2
+
+#: A transaction that a node has taken is left to it for so long.
+PATIENCE = timedelta(seconds=10)
 
 _log = logs.get("settle")
 
@@ -50,7 +54,7 @@ class Settler:
         if row["status"] in ("completed", "failed") or row["state"] != "open":
             return Done("already_settled")
         try:
-            settled = await self.look(row["nonce"], await self.count())
+            settled = await self.look(row["nonce"])
         except (NodeAwayError, NodeRefusedError) as error:
             return Retry(str(error))
         return Done("settled") if settled else Retry("not mined yet")
@@ -61,22 +65,31 @@ class Settler:
         head = await self._payer.node.head()
         return await self._payer.node.nonce(book.address, hex(max(head - LAG, 0)))
 
-    async def look(self, nonce: int, count: int) -> bool:
+    async def look(self, nonce: int) -> bool:
         """Settle a nonce if one of its variants is mined; else see that the node has the newest."""
-        book, node = await self._payer.book(), self._payer.node
+        book, now = await self._payer.book(), moment(self._kit.clock)
         async with self._kit.db.connection() as connection:
             variants = await book.variants(connection, nonce)
-        receipts = await asyncio.gather(*(node.receipt(variant["tx_hash"]) for variant in variants))
+        if await self._settled(nonce, variants):
+            return True
+        newest = variants[0]
+        if newest["broadcast_at"] is not None and now - newest["broadcast_at"] < PATIENCE:
+            return False
+        # The count comes before the receipts: what was mined for it must by then have a receipt.
+        if await self.count() > nonce:
+            if await self._settled(nonce, variants):
+                return True
+            await self._payer.stop(f"nonce {nonce} was used by somebody else", now)
+        elif newest["broadcast_at"] is None or not await self._payer.node.known(newest["tx_hash"]):
+            await self._payer.broadcast(newest["tx_hash"], newest["raw"], nonce)
+        return False
+
+    async def _settled(self, nonce: int, variants: Sequence[Any]) -> bool:
+        receipts = await asyncio.gather(*(self._payer.node.receipt(variant["tx_hash"]) for variant in variants))
         for receipt in receipts:
             if receipt is not None:
                 await self.record(nonce, receipt)
                 return True
-        if count > nonce:
-            await self._payer.stop(f"nonce {nonce} was used by somebody else", moment(self._kit.clock))
-            return False
-        newest = variants[0]
-        if newest["broadcast_at"] is None or not await node.known(newest["tx_hash"]):
-            await self._payer.broadcast(newest["tx_hash"], newest["raw"], nonce)
         return False
 
     async def record(self, nonce: int, receipt: Receipt) -> None:
@@ -169,12 +182,12 @@ class Settler:
 
 
 async def reopen(connection: Connection, book: Book, nonce: int) -> None:
-    """Make a mined nonce open again: its transaction waits to be mined, maybe as another variant."""
+    """Make a mined nonce open again: its transaction is to be broadcast anew, and may be mined as another variant."""
     await connection.execute(
         """
         WITH variants AS (
             UPDATE tx_variants SET mined_block = NULL, mined_block_hash = NULL, receipt_status = NULL, gas_used = NULL,
-                gas_price = NULL
+                gas_price = NULL, broadcast_at = NULL
             WHERE address = $1 AND chain_id = $2 AND nonce = $3
         ), payout AS (
             UPDATE split_payout_hostpay SET status = 'broadcast', block_number = NULL, block_hash = NULL,

@@ -59,12 +59,11 @@ class Sweeper:
             rows = await book.open_nonces(connection, AT_ONCE)
         if not rows:
             return 0, 0
-        count = await self._settler.count()
         settled = 0
         waiting: list[int] = []
         for row in rows:
             logs.about(unique_id=row["unique_id"])
-            if await self._settler.look(row["nonce"], count):
+            if await self._settler.look(row["nonce"]):
                 settled += 1
             else:
                 waiting.append(row["nonce"])

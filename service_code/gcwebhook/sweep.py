@@ -68,7 +68,8 @@ class Sweeper:
                 SELECT r.*, {table}.{tries} + 1 AS try
                 FROM split_payout_request r JOIN channel_access a USING (unique_id)
                 WHERE {pending} AND r.received_at > $2
-                  AND {table}.{queued} < $1::timestamptz - least($3::interval * power(2, {table}.{tries} - 1), $4::interval)
+                  AND {table}.{queued}
+                      < $1::timestamptz - least($3::interval * power(2, {table}.{tries} - 1), $4::interval)
                   AND NOT EXISTS (
                       SELECT 1 FROM outbox o WHERE o.unique_id = r.unique_id AND o.queue = $5 AND o.sent_at IS NULL
                   )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,6 +40,12 @@ QUERIES = {
 SINGLE = ("request", "access", "split")
 
 
+#: All of it in one statement: an operator's command may ask for many payments many times.
+WHOLE = "SELECT " + ", ".join(
+    f"coalesce((SELECT jsonb_agg(to_jsonb(t)) FROM ({sql}) AS t), '[]') AS {name}" for name, sql in QUERIES.items()
+)
+
+
 class View:
     """Answers operators."""
 
@@ -51,10 +56,10 @@ class View:
         """GET /payments/{unique_id}."""
         unique_id = incoming.path["unique_id"]
         call.about(unique_id)
-        connection = await call.begin()
-        found: dict[str, list[dict[str, Any]]] = {}
-        for name, sql in QUERIES.items():
-            found[name] = [_plain(dict(row)) for row in await connection.fetch(sql, unique_id)]
+        row = await self._kit.db.row(WHOLE, unique_id)
+        found: dict[str, list[dict[str, Any]]] = {
+            name: [_plain(one) for one in row[name]] if row else [] for name in QUERIES
+        }
         if not found["request"] and not found["dead_letters"]:
             return Reply(404, {"error": "NOT_FOUND", "reason": "no payment of this id is recorded"})
         body: dict[str, Any] = {"unique_id": unique_id, "status": status_of(found), "hops": hops_of(found)}
@@ -98,8 +103,7 @@ def _at(hop: tuple[str | None, str, str | None]) -> str:
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
     for key, value in row.items():
-        if isinstance(value, datetime):
-            row[key] = value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        elif key == "lines" and isinstance(value, str):
-            row[key] = json.loads(value)
+        if isinstance(value, str) and (key == "at" or key.endswith(("_at", "_since", "_until"))):
+            at = datetime.fromisoformat(value).astimezone(UTC)
+            row[key] = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return row

@@ -6,9 +6,9 @@ NodeRefusedError with what is meant, as far as nodes' texts tell. The node's URL
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
+import time
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -20,6 +20,9 @@ from service_code.kit.outside import Outside, UnreachableError
 TIMEOUT = 8.0
 #: The least tip, in wei per gas: blocks are not empty for ever.
 LEAST_TIP = 100_000_000
+#: Blocks whose tips are looked at, and seconds for which the answer serves.
+FEE_BLOCKS = 5
+FEES_LIVE = 2.0
 #: What a transfer of ether to a plain account costs.
 TRANSFER_GAS = 21_000
 
@@ -88,6 +91,7 @@ class Node:
         self._url = url
         self._outside = outside
         self._ids = itertools.count(1)
+        self._fees: tuple[float, Fees | None] = (0.0, None)
 
     async def ask(self, method: str, *params: Any) -> Any:
         """Make one call."""
@@ -130,16 +134,20 @@ class Node:
         return _int(await self.ask("eth_estimateGas", {"from": sender, "to": to, "value": hex(value)}))
 
     async def fees(self) -> Fees:
-        """Return an offer that outlives several full blocks: twice the base fee and the usual tip."""
-        history, tip = await asyncio.gather(
-            self.ask("eth_feeHistory", hex(1), "latest", []), self.ask("eth_maxPriorityFeePerGas")
-        )
+        """Return an offer that outlives several full blocks: twice the base fee and the usual tip of late."""
+        at, fees = self._fees
+        if fees is not None and time.monotonic() - at < FEES_LIVE:
+            return fees
+        history = await self.ask("eth_feeHistory", hex(FEE_BLOCKS), "latest", [50])
         try:
             base = _int(history["baseFeePerGas"][-1])
+            tips = sorted(_int(block[0]) for block in history.get("reward") or ())
         except (KeyError, IndexError, TypeError) as error:
             raise NodeAwayError("eth_feeHistory: no base fee") from error
-        tip = max(_int(tip), LEAST_TIP)
-        return Fees(max_fee=2 * base + tip, max_priority_fee=tip)
+        tip = max(tips[len(tips) // 2] if tips else 0, LEAST_TIP)
+        fees = Fees(max_fee=2 * base + tip, max_priority_fee=tip)
+        self._fees = (time.monotonic(), fees)
+        return fees
 
     async def send(self, raw: bytes) -> None:
         """Broadcast a signed transaction."""

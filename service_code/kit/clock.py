@@ -1,7 +1,8 @@
 """The one source of time for services: real time, or real time moved by a mapped offset file.
 
-Every age, window and timestamp comes from here, and SQL gets it as a parameter, never from its server. The file (settings:
-endpoints.clock) is 8 bytes, a little-endian float64 of seconds to add to the real time; its owner moves it, we read it.
+Every age, window and timestamp comes from here, and SQL gets it as a parameter, never from its server. The file
+(settings: endpoints.clock) is 8 bytes, a little-endian float64 of seconds to add to the real time; its owner moves it,
+we read it.
 """
 
 from __future__ import annotations

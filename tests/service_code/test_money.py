@@ -42,7 +42,9 @@ def test_digits_beyond_the_currency_are_refused_or_cut_never_rounded_up(number: 
             read(text, "eth")
 
 
-@pytest.mark.parametrize("text", ["", "-1", "+1", "1e5", ".5", "5.", "0x1", "1_0", " 1", "NaN", "١", "1,5", "1" * 121])
+@pytest.mark.parametrize(
+    "text", ["", "-1", "+1", "1e5", ".5", "5.", "0x1", "1_0", " 1", "NaN", "\u0661", "1,5", "1" * 121]
+)
 def test_what_is_no_plain_number_is_refused(text: str) -> None:
     with pytest.raises(MoneyError):
         read(text, "eth")

@@ -1,4 +1,4 @@
-"""gcsplit's promises: one split a payment, and no payment forgotten: the dead are recorded, alerted, and replayed once."""
+"""gcsplit's promises: one split a payment, and none forgotten: the dead are recorded, alerted, and replayed once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens: what is minted is read back, what is changed by one bit is refused, and old producers are still understood."""
+"""Tokens: what is minted is read back, one changed bit is refused, and old producers are still understood."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_the_successors_layout_is_fixed() -> None:
 
 @pytest.mark.parametrize("amount", [float("nan"), float("inf"), -1.0, 1e300])
 def test_an_old_token_whose_double_is_no_amount_is_refused(amount: float) -> None:
-    with pytest.raises(TokenError, match="amount|number"):
+    with pytest.raises(TokenError, match=r"amount|number"):
         TOKENS.read(old_token(amount))
 
 

@@ -60,6 +60,7 @@ async def test_a_payout_whose_nonce_a_stranger_took_fails_when_that_is_final_and
         await chain.ask("anvil_dropAllTransactions")
         await stranger_sends(world, chain, 0)
         await chain.mine(1)
+        world.clock.at += 15
         assert (await payer.deliver(confirm)).status == 500
         assert alerts(log_lines, "wallet_stopped") == 0  # one block may be a lagging node
         await chain.mine(3)
@@ -129,14 +130,16 @@ async def test_fees_are_not_raised_beyond_the_signers_limit(
     world: World, chain: Chain, sql: Any, log_lines: list[dict[str, Any]]
 ) -> None:
     _, task = await flow.split(world)
+    await chain.ask("anvil_setNextBlockBaseFeePerGas", hex(10**9))
+    await chain.mine()
     await chain.ask("evm_setAutomine", False)
-    async with world.run("gchostpay", MAX_FEE_GWEI="6") as payer:
+    async with world.run("gchostpay", MAX_FEE_GWEI="4") as payer:
         assert (await payer.deliver(task)).status == 200
         for _ in range(8):
             world.clock.at += 91
             await payer.sweep()
     assert 1 < await sql.fetchval("SELECT count(*) FROM tx_variants") < 8
-    assert await sql.fetchval("SELECT max(max_fee) FROM tx_variants") <= 6 * 10**9
+    assert await sql.fetchval("SELECT max(max_fee) FROM tx_variants") <= 4 * 10**9
     assert alerts(log_lines, "bump_refused") >= 1
 
 
@@ -259,6 +262,7 @@ async def test_a_node_that_is_away_while_confirming_is_asked_again(
         assert (await payer.deliver(task)).status == 200
         (confirm,) = world.outer.take("hostpay-confirm-queue")
         rpc.harm[method] = "away"
+        world.clock.at += 15
         assert (await payer.deliver(confirm)).status == 500
         assert (await payer.sweep())["status"] == "node_away"
         rpc.harm.clear()

@@ -1,7 +1,7 @@
 """The surroundings of a service under test: real Postgres, real chain, and small stand-ins for what is not ours.
 
-A service runs in the test's own event loop, behind its real HTTP application; Cloud Tasks is a receiver of the REST call
-that keeps what was created, and a test delivers it by hand, so that every order and crash can be arranged.
+A service runs in the test's own event loop, behind its real HTTP application; Cloud Tasks is a receiver of the REST
+call that keeps what was created, and a test delivers it by hand, so that every order and crash can be arranged.
 """
 
 from __future__ import annotations
