@@ -41,6 +41,7 @@ speaks raw ASGI (streams, other people's bodies): `@API.mount("/run/")`. Routes 
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -131,6 +132,8 @@ class Binding:
     resource: ResourceOf | None
     method: Method | None = None
     route: HttpRule | None = None
+    #: What the resource name must look like; gRPC has no URL that would see to it.
+    names: "re.Pattern[str] | None" = None
     public: bool = False
     owner_only: bool = False
     wants_json: bool = True
@@ -158,8 +161,13 @@ class Api:
         host: str | None = None,
         rest: bool = True,
         refusal: str = DENIED,
+        checks_names: bool = True,
     ) -> None:
-        """`rest=False` leaves out the protos' URL templates; `refusal` is how the API words a missing permission."""
+        """`rest=False` leaves out the protos' URL templates; `refusal` is how the API words a missing permission.
+
+        `checks_names=False` is for an API that has words of its own for malformed resource names.
+        """
+        self._checks_names = checks_names and rest
         self.name = name
         self.rest = rest
         self._refusal = refusal
@@ -189,7 +197,15 @@ class Api:
         method = self._find(name)
 
         def declare(handler: H) -> H:
-            binding = Binding(self, handler, permission, resource or url_resource(method), method=method, public=public)
+            binding = Binding(
+                self,
+                handler,
+                permission,
+                resource or url_resource(method),
+                method=method,
+                public=public,
+                names=url_names(method) if self._checks_names and resource is None else None,
+            )
             self.rpcs[method.path] = binding
             for path in also:
                 verb, _, template = path.partition(" ")
@@ -294,6 +310,15 @@ def url_resource(method: Method) -> ResourceOf | None:
 
             return resource
     return None
+
+
+def url_names(method: Method) -> "re.Pattern[str] | None":
+    """What the URL templates allow for the field that url_resource reads; None where they do not speak of one field."""
+    found = [re.search(r"\{([^}=]+)=?([^}]*)\}", rule.template) for rule in method.rules]
+    if not found or len({match and match[1] for match in found}) != 1:
+        return None
+    patterns = [match[2] or "*" for match in found if match]
+    return re.compile("|".join(re.escape(p).replace(r"\*\*", ".+").replace(r"\*", "[^/]+") for p in patterns) or "(?!)")
 
 
 def discover() -> list[Api]:

@@ -46,7 +46,7 @@ def declare(
     own = next((s for s in api.services if s != MIXIN and s.rpartition(".")[2] == service), None) if service else None
     for name, (needed, handler) in handlers.items():
         if own:
-            api.rpc(f"{service}.{name}", permission=needed, resource=lambda r: str(r.resource))(handler)
+            api.rpc(f"{service}.{name}", permission=needed)(handler)
             continue
         method = methods(MIXIN)[name]
         verbs = ("GET",) if name == "GetIamPolicy" else ("POST",)

@@ -71,6 +71,10 @@ def admit(cloud: Cloud, door: Door, binding: Binding, request: Any, metadata: Ma
     streamed = binding.method is not None and binding.method.client_streaming
     if binding.resource is not None and not streamed:  # a stream's handler asks for itself, on its first message
         resource = binding.resource(request)
+        if binding.names is not None and not binding.names.fullmatch(resource):
+            metadata_of = {"service": binding.api.host, "method": binding.name}
+            info = error_info("RESOURCE_PROJECT_INVALID", "googleapis.com", metadata_of)
+            raise ApiError("INVALID_ARGUMENT", "Invalid resource field value in the request.", info)
         canonical = cloud.canonical(resource)
         if resource != canonical and binding.method is not None and not resource.startswith("projects/-/"):
             _rename(request, resource, canonical)

@@ -7,4 +7,5 @@ API = Api(
     "cloudtasks",
     services=["google.cloud.tasks.v2.CloudTasks"],
     refusal=lacks("{permission}", "{resource}"),
+    checks_names=False,
 )
