@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import struct
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from pathlib import Path
 
 #: A line of output is cut here: Cloud Logging takes entries of up to 256 KiB.
 MAX_LINE = 250_000
+
+#: Seconds that a zygote may take to end after its socket has closed.
+REAP_PATIENCE = 5
 
 Line = Callable[[str, str], None]  # stream ("stdout" | "stderr"), text without its newline
 
@@ -83,7 +87,7 @@ class ForkServer:
         self._exits: dict[str, asyncio.Future[int]] = {}
         self._sending = asyncio.Lock()
         self._listener: asyncio.Task[None] | None = None
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._count = 0
 
     @property
@@ -96,13 +100,8 @@ class ForkServer:
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "COV_"))}
-        env = inherited | {"PYTHONPATH": self.image.root, "PYTHONDONTWRITEBYTECODE": "1"}
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", str(Path(__file__).with_name("zygote.py")), str(os.getpid()),
-            stdin=theirs.fileno(), stdout=asyncio.subprocess.DEVNULL, stderr=None, env=env, cwd=self.image.root,
-        )  # fmt: skip
-        theirs.close()
+        with theirs:
+            self._process = _spawn(self.image, theirs)
         self._socket, self.pid = ours, self._process.pid
         self._ready = loop.create_future()
         self._listener = loop.create_task(self._listen(ours))
@@ -136,12 +135,6 @@ class ForkServer:
         if self._socket is not None:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
-        if self._process is not None:
-            try:
-                await asyncio.wait_for(self._process.wait(), 5)
-            except TimeoutError:
-                self._process.send_signal(signal.SIGKILL)
-                await self._process.wait()
         if self._listener is not None:
             await self._listener
 
@@ -172,6 +165,8 @@ class ForkServer:
         finally:
             sock.close()
             self._abandon()
+            if self._process is not None:
+                await asyncio.to_thread(_reap, self._process)
 
     def _hear(self, event: dict[str, object]) -> None:
         match event:
@@ -195,6 +190,27 @@ class ForkServer:
             _settle(exited, -signal.SIGKILL)
         self._starting.clear()
         self._exits.clear()
+
+
+def _spawn(image: Image, control: socket.socket) -> "subprocess.Popen[bytes]":
+    """Start the script. Without close_fds and cwd this is posix_spawn: forks of a process with grpc's threads may die.
+
+    Nothing is inherited all the same: Python's descriptors are close-on-exec, and the zygote closes any other.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV_"))}
+    env = kept | {"PYTHONPATH": image.root, "PYTHONDONTWRITEBYTECODE": "1"}
+    script = str(Path(__file__).with_name("zygote.py"))
+    command = [sys.executable, "-P", script, str(os.getpid()), image.root]
+    return subprocess.Popen(command, stdin=control.fileno(), stdout=subprocess.DEVNULL, env=env, close_fds=False)
+
+
+def _reap(process: "subprocess.Popen[bytes]") -> None:
+    """Collect a zygote whose socket has closed; one that does not end by itself is ended."""
+    try:
+        process.wait(REAP_PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _settle(future: asyncio.Future[int] | None, value: int) -> None:

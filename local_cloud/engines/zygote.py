@@ -203,6 +203,8 @@ def run_entry(entry: str) -> None:
 def main() -> None:
     """Take over the control socket that came as standard input, and serve."""
     die_with_parent(int(sys.argv[1]))
+    os.closerange(3, 4096)
+    os.chdir(sys.argv[2])
     Zygote(socket.socket(fileno=0)).run()
 
 
