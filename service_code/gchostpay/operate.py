@@ -52,7 +52,7 @@ class Operating:
         row = await self._kit.db.row("SELECT * FROM wallets WHERE address = $1 AND chain_id = $2", *book.key)
         async with self._kit.db.connection() as connection:
             spent, held = await book.exposure(connection, call.now)
-            waiting = await book.open_nonces(connection, 1000)
+            waiting = await book.open_nonces(connection, 1000, call.now)
         body = {
             "address": book.address,
             "chain_id": book.chain_id,
@@ -71,7 +71,7 @@ class Operating:
         """POST /wallet/resume: give up nonces that others have used for good, and start after the chain's last."""
         book, node = await self._payer.book(), self._payer.node
         async with self._kit.db.connection() as connection:
-            waiting = await book.open_nonces(connection, 1000)
+            waiting = await book.open_nonces(connection, 1000, call.now)
         final_block = await node.finalized()
         final = await node.nonce(book.address, hex(max(final_block, 0)))
         latest, pending = await asyncio.gather(node.nonce(book.address), node.nonce(book.address, "pending"))

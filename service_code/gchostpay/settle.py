@@ -26,7 +26,7 @@ from service_code.kit.outcomes import Dead, Done, Outcome, Retry
 #: Blocks by which nodes behind one address may lag: a count is believed only as of so long ago.
 LAG = 2
 
-#: A transaction that a node has taken is left to it for so long.
+#: A transaction is left for so long to the node that has taken it, or to the request that has just signed it.
 PATIENCE = timedelta(seconds=10)
 
 _log = logs.get("settle")
@@ -73,7 +73,7 @@ class Settler:
         if await self._settled(nonce, variants):
             return True
         newest = variants[0]
-        if newest["broadcast_at"] is not None and now - newest["broadcast_at"] < PATIENCE:
+        if now - (newest["broadcast_at"] or newest["signed_at"]) < PATIENCE:
             return False
         # The count comes before the receipts: what was mined for it must by then have a receipt.
         if await self.count() > nonce:

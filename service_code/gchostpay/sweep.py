@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from service_code.gchostpay.bump import add_variant
 from service_code.gchostpay.payer import Payer
-from service_code.gchostpay.settle import Settler
+from service_code.gchostpay.settle import PATIENCE, Settler
 from service_code.kit import logs
 from service_code.kit.call import Call
 from service_code.kit.chain import NodeAwayError, NodeRefusedError
 
-#: Nonces that one sweep looks at, and that it raises the fees of.
+#: Nonces that one sweep looks at, how many at a time, and how many it raises the fees of.
 AT_ONCE = 300
+TOGETHER = 5
 BUMPS = 20
 
 _log = logs.get("sweep")
@@ -56,19 +58,18 @@ class Sweeper:
     async def _open(self, call: Call) -> tuple[int, int]:
         book = await self._payer.book()
         async with self._kit.db.connection() as connection:
-            rows = await book.open_nonces(connection, AT_ONCE)
-        if not rows:
-            return 0, 0
-        settled = 0
-        waiting: list[int] = []
-        for row in rows:
-            logs.about(unique_id=row["unique_id"])
-            if await self._settler.look(row["nonce"]):
-                settled += 1
-            else:
-                waiting.append(row["nonce"])
-        logs.about(unique_id=None)
-        return settled, await self._bump(waiting, call)
+            # The younger ones are the confirmations' business.
+            rows = await book.open_nonces(connection, AT_ONCE, call.now - PATIENCE)
+        found: list[bool] = []
+        for start in range(0, len(rows), TOGETHER):
+            group = rows[start : start + TOGETHER]
+            found += await asyncio.gather(*(self._look(row) for row in group))
+        waiting = [row["nonce"] for row, settled in zip(rows, found, strict=True) if not settled]
+        return sum(found), await self._bump(waiting, call)
+
+    async def _look(self, row: Any) -> bool:
+        logs.about(unique_id=row["unique_id"])  # each look is a task with a context of its own
+        return await self._settler.look(row["nonce"])
 
     async def _bump(self, nonces: list[int], call: Call) -> int:
         """Raise the fees of what has waited too long: the first in line, and what offers less than is asked now."""

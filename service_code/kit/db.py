@@ -77,6 +77,7 @@ class Database:
             timeout=5,
             command_timeout=12,
             init=_prepare,
+            reset=_reset,
             server_settings={**SERVER_SETTINGS, "application_name": self._service},
         )
 
@@ -124,6 +125,13 @@ async def again(work: Callable[[], Awaitable[T]], tries: int = 3) -> T:
         except PASSING:
             continue
     return await work()
+
+
+async def _reset(connection: Any) -> None:
+    # Nothing of ours outlives its transaction: no session setting, cursor, listener or advisory lock. The driver's own
+    # reset, a statement after each use of a connection, would guard against what does not exist.
+    if connection.is_in_transaction():
+        await connection.execute("ROLLBACK")
 
 
 async def _prepare(connection: Any) -> None:

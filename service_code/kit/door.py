@@ -27,6 +27,8 @@ LEEWAY = 30
 #: Seconds for which the key set is trusted, and the least time between two fetches for an unknown key.
 KEYS_LIVE = 3600.0
 KEYS_PAUSE = 5.0
+#: Verified tokens that are remembered, since queues use one for many calls. Their times are judged at every call.
+KNOWN = 500
 
 
 class DoorError(RuntimeError):
@@ -48,13 +50,20 @@ class Door:
         self._public = public
         self._keys: dict[str, Any] = {}
         self._fetched = float("-inf")
+        self._known: dict[str, dict[str, Any]] = {}
 
     async def check(self, request: Request, path: str) -> str:
         """Return the caller's address, or raise a DoorError."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        scheme, _, token = request.headers.get("authorization", "").strip().partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise DoorError(401, "an OIDC token is needed")
-        claims = await self._claims(token.strip())
+        claims = self._known.get(token)
+        if claims is None:
+            claims = await self._claims(token)
+            if len(self._known) >= KNOWN:
+                self._known.clear()
+            self._known[token] = claims
+        self._timely(claims)
         email = str(claims.get("email", ""))
         if not email or claims.get("email_verified") is not True:
             raise DoorError(403, "the token names no verified account")
@@ -90,12 +99,14 @@ class Door:
             raise DoorError(401, "the OIDC token is for another audience") from error
         except jwt.InvalidTokenError as error:
             raise DoorError(401, f"the OIDC token is not valid: {type(error).__name__}") from error
+        return claims
+
+    def _timely(self, claims: dict[str, Any]) -> None:
         now = self._clock.seconds()
         if not isinstance(claims["exp"], int | float) or claims["exp"] < now - LEEWAY:
             raise DoorError(401, "the OIDC token has expired")
         if not isinstance(claims["iat"], int | float) or claims["iat"] > now + LEEWAY:
             raise DoorError(401, "the OIDC token is from the future")
-        return claims
 
     async def _key(self, kid: str) -> Any:
         age = time.monotonic() - self._fetched

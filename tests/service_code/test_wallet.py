@@ -235,6 +235,7 @@ async def test_a_reorganisation_takes_postings_back_and_the_payout_is_mined_anew
         before = await balances(sql)
         await chain.ask("evm_revert", snapshot)
         await chain.mine(3)
+        world.clock.at += 15
         swept = await payer.sweep()  # takes back, and broadcasts what the chain forgot
         assert (swept["reorganised"], alerts(log_lines, "reorganised")) == (1, 1)
         assert (await balances(sql))["host_wallet"] == 0
