@@ -14,7 +14,7 @@ from ops.output import Output
 #: gcloud's names of the APIs that the local cloud serves; each takes an endpoint of its own.
 GCLOUD_APIS = [
     "cloudtasks", "run", "iam", "iamcredentials", "secretmanager", "logging", "cloudscheduler",
-    "cloudresourcemanager", "serviceusage", "artifactregistry", "sqladmin",
+    "cloudresourcemanager", "serviceusage", "artifactregistry", "sqladmin", "appengine",
 ]  # fmt: skip
 
 
@@ -32,7 +32,6 @@ def env(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
         "CLOUDSDK_CORE_PROJECT": status["project"],
         "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
         "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
-        "CLOUDSDK_TASKS_LOCATION": status["location"],
         "CLOUDSDK_RUN_REGION": status["location"],
         **{f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}": f"{cloud.rest}/" for api in GCLOUD_APIS},
         "GOOGLE_CLOUD_PROJECT": status["project"],

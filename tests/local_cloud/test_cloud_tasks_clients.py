@@ -140,7 +140,7 @@ def test_run_sends_a_task_of_a_paused_queue_and_reports_the_attempt(
         ({"http_request": {"url": "http://far.example/", "oidc_token": {"service_account_email": "a@b"}}}, "https://"),
         ({"http_request": {"url": "http://127.0.0.1/", "oidc_token": {}}}, "must name a service account"),
         ({}, "payload_type is not set"),
-        ({"app_engine_http_request": {}}, "no App Engine application"),
+        ({"app_engine_http_request": {}}, "App Engine application serves nothing"),
         ({"retry_config": {"max_attempts": -2}, "http_request": {"url": "http://h/"}}, "maxAttempts"),
     ],
 )

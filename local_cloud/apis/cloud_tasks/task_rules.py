@@ -42,7 +42,8 @@ def check(task: Message, now: float) -> None:
         raise invalid("Task.payload_type is not set.")
     if kind == "app_engine_http_request":
         raise failed_precondition(
-            "The project has no App Engine application: the local cloud dispatches HTTP tasks only. Use http_request."
+            "The project's App Engine application serves nothing: the local cloud dispatches HTTP tasks only. "
+            "Use http_request."
         )
     _check_request(task.http_request)
     deadline = task.dispatch_deadline
