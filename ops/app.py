@@ -48,6 +48,6 @@ def main(argv: list[str] | None = None) -> int:
 
 def _show(error: OpsError, *, as_json: bool) -> int:
     if as_json:
-        print(json.dumps({"error": {"what": error.what, "why": error.why, "fix": error.fix}}, indent=1))
+        print(json.dumps({"error": error.as_json()}, indent=1))
     print(f"error: {error}", file=sys.stderr)
     return error.code

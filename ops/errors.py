@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class OpsError(Exception):
     """The command could not do what it was asked to do.
@@ -24,6 +26,10 @@ class OpsError(Exception):
         if self.fix:
             lines.append(f"  fix: {self.fix}")
         return "\n".join(lines)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the error as --json shows it."""
+        return {"what": self.what, "why": self.why, "fix": self.fix}
 
 
 class NotRunning(OpsError):

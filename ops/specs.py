@@ -17,6 +17,10 @@ class SpecsRefused(OpsError):
         super().__init__(f"the specs are refused, nothing was deployed\n{error}")
         self.findings = error.findings
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the error with each finding, as `lint --json` has them."""
+        return {**super().as_json(), "findings": [finding.as_json() for finding in self.findings]}
+
 
 def load(stack: str | None = None, config: Mapping[str, Any] | None = None) -> spec.System:
     """The checked system, with the config of a stack where one is named."""
