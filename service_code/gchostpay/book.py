@@ -169,7 +169,7 @@ class Book:
     async def open_nonces(self, connection: Connection, limit: int, before: datetime) -> Sequence[Any]:
         """Return open nonces that were allocated before a moment, the lowest first."""
         return await connection.fetch(
-            "SELECT * FROM wallet_nonces WHERE address = $1 AND chain_id = $2 AND state = 'open' AND allocated_at <= $4 "
-            "ORDER BY nonce LIMIT $3",
+            "SELECT * FROM wallet_nonces WHERE address = $1 AND chain_id = $2 AND state = 'open' "
+            "AND allocated_at <= $4 ORDER BY nonce LIMIT $3",
             *(*self.key, limit, before),
         )
