@@ -21,7 +21,8 @@ import pytest
 from aiohttp import web
 
 from service_code.kit import logs, migrate
-from tests.service_code.world import Clock, Outer, Rpc, World, serve
+from tests.service_code.outer import Outer, Rpc, serve
+from tests.service_code.world import Clock, World
 
 ROOT = Path(__file__).parents[2]
 

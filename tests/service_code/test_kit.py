@@ -154,7 +154,8 @@ async def test_every_line_has_every_field_and_no_secret_token_or_address(
 )
 def test_a_wrong_environment_is_refused_at_start_with_its_name(change: dict[str, str], named: str) -> None:
     from service_code.gcsplit.app import SECRETS
-    from tests.service_code.world import Clock, Outer
+    from tests.service_code.outer import Outer
+    from tests.service_code.world import Clock
 
     environ = World(Outer(), "postgresql://{user}@127.0.0.1/x", "", Clock()).environ("gcsplit", **change)
     with pytest.raises(SettingsError, match=named):
@@ -194,7 +195,8 @@ def health_status(port: int) -> int | None:
 def test_a_service_process_serves_and_drains_on_sigterm(tmp_path: Path) -> None:
     import socket
 
-    from tests.service_code.world import Clock, Outer
+    from tests.service_code.outer import Outer
+    from tests.service_code.world import Clock
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -249,7 +251,8 @@ def test_two_lists_of_doors_are_the_ones_of_the_specs() -> None:
 
     from service_code.kit.main import services
     from service_code.kit.runtime import Kit
-    from tests.service_code.world import Clock, Outer, StaticAccess
+    from tests.service_code.outer import Outer
+    from tests.service_code.world import Clock, StaticAccess
 
     for name in services():
         module = importlib.import_module(f"service_code.{name}.app")

@@ -12,7 +12,8 @@ from service_code.kit.tokens import Purpose
 from tests.service_code import flow
 from tests.service_code.conftest import Chain
 from tests.service_code.flow import ETH, balances, confirm_all, pay_task, share
-from tests.service_code.world import Rpc, Running, World
+from tests.service_code.outer import Rpc
+from tests.service_code.world import Running, World
 
 
 async def rows(sql: Any) -> list[tuple[Any, ...]]:

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from service_code.kit.kms import ORDER, KmsSigner
 from service_code.kit.outside import Outside
 from service_code.kit.signer import Limits, LocalSigner, SigningRefusedError, Transfer
-from tests.service_code.world import StaticAccess, serve
+from tests.service_code.outer import serve
+from tests.service_code.world import StaticAccess
 
 LIMITS = Limits(per_payment=10**19, per_day=10**20, max_fee=10**12)
 KEY = "0x" + "4c" * 32

@@ -7,25 +7,21 @@ call that keeps what was created, and a test delivers it by hand, so that every 
 from __future__ import annotations
 
 import asyncio
-import base64
 import importlib
 import itertools
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from decimal import Decimal
+from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
 import jwt
-from aiohttp import web
-from cryptography.hazmat.primitives.asymmetric import rsa
 from eth_account import Account
 
 from service_code.kit import settings as settings_module
 from service_code.kit.app import build
 from service_code.kit.runtime import Kit
+from tests.service_code.outer import Outer, Task
 
 BASE = "https://{}-1.us-central1.run.app"
 INVOKER = "invoker@p.iam.gserviceaccount.com"
@@ -63,154 +59,6 @@ class StaticAccess:
 
     def forget(self) -> None:
         return None
-
-
-@dataclass
-class Task:
-    """A task as a queue got it."""
-
-    queue: str
-    name: str
-    url: str
-    body: bytes
-    headers: dict[str, str]
-    audience: str
-    invoker: str
-
-    @property
-    def service(self) -> str:
-        return self.url.removeprefix("https://").partition("-")[0]
-
-    @property
-    def path(self) -> str:
-        return "/" + self.url.removeprefix("https://").partition("/")[2]
-
-    def json(self) -> dict[str, Any]:
-        return dict(json.loads(self.body))
-
-
-@dataclass
-class Outer:
-    """Cloud Tasks, Google's keys, ChangeNow and the Bot API, as far as the services call them."""
-
-    port: int = 0
-    tasks: list[Task] = field(default_factory=list)
-    names: set[str] = field(default_factory=set)
-    tasks_status: int = 200
-    orders: dict[str, dict[str, Any]] = field(default_factory=dict)
-    changenow_status: int | None = None
-    changenow_refusal: str | None = None
-    telegram: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    telegram_status: int = 200
-    valid_until: str | None = None
-    key: rsa.RSAPrivateKey = field(
-        default_factory=lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    )
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def take(self, queue: str) -> list[Task]:
-        """Remove and return the tasks of a queue."""
-        taken = [task for task in self.tasks if task.queue == queue]
-        self.tasks = [task for task in self.tasks if task.queue != queue]
-        return taken
-
-    def app(self) -> web.Application:
-        app = web.Application(client_max_size=4_000_000)
-        app.add_routes(
-            [
-                web.post("/v2/projects/{p}/locations/{l}/queues/{queue}/tasks", self._create_task),
-                web.get("/certs", self._certs),
-                web.get("/changenow/v2/exchange/estimated-amount", self._estimate),
-                web.post("/changenow/v2/exchange", self._order),
-                web.get("/changenow/v2/exchange/by-id", self._by_id),
-                web.post("/telegram/{bot}/{method}", self._telegram),
-            ]
-        )
-        return app
-
-    async def _create_task(self, request: web.Request) -> web.Response:
-        assert request.headers["Authorization"] == "Bearer access-token"
-        if self.tasks_status != 200:
-            return web.json_response({"error": {"message": "no"}}, status=self.tasks_status)
-        task = (await request.json())["task"]
-        if task["name"] in self.names:
-            return web.json_response({"error": {"status": "ALREADY_EXISTS"}}, status=409)
-        self.names.add(task["name"])
-        call = task["httpRequest"]
-        self.tasks.append(
-            Task(
-                queue=request.match_info["queue"],
-                name=task["name"].rpartition("/")[2],
-                url=call["url"],
-                body=base64.b64decode(call["body"]),
-                headers=call["headers"],
-                audience=call["oidcToken"]["audience"],
-                invoker=call["oidcToken"]["serviceAccountEmail"],
-            )
-        )
-        return web.json_response(task)
-
-    async def _certs(self, _: web.Request) -> web.Response:
-        key = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key()))
-        return web.json_response({"keys": [{**key, "kid": "one", "alg": "RS256", "use": "sig"}]})
-
-    def _exchange_down(self) -> web.Response | None:
-        if self.changenow_status is not None:
-            return web.json_response({"error": self.changenow_refusal or "down"}, status=self.changenow_status)
-        return None
-
-    async def _estimate(self, request: web.Request) -> web.Response:
-        amount = request.query["fromAmount"]
-        body = {"rateId": "rate", "validUntil": self.valid_until, "fromAmount": float(amount), "toAmount": 42.5}
-        return self._exchange_down() or web.json_response(body)
-
-    async def _order(self, request: web.Request) -> web.Response:
-        if down := self._exchange_down():
-            return down
-        wish = await request.json()
-        order_id = f"cn{len(self.orders):012d}"
-        order = {
-            "id": order_id,
-            "status": "waiting",
-            "payinAddress": Account.from_key("0x" + f"{len(self.orders) + 7:064x}").address,
-            "fromAmount": float(wish["fromAmount"]),
-            "expectedAmountFrom": float(wish["fromAmount"]),
-            "exact": Decimal(wish["fromAmount"]),
-            "toAmount": 42.5,
-            "validUntil": self.valid_until,
-        }
-        self.orders[order_id] = order
-        return web.json_response({key: value for key, value in order.items() if key != "exact"})
-
-    async def _by_id(self, request: web.Request) -> web.Response:
-        order = self.orders.get(request.query["id"])
-        if order is None:
-            return web.json_response({"error": "not_found", "message": "no"}, status=404)
-        answer = {key: value for key, value in order.items() if key != "exact"}
-        return self._exchange_down() or web.json_response(answer)
-
-    async def _telegram(self, request: web.Request) -> web.Response:
-        if self.telegram_status != 200:
-            body = {"ok": False, "description": "chat not found"}
-            return web.json_response(body, status=self.telegram_status)
-        self.telegram.append((request.match_info["method"], await request.json()))
-        return web.json_response({"ok": True, "result": {"invite_link": f"https://t.me/+{len(self.telegram)}"}})
-
-
-@asynccontextmanager
-async def serve(app: web.Application) -> AsyncIterator[int]:
-    """Serve an application on a free port of loopback."""
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield int(runner.addresses[0][1])
-    finally:
-        await runner.cleanup()
 
 
 @dataclass(frozen=True)
@@ -378,31 +226,3 @@ class World:
 
     def unique_id(self) -> str:
         return f"pay{next(self._ids):013d}"
-
-
-class Rpc:
-    """A door in front of the node: it counts calls, loses answers, refuses, or is away, by method."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
-        self.calls: list[str] = []
-        #: method -> "lost" (done, but answered with a failure), "away" (not done) or an error's message
-        self.harm: dict[str, str] = {}
-
-    async def handle(self, request: web.Request) -> web.Response:
-        body = await request.json()
-        method = body["method"]
-        self.calls.append(method)
-        harm = self.harm.get(method)
-        if harm == "away":
-            return web.Response(status=502)
-        if harm is not None and harm != "lost":
-            error = {"code": -32000, "message": harm}
-            return web.json_response({"jsonrpc": "2.0", "id": body["id"], "error": error})
-        async with self._session.post(self._url, json=body) as response:
-            answer = await response.json()
-        return web.Response(status=502) if harm == "lost" else web.json_response(answer)
-
-    async def close(self) -> None:
-        await self._session.close()
