@@ -1,4 +1,4 @@
-"""What is not ours, as far as services call it: Cloud Tasks, Google's keys, ChangeNow, the Bot API, a door to the node."""
+"""What is not ours, as services call it: Cloud Tasks, the keys of Google, ChangeNow, the Bot API, a door to the node."""
 
 from __future__ import annotations
 
