@@ -1,4 +1,4 @@
-"""What is not ours, as services call it: Cloud Tasks, the keys of Google, ChangeNow, the Bot API, a door to the node."""
+"""What is not ours, as services call it: Cloud Tasks, Google keys, ChangeNow, the Bot API, the door of a node."""
 
 from __future__ import annotations
 
