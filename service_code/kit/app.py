@@ -145,6 +145,8 @@ class App:
         async def run(request: Request) -> Response:
             who = await self._door.check(request, operator.path)
             _log.info("operator's call", what="operator_call", account=who.partition("@")[0])
+            if not all(value.isprintable() for value in request.path_params.values()):
+                raise HTTPException(404)  # no id of ours, and the database takes no NUL
             incoming = await _incoming(request)
             return await self._reply(lambda call: operator.run(incoming, call))
 
