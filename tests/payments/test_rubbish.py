@@ -28,6 +28,7 @@ from tests.payments.forge import (
     order_token,
     read_order,
     signed,
+    unarmour,
 )
 from tests.payments.judge import judge
 from tests.payments.rubbish import DEEP, NO_JSON, TWO_MEGABYTES, bad_host_tokens, bad_messages, bad_notices, message
