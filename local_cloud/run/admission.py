@@ -24,7 +24,8 @@ def admit(cloud: Cloud, service: Message, headers: dict[bytes, bytes]) -> Refusa
     """None when the request may go on."""
     if service.invoker_iam_disabled:
         return None
-    given = headers.get(b"x-serverless-authorization") or headers.get(b"authorization", b"")
+    # Where the first header is present it alone counts, even when it is empty; the other is the service's business.
+    given = headers.get(b"x-serverless-authorization", headers.get(b"authorization", b""))
     kind, _, token = given.decode("latin-1").partition(" ")
     token = token.strip() if kind.lower() == "bearer" else ""
     if cloud.iam.allows(ANONYMOUS, "run.routes.invoke", service.name):

@@ -3,11 +3,13 @@
 Checked are the signature (by Google's keys, or those of endpoints.oidc_certs), the issuer, the audience (this
 service's base URL), the times by the kit's clock, and the caller's address against CALLERS for the path. Cloud Run
 takes the signature away from a token that its own IAM check has verified: such a token is believed only in a service
-without public paths, whose door lets nobody else in.
+without public paths, whose door lets nobody else in. Where X-Serverless-Authorization is present Cloud Run looks at
+that header alone and passes Authorization on unseen, so it alone is judged here too.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -24,7 +26,9 @@ ISSUERS = ("https://accounts.google.com", "accounts.google.com")
 REMOVED = "SIGNATURE_REMOVED_BY_GOOGLE"
 #: Seconds by which two clocks may differ.
 LEEWAY = 30
-#: Seconds for which the key set is trusted, and the least time between two fetches for an unknown key.
+#: The headers that may carry the token; where the first is present, Cloud Run and we look at it alone.
+HEADERS = ("x-serverless-authorization", "authorization")
+#: Seconds for which the key set is trusted, and the least time between two attempts to fetch it.
 KEYS_LIVE = 3600.0
 KEYS_PAUSE = 5.0
 #: Verified tokens that are remembered, since queues use one for many calls. Their times are judged at every call.
@@ -49,14 +53,14 @@ class Door:
         self._outside = outside
         self._public = public
         self._keys: dict[str, Any] = {}
-        self._fetched = float("-inf")
+        self._fetched = self._tried = float("-inf")
+        self._failed = False
+        self._fetching = asyncio.Lock()
         self._known: dict[str, dict[str, Any]] = {}
 
     async def check(self, request: Request, path: str) -> str:
         """Return the caller's address, or raise a DoorError."""
-        scheme, _, token = request.headers.get("authorization", "").strip().partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise DoorError(401, "an OIDC token is needed")
+        token = _bearer(request)
         claims = self._known.get(token)
         if claims is None:
             claims = await self._claims(token)
@@ -109,18 +113,43 @@ class Door:
             raise DoorError(401, "the OIDC token is from the future")
 
     async def _key(self, kid: str) -> Any:
-        age = time.monotonic() - self._fetched
-        if age > KEYS_LIVE or (kid not in self._keys and age > KEYS_PAUSE):
-            try:
-                answer = await self._outside.call("GET", self._settings.endpoints.oidc_certs, what="key set", timeout=5)
-                keys = jwt.PyJWKSet.from_dict(answer.json()).keys if answer.status == 200 else []
-            except (UnreachableError, jwt.PyJWTError, AttributeError, TypeError) as error:
-                if kid not in self._keys:
-                    raise DoorError(500, "the key set cannot be read") from error
-                keys = []
-            if keys:
-                self._keys = {key.key_id: key.key for key in keys if key.key_id}
-                self._fetched = time.monotonic()
+        # A known key is good while another request fetches; an unknown one waits for that fetch.
+        if self._wanted(kid) and not (kid in self._keys and self._fetching.locked()):
+            async with self._fetching:
+                if self._wanted(kid):
+                    await self._fetch()
         if kid not in self._keys:
+            if self._failed:
+                raise DoorError(500, "the key set cannot be read")
             raise DoorError(401, "the OIDC token is signed by an unknown key")
         return self._keys[kid]
+
+    def _wanted(self, kid: str) -> bool:
+        now = time.monotonic()
+        return now - self._tried > KEYS_PAUSE and (kid not in self._keys or now - self._fetched > KEYS_LIVE)
+
+    async def _fetch(self) -> None:
+        """Fetch the key set; an attempt that fails counts as one too, and leaves the keys that are known."""
+        try:
+            answer = await self._outside.call("GET", self._settings.endpoints.oidc_certs, what="key set", timeout=5)
+            found = jwt.PyJWKSet.from_dict(answer.json()).keys if answer.status == 200 else []
+        except (UnreachableError, jwt.PyJWTError, AttributeError, TypeError):
+            found = []
+        self._tried = time.monotonic()
+        self._failed = not found
+        if found:
+            self._keys = {key.key_id: key.key for key in found if key.key_id}
+            self._fetched = self._tried
+
+
+def _bearer(request: Request) -> str:
+    """Return the token of the header that Cloud Run judges."""
+    for name in HEADERS:
+        given = request.headers.getlist(name)
+        if not given:
+            continue
+        scheme, _, token = given[0].strip().partition(" ")
+        if len(given) == 1 and scheme.lower() == "bearer" and token.strip():
+            return token.strip()
+        break
+    raise DoorError(401, "an OIDC token is needed")

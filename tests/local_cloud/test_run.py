@@ -113,6 +113,8 @@ def test_refused_without_the_binding_then_let_in_with_it(run: Runner) -> None:
     assert let_in.json["headers"]["authorization"] == bearer["Authorization"]
     serverless = {"X-Serverless-Authorization": bearer["Authorization"], "Authorization": "Bearer other"}
     assert http(made.uri, headers=serverless).status == 200
+    empty = {"X-Serverless-Authorization": "", "Authorization": bearer["Authorization"]}
+    assert http(made.uri, headers=empty).status == 403
     for token in ("rubbish", run.id_token(caller, "https://elsewhere.example")):
         wrong = http(made.uri, headers={"Authorization": f"Bearer {token}"})
         assert wrong.status == 401

@@ -93,6 +93,42 @@ async def test_a_signature_that_cloud_run_took_away_is_believed_only_behind_a_cl
         assert (await public.request("POST", "/sweep", Authorization=token)).status == 401
 
 
+async def test_the_header_that_cloud_run_judged_is_the_one_that_counts(world: World) -> None:
+    def stripped(email: str) -> str:
+        return "Bearer " + world.token("gcsplit", email).rpartition(".")[0] + ".SIGNATURE_REMOVED_BY_GOOGLE"
+
+    operator, invoker = stripped(OPERATOR), stripped(INVOKER)
+    async with world.run("gcsplit") as split:
+        forged = {"X_Serverless_Authorization": invoker, "Authorization": operator}
+        assert (await split.request("GET", "/dead", **forged)).status == 403
+        for judged in ("", "Bearer ", "Basic x", "Bearer x.y.z"):
+            forged = {"X_Serverless_Authorization": judged, "Authorization": operator}
+            assert (await split.request("GET", "/dead", **forged)).status == 401, judged
+        honest = {"X_Serverless_Authorization": operator, "Authorization": "Bearer of the application"}
+        assert (await split.request("GET", "/dead", **honest)).status == 200
+
+
+async def test_a_key_set_that_cannot_be_read_is_asked_for_once_by_many_and_not_at_once_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    async with world.run("gcsplit") as service:
+        call = service.kit.outside.call
+
+        async def count(method: str, url: str, **more: Any) -> Any:
+            if url.endswith("/certs"):
+                asked.append(url)
+            return await call(method, url if not url.endswith("/certs") else "http://127.0.0.1:9/certs", **more)
+
+        monkeypatch.setattr(service.kit.outside, "call", count)
+        token = {"Authorization": f"Bearer {world.token('gcsplit', INVOKER)}"}
+        answers = await asyncio.gather(*(service.request("POST", "/sweep", **token) for _ in range(5)))
+        again = await service.request("POST", "/sweep", **token)
+
+    assert [answer.status for answer in (*answers, again)] == [500] * 6
+    assert len(asked) == 1
+
+
 async def test_keys_are_fetched_anew_for_an_unknown_one_and_kept_when_they_cannot_be(world: World) -> None:
     async with world.run("gcsplit") as service:
         await service.sweep()
