@@ -6,7 +6,7 @@ latest. Leaves alone what the service does, and its image, which is named by dig
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,8 @@ class RunServiceConfig:
     invokers: Mapping[str, pulumi.Output[str]]
     #: The instance whose connector is mounted, if any.
     sql_instance: str | None = None
+    #: What must stand before the revision is deployed.
+    after: Sequence[pulumi.Resource] = ()
 
     @property
     def template(self) -> dict[str, Any]:
@@ -120,7 +122,7 @@ class RunService(pulumi.ComponentResource):
                 )
             ],
             # A revision that cannot read its secrets or reach its database never becomes ready.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[*needs, *config.account.roles]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*needs, *config.account.roles, *config.after]),
         )
 
     def _template(self, config: RunServiceConfig) -> run.ServiceTemplateArgs:

@@ -11,7 +11,8 @@ import pulumi
 from components.api_enablement import ApiEnablement, ApiEnablementConfig
 from components.database import Database, DatabaseConfig
 from components.database_user import DatabaseUser, DatabaseUserConfig
-from components.environment import connection_name, environment
+from components.environment import connection_name, database_url, environment
+from components.migration_job import MigrationJob, MigrationJobConfig
 from components.operator import Operator, OperatorConfig
 from components.registry import Registry, RegistryConfig
 from components.run_service import RunService, RunServiceConfig, image_of
@@ -81,6 +82,20 @@ def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]
     members[names.OPERATOR_ACCOUNT_ID] = operator.member
 
     connector = None if stack.database_url else connection_name(stack)
+    image = image_of(site, stack.image_digest)
+    logins = [
+        DatabaseUser(f"{name}-login", DatabaseUserConfig(site=site, service=name, account=accounts[name]))
+        for name, spec in system.services.items()
+        if spec.database
+    ]
+    migrations = MigrationJobConfig(
+        site=site,
+        image=image,
+        database_url=database_url(stack, names.MIGRATOR_ACCOUNT_ID),
+        sql_instance=connector,
+        logins=logins,
+    )
+    migrated = [MigrationJob(names.MIGRATION_JOB, migrations).job] if logins else []
     services = {
         name: RunService(
             name,
@@ -88,11 +103,12 @@ def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]
                 site=site,
                 spec=spec,
                 account=accounts[name],
-                image=image_of(site, stack.image_digest),
+                image=image,
                 environment=environment(system, stack, name),
                 secrets={secret: stack.secret_version(secret) for secret in spec.secrets},
                 invokers={account_id: members[account_id] for account_id in system.invokers(name)},
                 sql_instance=connector if spec.database else None,
+                after=migrated if spec.database else (),
             ),
         )
         for name, spec in system.services.items()
@@ -102,9 +118,6 @@ def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]
         url = stack.url(name)
         jobs = ScheduleConfig(site=site, calls=calls, url=url, account=account, receiver=services[name])
         Schedule(f"{name}-schedules", jobs)
-    for name, spec in system.services.items():
-        if spec.database:
-            DatabaseUser(f"{name}-login", DatabaseUserConfig(site=site, service=name, account=accounts[name]))
     return {
         "services": {name: stack.url(name) for name in services},
         "revisions": {name: service.revision for name, service in services.items()},

@@ -107,6 +107,8 @@ class System:
     def account_ids(self) -> dict[str, str]:
         """Return every service account that the system needs, each with what it is for."""
         accounts = {names.OPERATOR_ACCOUNT_ID: "people and CI that operate the services"}
+        if any(service.database for service in self.services.values()):
+            accounts[names.MIGRATOR_ACCOUNT_ID] = "migrates the database"
         for service in self.services.values():
             accounts[names.service_account_id(service.name)] = f"service {service.name}"
             if service.schedules:

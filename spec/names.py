@@ -14,6 +14,10 @@ import re
 #: The account that people and CI impersonate; it may call the operator paths of services.
 OPERATOR_ACCOUNT_ID = "sluice-operator"
 
+#: The account, and the login, that migrates the database, and the Cloud Run job that runs as it.
+MIGRATOR_ACCOUNT_ID = "sluice-migrator"
+MIGRATION_JOB = "sluice-migrate"
+
 #: The custom role that may create tasks and nothing else: roles/cloudtasks.enqueuer can also read payloads.
 TASK_CREATOR_ROLE_ID = "sluiceTaskCreator"
 

@@ -1,6 +1,7 @@
 """Cloud Run Admin v2: services and revisions, and the door that their requests come by.
 
-The law is in local_cloud/run/; this module declares the calls. Jobs, worker pools and builds are not there yet.
+The law is in local_cloud/run/; this module declares the calls. Jobs are run_jobs.py's; worker pools and builds are not
+there.
 Source: google/cloud/run/v2/{service,revision}.proto.
 """
 

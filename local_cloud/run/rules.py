@@ -5,7 +5,7 @@ Messages are Google's where one was seen (`Violation in ...`), otherwise ours in
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from local_cloud.descriptors import Message, enum, message
 from local_cloud.errors import ApiError, bad_request, invalid
@@ -16,6 +16,8 @@ LATEST = _TYPES["TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"]
 BY_REVISION = _TYPES["TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"]
 
 DEFAULT_TIMEOUT, MAX_TIMEOUT = 300, 3600
+#: A job's task may run for a week.
+MAX_JOB_TIMEOUT = 7 * 86400
 #: Requests an instance by default with one CPU or more, and at most.
 DEFAULT_CONCURRENCY, MAX_CONCURRENCY = 80, 1000
 DEFAULT_MAX_INSTANCES = 100
@@ -33,11 +35,11 @@ def violation(where: str, why: str) -> ApiError:
     return invalid(f"Violation in {where}: {why}", bad_request([(where, why)]))
 
 
-def check_service_id(service_id: str) -> None:
-    """Refuse a service id that no URL could carry."""
+def check_service_id(service_id: str, where: str = "CreateServiceRequest.service_id") -> None:
+    """Refuse a service id that no URL could carry; jobs have the same."""
     if not _SERVICE_ID.fullmatch(service_id):
         raise violation(
-            "CreateServiceRequest.service_id",
+            where,
             f"'{service_id}' must begin with a lower-case letter, contain only lower-case letters, digits and -, not "
             "end with -, and have less than 50 characters.",
         )
@@ -105,8 +107,7 @@ def check_template(service_id: str, template: Message, where: str) -> None:
         raise violation(f"{where}.template.containers", "at least one container is required.")
     if len(template.containers) > 1 and sum(bool(c.ports) for c in template.containers) != 1:
         raise violation(f"{where}.template.containers", "exactly one of several containers must have a port.")
-    for index, container in enumerate(template.containers):
-        _check_container(container, f"{where}.template.containers[{index}]")
+    check_containers(template.containers, f"{where}.template.containers")
     if template.revision:
         if not template.revision.startswith(f"{service_id}-"):
             raise violation(
@@ -130,6 +131,12 @@ def check_template(service_id: str, template: Message, where: str) -> None:
             f"{where}.template.scaling.min_instance_count",
             f"{scaling.min_instance_count} must not be greater than max_instance_count {scaling.max_instance_count}.",
         )
+
+
+def check_containers(containers: Iterable[Message], where: str) -> None:
+    """Refuse containers that Cloud Run would refuse at once."""
+    for index, container in enumerate(containers):
+        _check_container(container, f"{where}[{index}]")
 
 
 def _check_container(container: Message, where: str) -> None:

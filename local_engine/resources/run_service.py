@@ -11,7 +11,7 @@ from ..rest_type import RestType
 from ..shapes import Shape, block, blocks, flag, integer, labels, name_part, required, text, texts
 
 _SECRET_REF = block({"secret": text(required=True), "version": text()})
-_ENV = {
+ENV = {
     "name": text(required=True),
     "value": text(),
     "valueSource": block({"secretKeyRef": _SECRET_REF}),
@@ -25,21 +25,21 @@ _PROBE = {
     "timeoutSeconds": integer(),
 }
 _RESOURCES = {"cpuIdle": flag(keep=True), "limits": labels(), "startupCpuBoost": flag()}
-_MOUNTS = {"name": text(required=True), "mountPath": text(required=True)}
-_VOLUMES = {"name": text(required=True), "cloudSqlInstance": block({"instances": texts()})}
+MOUNTS = {"name": text(required=True), "mountPath": text(required=True)}
+VOLUMES = {"name": text(required=True), "cloudSqlInstance": block({"instances": texts()})}
 _CONTAINER = {
     "name": text(),
     "image": text(required=True),
     "args": texts(),
     "commands": texts(api="command"),
-    "envs": blocks(_ENV, api="env"),
+    "envs": blocks(ENV, api="env"),
     "ports": block({"containerPort": integer(), "name": text()}, listed=True),
     "resources": block(_RESOURCES),
     "startupProbe": block(_PROBE),
     "livenessProbe": block(_PROBE),
-    "volumeMounts": blocks(_MOUNTS),
+    "volumeMounts": blocks(MOUNTS),
 }
-_VPC = {"egress": text(), "networkInterfaces": blocks({"network": text(), "subnetwork": text(), "tags": texts()})}
+VPC = {"egress": text(), "networkInterfaces": blocks({"network": text(), "subnetwork": text(), "tags": texts()})}
 _TEMPLATE = {
     "annotations": labels(),
     "containers": blocks(_CONTAINER),
@@ -50,8 +50,8 @@ _TEMPLATE = {
     "scaling": block({"maxInstanceCount": integer(), "minInstanceCount": integer()}),
     "serviceAccount": text(),
     "timeout": text(),
-    "volumes": blocks(_VOLUMES),
-    "vpcAccess": block(_VPC),
+    "volumes": blocks(VOLUMES),
+    "vpcAccess": block(VPC),
 }
 _TRAFFIC = {"percent": integer(), "revision": text(), "tag": text(), "type": text()}
 

@@ -69,6 +69,7 @@ def accounts_are_not_shared(draft: Draft) -> Iterator[Finding]:
     claims += [(names.scheduler_account_id(call.service), "service", call.service) for call in draft.system.schedules()]
     claims += [(names.invoker_account_id(queue), "queue", queue) for queue in draft.system.queues]
     owners[names.OPERATOR_ACCOUNT_ID] = ("account", "of the operator")
+    owners[names.MIGRATOR_ACCOUNT_ID] = ("account", "of the migrations")
     for account, noun, name in claims:
         if owners.setdefault(account, (noun, name)) == (noun, name):
             continue

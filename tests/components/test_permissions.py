@@ -70,4 +70,14 @@ def test_everything_runs_as_an_account_of_its_own(plan: Plan) -> None:
     for step in of_type(plan("prod"), "Service"):
         assert step.inputs["template"]["serviceAccount"].split("@")[0] == step.inputs["name"]
     for step in of_type(plan("prod"), "Job"):
-        assert "-scheduler@" in step.inputs["httpTarget"]["oidcToken"]["serviceAccountEmail"]
+        if step.type.startswith("gcp:cloudscheduler/"):
+            assert "-scheduler@" in step.inputs["httpTarget"]["oidcToken"]["serviceAccountEmail"]
+        else:
+            assert step.inputs["template"]["template"]["serviceAccount"].startswith("sluice-migrator@")
+
+
+def test_the_migrator_logs_in_to_the_database_and_may_do_nothing_else(plan: Plan) -> None:
+    grants = [step for step in plan("prod").steps if step.inputs.get("member") == account("sluice-migrator")]
+    assert {step.inputs["role"] for step in grants} == {"roles/cloudsql.client", "roles/cloudsql.instanceUser"}
+    assert {step.type for step in grants} == {"gcp:projects/iAMMember:IAMMember"}
+    assert "sluice-migrator@sluice-prod.iam" in {step.inputs["name"] for step in of_type(plan("prod"), "User")}

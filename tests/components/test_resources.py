@@ -56,6 +56,21 @@ def test_images_are_named_by_digest(plan: Plan) -> None:
         assert container["startupProbe"]["httpGet"] == {"path": "/health"}
 
 
+def test_the_services_image_migrates_the_database_before_them(plan: Plan) -> None:
+    (job,) = [step for step in of_type(plan("prod"), "Job") if step.type.startswith("gcp:cloudrunv2/")]
+    services = [step for step in of_type(plan("prod"), "Service") if step.type.startswith("gcp:cloudrunv2/")]
+    task = job.inputs["template"]["template"]
+    (container,) = task["containers"]
+    assert container["image"] == services[0].inputs["template"]["containers"][0]["image"]
+    assert (container["args"], task["maxRetries"], job.inputs["deletionProtection"]) == (["up"], 0, True)
+    (variable,) = container["envs"]
+    assert variable["value"].startswith("postgresql://sluice-migrator%40sluice-prod.iam@/payments?host=/cloudsql/")
+    compile(container["commands"][2], "the job's command", "exec")
+    order = [step.type for step in plan("prod").steps]
+    assert order.index(job.type) < order.index(services[0].type)
+    assert max(i for i, kind in enumerate(order) if kind == "gcp:sql/user:User") < order.index(job.type)
+
+
 def test_queues_are_what_their_specs_say(plan: Plan) -> None:
     queue = next(step for step in of_type(plan("prod"), "Queue") if step.name == "hostpay-execution-queue")
     assert queue.inputs["rateLimits"] == {"maxConcurrentDispatches": 20, "maxDispatchesPerSecond": 50}

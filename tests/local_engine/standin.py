@@ -29,7 +29,7 @@ ENDPOINTS = {
     "cloudScheduler": "/v1/",
     "logging": "/v2/",
 }
-_NAMED_BY = ("serviceId", "secretId", "repository_id")
+_NAMED_BY = ("serviceId", "jobId", "secretId", "repository_id")
 
 
 @dataclass

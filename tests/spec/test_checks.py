@@ -119,10 +119,11 @@ def test_two_things_with_one_account_are_refused(project: Project) -> None:
     )
 
 
-def test_a_service_named_as_the_operator_is_refused(project: Project) -> None:
-    project.write("service_code/sluice-operator/service.yaml", SERVICE)
+@pytest.mark.parametrize(("name", "of"), [("sluice-operator", "operator"), ("sluice-migrator", "migrations")])
+def test_a_service_named_as_an_account_of_the_platform_is_refused(project: Project, name: str, of: str) -> None:
+    project.write(f"service_code/{name}/service.yaml", SERVICE)
 
-    assert "would belong to the account of the operator too" in project.only_error().what
+    assert f"would belong to the account of the {of} too" in project.only_error().what
 
 
 def test_an_entry_listed_twice_is_refused(project: Project) -> None:

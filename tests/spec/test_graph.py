@@ -76,7 +76,7 @@ def test_every_account_is_listed_with_its_purpose(project: Project) -> None:
     accounts = load(project.root).account_ids()
 
     assert accounts["split-payment-invoker"] == "dispatches of split-payment-queue"
-    assert len(accounts) == 1 + 2 * 3 + 4
+    assert len(accounts) == 2 + 2 * 3 + 4
 
 
 def test_a_database_brings_its_roles(project: Project) -> None:
