@@ -1,7 +1,7 @@
 """gcwebhook: the entry of a payment. Records it, has it split, and lets the buyer into the channel.
 
-Its doors: POST / (the processor's signed notice) and GET / (the signed redirect) for anybody; /grant-access behind
-channel-access-queue; /sweep for the scheduler; /payments/{unique_id} for operators.
+Its doors: POST / (the processor's signed notice) and GET / (the signed redirect, recorded only) for anybody;
+/grant-access behind channel-access-queue; /sweep for the scheduler; /payments/{unique_id} for operators.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Recording payments: event, payment, channel access, ledger and outbox in one transaction, many payments at a time.
 
-The idempotency key of a payment is its order's unique_id, whichever way it arrives; that of an event is the processor's
-payment_id. A second event for a payment that is there changes nothing, but is recorded, and is reported where it says
-something else than the first did.
+The idempotency key of a payment is its order's unique_id; that of an event is the processor's payment_id, or the
+order's unique_id for a redirect, which is recorded and moves no money. A second event for a payment that is there
+changes nothing, but is recorded, and is reported where it says something else than the first did.
 """
 
 from __future__ import annotations
@@ -83,6 +83,23 @@ class Payments:
     async def record(self, arrival: Arrival) -> Recorded:
         """Record an arrival durably, once."""
         return await self._batcher.submit(arrival)
+
+    async def recorded(self, unique_id: str) -> bool:
+        """Tell whether the processor's notice of this payment is recorded."""
+        sql = "SELECT 1 FROM split_payout_request WHERE unique_id = $1"
+        return await self._kit.db.row(sql, unique_id) is not None
+
+    async def note(self, arrival: Arrival) -> None:
+        """Record an event that moves no money, once."""
+        await self._kit.db.fetch(
+            """
+            INSERT INTO webhook_events
+                (event_key, source, payment_id, unique_id, currency, amount, notice_at, received_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (event_key) DO NOTHING
+            """,
+            *(arrival.event_key, arrival.source, arrival.payment_id, arrival.order.unique_id, arrival.paid.currency),
+            *(arrival.paid.units, arrival.notice_at, arrival.received_at),
+        )
 
     async def known(self, unique_id: str, event_key: str) -> bool:
         """Tell whether this very event is recorded."""

@@ -1,7 +1,9 @@
 """The two entries of a payment: the processor's signed POST, and the signed success_url redirect (DECISIONS 1).
 
-A recorded payment answers 200 `already_processed`, however old its notice is; an altered or stale one a 4xx with its
-reason. What the processor signed and we cannot use is kept as a dead letter besides: there may be money behind it.
+Only the POST moves money. The redirect's token is what the buyer sees as the notice's order_id: it says what was sold,
+not that it was paid, so that it is recorded and nothing more (docs/adr/redirect-records-only.md). A recorded payment
+answers 200 `already_processed`, however old its notice is; an altered or stale one a 4xx with its reason. What the
+processor signed and we cannot use is kept as a dead letter besides: there may be money behind it.
 """
 
 from __future__ import annotations
@@ -70,6 +72,8 @@ class Receiver:
             return Reply(422, {"error": "BAD_AMOUNT", "reason": "the order is for nothing"})
         call.about(order.unique_id)
         event_key = f"redirect:{order.unique_id}"
+        if await self._payments.recorded(order.unique_id):
+            return Reply(200, {"status": "already_processed", "unique_id": order.unique_id})
         reason = await self._untimely(order.issued_at, call.now, order.unique_id, event_key)
         if reason:
             return Reply(400, {"error": "STALE", "reason": reason})
@@ -83,7 +87,8 @@ class Receiver:
             received_at=call.now,
             trace=str(logs.current("trace") or ""),
         )
-        return await self._record(arrival, incoming.query.get("token", "").encode(), call)
+        await self._payments.note(arrival)
+        return Reply(200, {"status": "recorded", "unique_id": order.unique_id})
 
     async def _untimely(self, at: datetime, now: datetime, unique_id: str, event_key: str) -> str | None:
         """Say what is wrong with the time of an event; nothing, for one that is recorded already."""

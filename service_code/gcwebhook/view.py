@@ -60,7 +60,7 @@ class View:
         found: dict[str, list[dict[str, Any]]] = {
             name: [_plain(one) for one in row[name]] if row else [] for name in QUERIES
         }
-        if not found["request"] and not found["dead_letters"]:
+        if not any(found[name] for name in ("request", "events", "dead_letters")):
             return Reply(404, {"error": "NOT_FOUND", "reason": "no payment of this id is recorded"})
         body: dict[str, Any] = {"unique_id": unique_id, "status": status_of(found), "hops": hops_of(found)}
         for name, rows in found.items():
@@ -77,13 +77,17 @@ def status_of(found: dict[str, list[dict[str, Any]]]) -> str:
         return "dead"
     if found["split"]:
         return str(found["split"][0]["status"])
-    return "received" if found["request"] else "refused"
+    if found["request"]:
+        return "received"
+    return "recorded" if found["events"] else "refused"
 
 
 def hops_of(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """Return what happened to a payment, in the order of time."""
     hops: list[tuple[str | None, str, str | None]] = []
-    hops += [(row["received_at"], "received", row["event_key"]) for row in found["events"]]
+    for row in found["events"]:
+        hop = "received" if row["source"] == "ipn" else "buyer came back"
+        hops.append((row["received_at"], hop, row["event_key"]))
     hops += [(row["sent_at"], f"queued on {row['queue']}", None) for row in found["outbox"]]
     hops += [(row["granted_at"], "channel access granted", None) for row in found["access"]]
     hops += [(row["created_at"], "split and exchange ordered", row["cn_api_id"]) for row in found["split"]]

@@ -95,16 +95,26 @@ async def test_a_repeat_is_already_processed_however_often_and_old(world: World,
     assert await sql.fetchval("SELECT count(*) FROM dead_letters") == 0
 
 
-async def test_the_redirect_and_the_notice_are_one_payment(world: World, sql: Any) -> None:
+async def test_the_redirect_is_recorded_and_moves_nothing_until_the_notice_comes(world: World, sql: Any) -> None:
     sold = order(world)
     token = order_token.mint(sold, SECRETS["SUCCESS_URL_SIGNING_KEY"])
+    recorded = {"status": "recorded", "unique_id": sold.unique_id}
     async with world.run("gcwebhook") as service:
-        answer = await service.request("GET", f"/?token={token}")
-        assert (answer.status, answer.json()["status"]) == (200, "accepted")
-        assert (await notify(service, ipn(world, sold)))[1]["status"] == "already_processed"
+        for _ in range(2):
+            answer = await service.request("GET", f"/?token={token}")
+            assert (answer.status, answer.json()) == (200, recorded)
+        shown = (await service.operate("GET", f"/payments/{sold.unique_id}")).json()
+        assert (shown["status"], [hop["hop"] for hop in shown["hops"]]) == ("recorded", ["buyer came back"])
+        assert world.outer.tasks == []
+        for table in ("split_payout_request", "channel_access", "ledger_postings", "outbox"):
+            assert await sql.fetchval(f"SELECT count(*) FROM {table}") == 0, table
+        assert (await notify(service, ipn(world, sold)))[1]["status"] == "accepted"
         again = await service.request("GET", f"/?token={token}")
         assert again.json()["status"] == "already_processed"
+        world.clock.at += timedelta(days=3).total_seconds()
+        assert (await service.request("GET", f"/?token={token}")).json()["status"] == "already_processed"
 
+    assert len(world.outer.take("split-payment-queue")) == 1
     assert await sql.fetchval("SELECT count(*) FROM split_payout_request") == 1
     assert await sql.fetchval("SELECT count(*) FROM webhook_events") == 2
     assert await sql.fetchval("SELECT count(*) FROM dead_letters") == 0
