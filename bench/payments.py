@@ -37,7 +37,7 @@ def run(say: Callable[[str], None]) -> dict[str, Any]:
             health = open_loop(lambda: http("GET", f"{url}/health"), COUNT, RATE)
             with BlockWatch(chain) as blocks:
                 sent = stack.send(amount="0.01", count=COUNT, rate=RATE, wait=True)
-                stack.idle(timeout=120)
+                stack.paid([payment["unique_id"] for payment in sent])
                 mined = mined_after(stack, chain, sent, blocks)
         finally:
             stack.down()

@@ -1,7 +1,12 @@
-"""Stacks for tests: one a worker that tests share, and private ones for tests that break things."""
+"""Stacks for tests: one a worker that tests share, and private ones for tests that break things.
+
+Homes stand outside of pytest's own folder, which every pytest run closes to other users again: Postgres, which refuses
+to run as root, could not enter its data there.
+"""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,28 +16,30 @@ from tests.payments.stack import Stack
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack() -> Iterator[Stack]:
     """A deployed stack that the tests of a worker share; they leave it healthy."""
-    shared = Stack(tmp_path_factory.mktemp("stack"))
-    try:
-        shared.up()
-        yield shared
-    finally:
-        shared.sluice("down", check=False)
+    with tempfile.TemporaryDirectory(prefix="sluice-", ignore_cleanup_errors=True) as folder:
+        shared = Stack(Path(folder) / "home")
+        try:
+            shared.up()
+            yield shared
+        finally:
+            shared.sluice("down", check=False)
 
 
 @pytest.fixture
-def new_stack(tmp_path: Path) -> Iterator[Callable[[], Stack]]:
+def new_stack() -> Iterator[Callable[[], Stack]]:
     """Makes stacks of a test's own, stopped when it ends."""
-    made: list[Stack] = []
+    with tempfile.TemporaryDirectory(prefix="sluice-", ignore_cleanup_errors=True) as folder:
+        made: list[Stack] = []
 
-    def make(deployed: bool = True) -> Stack:
-        one = Stack(tmp_path / f"stack{len(made)}")
-        made.append(one)
-        if deployed:
-            one.up()
-        return one
+        def make(deployed: bool = True) -> Stack:
+            one = Stack(Path(folder) / f"home{len(made)}")
+            made.append(one)
+            if deployed:
+                one.up()
+            return one
 
-    yield make
-    for one in made:
-        one.sluice("down", check=False)
+        yield make
+        for one in made:
+            one.sluice("down", check=False)
