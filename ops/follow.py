@@ -18,10 +18,10 @@ from ops.output import Output
 #: A payment changes no more, or not by itself.
 ENDS = {"paid", "dead", "refused"}
 
-#: Seconds between two looks at the same payment.
+#: Seconds between two rounds of looks: looking costs the services what paying does.
 LOOK_EVERY = 0.2
 
-#: Payments looked at at once.
+#: Payments looked at in a round: the oldest that are not at their end.
 LOOKS = 8
 
 #: The service that shows payments.
@@ -62,6 +62,7 @@ class Follower:
         deadline = time.monotonic() + seconds
         with ThreadPoolExecutor(LOOKS) as pool:
             while open_ := [payment for payment in sent if seen.get(payment, {}).get("status") not in ENDS]:
+                open_ = open_[:LOOKS] if time.monotonic() < deadline else open_
                 for payment, found in zip(open_, pool.map(self._patiently, open_), strict=True):
                     if found is None:
                         continue
@@ -73,7 +74,8 @@ class Follower:
                     progress(sum(found["status"] in ENDS for found in seen.values()))
                 if time.monotonic() > deadline:
                     break
-                time.sleep(LOOK_EVERY)
+                if seen.get(open_[0], {}).get("status") not in ENDS:  # the oldest waits: so do we
+                    time.sleep(LOOK_EVERY)
         return [seen.get(payment) or _unrecorded(payment, sent[payment]) for payment in sent]
 
     def _patiently(self, payment: str) -> dict[str, Any] | None:

@@ -45,7 +45,7 @@ def up(home: Home, out: Output) -> dict[str, Any]:
     home.prepare()
     ports = home.choose_ports()
     out.step("specs checked")
-    started = control.start(home, ports, lambda name: out.step(f"{name} runs", f"127.0.0.1:{_port_of(ports, name)}"))
+    started = control.start(home, ports, out.step)
     migrated = migrate(ports)
     out.step("database is migrated", migrated)
     digest, folder = image.build(home)
@@ -130,7 +130,3 @@ def add_secrets(home: Home, cloud: LocalCloud, out: Output) -> int:
     if added:
         out.step("secrets have their first versions", ", ".join(added))
     return len(added)
-
-
-def _port_of(ports: Ports, process: str) -> int:
-    return {"postgres": ports.postgres, "cloud": ports.rest, "sandbox": ports.sandbox}[process]

@@ -6,3 +6,6 @@ line uses to start, look at and stop the daemon.
 
 #: The file of a home that its supervisor holds a lock on; it has the supervisor's pid.
 LOCK = "supervisor.lock"
+
+#: The rooms whose code the supervised processes run: when it changes, they are started anew by the next `up`.
+ROOMS = ("local_cloud", "sandbox", "ops/supervisor")

@@ -17,8 +17,8 @@ import time
 from typing import TextIO
 
 from ops.errors import OpsError
-from ops.home import Home
-from ops.supervisor import LOCK, specs
+from ops.home import Home, code_of
+from ops.supervisor import LOCK, ROOMS, specs
 from ops.supervisor.child import Child
 
 #: Seconds between two looks at whether the home is still there.
@@ -47,14 +47,14 @@ def main() -> int:
 
 
 async def _supervise(home: Home, lock: TextIO) -> None:
-    started = time.time()
+    started, code = time.time(), code_of(*ROOMS)
     children: list[Child] = []
 
     def write() -> None:
         if not _is_at_home(home, lock):
             return
         record = {child.spec.name: child.record() for child in children}
-        home.write("supervisor.json", {"pid": os.getpid(), "started": started, "children": record})
+        home.write("supervisor.json", {"pid": os.getpid(), "started": started, "code": code, "children": record})
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from ops.errors import OpsError
-from ops.home import ROOT, Home, Ports, taken
-from ops.supervisor import LOCK
+from ops.home import ROOT, Home, Ports, code_of, taken
+from ops.supervisor import LOCK, ROOMS
 
 #: Seconds that the processes of a stack get to become ready: Postgres makes its data folder within them.
 READY_WITHIN = 60.0
@@ -51,6 +51,9 @@ def children(home: Home) -> dict[str, dict[str, Any]]:
 
 def start(home: Home, ports: Ports, tell: Callable[[str], None]) -> bool:
     """Start the supervisor unless it runs, and wait until its processes are ready; says whether it was started."""
+    if running(home) and (home.read("supervisor.json") or {}).get("code") not in (None, code_of(*ROOMS)):
+        tell("the code of cloud or sandbox has changed: they are started anew")
+        stop(home)
     started = not running(home)
     if started:
         end_leftovers(home)
@@ -138,7 +141,7 @@ def _wait_ready(home: Home, tell: Callable[[str], None]) -> None:
         for name, child in states.items():
             if child["state"] == "ready" and name not in said:
                 said.add(name)
-                tell(name)
+                tell(f"{name} runs")
             if child["state"] == "failed":
                 raise _did_not_start(name, Path(child["log"]))
         if states and len(said) == len(states) and running(home):
