@@ -1,7 +1,8 @@
 """The deaths of payments: written together with their money's move into the liability account, and taken back with it.
 
-A death is numbered by its generation: 0 before the split, then that of the host payment. Dead is not final: the row in
-failed_transactions is closed by a replay, or by finding that the chain has paid after all.
+A death is numbered by its generation: 0 before the split, then that of the host payment. A payment is split or dies
+before its split, never both: whoever does either holds the payment's `claim` and looks for the other first. Dead is
+not final: the row in failed_transactions is closed by a replay, or by finding that the chain has paid after all.
 """
 
 from __future__ import annotations
@@ -13,6 +14,11 @@ from service_code.kit.db import Connection
 from service_code.kit.money import Amount
 
 _log = logs.get("deaths")
+
+
+async def claim(connection: Connection, unique_id: str) -> None:
+    """Keep everybody else from splitting or burying this payment until the caller's transaction ends."""
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('split:' || $1::text, 0))", unique_id)
 
 
 async def bury(
@@ -28,7 +34,14 @@ async def bury(
     at: datetime,
     cn_api_id: str | None = None,
 ) -> bool:
-    """Record a death in the caller's transaction; False if it was recorded before. The log line is the alert."""
+    """Record a death in the caller's transaction; False if it was recorded before, or was split instead of dying.
+
+    The log line is the alert.
+    """
+    if generation == 0:
+        await claim(connection, unique_id)
+        if await connection.fetchrow("SELECT 1 FROM split_payout_que WHERE unique_id = $1", unique_id) is not None:
+            return False
     status = await connection.execute(
         """
         INSERT INTO failed_transactions

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from service_code.gcsplit.deaths import revive
+from service_code.gcsplit.deaths import claim, revive
 from service_code.gcsplit.rules import GRACE, HOSTPAY_QUEUE, Rules
 from service_code.gcsplit.split import Splitter, pending_of
 from service_code.kit import logs
@@ -103,6 +103,7 @@ class Replayer:
         )
         ordered = await self._splitter.order_exchange(order)
         connection = await call.begin()
+        await claim(connection, unique_id)
         if not await revive(connection, unique_id, 0, status="replayed", at=call.now):
             return Reply(200, {"status": "already_replayed", "unique_id": unique_id})
         pending = await self._splitter.write(connection, order, ordered, call.now)

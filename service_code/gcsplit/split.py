@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from service_code.gcsplit.deaths import bury
+from service_code.gcsplit.deaths import bury, claim
 from service_code.gcsplit.rules import HOST_NETWORK, HOSTPAY_QUEUE, Rules
 from service_code.kit import ledger, logs, money
 from service_code.kit.call import Call
@@ -21,6 +21,9 @@ from service_code.kit.orders import HostPayOrder, PendingHostPay, SplitOrder
 from service_code.kit.outcomes import Dead, Done, Next, Outcome, Retry
 from service_code.kit.runtime import Kit
 from service_code.kit.tokens import HostPayClaim, HostPayTokens
+
+#: A death that stands.
+DEAD = "SELECT 1 FROM failed_transactions WHERE unique_id = $1 AND status = 'dead'"
 
 _log = logs.get("split")
 
@@ -49,8 +52,7 @@ class Splitter:
             # A crash may have come between the commit and the task: Next sends what is unsent and nothing else.
             again = row["status"] == "pending_hostpay" and row["generation"] == 1
             return Next(HOSTPAY_QUEUE, pending_of(row)) if again else Done("already_processed")
-        dead = "SELECT 1 FROM failed_transactions WHERE unique_id = $1 AND status = 'dead'"
-        if await self._kit.db.row(dead, order.unique_id) is not None:
+        if await self._kit.db.row(DEAD, order.unique_id) is not None:
             return Done("already_dead")
         try:
             ordered = await self.order_exchange(order)
@@ -58,7 +60,7 @@ class Splitter:
             return Retry(str(error))
         except ExchangeRefusedError as error:
             connection = await call.begin()
-            await bury(
+            died = await bury(
                 connection,
                 order.unique_id,
                 generation=0,
@@ -69,7 +71,7 @@ class Splitter:
                 why=error.why,
                 at=call.now,
             )
-            return Dead(error.code, error.why)
+            return Dead(error.code, error.why) if died else Done("already_processed")
         connection = await call.begin()
         pending = await self.write(connection, order, ordered, call.now)
         return Next(HOSTPAY_QUEUE, pending) if pending else Done("already_processed")
@@ -93,8 +95,11 @@ class Splitter:
     async def write(
         self, connection: Connection, order: SplitOrder, ordered: Ordered, at: datetime
     ) -> PendingHostPay | None:
-        """Write the row and the posting; None if another attempt was faster."""
+        """Write the row and the posting; None if another attempt, or a death, was faster."""
         route, made = ordered.route, ordered.made
+        await claim(connection, order.unique_id)
+        if await connection.fetchrow(DEAD, order.unique_id) is not None:
+            return None
         status = await connection.execute(
             """
             INSERT INTO split_payout_que

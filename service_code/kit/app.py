@@ -148,16 +148,20 @@ class App:
             if not all(value.isprintable() for value in request.path_params.values()):
                 raise HTTPException(404)  # no id of ours, and the database takes no NUL
             incoming = await _incoming(request)
-            return await self._reply(lambda call: operator.run(incoming, call))
+            return await self._reply(lambda call: operator.run(incoming, call), refusals_write=False)
 
         return run
 
-    async def _reply(self, work: Callable[[Call], Awaitable[Reply]]) -> Response:
+    async def _reply(self, work: Callable[[Call], Awaitable[Reply]], *, refusals_write: bool = True) -> Response:
+        # A public door keeps what it refuses (a dead letter); an operator who is refused has changed nothing.
         started = time.perf_counter()
         call = Call(self._kit)
         try:
             reply = await work(call)
-            await call.commit()
+            if reply.status < 400 or refusals_write:
+                await call.commit()
+            else:
+                await call.rollback()
         except BaseException as error:
             await call.rollback(error)
             if not isinstance(error, Exception):

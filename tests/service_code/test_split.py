@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 
+from service_code.gcsplit import sweep as sweep_module
+from service_code.gcsplit.deaths import bury
+from service_code.gcsplit.split import Splitter
+from service_code.kit.orders import SplitOrder
 from tests.service_code import flow
 from tests.service_code.conftest import Chain
 from tests.service_code.flow import ETH, balances, confirm_all, share
@@ -205,6 +209,62 @@ async def test_what_could_not_be_split_in_a_day_is_dead(world: World, sql: Any) 
         assert (await splitter.operate("POST", f"/dead/{unique_id}/replay")).json()["status"] == "replayed"
     assert len(world.outer.take(HOSTPAY)) == 1
     assert await sql.fetchval("SELECT error_code FROM failed_transactions") == "SPLIT_WINDOW_PASSED"
+
+
+async def test_a_payment_that_died_while_its_exchange_was_ordered_is_not_split(
+    world: World, sql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, task = await flow.received(world)
+    world.clock.at += 24 * 3600 + 10
+    order_exchange = Splitter.order_exchange
+    async with world.run("gcsplit") as splitter:
+
+        async def slow(self: Splitter, order: SplitOrder) -> Any:
+            made = await order_exchange(self, order)
+            assert (await splitter.sweep())["dead"] == 1
+            return made
+
+        monkeypatch.setattr(Splitter, "order_exchange", slow)
+        assert (await splitter.deliver(task)).json() == {"status": "already_processed"}
+    assert await sql.fetchval("SELECT count(*) FROM split_payout_que") == 0
+    ledger = await balances(sql)
+    assert (ledger["unsplit_funds"], ledger["dead_payouts"]) == (0, -ETH // 20)
+
+
+async def test_a_payment_that_is_split_while_the_sweep_goes_on_is_not_buried(
+    world: World, sql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, task = await flow.received(world)
+    world.clock.at += 24 * 3600 + 10
+    async with world.run("gcsplit") as splitter:
+
+        async def late(*args: Any, **more: Any) -> bool:
+            assert (await splitter.deliver(task)).json() == {"status": "next"}
+            return await bury(*args, **more)
+
+        monkeypatch.setattr(sweep_module, "bury", late)
+        assert (await splitter.sweep())["dead"] == 0
+    assert await sql.fetchval("SELECT count(*) FROM failed_transactions") == 0
+    ledger = await balances(sql)
+    assert (ledger["unsplit_funds"], ledger.get("dead_payouts", 0)) == (0, 0)
+
+
+async def test_a_replay_that_is_refused_has_changed_nothing(world: World, sql: Any) -> None:
+    unique_id, _ = await flow.split(world)
+    await sql.execute(
+        """
+        INSERT INTO failed_transactions (unique_id, generation, stage, error_code, error_message, currency, amount,
+            from_account, status, failed_at)
+        VALUES ($1, 0, 'split', 'X', 'x', 'eth', 5, 'unsplit_funds', 'dead', now())
+        """,
+        unique_id,
+    )
+    postings = await sql.fetchval("SELECT count(*) FROM ledger_postings")
+    async with world.run("gcsplit") as splitter:
+        answer = await splitter.operate("POST", f"/dead/{unique_id}/replay")
+    assert (answer.status, answer.json()["error"]) == (409, "NOT_DEAD")
+    assert await sql.fetchval("SELECT status FROM failed_transactions") == "dead"
+    assert await sql.fetchval("SELECT count(*) FROM ledger_postings") == postings
 
 
 async def test_rubbish_behind_the_queue_is_a_dead_letter_that_is_acknowledged(
