@@ -17,8 +17,8 @@ from service_code.kit import strict_json
 
 #: Seconds for one call outside, connecting included.
 TIMEOUT = 10.0
-#: Nobody we call answers with more.
-LONGEST_ANSWER = 2_000_000
+#: Nobody we call answers with more; a longer answer counts as none.
+LONGEST_ANSWER = 4_000_000
 
 
 class UnreachableError(RuntimeError):
@@ -77,8 +77,18 @@ class Outside:
             async with self._session.request(
                 method, url, headers=headers, params=params, data=body, timeout=limit, allow_redirects=False
             ) as response:
-                return Answer(response.status, await response.content.read(LONGEST_ANSWER))
+                return Answer(response.status, await _whole(response, what))
         except TimeoutError as error:
             raise UnreachableError(f"{what}: no answer in {timeout:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise UnreachableError(f"{what}: {type(error).__name__}") from error
+
+
+async def _whole(response: aiohttp.ClientResponse, what: str) -> bytes:
+    """Read to the end: an answer comes in as many pieces as the network makes of it."""
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > LONGEST_ANSWER:
+            raise UnreachableError(f"{what}: the answer is longer than {LONGEST_ANSWER} bytes")
+    return bytes(body)
