@@ -1,7 +1,9 @@
 """The codec of messages: frozen, keyword-only, versioned JSON objects that carry all the next station needs.
 
 On the wire a message is one JSON object with its name (`message`) and `version` beside its fields. A release reads the
-messages of the one before it through `upgrade`; an unknown version or field is refused, never guessed at.
+messages of the one before it through `upgrade`; an unknown version or field is refused, never guessed at. A message of
+a newer version is a NewerError: it waits for a release that reads it, as after a rollback, whatever its fields are. So
+whoever adds a field raises VERSION.
 Source: DESIGN sections 3 and 7. Which messages exist is `orders`' business.
 """
 
@@ -15,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, Val
 from service_code.kit import strict_json
 from service_code.kit.money import Amount, MoneyError
 
+#: Versions that releases will ever reach: a number above is no version.
+NEWEST_VERSION = 1_000
 #: What no message needs and what would be a way to make us work: nesting is flat, so a body is small.
 LONGEST_BODY = 100_000
 
@@ -26,6 +30,10 @@ class UnreadableError(ValueError):
         super().__init__(why)
         self.code = code
         self.why = why
+
+
+class NewerError(RuntimeError):
+    """The message was written by a newer release than this one."""
 
 
 def _read_amount(value: Any) -> Amount:
@@ -86,6 +94,8 @@ class Message(BaseModel):
         version = fields.pop("version", 0)
         if type(version) is not int:
             raise UnreadableError("UNKNOWN_VERSION", "the version is not a whole number")
+        if cls.VERSION < version <= NEWEST_VERSION:
+            raise NewerError(f"{cls.__name__} version {version} is of a newer release, this one reads {cls.VERSION}")
         if version != cls.VERSION:
             fields = cls.upgrade(version, fields)
         try:

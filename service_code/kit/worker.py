@@ -2,7 +2,8 @@
 
 Next, Done and Dead answer 200, Retry and unexpected errors 500; 429 and 503 are overload alone, since they slow the
 whole queue. A body that is no message of this door is stored as a dead letter and acknowledged: retrying would not mend
-it. No answer carries more of an error than a code and a reason of our own.
+it. A message of a newer release is a Retry, since a rollback must not kill payments. No answer carries more of an error
+than a code and a reason of our own.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from starlette.responses import JSONResponse
 from service_code.kit import deadletters, logs
 from service_code.kit.call import Call
 from service_code.kit.db import UNAVAILABLE, OverloadedError
-from service_code.kit.messages import UnreadableError
+from service_code.kit.messages import NewerError, UnreadableError
 from service_code.kit.outcomes import Dead, Done, Next, Outcome, Retry, Send
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Handler
@@ -60,6 +61,9 @@ class Worker:
             message = self._handler.message.decode(body)
         except UnreadableError as error:
             return Dead(error.code, error.why)
+        except NewerError as error:
+            _log.error("a message of a newer release waits", what="newer_message", status="retry", why=str(error))
+            return Retry(str(error))
         unique_id = getattr(message, "unique_id", None)
         if unique_id is not None:
             call.about(unique_id, getattr(message, "generation", 1))
@@ -111,8 +115,9 @@ class Worker:
         )
         new = await deadletters.store(await call.begin(), letter, call.now)
         await call.commit()
-        if new:
-            _log.error("dead letter", what="dead_letter", status="dead", code=outcome.code, why=outcome.why)
+        # Said at every delivery that ends so: a crash between commit and log must not lose the alert.
+        why, repeat = outcome.why, not new
+        _log.error("dead letter", what="dead_letter", status="dead", code=outcome.code, why=why, repeat=repeat)
 
 
 async def _nothing() -> None:
