@@ -100,7 +100,7 @@ class Settler:
             row = await book.lock_nonce(connection, nonce)
             if row["state"] != "open":
                 return
-            variant = await connection.fetchrow("SELECT * FROM tx_variants WHERE tx_hash = $1", receipt.tx_hash)
+            variant = await _variant(connection, receipt.tx_hash, row["unique_id"])
             if variant is None:
                 raise RuntimeError("a receipt of a transaction that is not ours")
             await book.mark_mined(connection, nonce, receipt, now)
@@ -116,7 +116,7 @@ class Settler:
                 *(receipt.block_hash, receipt.gas_used, receipt.gas_price, now, error),
             )
             postings = _postings(row["unique_id"], receipt, None if error else int(variant["value"]))
-            await ledger.post(connection, postings, now)
+            await ledger.post(connection, [ledger.turn(one, variant["taken_back"]) for one in postings], now)
         _log.info(
             "mined",
             what="payout_mined",
@@ -136,8 +136,11 @@ class Settler:
         hashes = dict(zip(numbers, await asyncio.gather(*(node.block_hash(number) for number in numbers)), strict=True))
         final = gone = 0
         for row in rows:
-            if hashes[row["mined_block"]] != row["mined_block_hash"]:
-                gone += await self._take_back(book, row)
+            found = hashes[row["mined_block"]]
+            if found is None:  # a node that lags knows nothing yet: that says nothing about the block
+                continue
+            if found != row["mined_block_hash"]:
+                gone += await self.take_back(row)
             elif row["mined_block"] <= finalized:
                 final += await self._final(book, row)
         return final, gone
@@ -164,20 +167,25 @@ class Settler:
             )  # fmt: skip
         return 1
 
-    async def _take_back(self, book: Book, row: Any) -> int:
-        now = moment(self._kit.clock)
+    async def take_back(self, row: Any) -> int:
+        """Undo what was written of a transaction whose block is gone, and give it to the node again."""
+        book, now = await self._payer.book(), moment(self._kit.clock)
         async with self._kit.db.transaction() as connection:
             nonce = await book.lock_nonce(connection, row["nonce"])
             if nonce["state"] != "mined" or nonce["final_at"] is not None:
                 return 0
+            # What was judged may be old: another sweep may have taken it back, and it may be mined elsewhere by now.
+            variant = await _variant(connection, row["tx_hash"], nonce["unique_id"])
+            if variant is None or variant["mined_block_hash"] != row["mined_block_hash"]:
+                return 0
             await reopen(connection, book, row["nonce"])
-            at = f"{row['tx_hash']}@{row['mined_block_hash']}"
-            for key in (f"payout:{at}", f"gas:{at}"):
-                await ledger.reverse(connection, key, now)
+            for posting in _postings(nonce["unique_id"], _mined(variant), int(variant["value"])):
+                await ledger.reverse(connection, ledger.turn(posting, variant["taken_back"]).key, now)
         _log.error(
             "a reorganisation took a transaction back", what="reorganised", status="open", unique_id=nonce["unique_id"],
             tx_hash=row["tx_hash"], block=row["mined_block"],
         )  # fmt: skip
+        await self._payer.broadcast(row["tx_hash"], variant["raw"], row["nonce"])
         return 1
 
 
@@ -197,6 +205,30 @@ async def reopen(connection: Connection, book: Book, nonce: int) -> None:
         UPDATE wallet_nonces SET state = 'open', closed_at = NULL WHERE address = $1 AND chain_id = $2 AND nonce = $3
         """,
         *(*book.key, nonce),
+    )
+
+
+async def _variant(connection: Connection, tx_hash: str, unique_id: str) -> Any:
+    """Return a variant, and with it the keys of all postings that its payment has had taken back."""
+    return await connection.fetchrow(
+        """
+        SELECT *, ARRAY(
+            SELECT entry_key FROM ledger_postings WHERE unique_id = $2 AND kind = 'reversal'
+        ) AS taken_back
+        FROM tx_variants WHERE tx_hash = $1
+        """,
+        *(tx_hash, unique_id),
+    )
+
+
+def _mined(variant: Any) -> Receipt:
+    return Receipt(
+        tx_hash=variant["tx_hash"],
+        block_number=variant["mined_block"],
+        block_hash=variant["mined_block_hash"],
+        status=variant["receipt_status"],
+        gas_used=int(variant["gas_used"]),
+        gas_price=int(variant["gas_price"]),
     )
 
 

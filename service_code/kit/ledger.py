@@ -14,8 +14,8 @@ to zero per currency, which the database enforces at commit. Nothing is changed 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -102,6 +102,22 @@ def revive(unique_id: str, generation: int, held: Amount, account: str, why: str
     """A dead payment goes on (replay) or turns out to have been paid."""
     lines = {account: -held.units, DEAD_PAYOUTS: held.units}
     return _posting(f"revive:{unique_id}:{generation}", unique_id, held.currency, why, **lines)
+
+
+def turn(posting: Posting, taken_back: Collection[str]) -> Posting:
+    """Return a posting under the key of its present turn, given the keys of the payment's reversals.
+
+    A transaction may come back into the very block from which it was taken: the first posting keeps the plain key, the
+    n-th has `#n` at its end.
+    """
+    number = 1
+    while f"reversal:{_turn(posting.key, number)}" in taken_back:
+        number += 1
+    return replace(posting, key=_turn(posting.key, number))
+
+
+def _turn(key: str, number: int) -> str:
+    return key if number == 1 else f"{key}#{number}"
 
 
 async def post(connection: Connection, postings: Sequence[Posting], at: datetime) -> None:

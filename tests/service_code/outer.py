@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -172,22 +172,33 @@ class Rpc:
         self._url = url
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
         self.calls: list[str] = []
+        self.requests = 0
+        #: method -> what becomes of its parameters and true result
+        self.changes: dict[str, Callable[[list[Any], Any], Any]] = {}
         #: method -> "lost" (done, but answered with a failure), "away" (not done) or an error's message
         self.harm: dict[str, str] = {}
 
     async def handle(self, request: web.Request) -> web.Response:
         body = await request.json()
-        method = body["method"]
-        self.calls.append(method)
-        harm = self.harm.get(method)
-        if harm == "away":
+        calls = body if isinstance(body, list) else [body]
+        self.requests += 1
+        self.calls += [call["method"] for call in calls]
+        harms = {call["id"]: self.harm.get(call["method"]) for call in calls}
+        if "away" in harms.values():
             return web.Response(status=502)
+        replies = [await self._reply(call, harms[call["id"]]) for call in calls]
+        if "lost" in harms.values():
+            return web.Response(status=502)
+        return web.json_response(replies[::-1] if isinstance(body, list) else replies[0])  # a batch in any order
+
+    async def _reply(self, call: dict[str, Any], harm: str | None) -> dict[str, Any]:
         if harm is not None and harm != "lost":
-            error = {"code": -32000, "message": harm}
-            return web.json_response({"jsonrpc": "2.0", "id": body["id"], "error": error})
-        async with self._session.post(self._url, json=body) as response:
+            return {"jsonrpc": "2.0", "id": call["id"], "error": {"code": -32000, "message": harm}}
+        async with self._session.post(self._url, json=call) as response:
             answer = await response.json()
-        return web.Response(status=502) if harm == "lost" else web.json_response(answer)
+        if call["method"] in self.changes:
+            answer["result"] = self.changes[call["method"]](call["params"], answer["result"])
+        return dict(answer)
 
     async def close(self) -> None:
         await self._session.close()
