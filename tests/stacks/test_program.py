@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -56,12 +55,6 @@ def test_the_default_ports_are_those_of_the_local_stack() -> None:
     assert "127.0.0.1:85" not in config
     assert "postgresql://{user}@127.0.0.1:7/payments" in config
     assert "http://127.0.0.1:5/telegram" in config
-
-
-def test_nothing_asks_whether_the_cloud_is_real() -> None:
-    for room in ("components", "service_code", "stacks"):
-        for path in (ROOT / room).rglob("*.py"):
-            assert not re.search(r"is_local|== .local.\b", path.read_text()), path
 
 
 def test_pulumi_finds_program_and_stacks() -> None:
