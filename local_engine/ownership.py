@@ -2,7 +2,8 @@
 
 The real provider labels all that it makes with ``goog-pulumi-provisioned``, this engine with ``sluice-provisioned``.
 Secrets and Cloud Run services carry labels and exist in every stack that does anything, so they are asked. The other
-direction needs no code: ``pulumi up`` against a cloud that this engine filled is refused by the cloud: the names exist.
+direction is weaker: ``pulumi up`` against a cloud that this engine filled fails at its first create, since the names
+exist (docs/adr/in-process-engine.md).
 """
 
 from __future__ import annotations
