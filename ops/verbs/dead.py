@@ -1,4 +1,7 @@
-"""`sluice dead`: payments whose window has passed without a payout; list them, replay them. A replay happens once."""
+"""`sluice dead`: payments whose window passed without a payout: list them, replay each once; and dead letters.
+
+A letter is a message that no service could handle. It is kept for people to read and moves no money by itself.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    group = typer.Typer(help="Dead payments: list and replay.", no_args_is_help=True, rich_markup_mode=None)
+    group = typer.Typer(help="Dead payments: list, replay; dead letters.", no_args_is_help=True, rich_markup_mode=None)
     group.command("list", help="Those that wait for a decision, oldest first.")(list_)
     group.command("replay", help="Pay them after all: a fresh token, a fresh exchange where the old one is over.")(
         replay
     )
+    group.command("letters", help="Messages that could not be handled: where, and why.")(letters)
     app.add_typer(group, name="dead")
 
 
@@ -68,6 +72,19 @@ def replay(
     out.result({"replayed": replayed, "answers": answers})
     if any("error" in answer for answer in answers):
         raise typer.Exit(1)
+
+
+def letters(*, as_json: Json = False) -> None:
+    """Print the dead letters, as the service lists them."""
+    out = Output(as_json=as_json)
+    answer = Operator(Home.find()).call("GET", KEEPER, "/dead-letters")
+    found = [dict(one) for one in answer["dead_letters"]]
+    for one in found:
+        about = one["unique_id"] or "no payment"
+        out.plain(f"{one['created_at'][:19]}  {one['service']}{one['endpoint']}  {about}  {one['code']}")
+        out.plain(f"    attempt {one['attempt_number']}: {one['why']}", style="dim")
+    out.say("\n./sluice logs --payment PAYMENT shows how one came to this" if found else "there is no dead letter")
+    out.result({"letters": found})
 
 
 def _dead(operator: Operator) -> list[dict[str, Any]]:

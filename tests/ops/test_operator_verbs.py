@@ -1,0 +1,114 @@
+"""`sluice wallet` and `sluice dead letters`: what they call, what they print, and what they ask before they do it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ops import app
+from ops.errors import CallFailed
+from ops.verbs import dead, wallet
+
+ETHER = 10**18
+WALLET = {
+    "address": "0xabc",
+    "chain_id": 31337,
+    "balance": str(3 * ETHER // 2),
+    "chain_nonce": 4,
+    "next_nonce": 6,
+    "open_nonces": [4, 5],
+    "spent_today": str(ETHER),
+    "held": "0",
+    "stopped": "nonce 4 was used by somebody else",
+}
+LETTER = {
+    "id": 1,
+    "service": "gchostpay",
+    "endpoint": "/hostpay_webhook",
+    "unique_id": None,
+    "code": "BAD_MESSAGE",
+    "why": "a [bold] field",
+    "task_name": None,
+    "attempt_number": 1,
+    "created_at": "2026-11-22T20:00:00+00:00",
+}
+
+
+class Doors:
+    """Stands for the operator's account: records calls, answers what it was given."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, ...]] = []
+        self.answer: Any = {}
+
+    def call(self, method: str, service: str, path: str) -> Any:
+        self.calls.append((method, service, path))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def doors(monkeypatch: pytest.MonkeyPatch) -> Doors:
+    made = Doors()
+    for module in (wallet, dead):
+        monkeypatch.setattr(module, "Operator", lambda _home: made)
+    return made
+
+
+def test_the_wallet_is_shown_in_ether(doors: Doors, capsys: pytest.CaptureFixture[str]) -> None:
+    doors.answer = WALLET
+    assert app.main(["wallet", "show"]) == 0
+    shown = capsys.readouterr().out
+    assert "1.5 ETH" in shown
+    assert "4, 5" in shown
+    assert "stopped: nonce 4 was used" in shown
+    assert app.main(["wallet", "show", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == WALLET
+    assert doors.calls == [("GET", "gchostpay", "/wallet")] * 2
+
+
+def test_resuming_is_asked_first(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+    doors.answer = {"status": "running", "next_nonce": 6, "lost": [4]}
+    monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: SIM115 - nobody answers
+    assert app.main(["wallet", "resume"]) == 1
+    assert doors.calls == []
+    assert app.main(["wallet", "resume", "--yes"]) == 0
+    assert doors.calls == [("POST", "gchostpay", "/wallet/resume")]
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_a_payout_is_abandoned_by_no_slip(doors: Doors, flags: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    doors.answer = {"status": "abandoning", "unique_id": "p1", "tx_hash": "0x1"}
+    monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: SIM115 - nobody answers
+    assert app.main(["wallet", "abandon", "p1", *flags]) == 1
+    assert doors.calls == []
+    assert app.main(["wallet", "abandon", "p1", "--yes", *flags]) == 0
+    assert doors.calls == [("POST", "gchostpay", "/payouts/p1/abandon")]
+
+
+def test_a_refusal_is_shown_with_its_code_and_reason(doors: Doors, capsys: pytest.CaptureFixture[str]) -> None:
+    body = json.dumps({"error": "NOT_OPEN", "reason": "no payout is waiting"})
+    doors.answer = CallFailed("answered 404", status=404, body=body)
+    assert app.main(["wallet", "abandon", "p1", "--yes"]) == 1
+    assert "gchostpay refuses (404): NOT_OPEN: no payout is waiting" in capsys.readouterr().err
+
+
+def test_dead_letters_are_listed_as_they_are(doors: Doors, capsys: pytest.CaptureFixture[str]) -> None:
+    doors.answer = {"dead_letters": [LETTER]}
+    assert app.main(["dead", "letters"]) == 0
+    shown = capsys.readouterr().out
+    assert "gchostpay/hostpay_webhook" in shown
+    assert "BAD_MESSAGE" in shown
+    assert "a [bold] field" in shown
+    assert app.main(["dead", "letters", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"letters": [LETTER]}
+    assert doors.calls == [("GET", "gcsplit", "/dead-letters")] * 2
+
+
+def test_no_letters_is_said(doors: Doors, capsys: pytest.CaptureFixture[str]) -> None:
+    doors.answer = {"dead_letters": []}
+    assert app.main(["dead", "letters"]) == 0
+    assert "there is no dead letter" in capsys.readouterr().out
