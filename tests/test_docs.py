@@ -68,6 +68,18 @@ def test_every_decision_is_listed() -> None:
     ] == []
 
 
+def test_the_runbook_names_only_codes_that_the_services_have() -> None:
+    sources = "\n".join(path.read_text() for path in (ROOT / "service_code").rglob("*.py"))
+    page = (ROOT / "docs/runbook.md").read_text()
+    codes = set(re.findall(r"`([A-Z_]{6,})`", page))
+    families = set(re.findall(r"`([A-Z_]{6,})\.\.\.`", page))
+    assert codes
+    assert families
+    missing = {code for code in codes if not re.search(rf"[\"']{code}[\"']", sources)}
+    missing |= {family for family in families if not re.search(rf"[\"']{family}", sources)}
+    assert missing == set()
+
+
 def test_traps_are_dated_lines() -> None:
     lines = [line for line in (ROOT / "docs/traps.md").read_text().splitlines() if line.startswith("- ")]
     assert lines
