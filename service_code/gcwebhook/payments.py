@@ -26,6 +26,8 @@ from service_code.kit.runtime import Kit
 SPLIT_QUEUE = "split-payment-queue"
 ACCESS_QUEUE = "channel-access-queue"
 
+_log = logs.get("payments")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arrival:
@@ -202,26 +204,29 @@ async def _insert(connection: Connection, arrivals: Sequence[Arrival]) -> set[st
 
 
 async def _differences(connection: Connection, arrivals: Sequence[Arrival]) -> dict[str, str]:
-    """Say which repeats tell of other money than what is recorded."""
+    """Say which repeats tell of other money than what is recorded; the event that made the payment is no second one."""
     rows = await connection.fetch(
-        """
-        SELECT p.unique_id, p.currency, p.amount,
-            array_agg(e.payment_id) FILTER (WHERE e.payment_id IS NOT NULL) AS payment_ids
-        FROM split_payout_request p JOIN webhook_events e USING (unique_id)
-        WHERE p.unique_id = ANY($1) GROUP BY p.unique_id
-        """,
+        "SELECT unique_id, source_event, currency, amount FROM split_payout_request WHERE unique_id = ANY($1)",
         [arrival.order.unique_id for arrival in arrivals],
     )
     recorded = {row["unique_id"]: row for row in rows}
     found: dict[str, str] = {}
     for arrival in arrivals:
-        row = recorded.get(arrival.order.unique_id)
+        unique_id, row = arrival.order.unique_id, recorded.get(arrival.order.unique_id)
         if row is None:
-            found[arrival.order.unique_id] = "PAYMENT_ID_REUSED"
-        elif arrival.payment_id and set(row["payment_ids"] or ()) - {arrival.payment_id}:
-            found[arrival.order.unique_id] = "SECOND_PAYMENT"
+            found[unique_id] = "PAYMENT_ID_REUSED"
+        elif arrival.event_key != row["source_event"]:
+            found[unique_id] = "SECOND_PAYMENT"
         elif (arrival.paid.currency, arrival.paid.units) != (row["currency"], row["amount"]):
-            found[arrival.order.unique_id] = "AMOUNT_DIFFERS"
-    if found:
-        logs.get("payments").warning("a repeat tells of other money", what="difference", status="difference")
+            found[unique_id] = "AMOUNT_DIFFERS"
+        else:
+            continue
+        _log.warning(
+            "a repeat tells of other money",
+            what="difference",
+            status="difference",
+            unique_id=unique_id,
+            trace=arrival.trace,
+            code=found[unique_id],
+        )
     return found

@@ -2,7 +2,8 @@
 
 A payment without a split, and a grant without an end, are put into their queues again after five minutes, then at
 doubling intervals up to an hour, for 24 hours (DECISIONS 12); both receivers are idempotent. After that gcsplit's
-sweeper records the payment as dead.
+sweeper records the payment as dead, and this one gives the grant up: a dead letter and an alert, so that a person lets
+the buyer in.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from service_code.gcwebhook.payments import ACCESS_QUEUE, SPLIT_QUEUE, grant_access, split_order
-from service_code.kit import logs
+from service_code.kit import deadletters, logs
 from service_code.kit.call import Call
 from service_code.kit.money import Amount
 from service_code.kit.order_token import Order
@@ -22,6 +23,8 @@ from service_code.kit.runtime import Kit
 AGAIN_AFTER = timedelta(minutes=5)
 AGAIN_AT_MOST = timedelta(hours=1)
 GIVE_UP = timedelta(hours=24)
+GIVEN_UP = "ACCESS_NOT_GRANTED"
+GIVEN_UP_WHY = "the buyer could not be let into the channel within 24 hours"
 #: Payments that one sweep puts anew.
 AT_ONCE = 200
 
@@ -40,9 +43,11 @@ class Sweeper:
         await self._settle(call)
         splits = await self._again(call.now, SPLIT_QUEUE)
         grants = await self._again(call.now, ACCESS_QUEUE)
-        if resent or splits or grants:
-            _log.warning("left behind and taken up", status="swept", resent=resent, splits=splits, grants=grants)
-        return {"status": "swept", "resent": resent, "splits": splits, "grants": grants}
+        given_up = await self._give_up(call.now)
+        taken_up = {"resent": resent, "splits": splits, "grants": grants, "given_up": given_up}
+        if any(taken_up.values()):
+            _log.warning("left behind and taken up", status="swept", **taken_up)
+        return {"status": "swept", **taken_up}
 
     async def _settle(self, call: Call) -> None:
         connection = await call.begin()
@@ -84,6 +89,44 @@ class Sweeper:
             )
             written = await self._kit.outbox.write(connection, sends, now)
         return await self._kit.outbox.send(written)
+
+    async def _give_up(self, now: datetime) -> int:
+        """Close grants that did not succeed in time, each with a dead letter."""
+        async with self._kit.db.transaction() as connection:
+            rows = await connection.fetch(
+                """
+                UPDATE channel_access AS access SET refused_at = $1
+                FROM (
+                    SELECT a.unique_id FROM channel_access a JOIN split_payout_request r USING (unique_id)
+                    WHERE a.granted_at IS NULL AND a.refused_at IS NULL AND r.received_at <= $2
+                    ORDER BY a.queued_at LIMIT $3 FOR UPDATE OF a SKIP LOCKED
+                ) AS late JOIN split_payout_request r USING (unique_id)
+                WHERE access.unique_id = late.unique_id RETURNING r.*, access.tries
+                """,
+                *(now, now - GIVE_UP, AT_ONCE),
+            )
+            for row in rows:
+                send = _send({**row, "try": row["tries"]}, ACCESS_QUEUE)
+                letter = deadletters.Letter(
+                    service=self._kit.settings.service,
+                    endpoint="/sweep",
+                    code=GIVEN_UP,
+                    why=GIVEN_UP_WHY,
+                    body=send.message.encode(),
+                    unique_id=send.unique_id,
+                    attempt=row["tries"],
+                )
+                await deadletters.store(connection, letter, now)
+                # Before the commit: a crash may repeat the alert, not lose it.
+                _log.error(
+                    "dead letter",
+                    what="dead_letter",
+                    status="dead",
+                    code=GIVEN_UP,
+                    why=GIVEN_UP_WHY,
+                    unique_id=send.unique_id,
+                )
+        return len(rows)
 
 
 def _send(row: Any, queue: str) -> Send:

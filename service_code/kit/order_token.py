@@ -3,12 +3,14 @@
 Layout v1, big-endian, URL-safe base64 without padding: version u8 = 1 | unique_id 16 ascii | user_id i64 |
 channel_id i64 | issued_at u64 seconds | subscription_days u16 | amount u256 base units | currency | client wallet |
 payout currency | payout network (a length byte each) | the first 16 bytes of HMAC-SHA256 of all before. DECISIONS 1:
-it arrives in the processor's signed notice and by the success_url redirect, under one idempotency key.
+it arrives in the processor's signed notice and by the success_url redirect, under one idempotency key. What it says
+must fit the messages that carry it on (`orders`): an order that no station can read is refused here, where it is kept.
 """
 
 from __future__ import annotations
 
 import hmac
+import re
 import struct
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +21,9 @@ from service_code.kit.money import Amount, MoneyError
 from service_code.kit.tokens import read_keys
 
 VERSION = 1
+#: The grammar of the messages' UniqueId and Text.
+_UNIQUE_ID = re.compile(r"[!-~]{1,16}")
+_LONGEST_TEXT = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,8 +75,10 @@ def read(token: str, secret: str) -> Order:
     issued_at, days, units = reader.unpack(">Q"), reader.unpack(">H"), reader.u256()
     currency, wallet, payout_currency, payout_network = reader.short(), reader.short(), reader.short(), reader.short()
     reader.end()
-    if not unique_id or not wallet or not payout_currency or not payout_network:
-        raise TokenError("TOKEN_INVALID", "the token leaves a field empty")
+    if not _UNIQUE_ID.fullmatch(unique_id):
+        raise TokenError("TOKEN_INVALID", "the token's unique_id is not 1 to 16 printable characters without spaces")
+    if not all(1 <= len(text) <= _LONGEST_TEXT for text in (wallet, payout_currency, payout_network)):
+        raise TokenError("TOKEN_INVALID", f"the token has a field that is empty or longer than {_LONGEST_TEXT}")
     try:
         return Order(
             unique_id=unique_id,

@@ -127,8 +127,11 @@ async def test_other_money_for_a_recorded_payment_is_kept_and_alerted(
     async with world.run("gcwebhook") as service:
         await notify(service, ipn(world, sold))
         second = await notify(service, ipn(world, sold, payment_id=4711))
+        await notify(service, ipn(world, sold))  # the first one, plainly repeated: that is no second payment
         reused = await notify(service, ipn(world, order(world), payment_id=4711))
 
+    repeated = [line for line in log_lines if line.get("event") == "difference"]
+    assert [line["code"] for line in repeated] == ["SECOND_PAYMENT", "PAYMENT_ID_REUSED"]
     assert second == (200, {"status": "already_processed", "unique_id": sold.unique_id})
     assert (reused[0], reused[1]["error"]) == (409, "PAYMENT_ID_REUSED")
     codes = await sql.fetch("SELECT code FROM dead_letters ORDER BY id")
@@ -164,6 +167,19 @@ async def test_a_signed_notice_that_cannot_be_used_is_refused_with_its_reason_an
     assert answer[1]["reason"]
     letters = await sql.fetch("SELECT code, body FROM dead_letters")
     assert [row["code"] for row in letters] == ([code] if kept else [])
+    assert await sql.fetchval("SELECT count(*) FROM split_payout_request") == 0
+
+
+@pytest.mark.parametrize(
+    "change", [{"unique_id": "pay 1"}, {"client_wallet": "w" * 201}, {"payout_network": "n" * 201}]
+)
+async def test_an_order_that_no_station_could_read_is_refused_and_kept(
+    world: World, sql: Any, change: dict[str, Any]
+) -> None:
+    async with world.run("gcwebhook") as service:
+        status, answer = await notify(service, ipn(world, order(world, **change)))
+    assert (status, answer["error"]) == (400, "TOKEN_INVALID")
+    assert await sql.fetchval("SELECT code FROM dead_letters") == "TOKEN_INVALID"
     assert await sql.fetchval("SELECT count(*) FROM split_payout_request") == 0
 
 
@@ -283,6 +299,26 @@ async def test_a_chat_that_refuses_us_is_a_dead_letter_and_leaves_the_money_alon
     assert (answer.status, answer.json()["code"]) == (200, "TELEGRAM_REFUSED")
     assert world.outer.take("channel-access-queue") == []
     assert await sql.fetchval("SELECT count(*) FROM ledger_postings") == 1
+
+
+async def test_a_grant_that_never_succeeds_is_given_up_loudly_after_a_day(
+    world: World, sql: Any, log_lines: list[dict[str, Any]]
+) -> None:
+    sold = order(world)
+    async with world.run("gcwebhook") as service:
+        await notify(service, ipn(world, sold))
+        world.clock.at += 24 * 3600 - 10
+        assert (await service.sweep())["given_up"] == 0
+        world.clock.at += 20
+        assert (await service.sweep())["given_up"] == 1
+        assert (await service.sweep())["given_up"] == 0
+
+    assert await sql.fetchval("SELECT refused_at IS NOT NULL FROM channel_access") is True
+    letter = await sql.fetchrow("SELECT code, unique_id, body FROM dead_letters")
+    assert (letter["code"], letter["unique_id"]) == ("ACCESS_NOT_GRANTED", sold.unique_id)
+    assert json.loads(letter["body"])["user_id"] == 77
+    (alert,) = [line for line in log_lines if line.get("event") == "dead_letter"]
+    assert (alert["severity"], alert["unique_id"]) == ("ERROR", sold.unique_id)
 
 
 async def test_health_names_each_component_and_is_open(world: World, sql: Any) -> None:
