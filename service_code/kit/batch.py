@@ -1,16 +1,33 @@
 """Group commit: what arrives while a flush is under way is flushed together next, within the requests' own time.
 
 Callers wait for their flush, so nothing happens after a response (DESIGN section 3; BASELINES: twice the throughput).
+A flush that fails by what is in it is halved until the bad item stands alone; one that fails because the database is
+away, slow or full fails as a whole: asking again for each item would be a queue of timeouts. A flush belongs to no
+request, so its log lines carry none's fields.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+import asyncpg
+
+from service_code.kit.db import UNAVAILABLE, OverloadedError
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+#: Failures that no item of a flush has caused; a TimeoutError is an OSError, which UNAVAILABLE holds.
+SHARED = (
+    *UNAVAILABLE,
+    OverloadedError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
 
 
 class Batcher(Generic[Item, Result]):
@@ -27,7 +44,7 @@ class Batcher(Generic[Item, Result]):
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._running is None:
-            self._running = asyncio.create_task(self._run())
+            self._running = asyncio.create_task(self._run(), context=contextvars.Context())
         return await future
 
     async def _run(self) -> None:
@@ -42,12 +59,14 @@ class Batcher(Generic[Item, Result]):
         try:
             results = await self._flush([item for item, _ in batch])
         except Exception as error:
-            if len(batch) > 1:  # one bad item must not spoil its neighbours: each gets a flush of its own
-                for single in batch:
-                    await self._one([single])
+            if len(batch) > 1 and not isinstance(error, SHARED):  # one bad item must not spoil its neighbours
+                half = len(batch) // 2
+                await self._one(batch[:half])
+                await self._one(batch[half:])
                 return
-            if not batch[0][1].done():
-                batch[0][1].set_exception(error)
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
             return
         for (_, future), result in zip(batch, results, strict=True):
             if not future.done():

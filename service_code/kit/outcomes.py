@@ -52,10 +52,9 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Not now: the queue calls again by its backoff, and nothing is written. `after` is only a hint for the log."""
+    """Not now: the queue calls again by its backoff, which no answer can change, and nothing is written."""
 
     why: str
-    after: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

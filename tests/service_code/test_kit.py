@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 
 from service_code.kit import app as app_module
+from service_code.kit import logs
 from service_code.kit.batch import Batcher
 from service_code.kit.clock import open_clock
+from service_code.kit.db import OverloadedError
 from service_code.kit.logs import FIELDS
 from service_code.kit.settings import SettingsError, read
 from tests.service_code import flow
@@ -100,12 +102,12 @@ async def test_the_header_that_cloud_run_judged_is_the_one_that_counts(world: Wo
     operator, invoker = stripped(OPERATOR), stripped(INVOKER)
     async with world.run("gcsplit") as split:
         forged = {"X_Serverless_Authorization": invoker, "Authorization": operator}
-        assert (await split.request("GET", "/dead", **forged)).status == 403
+        assert (await split.request("GET", "/dead", b"", **forged)).status == 403
         for judged in ("", "Bearer ", "Basic x", "Bearer x.y.z"):
             forged = {"X_Serverless_Authorization": judged, "Authorization": operator}
-            assert (await split.request("GET", "/dead", **forged)).status == 401, judged
+            assert (await split.request("GET", "/dead", b"", **forged)).status == 401, judged
         honest = {"X_Serverless_Authorization": operator, "Authorization": "Bearer of the application"}
-        assert (await split.request("GET", "/dead", **honest)).status == 200
+        assert (await split.request("GET", "/dead", b"", **honest)).status == 200
 
 
 async def test_a_key_set_that_cannot_be_read_is_asked_for_once_by_many_and_not_at_once_again(
@@ -122,8 +124,8 @@ async def test_a_key_set_that_cannot_be_read_is_asked_for_once_by_many_and_not_a
 
         monkeypatch.setattr(service.kit.outside, "call", count)
         token = {"Authorization": f"Bearer {world.token('gcsplit', INVOKER)}"}
-        answers = await asyncio.gather(*(service.request("POST", "/sweep", **token) for _ in range(5)))
-        again = await service.request("POST", "/sweep", **token)
+        answers = await asyncio.gather(*(service.request("POST", "/sweep", b"", **token) for _ in range(5)))
+        again = await service.request("POST", "/sweep", b"", **token)
 
     assert [answer.status for answer in (*answers, again)] == [500] * 6
     assert len(asked) == 1
@@ -277,6 +279,57 @@ async def test_a_batch_flushes_together_and_a_bad_item_spoils_only_itself() -> N
     assert isinstance(results[13], ValueError)
     assert max(len(items) for items in flushed) == 8
     assert await batcher.submit(5) == 10
+
+
+async def test_a_batch_fails_as_a_whole_where_no_item_is_to_blame() -> None:
+    flushed: list[list[int]] = []
+
+    async def flush(items: list[int]) -> list[int]:
+        flushed.append(items)
+        raise errors[0]
+
+    for errors in ([OverloadedError("full")], [TimeoutError()], [ConnectionResetError()]):
+        flushed.clear()
+        batcher = Batcher(flush)
+        results = await asyncio.gather(*(batcher.submit(n) for n in range(20)), return_exceptions=True)
+        assert results == errors * 20
+        assert len(flushed) == 1
+
+
+async def test_a_flush_carries_no_requests_log_context() -> None:
+    seen: list[Any] = []
+
+    async def flush(items: list[int]) -> list[int]:
+        seen.append(logs.current("unique_id"))
+        return items
+
+    logs.begin(unique_id="the first caller's")
+    assert await Batcher(flush).submit(1) == 1
+    assert seen == [None]
+
+
+async def test_health_waits_for_no_slow_component_and_takes_its_answer_next_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = asyncio.Event()
+    asked: list[str] = []
+    database = app_module.App._database
+
+    async def slow(self: Any) -> None:
+        asked.append("database")
+        await go.wait()
+        await database(self)
+
+    monkeypatch.setattr(app_module, "HEALTH_LIVES", -1.0)
+    monkeypatch.setattr(app_module.App, "_database", slow)
+    async with world.run("gcwebhook") as service:
+        began = asyncio.get_running_loop().time()
+        answer = await service.request("GET", "/health")
+        assert (answer.status, answer.json()["components"]) == (503, {"database": {"status": "down"}})
+        assert asyncio.get_running_loop().time() - began < 0.9
+        go.set()
+        assert (await service.request("GET", "/health")).status == 200
+    assert asked == ["database"]
 
 
 def test_two_lists_of_doors_are_the_ones_of_the_specs() -> None:
