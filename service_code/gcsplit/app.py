@@ -1,11 +1,12 @@
 """gcsplit: divides a payment between client and platform, orders the exchange and has the host pay it.
 
-Its doors: /process_split behind split-payment-queue; /sweep for the scheduler; /dead and /dead/{unique_id}/replay for
-operators.
+Its doors: /process_split behind split-payment-queue; /sweep for the scheduler; /dead, /dead/{unique_id}/replay and
+/dead-letters (those of all services) for operators.
 """
 
 from __future__ import annotations
 
+from service_code.gcsplit.letters import Letters
 from service_code.gcsplit.replay import Replayer
 from service_code.gcsplit.rules import rules_of
 from service_code.gcsplit.split import HostPayMinter, Splitter
@@ -34,6 +35,7 @@ def service(kit: Kit) -> Service:
         operator=[
             Operator("GET", "/dead", replayer.dead),
             Operator("POST", "/dead/{unique_id}/replay", replayer.replay),
+            Operator("GET", "/dead-letters", Letters(kit).listed),
         ],
         minters={"PendingHostPay": HostPayMinter(tokens)},
     )

@@ -177,14 +177,15 @@ class Sweeper:
         return revived
 
 
-#: Pending host payments that will not happen: $1 is the oldest moment whose token could still be good.
+#: Pending host payments that will not happen: $1 is the oldest moment whose token could still be good. A row without a
+#: sent mark may have been sent all the same, its mark lost: its last attempt counts, which at first is its creation.
 UNPAID = """
     SELECT que.*, failed.error_code, o.sent_at
     FROM split_payout_que AS que
     LEFT JOIN split_payout_hostpay AS failed
         ON failed.unique_id = que.unique_id AND failed.generation = que.generation AND failed.status = 'failed'
     LEFT JOIN LATERAL (
-        SELECT sent_at, CASE WHEN sent_at IS NULL THEN created_at ELSE minted_at END AS since
+        SELECT sent_at, minted_at AS since
         FROM outbox WHERE outbox.id = 'hostpay-execution-queue:' || que.unique_id || ':' || que.generation
     ) AS o ON true
     WHERE que.status = 'pending_hostpay'

@@ -16,7 +16,7 @@ from service_code.kit.orders import SplitOrder
 from tests.service_code import flow
 from tests.service_code.conftest import Chain
 from tests.service_code.flow import ETH, balances, confirm_all, share
-from tests.service_code.world import World
+from tests.service_code.world import INVOKER, World
 
 HOSTPAY = "hostpay-execution-queue"
 
@@ -172,6 +172,38 @@ async def test_a_host_payment_that_cannot_be_queued_goes_on_within_its_window_an
     assert claim.issued_at.timestamp() == world.clock.at  # minted when the task was made
     assert await sql.fetchval("SELECT error_code FROM failed_transactions") == "NEVER_QUEUED"
     assert await sql.fetchval("SELECT count(*) FROM outbox WHERE cancelled_at IS NOT NULL") == 1
+
+
+async def test_a_task_made_late_whose_sent_mark_was_lost_has_its_whole_window(world: World, sql: Any) -> None:
+    _, task = await flow.received(world)
+    world.outer.tasks_status = 403
+    async with world.run("gcsplit") as splitter:
+        assert (await splitter.deliver(task)).status == 200
+        world.clock.at += 80
+        world.outer.tasks_status = 200
+        assert (await splitter.sweep())["resent"] == 1
+        await sql.execute("UPDATE outbox SET sent_at = NULL WHERE service = 'gcsplit'")  # the mark was lost
+        world.clock.at += 15
+        assert (await splitter.sweep())["dead"] == 0  # its token is fifteen seconds old
+        world.clock.at += 80
+        assert (await splitter.sweep())["dead"] == 1
+
+
+async def test_operators_see_the_dead_letters_of_all_services_newest_first(world: World) -> None:
+    _, task = await flow.received(world)
+    async with world.run("gcsplit") as splitter, world.run("gchostpay", ETHEREUM_RPC_URL="http://127.0.0.1:9") as payer:
+        task.body = b"{"
+        await splitter.deliver(task, 2)
+        await payer.deliver(flow.pay_task("rubbish"))
+        answer = await splitter.operate("GET", "/dead-letters")
+        token = {"Authorization": f"Bearer {world.token('gcsplit', INVOKER)}"}
+        assert (await splitter.request("GET", "/dead-letters", b"", **token)).status == 403
+    newest, oldest = answer.json()["dead_letters"]
+    assert (newest["service"], oldest["service"]) == ("gchostpay", "gcsplit")
+    assert newest["id"] > oldest["id"]
+    assert (oldest["endpoint"], oldest["code"], oldest["attempt_number"]) == ("/process_split", "NOT_JSON", 3)
+    assert (oldest["task_name"], oldest["unique_id"], "body" in oldest) == (task.name, None, False)
+    assert oldest["created_at"].endswith("Z")
 
 
 async def test_a_crash_between_the_commit_and_the_task_is_mended_by_the_next_delivery(

@@ -175,7 +175,14 @@ class World:
             }
             for name, (to, path, window) in QUEUES.items()
         }
-        operator = ["/payments/{unique_id}", "/dead", "/dead/{unique_id}/replay", "/wallet", "/wallet/resume"]
+        operator = [
+            "/payments/{unique_id}",
+            "/dead",
+            "/dead/{unique_id}/replay",
+            "/dead-letters",
+            "/wallet",
+            "/wallet/resume",
+        ]
         callers = {path: [INVOKER] for _, path, _ in QUEUES.values()} | {"/sweep": [INVOKER]}
         callers |= {path: [OPERATOR] for path in (*operator, "/payouts/{unique_id}/abandon")}
         endpoints = {
