@@ -36,6 +36,12 @@ CREATE TABLE dead_letters (
 CREATE INDEX dead_letters_unique_id ON dead_letters (unique_id);
 
 GRANT SELECT, INSERT, UPDATE ON outbox TO gcwebhook, gcsplit, gchostpay;
+-- Grants are by table; rows are by role, so that no service can silence or forge another's messages. An IAM login is a
+-- member of its service's role. Reading is for all: an operator's view of a payment shows its whole way.
+ALTER TABLE outbox ENABLE ROW LEVEL SECURITY;
+CREATE POLICY outbox_seen_by_all ON outbox FOR SELECT TO gcwebhook, gcsplit, gchostpay USING (true);
+CREATE POLICY outbox_written_by_its_service ON outbox TO gcwebhook, gcsplit, gchostpay
+    USING (pg_has_role(current_user, service::name, 'member'));
 GRANT SELECT, INSERT ON dead_letters TO gcwebhook, gcsplit, gchostpay;
 
 -- migrate:down

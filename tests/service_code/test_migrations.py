@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,31 @@ async def test_an_iam_login_of_a_service_gets_its_role(postgres: str, template: 
         await connection.close()
     finally:
         await _execute(owner, 'DROP ROLE "gcsplit@p.iam"')
+
+
+async def test_a_service_writes_its_own_outbox_rows_alone_and_reads_all(database: str, sql: Any) -> None:
+    insert = """
+        INSERT INTO outbox (id, service, queue, message, unique_id, created_at, minted_at)
+        VALUES ($1, $2, 'q', '{}', 'u', $3, $3)
+        ON CONFLICT (id) DO UPDATE SET minted_at = EXCLUDED.minted_at WHERE outbox.sent_at IS NULL RETURNING id
+        """
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    await sql.execute('CREATE ROLE "gcsplit@q.iam" LOGIN IN ROLE gcsplit')
+    try:
+        for user, own, other in (("gcwebhook", "gcwebhook", "gcsplit"), ("gcsplit@q.iam", "gcsplit", "gcwebhook")):
+            connection: Any = await asyncpg.connect(database.format(user=user.replace("@", "%40")))
+            for _ in range(2):
+                assert await connection.fetchval(insert, own, own, at) == own
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(insert, "forged", other, at)
+            assert await connection.execute("UPDATE outbox SET cancelled_at = $1", at) == "UPDATE 1"
+            await connection.close()
+        reader: Any = await asyncpg.connect(database.format(user="gchostpay"))
+        assert await reader.fetchval("SELECT count(*) FROM outbox") == 2
+        await reader.close()
+        assert await sql.fetchval("SELECT count(*) FROM outbox WHERE cancelled_at IS NOT NULL") == 2
+    finally:
+        await sql.execute('DROP ROLE "gcsplit@q.iam"')
 
 
 def test_the_code_asks_for_the_newest_migration() -> None:
