@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import socket
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -30,8 +31,11 @@ DEFAULT_PORTS = {
 #: Free ports are looked for below the range from which systems take outgoing ports (32768 on Linux).
 FREE_PORTS = range(20000, 32000)
 
-#: Longest path of a Unix socket that every system takes; Postgres puts one into the home.
-LONGEST_HOME = 80
+#: What a stack keeps in its home; `down --erase` deletes these and nothing else.
+OWN = re.compile(
+    r"(?:cloud|postgres|sandbox|engine|images|logs|(?:stack|supervisor|secrets|first-payment)\.json(?:\.\d+\.new)?"
+    r"|supervisor\.lock)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +74,14 @@ class Home:
         return place
 
     def prepare(self) -> None:
-        """Make the folder, readable by its owner alone: it holds keys."""
+        """Make the folder, readable by its owner alone: it holds keys. A folder of somebody else's is refused."""
         try:
+            if self.path.is_dir() and not (self.path / "stack.json").exists() and self.foreign():
+                raise OpsError(
+                    f"{self.path} holds files that are not a local stack's: {', '.join(self.foreign()[:3])}",
+                    why="a stack's keys and state would lie among them",
+                    fix="name an empty or a new folder: SLUICE_HOME=/some/folder ./sluice up",
+                )
             self.path.mkdir(parents=True, exist_ok=True)
             if os.geteuid() != 0:
                 self.path.chmod(0o700)
@@ -81,6 +91,12 @@ class Home:
                 f"the state folder {self.path} cannot be used: {error.strerror}",
                 fix="choose another one: SLUICE_HOME=/some/folder ./sluice up",
             ) from error
+
+    def foreign(self) -> list[str]:
+        """Names in the folder that are not a stack's."""
+        if not self.path.is_dir():
+            return []
+        return sorted(entry.name for entry in self.path.iterdir() if not OWN.fullmatch(entry.name))
 
     def ports(self) -> Ports | None:
         """The ports of this stack, or None before its first `up`."""

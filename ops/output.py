@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -41,13 +42,21 @@ class Output:
 
     def table(self, columns: list[str], rows: list[list[str]], *, title: str = "") -> None:
         """Rows under headings, without lines."""
-        table = Table(*columns, box=None, title=title or None, title_justify="left", pad_edge=False, header_style="dim")
+        table = Table(box=None, title=title or None, title_justify="left", pad_edge=False, header_style="dim")
+        for column in columns:
+            table.add_column(column, no_wrap=True, overflow="ignore")
         for row in rows:
-            table.add_row(*row)
-        self._console.print(table)
+            table.add_row(*(escape(cell) for cell in row))
+        widths = [max(len(cell) for cell in column) for column in zip(columns, *rows, strict=True)]
+        self._console.print(table, width=sum(widths) + 2 * len(widths), crop=False)
 
     def result(self, value: Any) -> None:
         """The value of a --json run, the only thing on standard output then."""
         if self.as_json:
             json.dump(value, sys.stdout, indent=1, default=str)
             sys.stdout.write("\n")
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 error`, `2 errors`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

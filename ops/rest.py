@@ -6,12 +6,16 @@ Owns time limits and the shape of failures. Leaves retrying to the caller: a com
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
 from ops.errors import CallFailed, OpsError
+
+#: Seconds for which a refused connection is tried again.
+PATIENCE = 5.0
 
 
 def call(
@@ -23,7 +27,7 @@ def call(
     for name, value in (headers or {}).items():
         request.add_header(name, value)
     try:
-        with _opener.open(request, timeout=timeout) as answer:
+        with _patiently(request, timeout) as answer:
             text = answer.read().decode()
     except urllib.error.HTTPError as error:
         text = error.read().decode(errors="replace")
@@ -34,6 +38,18 @@ def call(
         why = getattr(error, "reason", error)
         raise OpsError(f"{method} {url}: nobody answers ({why})", fix="./sluice status shows what runs") from error
     return json.loads(text) if text.strip() else {}
+
+
+def _patiently(request: urllib.request.Request, timeout: float) -> Any:
+    """Open; where nobody listens, look again for a moment: the supervisor may be starting the process anew."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return _opener.open(request, timeout=timeout)
+        except urllib.error.URLError as error:
+            if not isinstance(error.reason, ConnectionRefusedError) or time.monotonic() > until:
+                raise
+            time.sleep(0.1)
 
 
 def reason(text: str) -> str:

@@ -20,6 +20,9 @@ from typing import Literal
 
 from local_cloud.engines.forks import ForkError, ForkServer, Line, Process
 
+#: Seconds that a process gets to be seen dead after a connection to it broke.
+LOST_PATIENCE = 0.5
+
 #: Instances get SIGTERM and this long before SIGKILL (container contract).
 STOP_GRACE = 10.0
 #: A starting instance is looked at this often. Google's own period is seconds; a cold start here takes milliseconds.
@@ -164,6 +167,13 @@ class Instance:
         status = await asyncio.shield(self._process.exited)
         self.state = "gone"
         return status
+
+    async def lost(self) -> None:
+        """A connection to it broke: see whether it has died, before another request is given to it."""
+        if self._process is not None:
+            await asyncio.wait([self._process.exited], timeout=LOST_PATIENCE)
+            if self._process.exited.done():
+                self.state = "gone"
 
     async def stop(self, grace: float = STOP_GRACE) -> None:
         """SIGTERM, then SIGKILL when it is still there after the grace."""

@@ -161,8 +161,10 @@ async def _exchange(door: Door, exchange: Exchange, body: bytes, send: Send) -> 
                         exchange.response_size += len(value)
                         await send({"type": "http.response.body", "body": value, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
-        except BaseException:
+        except BaseException as error:
             connection.close()
+            if isinstance(error, UpstreamError):
+                await instance.lost()
             raise
         upstream.give_back(connection)
 

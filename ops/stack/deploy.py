@@ -21,7 +21,7 @@ from ops import rest, specs
 from ops.cloud import LocalCloud
 from ops.errors import OpsError
 from ops.home import ROOT, Home, Ports
-from ops.output import Output
+from ops.output import Output, counted
 from ops.stack import identity, image, material, versions
 from ops.supervisor import control
 
@@ -60,7 +60,7 @@ def up(home: Home, out: Output) -> dict[str, Any]:
     writes = sum(layer["writes"] for layer in layers.values())
     seconds = time.monotonic() - began
     if writes:
-        out.say(f"\n[bold]deployed[/bold] in {seconds:.1f} s: {writes} write calls")
+        out.say(f"\n[bold]deployed[/bold] in {seconds:.1f} s: {counted(writes, 'write call')}")
     else:
         out.say(f"\n[bold]nothing has changed[/bold]: not one write call  ({seconds:.1f} s)")
     resources = sum(layer.get("resources", 0) for layer in layers.values())

@@ -10,8 +10,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import tempfile
-from hashlib import sha256
 from pathlib import Path
 
 from ops.errors import OpsError
@@ -32,10 +30,9 @@ def spec(home: Home, port: int) -> Spec:
     bin_path = _binaries()
     if not (data / "PG_VERSION").exists():
         _initdb(bin_path, data, user)
-    sockets = _socket_folder(data, user)
     return Spec(
         name="postgres",
-        argv=[str(bin_path / "postgres"), "-D", str(data), *_settings(port, sockets)],
+        argv=[str(bin_path / "postgres"), "-D", str(data), *_settings(port)],
         log=home.folder("logs") / "postgres.log",
         prints_ready_line=False,
         ready=lambda: _answers(port),
@@ -50,11 +47,11 @@ def _binaries() -> Path:
     return POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
 
 
-def _settings(port: int, sockets: Path) -> list[str]:
+def _settings(port: int) -> list[str]:
     values = {
         "port": port,
         "listen_addresses": "127.0.0.1",
-        "unix_socket_directories": sockets,
+        "unix_socket_directories": "",
         "max_connections": MAX_CONNECTIONS,
         "shared_buffers": "32MB",
         "max_wal_size": "256MB",
@@ -90,16 +87,6 @@ def _give(folder: Path) -> None:
 
     entry = pwd.getpwnam(SYSTEM_USER)
     os.chown(folder, entry.pw_uid, entry.pw_gid)
-
-
-def _socket_folder(data: Path, user: str | None) -> Path:
-    """A folder with a short path: a Unix socket's path has about 100 characters at most."""
-    name = "sluice-" + sha256(str(data).encode()).hexdigest()[:12]
-    folder = Path(tempfile.gettempdir()) / name
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if user:
-        _give(folder)
-    return folder
 
 
 def _initdb(bin_path: Path, data: Path, user: str | None) -> None:

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ops.errors import BadUsage
-from ops.home import ROOT, Home
+from ops.home import OWN, Home
 from ops.output import Output
 from ops.supervisor import control
 
@@ -32,20 +31,23 @@ def down(
     stopped = control.stop(home)
     out.step("the local stack is stopped" if stopped else "no local stack was running", str(home.path))
     if erase:
-        _erase(home)
-        out.step("its state is erased")
+        kept = _erase(home)
+        out.step("its state is erased", f"left alone, not a stack's: {', '.join(kept)}" if kept else "")
     out.result({"stopped": stopped, "erased": erase, "home": str(home.path)})
 
 
-def _erase(home: Home) -> None:
-    """Delete the folder, if it is one of ours: SLUICE_HOME may name anything."""
+def _erase(home: Home) -> list[str]:
+    """Delete what is a stack's, and the folder if nothing else is in it; the names of what stays."""
     if not home.path.exists():
-        return
-    ours = (home.path / "stack.json").exists() or (home.path / "supervisor.lock").exists()
-    if not ours or home.path in (ROOT, *ROOT.parents):
-        raise BadUsage(
-            f"{home.path} is not the state folder of a local stack, so it is not deleted",
-            why="everything in it would be lost",
-            fix="set SLUICE_HOME to the folder of the stack",
-        )
-    shutil.rmtree(home.path)
+        return []
+    for entry in home.path.iterdir():
+        if not OWN.fullmatch(entry.name):
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    kept = home.foreign()
+    if not kept:
+        home.path.rmdir()
+    return kept

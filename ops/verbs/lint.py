@@ -10,7 +10,7 @@ import typer
 import spec
 from ops import specs
 from ops.home import ROOT
-from ops.output import Output
+from ops.output import Output, counted
 from spec import timeline
 
 #: Attempts of a queue that --json lists; a queue that retries for a day has thousands.
@@ -37,7 +37,7 @@ def lint(
     for queue in queues.values() if timelines else ():
         out.plain("\n" + timeline.render(queue))
     warnings = len(findings) - len(errors)
-    out.say(f"{len(errors)} errors, {warnings} warnings")
+    out.say(f"{counted(len(errors), 'error')}, {counted(warnings, 'warning')}")
     out.result(
         {
             "errors": len(errors),

@@ -71,7 +71,7 @@ def _request(entry: dict[str, Any]) -> str:
 
 def _filter(payment: str, service: str, severity: str, more: str) -> str:
     parts = [
-        f'jsonPayload.unique_id="{payment}"' if payment else "",
+        f'jsonPayload.unique_id="{payment}" AND NOT jsonPayload.endpoint="/payments/{{unique_id}}"' if payment else "",
         f'resource.labels.service_name="{service}"' if service else "",
         f"severity>={severity.upper()}" if severity else "",
         f"({more})" if more else "",

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
+import re
+from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
 
 from ops import rest
 from ops.errors import BadUsage, CallFailed
-from ops.follow import Follower, show_payment, show_summary
+from ops.follow import UNITS, Follower, show_payment, show_summary
 from ops.home import Home
 from ops.output import Output
+
+#: A day: nobody follows payments for longer.
+LONGEST_TIMEOUT = 86_400.0
 
 #: Up to so many payments are shown hop by hop; more are counted.
 SHOWN = 5
@@ -32,12 +38,31 @@ def pay(
 ) -> None:
     """Send and follow; exit 1 unless every payment was paid."""
     out = Output(as_json=as_json)
-    if rate <= 0:
-        raise BadUsage(f"--rate is {rate}", why="no payment would ever be sent", fix="give payments a second, above 0")
+    _check(amount, currency, rate, timeout)
     result = send(Home.find(), out, amount=amount, currency=currency, count=count, rate=rate, timeout=timeout)
     out.result(result)
     if result["paid"] != count:
         raise typer.Exit(1)
+
+
+def _check(amount: str, currency: str, rate: float, timeout: float) -> None:
+    """Refuse what cannot be paid before anything is sent."""
+    if not (0 < rate < math.inf):
+        raise BadUsage(f"--rate is {rate}", why="no payment would ever be sent", fix="give payments a second, above 0")
+    if not (0 <= timeout <= LONGEST_TIMEOUT):
+        raise BadUsage(f"--timeout is {timeout}", fix=f"give seconds, from 0 to {LONGEST_TIMEOUT:.0f}")
+    if currency.lower() not in UNITS:
+        raise BadUsage(
+            f"--currency is {currency}",
+            why="the services pay out of one currency so far; a notice of another is kept as a dead letter",
+            fix=f"use one of: {', '.join(UNITS)}",
+        )
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,18})?", amount, re.ASCII) or not Decimal(amount):
+        raise BadUsage(
+            f"--amount is {amount}",
+            why="it is no amount of coins above 0 with at most 18 decimals",
+            fix="write it as 0.05",
+        )
 
 
 def send(
@@ -51,7 +76,10 @@ def send(
         sent = rest.call("POST", url, body, timeout=count / rate + timeout)["payments"]
     except CallFailed as error:
         if error.status == 400:
-            raise BadUsage(f"the payment processor refuses this: {rest.reason(error.body)}") from error
+            raise BadUsage(f"the payment processor: {rest.reason(error.body)}") from error
+        raise
+    except KeyboardInterrupt:
+        out.say("stopped while notices were being sent; what was recorded goes on: ./sluice status")
         raise
     few = count <= SHOWN
     payments = follower.follow(
