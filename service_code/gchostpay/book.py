@@ -18,6 +18,8 @@ from service_code.kit.tokens import HostPayClaim
 
 #: The span of the signer's daily limit.
 DAY = timedelta(hours=24)
+#: Greater than every nonce.
+NO_NONCE = 2**63 - 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,21 +68,37 @@ class Book:
             """
         return (await connection.execute(sql, *self.key, at, why)).endswith(" 1")
 
-    async def exposure(self, connection: Connection, now: datetime) -> tuple[int, int]:
-        """Return what was signed in the last day, and what open nonces may still take, gas included."""
-        row = await connection.fetchrow(
+    async def first_open(self, connection: Connection) -> int:
+        """Return the lowest nonce that a balance read after this may still include."""
+        sql = """
+            SELECT coalesce(
+                (SELECT min(nonce) FROM wallet_nonces WHERE address = $1 AND chain_id = $2 AND state = 'open'),
+                (SELECT next_nonce FROM wallets WHERE address = $1 AND chain_id = $2), 0)
             """
-            SELECT
-                (SELECT coalesce(sum(value), 0) FROM wallet_nonces
-                 WHERE address = $1 AND chain_id = $2 AND allocated_at > $3 AND intent = 'payout') AS spent,
-                (SELECT coalesce(sum(most), 0) FROM (
-                    SELECT max(v.value + v.gas_limit * v.max_fee) AS most
-                    FROM wallet_nonces n JOIN tx_variants v USING (address, chain_id, nonce)
-                    WHERE n.address = $1 AND n.chain_id = $2 AND n.state = 'open' GROUP BY n.nonce) AS open) AS held
-            """,
-            *(*self.key, now - DAY),
-        )
-        return (int(row["spent"]), int(row["held"])) if row else (0, 0)
+        return int(await connection.fetchval(sql, *self.key))
+
+    async def held(self, connection: Connection, since: int | None = None) -> int:
+        """Return what open nonces may still take, gas included.
+
+        With `since`, all from that nonce on count, mined meanwhile or not: a balance read when it was the first open
+        one may not know of them.
+        """
+        sql = """
+            SELECT coalesce(sum(most), 0) FROM wallet_nonces
+            WHERE address = $1 AND chain_id = $2 AND (state = 'open' OR nonce >= $3)
+            """
+        return int(await connection.fetchval(sql, *self.key, NO_NONCE if since is None else since))
+
+    async def spent(self, connection: Connection, now: datetime, without: int | None = None) -> int:
+        """Return what was signed in the last day, gas included: the most it may take, and once final what it took.
+
+        An abandoned payout counts until that is final, since it may still be mined. `without` leaves a nonce out.
+        """
+        sql = """
+            SELECT coalesce(sum(most), 0) FROM wallet_nonces
+            WHERE address = $1 AND chain_id = $2 AND allocated_at > $3 AND nonce IS DISTINCT FROM $4::bigint
+            """
+        return int(await connection.fetchval(sql, *self.key, now - DAY, without))
 
     async def allocate(self, connection: Connection, nonce: int, unique_id: str, value: int, at: datetime) -> None:
         """Take the next nonce for a payment; the wallet's row is held."""
@@ -100,12 +118,16 @@ class Book:
         transfer = signed.transfer
         await connection.execute(
             """
+            WITH reserved AS (
+                UPDATE wallet_nonces SET most = greatest(most, $14::numeric)
+                WHERE address = $2 AND chain_id = $3 AND nonce = $4
+            )
             INSERT INTO tx_variants (tx_hash, address, chain_id, nonce, kind, raw, recipient, value, gas_limit, max_fee,
-                max_priority_fee, signed_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                max_priority_fee, signed_at, data)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
             """,
             *(signed.tx_hash, *self.key, transfer.nonce, kind, signed.raw, transfer.to, transfer.value),
-            *(transfer.gas_limit, transfer.max_fee, transfer.max_priority_fee, at),
+            *(transfer.gas_limit, transfer.max_fee, transfer.max_priority_fee, at, transfer.data, transfer.most),
         )
 
     async def add_payout(
@@ -172,4 +194,75 @@ class Book:
             "SELECT * FROM wallet_nonces WHERE address = $1 AND chain_id = $2 AND state = 'open' "
             "AND allocated_at <= $4 ORDER BY nonce LIMIT $3",
             *(*self.key, limit, before),
+        )
+
+    async def reopen(self, connection: Connection, nonce: int) -> None:
+        """Make a mined nonce open again: to be broadcast anew, and mined perhaps as another variant."""
+        await connection.execute(
+            """
+            WITH variants AS (
+                UPDATE tx_variants SET mined_block = NULL, mined_block_hash = NULL, receipt_status = NULL,
+                    gas_used = NULL, gas_price = NULL, broadcast_at = NULL
+                WHERE address = $1 AND chain_id = $2 AND nonce = $3
+            ), payout AS (
+                UPDATE split_payout_hostpay SET status = 'broadcast', block_number = NULL, block_hash = NULL,
+                    gas_used = NULL, gas_price = NULL, mined_at = NULL, error_code = NULL
+                WHERE wallet = $1 AND chain_id = $2 AND nonce = $3
+            )
+            UPDATE wallet_nonces SET state = 'open', closed_at = NULL
+            WHERE address = $1 AND chain_id = $2 AND nonce = $3
+            """,
+            *(*self.key, nonce),
+        )
+
+    async def unfinal_blocks(self, connection: Connection, after: tuple[int, str], limit: int) -> list[tuple[int, str]]:
+        """Return the blocks, the oldest first, that hold transactions of ours which are not known to be final."""
+        rows = await connection.fetch(
+            """
+            SELECT DISTINCT v.mined_block, v.mined_block_hash COLLATE "C" AS hash
+            FROM wallet_nonces n JOIN tx_variants v USING (address, chain_id, nonce)
+            WHERE n.address = $1 AND n.chain_id = $2 AND n.state = 'mined' AND n.final_at IS NULL
+              AND (v.mined_block, v.mined_block_hash COLLATE "C") > ($3, $4)
+            ORDER BY 1, 2 LIMIT $5
+            """,
+            *(*self.key, *after, limit),
+        )
+        return [(row["mined_block"], row["hash"]) for row in rows]
+
+    async def mined_in(self, connection: Connection, block: tuple[int, str]) -> list[Any]:
+        """Return the variants that were mined in a block and are not final."""
+        return await connection.fetch(
+            """
+            SELECT v.nonce, v.tx_hash, v.mined_block, v.mined_block_hash
+            FROM wallet_nonces n JOIN tx_variants v USING (address, chain_id, nonce)
+            WHERE n.address = $1 AND n.chain_id = $2 AND n.state = 'mined' AND n.final_at IS NULL
+              AND v.mined_block = $3 AND v.mined_block_hash = $4 ORDER BY v.nonce
+            """,
+            *(*self.key, *block),
+        )
+
+    async def mark_final(self, connection: Connection, blocks: Sequence[tuple[int, str]], at: datetime) -> list[Any]:
+        """Close what was mined in blocks that are final; its payouts that did not pay have failed from now on."""
+        return await connection.fetch(
+            """
+            WITH due AS (
+                SELECT n.nonce, v.tx_hash, v.gas_used * v.gas_price
+                    + CASE WHEN v.receipt_status = 1 AND v.recipient <> v.address THEN v.value ELSE 0 END AS took
+                FROM wallet_nonces n JOIN tx_variants v USING (address, chain_id, nonce)
+                JOIN unnest($4::bigint[], $5::text[]) AS block (number, hash)
+                    ON v.mined_block = block.number AND v.mined_block_hash = block.hash
+                WHERE n.address = $1 AND n.chain_id = $2 AND n.state = 'mined' AND n.final_at IS NULL
+                ORDER BY n.nonce FOR UPDATE OF n
+            ), closed AS (
+                UPDATE wallet_nonces n SET final_at = $3, most = due.took FROM due
+                WHERE n.address = $1 AND n.chain_id = $2 AND n.nonce = due.nonce
+            ), payout AS (
+                UPDATE split_payout_hostpay h SET final_at = $3,
+                    status = CASE WHEN h.error_code IS NULL THEN h.status ELSE 'failed' END
+                FROM due WHERE h.wallet = $1 AND h.chain_id = $2 AND h.nonce = due.nonce
+                RETURNING h.nonce, h.unique_id, h.error_code
+            )
+            SELECT due.nonce, due.tx_hash, payout.unique_id, payout.error_code FROM due LEFT JOIN payout USING (nonce)
+            """,
+            *(*self.key, at, [number for number, _ in blocks], [hash_ for _, hash_ in blocks]),
         )

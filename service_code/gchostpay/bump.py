@@ -31,9 +31,10 @@ async def add_variant(payer: Payer, nonce: int, fees: Fees, *, abandon: bool = F
         newest = max(await book.variants(connection, nonce), key=lambda variant: int(variant["max_fee"]))
         fill = abandon or row["intent"] == "fill"
         transfer = _raised(payer, newest, fees, fill=fill)
-        spent, _ = await book.exposure(connection, now)
+        # The variants of a nonce exclude each other: the dearest counts, this one included.
+        spent = await book.spent(connection, now, without=nonce)
         try:
-            signed = await payer.signer.sign(transfer, spent_today=max(spent - int(row["value"]), 0))
+            signed = await payer.signer.sign(transfer, spent_today=spent)
         except SigningRefusedError as error:
             _log.error("no higher fee is allowed", what="bump_refused", status="stuck", nonce=nonce, code=error.code)
             return None
@@ -59,4 +60,5 @@ def _raised(payer: Payer, newest: Any, fees: Fees, *, fill: bool) -> Transfer:
         gas_limit=TRANSFER_GAS if fill else newest["gas_limit"],
         max_fee=max_fee,
         max_priority_fee=min(tip, max_fee),
+        data="0x" if fill else newest["data"],
     )

@@ -51,7 +51,7 @@ class Operating:
         balance, count = await asyncio.gather(node.balance(book.address), node.nonce(book.address))
         row = await self._kit.db.row("SELECT * FROM wallets WHERE address = $1 AND chain_id = $2", *book.key)
         async with self._kit.db.connection() as connection:
-            spent, held = await book.exposure(connection, call.now)
+            spent, held = await book.spent(connection, call.now), await book.held(connection)
             waiting = await book.open_nonces(connection, 1000, call.now)
         body = {
             "address": book.address,
@@ -90,7 +90,7 @@ class Operating:
         await connection.execute(
             """
             WITH lost AS (
-                UPDATE wallet_nonces SET state = 'foreign', closed_at = $4, final_at = $4
+                UPDATE wallet_nonces SET state = 'foreign', most = 0, closed_at = $4, final_at = $4
                 WHERE address = $1 AND chain_id = $2 AND nonce = ANY($3) AND state = 'open' RETURNING nonce
             )
             UPDATE split_payout_hostpay SET status = 'failed', error_code = 'NONCE_TAKEN', final_at = $4

@@ -7,8 +7,7 @@ transaction under the wallet's lock allocates the nonce, signs and stores; then 
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -19,7 +18,7 @@ from service_code.gchostpay.payer import CONFIRM_QUEUE, GAS_CURRENCY, NETWORK, O
 from service_code.kit import logs
 from service_code.kit.binary import TokenError
 from service_code.kit.call import Call
-from service_code.kit.chain import TRANSFER_GAS, Fees, NodeAwayError, NodeRefusedError, Refusal
+from service_code.kit.chain import LEAST_TIP, TRANSFER_GAS, NodeAwayError, NodeRefusedError, Quote, Refusal
 from service_code.kit.changenow import OVER, WAITING, ExchangeAwayError, ExchangeRefusedError, same
 from service_code.kit.orders import ConfirmPayout, HostPayOrder
 from service_code.kit.outcomes import Dead, Done, Next, Outcome, Retry
@@ -30,16 +29,6 @@ from service_code.kit.tokens import HostPayClaim
 GAS_MARGIN = 20
 
 _log = logs.get("pay")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Quote:
-    """What the chain says before signing."""
-
-    balance: int
-    gas: int
-    pending_nonce: int
-    fees: Fees
 
 
 class Paying:
@@ -77,7 +66,7 @@ class Paying:
         sql = "SELECT raw FROM tx_variants WHERE tx_hash = $1"
         variant = await self._kit.db.row(sql, row["tx_hash"]) if row["status"] == "signed" else None
         send = partial(self._payer.broadcast, row["tx_hash"], variant["raw"], row["nonce"]) if variant else None
-        return Next(CONFIRM_QUEUE, confirm, then=send, key=str(row["generation"]))
+        return Next(CONFIRM_QUEUE, confirm, self._payer.confirm_after, send, str(row["generation"]))
 
     def _expired(self, claim: HostPayClaim, now: datetime) -> Dead | None:
         if claim.age(now) <= self._payer.tokens.window:
@@ -107,8 +96,12 @@ class Paying:
         if on_chain is None:
             return Dead("UNSUPPORTED_CURRENCY", "this currency is not paid by this wallet")
         try:
-            quote = await self._simulate(on_chain)
-            return await self._allocate(claim, on_chain, quote, call)
+            book = await self._payer.book()
+            # Before the balance: whatever is mined from here on may be missing in it.
+            async with self._kit.db.connection() as connection:
+                since = await book.first_open(connection)
+            quote = await self._simulate(on_chain, book.address)
+            return self._too_dear(quote) or await self._allocate(claim, on_chain, quote, since, call)
         except NodeAwayError as error:
             return Retry(str(error))
         except NodeRefusedError as error:
@@ -117,26 +110,18 @@ class Paying:
             return self._low() if error.refusal is Refusal.INSUFFICIENT_FUNDS else Retry(str(error))
         except SigningRefusedError as error:
             _log.error("the signer refused", what="signing_refused", status="refused", code=error.code, why=error.why)
-            return Dead(error.code, error.why)
+            # The day's limit is a matter of time, of an operator or of an attack: the payment itself is sound.
+            return Retry(error.why) if error.code == "OVER_DAY_LIMIT" else Dead(error.code, error.why)
 
-    async def _simulate(self, on_chain: OnChain) -> Quote:
-        node, wallet = self._payer.node, (await self._payer.book()).address
-        balance, gas, nonce, fees = await asyncio.gather(
-            node.balance(wallet),
-            node.estimate_gas(wallet, on_chain.to, on_chain.value),
-            node.nonce(wallet, "pending"),
-            node.fees(),
-        )
-        limit = self._payer.signer.limits.max_fee
-        capped = Fees(max_fee=min(fees.max_fee, limit), max_priority_fee=min(fees.max_priority_fee, limit))
-        return Quote(
-            balance=balance,
-            gas=gas if gas == TRANSFER_GAS else gas * (100 + GAS_MARGIN) // 100,
-            pending_nonce=nonce,
-            fees=capped,
-        )
+    async def _simulate(self, on_chain: OnChain, wallet: str) -> Quote:
+        """Ask what the transfer takes; what may be signed caps the fees."""
+        quote = await self._payer.node.quote(wallet, on_chain.to, on_chain.value, on_chain.data)
+        limit, fees = self._payer.signer.limits.max_fee, quote.fees
+        capped = replace(fees, max_fee=min(fees.max_fee, limit), max_priority_fee=min(fees.max_priority_fee, limit))
+        gas = quote.gas if quote.gas == TRANSFER_GAS else quote.gas * (100 + GAS_MARGIN) // 100
+        return replace(quote, gas=gas, fees=capped)
 
-    async def _allocate(self, claim: HostPayClaim, on_chain: OnChain, quote: Quote, call: Call) -> Outcome:
+    async def _allocate(self, claim: HostPayClaim, on_chain: OnChain, quote: Quote, since: int, call: Call) -> Outcome:
         """Under the wallet's lock: check again, take the nonce, sign, store. Nothing is sent before the commit."""
         book, signer = await self._payer.book(), self._payer.signer
         connection = await call.begin()
@@ -155,8 +140,7 @@ class Paying:
         expired = self._expired(claim, call.now)
         if expired:
             return expired
-        spent, held = await book.exposure(connection, call.now)
-        if quote.balance - held < on_chain.value + quote.gas * quote.fees.max_fee:
+        if quote.balance - await book.held(connection, since) < on_chain.value + quote.gas * quote.fees.max_fee:
             return self._low()
         transfer = Transfer(
             chain_id=signer.chain_id,
@@ -168,7 +152,7 @@ class Paying:
             max_priority_fee=quote.fees.max_priority_fee,
             data=on_chain.data,
         )
-        signed = await signer.sign(transfer, spent_today=spent)
+        signed = await signer.sign(transfer, spent_today=await book.spent(connection, call.now))
         now = call.now
         await book.allocate(connection, wallet.next_nonce, claim.unique_id, on_chain.value, now)
         await book.add_variant(connection, signed, "payout", now)
@@ -178,9 +162,17 @@ class Paying:
         return Next(
             CONFIRM_QUEUE,
             ConfirmPayout(unique_id=claim.unique_id, generation=claim.generation),
+            after=self._payer.confirm_after,
             then=partial(self._payer.broadcast, signed.tx_hash, signed.raw, wallet.next_nonce),
             key=str(claim.generation),
         )
+
+    def _too_dear(self, quote: Quote) -> Retry | None:
+        """Refuse to sign what no block would take: it would hold its nonce, and all after it, until gas is cheap."""
+        if quote.fees.max_fee >= quote.fees.base_fee + LEAST_TIP:
+            return None
+        _log.error("gas is dearer than MAX_FEE_GWEI", what="gas_too_dear", status="retry", currency=GAS_CURRENCY)
+        return Retry("gas is dearer than what may be signed")
 
     def _low(self) -> Retry:
         _log.error("the wallet cannot pay this", what="wallet_low", status="retry", currency=GAS_CURRENCY)

@@ -1,8 +1,8 @@
 """What the payer's parts share: wallet, node, signer, exchange, book, and getting a signed transaction to the chain.
 
 USDT and other tokens will differ in one place, `transfer_of`: what a payout of a currency looks like as a transaction.
-CHAIN_ID, PAYOUT_LIMIT_ETH, DAY_LIMIT_ETH, MAX_FEE_GWEI and STUCK_AFTER_SECONDS are config; HOST_WALLET_KMS_KEY, a key
-version in Cloud KMS, takes the place of the secret key where it is set.
+CHAIN_ID, the four limits, STUCK_AFTER_SECONDS and CONFIRM_AFTER_SECONDS are config; HOST_WALLET_KMS_KEY, a key version
+in Cloud KMS, takes the place of the secret key where it is set.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ class Payer:
         self.tokens = HostPayTokens(settings.secret("TPS_HOSTPAY_SIGNING_KEY"), Purpose.HOSTPAY_EXECUTION)
         self.signer = _signer(kit)
         self.stuck_after = timedelta(seconds=settings.number("STUCK_AFTER_SECONDS", 90))
+        self.confirm_after = timedelta(seconds=settings.number("CONFIRM_AFTER_SECONDS", 1))
         self._ready: Book | None = None
 
     async def book(self) -> Book:
@@ -104,6 +105,7 @@ def _signer(kit: Kit) -> DigestSigner:
         per_payment=_ether(settings, "PAYOUT_LIMIT_ETH", "10"),
         per_day=_ether(settings, "DAY_LIMIT_ETH", "500"),
         max_fee=settings.number("MAX_FEE_GWEI", 500) * 10**9,
+        per_gas=_ether(settings, "GAS_LIMIT_ETH", "0.05"),
     )
     key = settings.config("HOST_WALLET_KMS_KEY", "")
     if key:

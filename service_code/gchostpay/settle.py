@@ -8,6 +8,7 @@ pay it. A nonce below the chain's count without a receipt of ours was used by so
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -25,6 +26,10 @@ from service_code.kit.outcomes import Dead, Done, Outcome, Retry
 
 #: Blocks by which nodes behind one address may lag: a count is believed only as of so long ago.
 LAG = 2
+
+#: Blocks looked at in one step, and seconds after which a sweep takes no further step.
+BLOCKS = 100
+FINALITY_TIME = 10.0
 
 #: A transaction is left for so long to the node that has taken it, or to the request that has just signed it.
 PATIENCE = timedelta(seconds=10)
@@ -126,46 +131,43 @@ class Settler:
             block=receipt.block_number,
         )
 
-    async def finalize(self, rows: Sequence[Any]) -> tuple[int, int]:
-        """Confirm mined nonces whose block is final, and take back those whose block is gone."""
-        if not rows:
-            return 0, 0
+    async def finalize(self) -> tuple[int, int]:
+        """Confirm mined nonces whose block is final, and take back those in whose block's place another stands.
+
+        Block by block, the oldest first, to the end or until the time is used up; the next round goes on.
+        """
         book, node = await self._payer.book(), self._payer.node
+        started = time.monotonic()
         finalized = await node.finalized()
-        numbers = sorted({row["mined_block"] for row in rows})
-        hashes = dict(zip(numbers, await asyncio.gather(*(node.block_hash(number) for number in numbers)), strict=True))
         final = gone = 0
-        for row in rows:
-            found = hashes[row["mined_block"]]
-            if found is None:  # a node that lags knows nothing yet: that says nothing about the block
-                continue
-            if found != row["mined_block_hash"]:
-                gone += await self.take_back(row)
-            elif row["mined_block"] <= finalized:
-                final += await self._final(book, row)
+        last: tuple[int, str] = (-1, "")
+        while time.monotonic() - started < FINALITY_TIME:
+            async with self._kit.db.connection() as connection:
+                blocks = await book.unfinal_blocks(connection, last, BLOCKS)
+            if not blocks:
+                break
+            last = blocks[-1]
+            stand = await node.block_hashes(sorted({number for number, _ in blocks}))
+            # A node that lags knows nothing of a number yet: that says nothing about the block.
+            lost = [(number, hash_) for number, hash_ in blocks if stand[number] not in (None, hash_)]
+            kept = [(number, hash_) for number, hash_ in blocks if stand[number] == hash_ and number <= finalized]
+            final += await self._final(book, kept) if kept else 0
+            for block in lost:
+                async with self._kit.db.connection() as connection:
+                    rows = await book.mined_in(connection, block)
+                gone += sum([await self.take_back(row) for row in rows])
         return final, gone
 
-    async def _final(self, book: Book, row: Any) -> int:
-        now = moment(self._kit.clock)
+    async def _final(self, book: Book, blocks: Sequence[tuple[int, str]]) -> int:
         async with self._kit.db.transaction() as connection:
-            await connection.execute(
-                "UPDATE wallet_nonces SET final_at = $4 WHERE address = $1 AND chain_id = $2 AND nonce = $3",
-                *(*book.key, row["nonce"], now),
-            )
-            failed = await connection.fetchrow(
-                """
-                UPDATE split_payout_hostpay SET final_at = $4,
-                    status = CASE WHEN error_code IS NULL THEN status ELSE 'failed' END
-                WHERE wallet = $1 AND chain_id = $2 AND nonce = $3 RETURNING unique_id, error_code
-                """,
-                *(*book.key, row["nonce"], now),
-            )
-        if failed is not None and failed["error_code"]:
-            _log.error(
-                "a payout failed for good", what="payout_failed", status="failed", code=failed["error_code"],
-                unique_id=failed["unique_id"], tx_hash=row["tx_hash"],
-            )  # fmt: skip
-        return 1
+            rows = await book.mark_final(connection, blocks, moment(self._kit.clock))
+        for row in rows:
+            if row["error_code"]:
+                _log.error(
+                    "a payout failed for good", what="payout_failed", status="failed", code=row["error_code"],
+                    unique_id=row["unique_id"], tx_hash=row["tx_hash"],
+                )  # fmt: skip
+        return len(rows)
 
     async def take_back(self, row: Any) -> int:
         """Undo what was written of a transaction whose block is gone, and give it to the node again."""
@@ -178,7 +180,7 @@ class Settler:
             variant = await _variant(connection, row["tx_hash"], nonce["unique_id"])
             if variant is None or variant["mined_block_hash"] != row["mined_block_hash"]:
                 return 0
-            await reopen(connection, book, row["nonce"])
+            await book.reopen(connection, row["nonce"])
             for posting in _postings(nonce["unique_id"], _mined(variant), int(variant["value"])):
                 await ledger.reverse(connection, ledger.turn(posting, variant["taken_back"]).key, now)
         _log.error(
@@ -187,25 +189,6 @@ class Settler:
         )  # fmt: skip
         await self._payer.broadcast(row["tx_hash"], variant["raw"], row["nonce"])
         return 1
-
-
-async def reopen(connection: Connection, book: Book, nonce: int) -> None:
-    """Make a mined nonce open again: its transaction is to be broadcast anew, and may be mined as another variant."""
-    await connection.execute(
-        """
-        WITH variants AS (
-            UPDATE tx_variants SET mined_block = NULL, mined_block_hash = NULL, receipt_status = NULL, gas_used = NULL,
-                gas_price = NULL, broadcast_at = NULL
-            WHERE address = $1 AND chain_id = $2 AND nonce = $3
-        ), payout AS (
-            UPDATE split_payout_hostpay SET status = 'broadcast', block_number = NULL, block_hash = NULL,
-                gas_used = NULL, gas_price = NULL, mined_at = NULL, error_code = NULL
-            WHERE wallet = $1 AND chain_id = $2 AND nonce = $3
-        )
-        UPDATE wallet_nonces SET state = 'open', closed_at = NULL WHERE address = $1 AND chain_id = $2 AND nonce = $3
-        """,
-        *(*book.key, nonce),
-    )
 
 
 async def _variant(connection: Connection, tx_hash: str, unique_id: str) -> Any:

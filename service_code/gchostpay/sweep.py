@@ -43,18 +43,7 @@ class Sweeper:
         return found
 
     async def _finality(self, _call: Call) -> tuple[int, int]:
-        book = await self._payer.book()
-        rows = await self._kit.db.fetch(
-            """
-            SELECT n.nonce, v.tx_hash, v.mined_block, v.mined_block_hash
-            FROM wallet_nonces n JOIN tx_variants v USING (address, chain_id, nonce)
-            WHERE n.address = $1 AND n.chain_id = $2 AND n.state = 'mined' AND n.final_at IS NULL
-              AND v.mined_block IS NOT NULL
-            ORDER BY v.mined_block LIMIT $3
-            """,
-            *(*book.key, AT_ONCE),
-        )
-        return await self._settler.finalize(rows)
+        return await self._settler.finalize()
 
     async def _open(self, call: Call) -> tuple[int, int]:
         book = await self._payer.book()

@@ -9,12 +9,13 @@ from __future__ import annotations
 import itertools
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from service_code.kit import logs
-from service_code.kit.outside import Outside, UnreachableError
+from service_code.kit.outside import Answer, Outside, UnreachableError
 
 #: Seconds for one call to the node.
 TIMEOUT = 8.0
@@ -23,6 +24,9 @@ LEAST_TIP = 100_000_000
 #: Blocks whose tips are looked at, and seconds for which the answer serves.
 FEE_BLOCKS = 5
 FEES_LIVE = 2.0
+FEE_HISTORY = ("eth_feeHistory", hex(FEE_BLOCKS), "latest", [50])
+#: Calls in one request.
+BATCH = 25
 #: What a transfer of ether to a plain account costs.
 TRANSFER_GAS = 21_000
 
@@ -70,6 +74,18 @@ class Fees:
 
     max_fee: int
     max_priority_fee: int
+    #: What the next block takes at least; an offer below it is not mined.
+    base_fee: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quote:
+    """What the chain says of a transfer before it is signed."""
+
+    balance: int
+    gas: int
+    pending_nonce: int
+    fees: Fees
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,27 +111,44 @@ class Node:
 
     async def ask(self, method: str, *params: Any) -> Any:
         """Make one call."""
-        wish = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
-        headers = {"Content-Type": "application/json"}
-        try:
-            answer = await self._outside.call(
-                "POST", self._url, what=method, headers=headers, body=json.dumps(wish).encode(), timeout=TIMEOUT
-            )
-        except UnreachableError as error:
-            _log.warning("the node is away", what="rpc_call", status="unreachable", method=method)
-            raise NodeAwayError(str(error)) from error
+        answer = await self._post(method, self._wish(method, params))
+        return _result(method, answer.status, answer.json())
+
+    async def ask_all(self, *calls: tuple[Any, ...]) -> list[Any]:
+        """Make several calls in one request and return their results in order.
+
+        Each error means what it means alone; one that says nothing comes before one that refuses.
+        """
+        wishes = [self._wish(method, params) for method, *params in calls]
+        what = "+".join(method for method, *_ in calls)
+        answer = await self._post(what, wishes)
         body = answer.json()
-        if not isinstance(body, dict) or ("result" not in body and "error" not in body):
-            _log.warning("the node gave no answer", what="rpc_call", status=answer.status, method=method)
-            raise NodeAwayError(f"{method}: the node answered {answer.status}")
-        said = body.get("error")
-        if said is None:
-            return body["result"]
-        message = str(said.get("message", "")) if isinstance(said, dict) else str(said)
-        code = said.get("code") if isinstance(said, dict) else None
-        if answer.status == 429 or (code in (-32005, -32603, 429) and not _meaningful(message)):
-            raise NodeAwayError(f"{method}: the node cannot now ({code})")
-        raise NodeRefusedError(method, message)
+        if not isinstance(body, list):  # one answer for all: the door's, not the node's
+            _result(what, answer.status, body)
+            raise NodeAwayError(f"{what}: the node answered no batch")
+        found = {one.get("id"): one for one in body if isinstance(one, dict)}
+        results: list[Any] = []
+        refused: NodeRefusedError | None = None
+        for wish in wishes:
+            try:
+                results.append(_result(wish["method"], answer.status, found.get(wish["id"])))
+            except NodeRefusedError as error:
+                refused = refused or error
+        if refused is not None:
+            raise refused
+        return results
+
+    def _wish(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
+        return {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": list(params)}
+
+    async def _post(self, what: str, wish: Any) -> Answer:
+        headers = {"Content-Type": "application/json"}
+        body = json.dumps(wish).encode()
+        try:
+            return await self._outside.call("POST", self._url, what=what, headers=headers, body=body, timeout=TIMEOUT)
+        except UnreachableError as error:
+            _log.warning("the node is away", what="rpc_call", status="unreachable", method=what)
+            raise NodeAwayError(str(error)) from error
 
     async def chain_id(self) -> int:
         """Return the chain's id."""
@@ -129,23 +162,36 @@ class Node:
         """Return how many transactions an account has sent, as of a block."""
         return _int(await self.ask("eth_getTransactionCount", address, block))
 
-    async def estimate_gas(self, sender: str, to: str, value: int) -> int:
-        """Simulate a transfer and return the gas it takes."""
-        return _int(await self.ask("eth_estimateGas", {"from": sender, "to": to, "value": hex(value)}))
+    async def quote(self, sender: str, to: str, value: int, data: str) -> Quote:
+        """Simulate a transfer, and read what signing it needs, in one request."""
+        transfer = {"from": sender, "to": to, "value": hex(value)} | ({} if data == "0x" else {"data": data})
+        fees = self._fresh_fees()
+        balance, gas, nonce, *history = await self.ask_all(
+            ("eth_getBalance", sender, "latest"),
+            ("eth_estimateGas", transfer),
+            ("eth_getTransactionCount", sender, "pending"),
+            *(() if fees else (FEE_HISTORY,)),
+        )
+        return Quote(
+            balance=_int(balance), gas=_int(gas), pending_nonce=_int(nonce), fees=fees or self._offer(history[0])
+        )
 
     async def fees(self) -> Fees:
         """Return an offer that outlives several full blocks: twice the base fee and the usual tip of late."""
+        return self._fresh_fees() or self._offer(await self.ask(*FEE_HISTORY))
+
+    def _fresh_fees(self) -> Fees | None:
         at, fees = self._fees
-        if fees is not None and time.monotonic() - at < FEES_LIVE:
-            return fees
-        history = await self.ask("eth_feeHistory", hex(FEE_BLOCKS), "latest", [50])
+        return fees if fees is not None and time.monotonic() - at < FEES_LIVE else None
+
+    def _offer(self, history: Any) -> Fees:
         try:
             base = _int(history["baseFeePerGas"][-1])
             tips = sorted(_int(block[0]) for block in history.get("reward") or ())
         except (KeyError, IndexError, TypeError) as error:
             raise NodeAwayError("eth_feeHistory: no base fee") from error
         tip = max(tips[len(tips) // 2] if tips else 0, LEAST_TIP)
-        fees = Fees(max_fee=2 * base + tip, max_priority_fee=tip)
+        fees = Fees(max_fee=2 * base + tip, max_priority_fee=tip, base_fee=base)
         self._fees = (time.monotonic(), fees)
         return fees
 
@@ -175,15 +221,35 @@ class Node:
         """Return the newest block's number."""
         return _int(await self.ask("eth_blockNumber"))
 
-    async def block_hash(self, number: int) -> str | None:
-        """Return the hash of the block that now stands at a number."""
-        block = await self.ask("eth_getBlockByNumber", hex(number), False)
-        return str(block["hash"]).lower() if block else None
+    async def block_hashes(self, numbers: Sequence[int]) -> dict[int, str | None]:
+        """Return the hashes of the blocks that now stand at some numbers; None where the node knows of none."""
+        found: dict[int, str | None] = {}
+        for start in range(0, len(numbers), BATCH):
+            part = numbers[start : start + BATCH]
+            blocks = await self.ask_all(*(("eth_getBlockByNumber", hex(number), False) for number in part))
+            for number, block in zip(part, blocks, strict=True):
+                found[number] = str(block["hash"]).lower() if block else None
+        return found
 
     async def finalized(self) -> int:
         """Return the number of the newest block that the chain will not take back."""
         block = await self.ask("eth_getBlockByNumber", "finalized", False)
         return _int(block["number"]) if block else -1
+
+
+def _result(method: str, status: int, body: Any) -> Any:
+    """Return the result in an answer, or raise what its error means."""
+    if not isinstance(body, dict) or ("result" not in body and "error" not in body):
+        _log.warning("the node gave no answer", what="rpc_call", status=status, method=method)
+        raise NodeAwayError(f"{method}: the node answered {status}")
+    said = body.get("error")
+    if said is None:
+        return body["result"]
+    message = str(said.get("message", "")) if isinstance(said, dict) else str(said)
+    code = said.get("code") if isinstance(said, dict) else None
+    if status == 429 or (code in (-32005, -32603, 429) and not _meaningful(message)):
+        raise NodeAwayError(f"{method}: the node cannot now ({code})")
+    raise NodeRefusedError(method, message)
 
 
 def _meaningful(message: str) -> bool:

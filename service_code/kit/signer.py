@@ -32,6 +32,8 @@ class Limits:
     per_payment: int
     per_day: int
     max_fee: int
+    #: What the gas of one transaction may cost at most: gas limit times fee.
+    per_gas: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +48,11 @@ class Transfer:
     max_fee: int
     max_priority_fee: int
     data: str = "0x"
+
+    @property
+    def most(self) -> int:
+        """Return what it may take from the wallet at most, gas included."""
+        return self.value + self.gas_limit * self.max_fee
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +83,7 @@ class Signer(Protocol):
         ...
 
     async def sign(self, transfer: Transfer, *, spent_today: int) -> SignedTransfer:
-        """Sign, or raise SigningRefusedError. `spent_today` is what was signed in the last 24 hours before this."""
+        """Sign, or raise SigningRefusedError. `spent_today` is what was signed in the last 24 hours, with its gas."""
         ...
 
 
@@ -137,10 +144,12 @@ def check(transfer: Transfer, chain_id: int, limits: Limits, spent_today: int) -
         raise SigningRefusedError("WRONG_CHAIN", f"the signer signs for chain {chain_id} alone")
     if transfer.value > limits.per_payment:
         raise SigningRefusedError("OVER_PAYMENT_LIMIT", "the payout exceeds the limit for one payment")
-    if spent_today + transfer.value > limits.per_day:
-        raise SigningRefusedError("OVER_DAY_LIMIT", "the payout exceeds what is left of the day's limit")
     if transfer.max_fee > limits.max_fee or transfer.max_priority_fee > transfer.max_fee:
         raise SigningRefusedError("OVER_FEE_LIMIT", "the fee exceeds the limit for gas")
+    if transfer.gas_limit * transfer.max_fee > limits.per_gas:
+        raise SigningRefusedError("OVER_GAS_LIMIT", "the gas of this transaction may cost more than is allowed")
+    if spent_today + transfer.most > limits.per_day:
+        raise SigningRefusedError("OVER_DAY_LIMIT", "the payout exceeds what is left of the day's limit")
 
 
 def address_of(key: PublicKey) -> str:

@@ -46,6 +46,7 @@ CREATE TABLE wallet_nonces (
     intent text NOT NULL CHECK (intent IN ('payout', 'fill')), -- 'fill': abandoned, closed by a transfer to oneself
     unique_id text NOT NULL,
     value numeric(78, 0) NOT NULL CHECK (value >= 0),
+    most numeric(78, 0) NOT NULL DEFAULT 0, -- what any variant may take, gas included; once final, what was taken
     state text NOT NULL CHECK (state IN ('open', 'mined', 'foreign')),
     allocated_at timestamptz NOT NULL,
     closed_at timestamptz,
@@ -55,7 +56,7 @@ CREATE TABLE wallet_nonces (
 );
 CREATE INDEX wallet_nonces_open ON wallet_nonces (address, chain_id, nonce) WHERE state = 'open';
 CREATE INDEX wallet_nonces_unfinal ON wallet_nonces (address, chain_id, nonce) WHERE state = 'mined' AND final_at IS NULL;
-CREATE INDEX wallet_nonces_spent ON wallet_nonces (address, chain_id, allocated_at);
+CREATE INDEX wallet_nonces_spent ON wallet_nonces (address, chain_id, allocated_at) INCLUDE (most);
 
 CREATE TABLE tx_variants (
     tx_hash text PRIMARY KEY,
@@ -69,6 +70,7 @@ CREATE TABLE tx_variants (
     gas_limit bigint NOT NULL,
     max_fee numeric(78, 0) NOT NULL,
     max_priority_fee numeric(78, 0) NOT NULL,
+    data text NOT NULL,
     signed_at timestamptz NOT NULL,
     broadcast_at timestamptz,
     mined_block bigint,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -28,6 +29,7 @@ class Task:
     headers: dict[str, str]
     audience: str
     invoker: str
+    scheduled: float | None = None
 
     @property
     def service(self) -> str:
@@ -101,6 +103,7 @@ class Outer:
                 headers=call["headers"],
                 audience=call["oidcToken"]["audience"],
                 invoker=call["oidcToken"]["serviceAccountEmail"],
+                scheduled=datetime.fromisoformat(task["scheduleTime"]).timestamp() if "scheduleTime" in task else None,
             )
         )
         return web.json_response(task)
@@ -173,6 +176,8 @@ class Rpc:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
         self.calls: list[str] = []
         self.requests = 0
+        #: method -> what happens before the node is asked
+        self.before: dict[str, Callable[[], Awaitable[Any]]] = {}
         #: method -> what becomes of its parameters and true result
         self.changes: dict[str, Callable[[list[Any], Any], Any]] = {}
         #: method -> "lost" (done, but answered with a failure), "away" (not done) or an error's message
@@ -194,6 +199,8 @@ class Rpc:
     async def _reply(self, call: dict[str, Any], harm: str | None) -> dict[str, Any]:
         if harm is not None and harm != "lost":
             return {"jsonrpc": "2.0", "id": call["id"], "error": {"code": -32000, "message": harm}}
+        if call["method"] in self.before:
+            await self.before[call["method"]]()
         async with self._session.post(self._url, json=call) as response:
             answer = await response.json()
         if call["method"] in self.changes:

@@ -65,10 +65,11 @@ async def test_an_exchange_answer_in_two_pieces_is_one_answer(outside: Outside) 
 
 async def test_a_block_as_large_as_the_main_chains_is_read_whole(outside: Outside) -> None:
     block = {"hash": HASH, "number": "0x10", "logsBloom": "0x" + "00" * 256, "transactions": [HASH] * MAINNET_HASHES}
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "result": block | {"withdrawals": [HASH] * 1500}}).encode()
+    answer = {"jsonrpc": "2.0", "id": 1, "result": block | {"withdrawals": [HASH] * 1500}}
+    body = json.dumps([answer]).encode()
     assert len(body) > 100_000
     async with serve(app(in_pieces(body, size=16_384))) as port:
-        assert await Node(f"http://127.0.0.1:{port}/", outside).block_hash(16) == HASH
+        assert await Node(f"http://127.0.0.1:{port}/", outside).block_hashes([16]) == {16: HASH}
 
 
 async def test_an_answer_without_end_is_none(outside: Outside) -> None:

@@ -262,13 +262,17 @@ async def test_a_partner_or_node_that_is_away_is_asked_again(world: World, chain
     assert await sql.fetchval("SELECT count(*) FROM dead_letters") == 0
 
 
-async def test_the_signer_refuses_what_exceeds_its_limits(world: World, chain: Chain, sql: Any) -> None:
+async def test_the_signer_refuses_what_exceeds_its_limits_and_the_day_only_delays(
+    world: World, chain: Chain, sql: Any, log_lines: list[dict[str, Any]]
+) -> None:
     work = [await flow.split(world, ETH) for _ in range(3)]
     _, large = await flow.split(world, 3 * ETH)
     async with world.run("gchostpay", PAYOUT_LIMIT_ETH="1", DAY_LIMIT_ETH="2") as payer:
         assert (await payer.deliver(large)).json()["code"] == "OVER_PAYMENT_LIMIT"
-        answers = [(await payer.deliver(task)).json() for _, task in work]
-    assert [answer.get("code") for answer in answers] == [None, None, "OVER_DAY_LIMIT"]
+        answers = [(await payer.deliver(task)).json()["status"] for _, task in work]
+        assert answers == ["next", "next", "retry"]
+        assert any(line.get("code") == "OVER_DAY_LIMIT" and line["severity"] == "ERROR" for line in log_lines)
+        assert await sql.fetchval("SELECT count(*) FROM dead_letters WHERE code = 'OVER_DAY_LIMIT'") == 0
     assert await chain.nonce(world.wallet.address) == 2
     assert await sql.fetchval("SELECT next_nonce FROM wallets") == 2
 
@@ -282,6 +286,73 @@ async def test_a_wallet_without_money_signs_nothing_and_says_so(
         assert (await payer.deliver(task)).status == 500
     assert await rows(sql) == []
     assert any(line.get("event") == "wallet_low" for line in log_lines)
+
+
+async def test_gas_dearer_than_the_limit_is_waited_for_before_anything_is_signed(
+    world: World, chain: Chain, sql: Any, log_lines: list[dict[str, Any]]
+) -> None:
+    _, task = await flow.split(world)
+    await chain.ask("anvil_setNextBlockBaseFeePerGas", hex(50 * 10**9))
+    await chain.mine()
+    async with world.run("gchostpay", MAX_FEE_GWEI="4") as payer:
+        assert (await payer.deliver(task)).status == 500
+    assert await rows(sql) == []
+    assert any(line.get("event") == "gas_too_dear" for line in log_lines)
+
+
+async def test_what_is_mined_while_a_payment_is_quoted_is_not_spent_twice(
+    world: World, chain: Chain, rpc: Rpc, sql: Any
+) -> None:
+    """The balance is read, then the first payout is mined and settled, then the second takes the wallet's lock."""
+    _, first = await flow.split(world, 2 * ETH)
+    _, second = await flow.split(world, 2 * ETH)
+    await chain.ask("anvil_setBalance", world.wallet.address, hex(3 * ETH))
+    async with world.run("gchostpay") as payer:
+        assert (await payer.deliver(first)).status == 200
+        await confirm_all(world, payer)
+        await sql.execute("UPDATE wallet_nonces SET state = 'open'")
+        rpc.changes["eth_getBalance"] = lambda _params, _true: hex(3 * ETH)
+        rpc.before["eth_estimateGas"] = lambda: sql.execute("UPDATE wallet_nonces SET state = 'mined'")
+        assert (await payer.deliver(second)).json()["why"] == "the wallet's balance is too low"
+    assert len(await rows(sql)) == 1
+
+
+async def test_a_payment_asks_the_node_once_before_signing_and_once_to_confirm(
+    world: World, chain: Chain, rpc: Rpc
+) -> None:
+    _, task = await flow.split(world)
+    async with world.run("gchostpay", CONFIRM_AFTER_SECONDS="7") as payer:
+        assert (await payer.deliver(task)).status == 200
+        assert rpc.calls == [
+            "eth_chainId", "eth_getBalance", "eth_estimateGas", "eth_getTransactionCount", "eth_feeHistory",
+            "eth_sendRawTransaction",
+        ]  # fmt: skip
+        assert rpc.requests == 3
+        (confirm,) = world.outer.take("hostpay-confirm-queue")
+        assert confirm.scheduled is not None
+        assert abs(confirm.scheduled - world.clock.at - 7) < 1
+        rpc.calls.clear()
+        assert (await payer.deliver(confirm)).json() == {"status": "settled"}
+        assert rpc.calls == ["eth_getTransactionReceipt"]
+
+
+@pytest.mark.parametrize(
+    ("message", "outcome"),
+    [
+        ("execution reverted", (200, "SIMULATION_REVERTED")),
+        ("insufficient funds for transfer", (500, None)),
+        ("something else", (500, None)),
+    ],
+)
+async def test_an_error_inside_a_batch_means_what_it_means_alone(
+    world: World, chain: Chain, rpc: Rpc, message: str, outcome: tuple[int, str | None]
+) -> None:
+    _, task = await flow.split(world)
+    rpc.harm["eth_estimateGas"] = message
+    async with world.run("gchostpay") as payer:
+        answer = await payer.deliver(task)
+    assert (answer.status, answer.json().get("code")) == outcome
+    assert await chain.nonce(world.wallet.address) == 0
 
 
 async def test_a_node_on_another_chain_gets_nothing_to_sign(world: World, chain: Chain, sql: Any) -> None:

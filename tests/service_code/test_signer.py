@@ -21,7 +21,7 @@ from service_code.kit.signer import Limits, LocalSigner, SigningRefusedError, Tr
 from tests.service_code.outer import serve
 from tests.service_code.world import StaticAccess
 
-LIMITS = Limits(per_payment=10**19, per_day=10**20, max_fee=10**12)
+LIMITS = Limits(per_payment=10**19, per_day=10**20, max_fee=10**12, per_gas=10**17)
 KEY = "0x" + "4c" * 32
 
 
@@ -69,6 +69,8 @@ async def test_a_signed_transfer_is_the_one_that_eth_account_makes(nonce: int, v
         ({"chain_id": 1}, 0, "WRONG_CHAIN"),
         ({"value": 10**19 + 1}, 0, "OVER_PAYMENT_LIMIT"),
         ({"value": 10**19}, 10**20 - 10**19 + 1, "OVER_DAY_LIMIT"),
+        ({"value": 10**19}, 10**20 - 10**19, "OVER_DAY_LIMIT"),
+        ({"gas_limit": 10**7 + 1}, 0, "OVER_GAS_LIMIT"),
         ({"max_fee": 10**12 + 1}, 0, "OVER_FEE_LIMIT"),
         ({"max_priority_fee": 10**10 + 1}, 0, "OVER_FEE_LIMIT"),
     ],
@@ -78,7 +80,9 @@ async def test_what_exceeds_a_limit_is_not_signed(change: dict[str, Any], spent:
     with pytest.raises(SigningRefusedError) as refused:
         await signer.sign(transfer(**change), spent_today=spent)
     assert refused.value.code == code
-    assert await signer.sign(transfer(value=10**19), spent_today=10**20 - 10**19)
+    gas = 21_000 * 10**10
+    assert await signer.sign(transfer(value=10**19), spent_today=10**20 - 10**19 - gas)
+    assert await signer.sign(transfer(gas_limit=10**7), spent_today=0)
 
 
 @pytest.mark.parametrize("key", ["", "0x12", "zz" * 32, "0" * 64])

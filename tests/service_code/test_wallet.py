@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from eth_account import Account
 
-from service_code.gchostpay.payer import Payer
+from service_code.gchostpay.payer import OnChain, Payer
 from service_code.gchostpay.settle import Settler
 from tests.payments import judge
 from tests.service_code import flow
@@ -128,6 +128,59 @@ async def test_the_old_variant_mined_after_all_settles_too(world: World, chain: 
 
     row = await sql.fetchrow("SELECT status, tx_hash FROM split_payout_hostpay WHERE unique_id = $1", unique_id)
     assert tuple(row) == ("completed", old["tx_hash"])
+
+
+async def test_a_raised_payout_keeps_its_data(
+    world: World, chain: Chain, sql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def call_of(amount: Any, to: str) -> OnChain:
+        return OnChain(to=to, value=amount.units, data="0xa9059cbb")
+
+    monkeypatch.setattr("service_code.gchostpay.pay.transfer_of", call_of)
+    _, task = await flow.split(world)
+    await chain.ask("evm_setAutomine", False)
+    async with world.run("gchostpay") as payer:
+        assert (await payer.deliver(task)).status == 200
+        world.clock.at += 91
+        assert (await payer.sweep())["bumped"] == 1
+        await chain.mine()
+        await confirm_all(world, payer)
+    mined = await sql.fetchval("SELECT tx_hash FROM tx_variants ORDER BY max_fee DESC LIMIT 1")
+    assert (await chain.ask("eth_getTransactionByHash", mined))["input"] == "0xa9059cbb"
+
+
+async def test_what_is_abandoned_counts_for_the_day_until_that_is_final(world: World, chain: Chain, sql: Any) -> None:
+    unique_id, first = await flow.split(world, 10**18)
+    _, second = await flow.split(world, 10**18)
+    await chain.ask("evm_setAutomine", False)
+    async with world.run("gchostpay", DAY_LIMIT_ETH="1") as payer:
+        assert (await payer.deliver(first)).status == 200
+        assert (await payer.operate("POST", f"/payouts/{unique_id}/abandon")).status == 202
+        assert int((await payer.operate("GET", "/wallet")).json()["spent_today"]) > share(10**18)  # with its gas
+        assert (await payer.deliver(second)).json()["status"] == "retry"
+        await chain.mine()
+        await confirm_all(world, payer)
+        assert (await payer.deliver(second)).json()["status"] == "retry"
+        await chain.mine(70)
+        assert (await payer.sweep())["final"] == 1
+        taken = await sql.fetchval("SELECT gas_used * gas_price FROM split_payout_hostpay")
+        assert int((await payer.operate("GET", "/wallet")).json()["spent_today"]) == taken
+        assert (await payer.deliver(second)).json()["status"] == "next"
+
+
+async def test_one_sweep_makes_everything_final_that_is(
+    world: World, chain: Chain, sql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service_code.gchostpay.settle.BLOCKS", 2)
+    async with world.run("gchostpay") as payer:
+        for _ in range(5):
+            assert (await payer.deliver((await flow.split(world))[1])).status == 200
+        await confirm_all(world, payer)
+        await chain.mine(70)
+        assert (await payer.deliver((await flow.split(world))[1])).status == 200
+        await confirm_all(world, payer)
+        assert (await payer.sweep())["final"] == 5
+    assert await sql.fetchval("SELECT count(*) FROM wallet_nonces WHERE final_at IS NULL") == 1
 
 
 async def test_fees_are_not_raised_beyond_the_signers_limit(
