@@ -51,6 +51,11 @@ def advice(error: EngineError) -> str:
     status = getattr(error, "status", None)
     if status == 0:
         return "start the local cloud (`sluice up` does), or correct the endpoint in the stack's config"
+    if "existed too recently" in str(error):
+        return (
+            "Google keeps a deleted queue's name for 7 days: give the queue another name, or wait; on the local cloud "
+            "`sluice clock advance 7d` waits for you"
+        )
     if status in (401, 403):
         return "give the caller the permission that the answer names"
     return "correct what the answer names; what was done so far is kept, so run the same command again"

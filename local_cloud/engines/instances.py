@@ -92,7 +92,7 @@ class Instance:
         try:
             if sys.platform != "linux":
                 held.close()
-            environment = {**env, "PORT": str(self.port)}
+            environment = {**env, "PORT": str(self.port), "HOST": "127.0.0.1"}
             self._process = await server.fork(title=title, args=args, env=environment, line=line)
             await self._until_ready(self._process, probe)
         except (StartError, ForkError, asyncio.CancelledError) as error:

@@ -86,6 +86,10 @@ def apply(home: Home, ports: Ports, layer: str, digest: str, out: Output) -> dic
             overrides=identity.overrides(home, ports, digest),
             on_event=tell,
         )
+    except local_engine.StateBusyError as error:
+        raise OpsError(
+            str(error), why="two deployments of one stack would undo each other", fix="run ./sluice up again after it"
+        ) from error
     except local_engine.EngineError as error:
         raise OpsError(str(error)) from error
     if not result.ok:

@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     config = uvicorn.Config(
         application,
-        host="0.0.0.0",
+        host=os.environ.get("HOST", "0.0.0.0"),  # a platform on loopback says so
         port=settings.port,
         loop="uvloop",
         http="httptools",
