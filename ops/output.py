@@ -7,8 +7,6 @@ import sys
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 
 class Output:
@@ -41,14 +39,13 @@ class Output:
         self._console.print(text, end="\r" if self._console.is_terminal else "\n", style="dim")
 
     def table(self, columns: list[str], rows: list[list[str]], *, title: str = "") -> None:
-        """Rows under headings, without lines."""
-        table = Table(box=None, title=title or None, title_justify="left", pad_edge=False, header_style="dim")
-        for column in columns:
-            table.add_column(column, no_wrap=True, overflow="ignore")
-        for row in rows:
-            table.add_row(*(escape(cell) for cell in row))
-        widths = [max(len(cell) for cell in column) for column in zip(columns, *rows, strict=True)]
-        self._console.print(table, width=sum(widths) + 2 * len(widths), crop=False)
+        """Rows under headings, never cut: an id that is shown can be copied."""
+        if title:
+            self.say(title)
+        widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+        for number, row in enumerate([columns, *rows]):
+            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            self.plain(line, style="" if number else "dim")
 
     def result(self, value: Any) -> None:
         """The value of a --json run, the only thing on standard output then."""
