@@ -131,9 +131,14 @@ def duration(payment: dict[str, Any]) -> float | None:
 
 def amount(line: dict[str, Any]) -> str:
     """A ledger line's amount in coins, exact, with its sign."""
-    unit = UNITS.get(line["currency"])
-    value = f"{Decimal(line['amount']) / unit:+f}" if unit else f"{int(line['amount']):+d}"
-    return f"{value:>28} {line['currency']}"
+    sign = "+" if int(line["amount"]) > 0 else ""
+    return f"{sign}{coins(line['amount'], line['currency'])}".rjust(32)
+
+
+def coins(units: str, currency: str) -> str:
+    """Base units as coins, exact; as base units, and said so, for a currency whose decimals are not known here."""
+    unit = UNITS.get(currency)
+    return f"{Decimal(units) / unit:f} {currency}" if unit else f"{units} base units of {currency}"
 
 
 def _took(payment: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ import typer
 
 from ops import rest
 from ops.errors import BadUsage, CallFailed
+from ops.follow import coins
 from ops.home import Home
 from ops.operator import Operator
 from ops.output import Output
@@ -37,8 +38,8 @@ def list_(*, as_json: Json = False) -> None:
     out = Output(as_json=as_json)
     dead = _dead(Operator(Home.find()))
     if dead:
-        rows = [[d["unique_id"], d["since"][:19], d["code"], f"{d['amount']} {d['currency']}", d["why"]] for d in dead]
-        out.table(["payment", "since", "code", "base units", "why"], rows)
+        rows = [[d["unique_id"], d["since"][:19], d["code"], coins(d["amount"], d["currency"]), d["why"]] for d in dead]
+        out.table(["payment", "since", "code", "amount", "why"], rows)
         out.say("\n./sluice dead replay PAYMENT pays one after all")
     else:
         out.say("no payment is dead")
