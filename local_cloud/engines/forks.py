@@ -93,7 +93,8 @@ class ForkServer:
     @property
     def alive(self) -> bool:
         """Whether it can still be asked for an instance."""
-        return self._listener is not None and not self._listener.done()
+        here = self._socket is not None and self._socket.fileno() != -1
+        return here and self._listener is not None and not self._listener.done()
 
     async def start(self) -> None:
         """Start the process and wait until its imports are done."""

@@ -74,13 +74,20 @@ class Services:
         return [(name, found) for name, found in self.revisions.items() if name.startswith(f"{service}/revisions/")]
 
     def targets(self, service: Message) -> list[tuple[Message, str]]:
-        """Each traffic target with the full name of the revision that it means now ("" while there is none)."""
+        """Each traffic target with the full name of the revision that it means now ("" while there is none).
+
+        A revision that is not ready gets no traffic: until it is, its share stays with the one that was ready last.
+        """
         found = []
         for target in service.traffic:
             wanted = target.revision.rpartition("/")[2]
             if target.type == LATEST or not wanted:
                 wanted = service.latest_ready_revision.rpartition("/")[2]
-            found.append((target, f"{service.name}/revisions/{wanted}" if wanted else ""))
+            name = f"{service.name}/revisions/{wanted}" if wanted else ""
+            revision = self.revisions.get(name)
+            if revision is not None and revision.conditions[0].state != SUCCEEDED and service.latest_ready_revision:
+                name = f"{service.name}/revisions/{service.latest_ready_revision.rpartition('/')[2]}"
+            found.append((target, name))
         return found
 
     def present(self, service: Message) -> Message:
