@@ -31,7 +31,10 @@ def graph(
     system = specs.load()
     drawing = mermaid(system)
     if write:
-        write.write_text(replaced(write.read_text(), drawing, str(write)))
+        try:
+            write.write_text(replaced(write.read_text(), drawing, str(write)))
+        except OSError as error:
+            raise BadUsage(f"{write}: {error.strerror}", fix="name a Markdown file that can be written") from error
         out.step(f"the drawing stands in {write}")
     else:
         out.plain(drawing)

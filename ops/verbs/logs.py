@@ -9,10 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from ops.cloud import LocalCloud
+from ops.errors import BadUsage
 from ops.home import Home
 from ops.output import Output
 
 _COLOURS = {"ERROR": "red", "CRITICAL": "red bold", "WARNING": "yellow", "DEBUG": "dim"}
+
+#: Severities of Cloud Logging, in their order.
+SEVERITIES = ["DEFAULT", "DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL", "ALERT", "EMERGENCY"]
 
 #: Fields of a line that stand in its head, not in its tail.
 _HEAD = {"message", "severity", "time", "timestamp", "service_name", "component"}
@@ -35,6 +39,8 @@ def logs(
 ) -> None:
     """Print entries."""
     out = Output(as_json=as_json)
+    if severity and severity.upper() not in SEVERITIES:
+        raise BadUsage(f"--severity is {severity}", fix=f"use one of: {', '.join(SEVERITIES).lower()}")
     cloud = LocalCloud(Home.find())
     project = cloud.status()["project"]
     wanted = _filter(payment, service, severity, filter_)
