@@ -173,29 +173,24 @@ def _revision(service: Message, revision_id: str, now: int) -> Message:
     made.creator = service.last_modifier
     for stamp_field in (made.create_time, made.update_time):
         stamp_field.FromNanoseconds(now)
-    made.labels.update(template.labels)
-    made.annotations.update(template.annotations)
-    made.containers.extend(template.containers)
-    made.volumes.extend(template.volumes)
-    for field in _SHARED:
-        if template.HasField(field):
-            getattr(made, field).CopyFrom(getattr(template, field))
-    for field in _PLAIN:
-        setattr(made, field, getattr(template, field))
-    return made
+    return _with_template(made, template)
 
 
 def _template_of(revision: Message) -> Message:
-    made = message("google.cloud.run.v2.RevisionTemplate")()
-    made.labels.update(revision.labels)
-    made.annotations.update(revision.annotations)
-    made.containers.extend(revision.containers)
-    made.volumes.extend(revision.volumes)
+    return _with_template(message("google.cloud.run.v2.RevisionTemplate")(), revision)
+
+
+def _with_template(made: Message, source: Message) -> Message:
+    """Take over what a revision and a template have in common."""
+    made.labels.update(source.labels)
+    made.annotations.update(source.annotations)
+    made.containers.extend(source.containers)
+    made.volumes.extend(source.volumes)
     for field in _SHARED:
-        if revision.HasField(field):
-            getattr(made, field).CopyFrom(getattr(revision, field))
+        if source.HasField(field):
+            getattr(made, field).CopyFrom(getattr(source, field))
     for field in _PLAIN:
-        setattr(made, field, getattr(revision, field))
+        setattr(made, field, getattr(source, field))
     return made
 
 
