@@ -259,6 +259,19 @@ def test_failed_deployment_leaves_traffic_with_the_ready_revision(run: Runner) -
     assert http(made.uri).status == 200
 
 
+def test_traffic_that_names_a_revision_stays_with_the_ready_one_until_that_is_ready(run: Runner) -> None:
+    made = run.create("named", revision="named-a")
+    made = run.update(run_v2.Service(name=made.name, template=made.template, traffic=[to("named-a", 100, "stable")]))
+    made.template.revision = "named-b"
+    made.template.containers[0].env = [{"name": "FAIL_AT_START", "value": "1"}]
+    made.traffic = [to("named-b", 100, "stable")]
+    with pytest.raises(exceptions.FailedPrecondition, match=r"exit\(3\)"):
+        run.update(made)
+    kept = run.services.get_service(name=made.name)
+    assert [status.revision for status in kept.traffic_statuses] == ["named-a"]
+    assert http(made.uri).status == 200
+
+
 def test_secrets_are_read_by_version_with_the_revisions_account(run: Runner) -> None:
     secret, account = run.add_secret("RUN_KEY", b"one"), run.account("reader-of-secrets")
     run.add_secret("RUN_KEY", b"two")
