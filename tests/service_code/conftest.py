@@ -83,7 +83,7 @@ async def _execute(url: str, statement: str) -> None:
 
 @pytest.fixture(scope="session")
 def anvil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A chain that mines each transaction at once; tests that need a pool switch that off."""
+    """A chain that mines when it is told to: by itself it would, but only some moment after its answer."""
     binary = next((str(path) for path in ROOT.glob("node_modules/@foundry-rs/*/bin/anvil")), shutil.which("anvil"))
     if binary is None:
         pytest.skip("anvil is not installed: run `npm ci --ignore-scripts` at the project's root")
@@ -91,7 +91,7 @@ def anvil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     home = tmp_path_factory.mktemp("anvil")
-    command = [binary, "--port", str(port), "--accounts", "1", "--silent", "--timestamp", "1800000000"]
+    command = [binary, "--port", str(port), "--accounts", "1", "--silent", "--no-mining", "--timestamp", "1800000000"]
     process = subprocess.Popen(command, env={"HOME": str(home), "PATH": os.environ["PATH"]})
     try:
         yield _answering(f"http://127.0.0.1:{port}", process)
@@ -145,10 +145,12 @@ def log_lines() -> list[dict[str, Any]]:
 
 
 class Chain:
-    """The chain as a test arranges it."""
+    """The chain as a test arranges it. Each transaction is mined before its sender is answered, while `automine`."""
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.automine = True
+        self.door = Rpc(url)
         self._session = aiohttp.ClientSession()
 
     async def ask(self, method: str, *params: Any) -> Any:
@@ -157,6 +159,15 @@ class Chain:
             body = await response.json()
         assert "error" not in body, (method, body["error"])
         return body["result"]
+
+    async def send(self, raw: bytes) -> None:
+        await self.ask("eth_sendRawTransaction", "0x" + raw.hex())
+        await self.sent()
+
+    async def sent(self) -> None:
+        """What follows a transaction that somebody has sent."""
+        if self.automine:
+            await self.mine()
 
     async def balance(self, address: str) -> int:
         return int(await self.ask("eth_getBalance", address, "latest"), 16)
@@ -168,6 +179,7 @@ class Chain:
         await self.ask("anvil_mine", hex(blocks))
 
     async def close(self) -> None:
+        await self.door.close()
         await self._session.close()
 
 
@@ -175,22 +187,19 @@ class Chain:
 async def chain(anvil: str, world: World) -> AsyncIterator[Chain]:
     """The chain, and a wallet with 100 ether on it; what a test changes of the chain's ways is undone."""
     chain = Chain(anvil)
-    world.rpc = anvil
     await chain.ask("anvil_setBalance", world.wallet.address, hex(100 * 10**18))
-    yield chain
+    chain.door.after["eth_sendRawTransaction"] = chain.sent
+    app = web.Application()
+    app.add_routes([web.post("/", chain.door.handle)])
+    async with serve(app) as port:
+        world.rpc = f"http://127.0.0.1:{port}/"
+        yield chain
     await chain.ask("anvil_dropAllTransactions")
-    await chain.ask("evm_setAutomine", True)
     await chain.ask("anvil_setNextBlockBaseFeePerGas", hex(10**9))
     await chain.close()
 
 
 @pytest.fixture
-async def rpc(chain: Chain, world: World) -> AsyncIterator[Rpc]:
-    """A door to the chain that does harm on demand; services of this test go through it."""
-    door = Rpc(chain.url)
-    app = web.Application()
-    app.add_routes([web.post("/", door.handle)])
-    async with serve(app) as port:
-        world.rpc = f"http://127.0.0.1:{port}/"
-        yield door
-    await door.close()
+def rpc(chain: Chain) -> Rpc:
+    """The door by which services reach the chain: it counts, and does harm on demand."""
+    return chain.door

@@ -180,6 +180,8 @@ class Rpc:
         self.before: dict[str, Callable[[], Awaitable[Any]]] = {}
         #: method -> what becomes of its parameters and true result
         self.changes: dict[str, Callable[[list[Any], Any], Any]] = {}
+        #: method -> what happens when the node has answered
+        self.after: dict[str, Callable[[], Awaitable[Any]]] = {}
         #: method -> "lost" (done, but answered with a failure), "away" (not done) or an error's message
         self.harm: dict[str, str] = {}
 
@@ -203,6 +205,8 @@ class Rpc:
             await self.before[call["method"]]()
         async with self._session.post(self._url, json=call) as response:
             answer = await response.json()
+        if call["method"] in self.after:
+            await self.after[call["method"]]()
         if call["method"] in self.changes:
             answer["result"] = self.changes[call["method"]](call["params"], answer["result"])
         return dict(answer)

@@ -24,7 +24,7 @@ async def stranger_sends(world: World, chain: Chain, nonce: int) -> None:
     """Use the wallet's key elsewhere."""
     fields = {"to": "0x" + "99" * 20, "value": 1, "gas": 21000, "maxFeePerGas": 10**11, "maxPriorityFeePerGas": 10**10}
     signed = Account.sign_transaction({**fields, "nonce": nonce, "chainId": 31337, "type": 2}, world.wallet.key)
-    await chain.ask("eth_sendRawTransaction", "0x" + bytes(signed.raw_transaction).hex())
+    await chain.send(bytes(signed.raw_transaction))
 
 
 def alerts(lines: list[dict[str, Any]], event: str) -> int:
@@ -57,7 +57,7 @@ async def test_a_payout_whose_nonce_a_stranger_took_fails_when_that_is_final_and
     world: World, chain: Chain, sql: Any, log_lines: list[dict[str, Any]]
 ) -> None:
     unique_id, task = await flow.split(world)
-    await chain.ask("evm_setAutomine", False)
+    chain.automine = False
     async with world.run("gchostpay") as payer, world.run("gcsplit") as splitter:
         assert (await payer.deliver(task)).status == 200
         (confirm,) = world.outer.take("hostpay-confirm-queue")
@@ -74,7 +74,7 @@ async def test_a_payout_whose_nonce_a_stranger_took_fails_when_that_is_final_and
         await chain.mine(70)
         assert (await payer.operate("POST", "/wallet/resume")).json()["lost"] == [0]
         assert (await payer.deliver(confirm, 2)).json() == {"status": "already_settled"}
-        await chain.ask("evm_setAutomine", True)
+        chain.automine = True
         assert (await splitter.sweep())["dead"] == 1
         assert (await splitter.operate("POST", f"/dead/{unique_id}/replay")).json()["generation"] == 2
         (again,) = world.outer.take("hostpay-execution-queue")
@@ -92,7 +92,7 @@ async def test_a_stuck_payout_gets_higher_fees_and_whichever_variant_is_mined_se
     world: World, chain: Chain, sql: Any
 ) -> None:
     work = [await flow.split(world) for _ in range(2)]
-    await chain.ask("evm_setAutomine", False)
+    chain.automine = False
     async with world.run("gchostpay") as payer:
         for _, task in work:
             assert (await payer.deliver(task)).status == 200
@@ -115,14 +115,14 @@ async def test_a_stuck_payout_gets_higher_fees_and_whichever_variant_is_mined_se
 
 async def test_the_old_variant_mined_after_all_settles_too(world: World, chain: Chain, sql: Any) -> None:
     unique_id, task = await flow.split(world)
-    await chain.ask("evm_setAutomine", False)
+    chain.automine = False
     async with world.run("gchostpay") as payer:
         assert (await payer.deliver(task)).status == 200
         world.clock.at += 91
         assert (await payer.sweep())["bumped"] == 1
         old = await sql.fetchrow("SELECT tx_hash, raw FROM tx_variants ORDER BY max_fee LIMIT 1")
         await chain.ask("anvil_dropAllTransactions")
-        await chain.ask("eth_sendRawTransaction", "0x" + old["raw"].hex())
+        await chain.send(old["raw"])
         await chain.mine()
         await confirm_all(world, payer)
 
@@ -138,7 +138,7 @@ async def test_a_raised_payout_keeps_its_data(
 
     monkeypatch.setattr("service_code.gchostpay.pay.transfer_of", call_of)
     _, task = await flow.split(world)
-    await chain.ask("evm_setAutomine", False)
+    chain.automine = False
     async with world.run("gchostpay") as payer:
         assert (await payer.deliver(task)).status == 200
         world.clock.at += 91
@@ -152,7 +152,7 @@ async def test_a_raised_payout_keeps_its_data(
 async def test_what_is_abandoned_counts_for_the_day_until_that_is_final(world: World, chain: Chain, sql: Any) -> None:
     unique_id, first = await flow.split(world, 10**18)
     _, second = await flow.split(world, 10**18)
-    await chain.ask("evm_setAutomine", False)
+    chain.automine = False
     async with world.run("gchostpay", DAY_LIMIT_ETH="1") as payer:
         assert (await payer.deliver(first)).status == 200
         assert (await payer.operate("POST", f"/payouts/{unique_id}/abandon")).status == 202
@@ -189,7 +189,7 @@ async def test_fees_are_not_raised_beyond_the_signers_limit(
     _, task = await flow.split(world)
     await chain.ask("anvil_setNextBlockBaseFeePerGas", hex(10**9))
     await chain.mine()
-    await chain.ask("evm_setAutomine", False)
+    chain.automine = False
     async with world.run("gchostpay", MAX_FEE_GWEI="4") as payer:
         assert (await payer.deliver(task)).status == 200
         for _ in range(8):
@@ -204,7 +204,7 @@ async def test_an_abandoned_payout_is_filled_dies_when_final_and_is_replayed(
     world: World, chain: Chain, sql: Any
 ) -> None:
     unique_id, task = await flow.split(world)
-    await chain.ask("evm_setAutomine", False)
+    chain.automine = False
     async with world.run("gchostpay") as payer, world.run("gcsplit") as splitter:
         assert (await payer.deliver(task)).status == 200
         answer = await payer.operate("POST", f"/payouts/{unique_id}/abandon")
@@ -217,7 +217,7 @@ async def test_an_abandoned_payout_is_filled_dies_when_final_and_is_replayed(
         await chain.mine(70)
         assert (await payer.sweep())["final"] == 1
         assert (await splitter.sweep())["dead"] == 1
-        await chain.ask("evm_setAutomine", True)
+        chain.automine = True
         assert (await splitter.operate("POST", f"/dead/{unique_id}/replay")).json()["status"] == "replayed"
         (again,) = world.outer.take("hostpay-execution-queue")
         assert (await payer.deliver(again)).status == 200
@@ -233,13 +233,13 @@ async def test_an_abandoned_payout_is_filled_dies_when_final_and_is_replayed(
 
 async def test_an_abandoned_payout_that_is_mined_after_all_is_paid(world: World, chain: Chain, sql: Any) -> None:
     unique_id, task = await flow.split(world)
-    await chain.ask("evm_setAutomine", False)
+    chain.automine = False
     async with world.run("gchostpay") as payer:
         assert (await payer.deliver(task)).status == 200
         assert (await payer.operate("POST", f"/payouts/{unique_id}/abandon")).status == 202
         await chain.ask("anvil_dropAllTransactions")
         payout = await sql.fetchval("SELECT raw FROM tx_variants WHERE kind = 'payout'")
-        await chain.ask("eth_sendRawTransaction", "0x" + payout.hex())
+        await chain.send(payout)
         await chain.mine()
         await confirm_all(world, payer)
 
@@ -252,7 +252,7 @@ async def test_a_payout_that_reverts_costs_gas_and_fails_when_final(
 ) -> None:
     _, task = await flow.split(world)
     (exchange,) = world.outer.orders.values()
-    await chain.ask("evm_setAutomine", False)
+    chain.automine = False
     async with world.run("gchostpay") as payer, world.run("gcsplit") as splitter:
         assert (await payer.deliver(task)).status == 200
         await chain.ask("anvil_setCode", exchange["payinAddress"], REVERTS)
@@ -412,7 +412,7 @@ async def test_a_node_that_is_away_while_confirming_is_asked_again(
     world: World, chain: Chain, rpc: Any, sql: Any, method: str
 ) -> None:
     _, task = await flow.split(world)
-    await chain.ask("evm_setAutomine", False)
+    chain.automine = False
     async with world.run("gchostpay") as payer:
         assert (await payer.deliver(task)).status == 200
         (confirm,) = world.outer.take("hostpay-confirm-queue")
