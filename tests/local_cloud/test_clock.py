@@ -10,6 +10,14 @@ from pathlib import Path
 import pytest
 
 from local_cloud.clock import Clock, ClockError
+from tests.fidelity import pins
+
+pins(
+    "front_end",
+    "Operations, clock, state",
+    "The clock moves forward only, from timer to timer, waiting for the work of each",
+    ours=True,
+)
 
 
 @pytest.fixture

@@ -11,8 +11,16 @@ import requests
 from google.api_core import exceptions
 from google.protobuf import duration_pb2, timestamp_pb2
 
+from tests.fidelity import pins
 from tests.local_cloud.cloud_places import LOCATION, PARENT, PROJECT, Place, inside
 from tests.local_cloud.tasks_target import Target, account, advance, call, idle
+
+pins(
+    "cloud_tasks",
+    "Tasks",
+    "CreateTask, GetTask, ListTasks, DeleteTask, RunTask, BatchCreateTasks, BatchDeleteTasks",
+    documented="Service CloudTasks",
+)
 
 FULL = 2
 
@@ -61,6 +69,13 @@ def test_a_task_goes_out_as_it_was_set(place: Place, client: Any, name: str, tar
         client.get_task(name=made.name)
 
 
+@pins(
+    "cloud_tasks",
+    "Tasks",
+    "Views show the header User-Agent, no body in BASIC; the audience defaults to the URL",
+    observed="conformance record, OidcToken",
+    documented="conformance record, OidcToken",
+)
 def test_views_hide_and_show_bodies(client: Any, name: str) -> None:
     client.create_queue(parent=PARENT, queue={"name": name})
     client.pause_queue(name=name)
@@ -87,6 +102,12 @@ def test_tasks_are_listed_in_pages_each_once(client: Any, name: str) -> None:
     assert client.get_queue(name=name).purge_time is not None
 
 
+@pins(
+    "cloud_tasks",
+    "Tasks",
+    "A used name is refused for 24 hours (the reference: about an hour; the platform: up to 24)",
+    ours="CreateTaskRequest",
+)
 def test_a_name_is_free_again_a_day_after_its_task_ended(place: Place, client: Any, name: str, target: Target) -> None:
     client.create_queue(parent=PARENT, queue={"name": name})
     task = {"name": f"{name}/tasks/once", "http_request": {"url": target.url}}
@@ -100,6 +121,12 @@ def test_a_name_is_free_again_a_day_after_its_task_ended(place: Place, client: A
     target.wait(2)
 
 
+@pins(
+    "cloud_tasks",
+    "Dispatch",
+    "An attempt's status reads `UNAVAILABLE(14): HTTP status code 503`",
+    observed="public issue threads",
+)
 def test_run_sends_a_task_of_a_paused_queue_and_reports_the_attempt(
     place: Place, client: Any, name: str, target: Target
 ) -> None:
@@ -121,6 +148,43 @@ def test_run_sends_a_task_of_a_paused_queue_and_reports_the_attempt(
     assert 99 < (after.schedule_time - after.last_attempt.dispatch_time).total_seconds() < 101
 
 
+@pins(
+    "cloud_tasks",
+    "Tasks",
+    "Schedule time at most 720 h ahead, with the message; a past one becomes now",
+    observed="public issue threads",
+)
+@pins(
+    "cloud_tasks",
+    "Tasks",
+    '"Task size too large" above 1,048,569 bytes as stored',
+    observed="quotas page, public issue threads",
+)
+@pins(
+    "cloud_tasks",
+    "Tasks",
+    "URL at most 2083 characters after encoding, headers under 80 KB, body only with POST, PUT, PATCH",
+    documented="HttpRequest",
+)
+@pins(
+    "cloud_tasks",
+    "Tasks",
+    "A token needs an https URL; loopback hosts are exempt here",
+    observed="public issue threads",
+    ours=True,
+)
+@pins(
+    "cloud_tasks",
+    "Tasks",
+    "Header values of more than one line and names that are none are refused",
+    ours=True,
+)
+@pins(
+    "cloud_tasks",
+    "Tasks",
+    "App Engine tasks are refused: FAILED_PRECONDITION",
+    ours=True,
+)
 @pytest.mark.parametrize(
     ("fields", "match"),
     [
@@ -161,6 +225,19 @@ def test_limits_themselves_are_allowed(client: Any, name: str) -> None:
     client.create_task(parent=name, task={"http_request": {"url": "http://h/", "body": b"x" * 1_000_000}})
 
 
+@pins(
+    "cloud_tasks",
+    "Tasks",
+    "A task's own retry_config overrides the queue's",
+    documented="Task.retry_config",
+)
+@pins(
+    "cloud_tasks",
+    "Dispatch",
+    "A dropped task is a WARNING of the cloud with its reason (Google tells nobody); 403, 404 and no "
+    "answer give a hint, once a minute for each queue",
+    ours=True,
+)
 def test_tasks_have_their_own_retry_law(place: Place, client: Any, name: str, target: Target) -> None:
     target.status = 500
     client.create_queue(parent=PARENT, queue={"name": name})
@@ -174,6 +251,12 @@ def test_tasks_have_their_own_retry_law(place: Place, client: Any, name: str, ta
     assert any(event["severity"] == "WARNING" and "2 attempts were made" in event["message"] for event in events)
 
 
+@pins(
+    "cloud_tasks",
+    "Tasks",
+    "Batches are carried out at once; their operation is done when it is answered",
+    ours="BatchCreateTasks",
+)
 def test_batches_say_which_items_failed(client: Any, name: str) -> None:
     client.create_queue(parent=PARENT, queue={"name": name})
     client.pause_queue(name=name)
@@ -190,6 +273,13 @@ def test_batches_say_which_items_failed(client: Any, name: str) -> None:
     assert list(client.list_tasks(parent=name)) == []
 
 
+@pins(
+    "cloud_tasks",
+    "Queues",
+    "http_target overrides of the queue, BufferTask; IF_NOT_EXISTS gives way to a URL with a path or query",
+    documented="HttpTarget",
+    ours=True,
+)
 def test_a_queues_http_target_takes_buffered_bodies(place: Place, client: Any, name: str, target: Target) -> None:
     host, _, port = target.url.removeprefix("http://").partition(":")
     override = {"scheme": 1, "host": host, "port": int(port), "path_override": {"path": "/in"}}
@@ -222,6 +312,13 @@ def test_tokens_are_made_for_the_account_and_audience(place: Place, client: Any,
     assert audiences == {f"{target.url}/x", "https://aud"}
 
 
+@pins(
+    "cloud_tasks",
+    "Tasks",
+    "Creating needs cloudtasks.tasks.create on the queue and iam.serviceAccounts.actAs on the "
+    "token's account; the FULL view needs cloudtasks.tasks.fullView",
+    documented="Task.View, OidcToken",
+)
 def test_enqueueing_needs_create_on_the_queue_and_act_as_on_the_account(
     place: Place, name: str, target: Target
 ) -> None:
@@ -295,6 +392,12 @@ def test_status_shows_state_and_depth(place: Place, client: Any, name: str) -> N
     assert queues[name.rpartition("/")[2]] == {"state": "PAUSED", "depth": 1, "running": 0}
 
 
+@pins(
+    "cloud_tasks",
+    "Dispatch",
+    "Operation logs (TaskActivityLogEntry) by sampling_ratio",
+    documented="Cloud Tasks logging",
+)
 def test_operations_are_logged_when_a_queue_asks_for_it(place: Place, client: Any, name: str, target: Target) -> None:
     logging = {"sampling_ratio": 1.0}
     client.create_queue(parent=PARENT, queue={"name": name, "stackdriver_logging_config": logging})

@@ -8,8 +8,17 @@ import pytest
 from google.api_core import exceptions
 from google.protobuf import field_mask_pb2
 
+from tests.fidelity import pins
 from tests.local_cloud.cloud_places import PARENT, Place, inside
 from tests.local_cloud.tasks_target import Target, advance
+
+pins(
+    "cloud_tasks",
+    "Queues",
+    "CreateQueue, GetQueue, ListQueues, UpdateQueue, DeleteQueue, PurgeQueue, PauseQueue, "
+    "ResumeQueue, the IAM methods; gRPC and REST",
+    documented="Service CloudTasks",
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +44,26 @@ def name() -> str:
     return f"{PARENT}/queues/q-{uuid.uuid4().hex[:12]}"
 
 
+@pins(
+    "cloud_tasks",
+    "Queues",
+    "Defaults: 500/s, 1000 concurrent, 100 attempts, 0.1 s to 3600 s, 16 doublings, RUNNING; "
+    "max_retry_duration reads back unset when 0",
+    observed="`gcloud tasks queues describe`",
+)
+@pins(
+    "cloud_tasks",
+    "Queues",
+    "maxBurstSize: 10 at 1/s and 100 at 500/s",
+    observed="queues printed in public repositories",
+)
+@pins(
+    "cloud_tasks",
+    "Queues",
+    "min_backoff and max_backoff keep fractions of a second (the reference says truncated, the "
+    "default of 0.1 s is not)",
+    observed="RetryConfig",
+)
 def test_a_queue_reads_back_with_googles_defaults(client: Any, name: str) -> None:
     made = client.create_queue(parent=PARENT, queue={"name": name})
     assert made == client.get_queue(name=name)
@@ -52,6 +81,18 @@ def test_a_queue_reads_back_with_googles_defaults(client: Any, name: str) -> Non
     assert "purge_time" not in made
 
 
+@pins(
+    "cloud_tasks",
+    "Queues",
+    "maxBurstSize between the two: a fifth of the rate, at least 10",
+    ours=True,
+)
+@pins(
+    "cloud_tasks",
+    "Queues",
+    "An empty mask replaces all settable fields; output-only fields are ignored; an unknown path is refused",
+    documented="UpdateQueueRequest",
+)
 def test_an_update_changes_what_its_mask_names(client: Any, name: str) -> None:
     client.create_queue(
         parent=PARENT,
@@ -75,6 +116,13 @@ def test_an_update_changes_what_its_mask_names(client: Any, name: str) -> None:
     assert client.get_queue(name=name) == whole
 
 
+@pins(
+    "cloud_tasks",
+    "Queues",
+    "UpdateQueue creates a missing queue; that also needs cloudtasks.queues.create",
+    documented="UpdateQueue",
+    ours=True,
+)
 def test_an_update_creates_a_queue_that_is_missing(client: Any, name: str) -> None:
     assert client.update_queue(queue={"name": name}).name == name
     client.delete_queue(name=name)
@@ -82,6 +130,12 @@ def test_an_update_creates_a_queue_that_is_missing(client: Any, name: str) -> No
         client.update_queue(queue={"name": name})
 
 
+@pins(
+    "cloud_tasks",
+    "Queues",
+    "ListQueues filter: comparisons joined by AND; other syntax is refused. Page tokens live 2 hours",
+    documented="ListQueuesRequest",
+)
 def test_queues_are_listed_in_pages_and_by_filter(client: Any, name: str) -> None:
     names = [f"{name}-{index}" for index in range(5)]
     for each in reversed(names):
@@ -100,6 +154,12 @@ def test_queues_are_listed_in_pages_and_by_filter(client: Any, name: str) -> Non
         client.list_queues(request={"parent": PARENT, "page_token": "rubbish"})
 
 
+@pins(
+    "cloud_tasks",
+    "Queues",
+    "A deleted queue's name is refused for 7 days",
+    documented="DeleteQueue",
+)
 def test_a_deleted_name_comes_free_after_seven_days(place: Place, client: Any, name: str) -> None:
     client.create_queue(parent=PARENT, queue={"name": name})
     client.delete_queue(name=name)

@@ -18,7 +18,17 @@ from typing import Any
 import pytest
 import requests
 
+from tests.fidelity import pins
 from tests.local_cloud.cloud_places import PARENT, Place, process
+
+pins(
+    "cloud_tasks",
+    "Dispatch",
+    "At least once: an attempt is counted on disk before it leaves, its answer is written as it "
+    "arrives. A kill repeats attempts without an answer, and those answered within the last commit",
+    documented="reference",
+    ours=True,
+)
 
 QUEUE = f"{PARENT}/queues/q"
 
@@ -116,6 +126,12 @@ def test_kills_lose_nothing_and_repeat_nothing_that_was_answered(tmp_path: Path,
         assert answered[name] <= kills + 1
 
 
+@pins(
+    "cloud_tasks",
+    "Dispatch",
+    "An attempt that was cut by a kill is made again at once, also where its limits were used up by it",
+    ours=True,
+)
 def test_an_attempt_in_flight_at_the_kill_is_repeated_and_counted(tmp_path: Path) -> None:
     ledger = Ledger()
     ledger.delay = 1.0

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local_cloud.engines.cron import ScheduleError, parse
+from tests.fidelity import pins
 
 
 def after(schedule: str, moment: str, zone: str = "Etc/UTC") -> str:
@@ -15,6 +16,12 @@ def after(schedule: str, moment: str, zone: str = "Etc/UTC") -> str:
     return datetime.fromtimestamp(found, UTC).strftime("%Y-%m-%dT%H:%M")
 
 
+@pins(
+    "scheduler",
+    "Jobs",
+    "Unix-cron in a time zone, `every N minutes` and `every N hours`",
+    documented="Cron job format",
+)
 @pytest.mark.parametrize(
     ("schedule", "moment", "expected"),
     [
@@ -40,6 +47,12 @@ def test_time_zone_moves_with_summer_time() -> None:
     assert after("0 9 * * *", "2026-07-01T00:00:00+00:00", "Europe/Berlin") == "2026-07-01T07:00"
 
 
+@pins(
+    "scheduler",
+    "Jobs",
+    "A wall-clock time that does not exist does not fire, one that comes twice fires twice",
+    ours="Cron job format",
+)
 def test_skipped_hour_does_not_fire_and_repeated_one_fires_twice() -> None:
     assert after("30 2 * * *", "2026-03-28T12:00:00+00:00", "Europe/Berlin") == "2026-03-30T00:30"
     first = after("30 2 * * *", "2026-10-24T12:00:00+00:00", "Europe/Berlin")

@@ -20,6 +20,7 @@ from local_cloud.engines.dispatcher import Dispatcher
 from local_cloud.engines.outgoing import Call, Origin, Reply
 from local_cloud.engines.queues import Limits, Queue
 from local_cloud.engines.tasks import Task, decode
+from tests.fidelity import pins
 
 START = 1_800_000_000.0
 
@@ -211,6 +212,12 @@ def test_nothing_is_lost_or_done_twice_and_no_limit_is_passed(seed: int, rate: f
     assert queue.running == 0
 
 
+@pins(
+    "cloud_tasks",
+    "Dispatch",
+    "Token bucket, full when a queue is made or the cloud starts",
+    documented="RateLimits",
+)
 @pytest.mark.parametrize("rate", [0.5, 1, 3.7, 10, 100, 499, 500])
 def test_a_long_run_keeps_the_rate_to_a_thousandth(rate: float) -> None:
     world = World()

@@ -19,7 +19,15 @@ from local_cloud.engines.ports import SigningError
 from local_cloud.engines.queues import Limits, Queue
 from local_cloud.engines.tasks import Task
 from local_cloud.store import Store
+from tests.fidelity import pins
 from tests.local_cloud.receiver import Receiver, receiver
+
+pins(
+    "cloud_tasks",
+    "Dispatch",
+    "Pause takes creates, running attempts finish; RunTask ignores pause, rate, concurrency and schedule",
+    documented="PauseQueue, RunTask",
+)
 
 NAME = "projects/p/locations/l/queues/q"
 HOSTPAY = RetryPolicy(max_attempts=3, max_retry_duration=60, min_backoff=5, max_backoff=15, max_doublings=2)
@@ -110,6 +118,18 @@ def gaps(times: list[float]) -> list[float]:
     return [later - earlier for earlier, later in pairwise(times)]
 
 
+@pins(
+    "cloud_tasks",
+    "Dispatch",
+    "The headers of each attempt, and their values over six answers",
+    observed="conformance record",
+)
+@pins(
+    "cloud_tasks",
+    "Dispatch",
+    "Anything but 2xx is a failure; redirects are not followed",
+    observed="conformance record",
+)
 async def test_headers_of_six_attempts_are_those_recorded_from_the_real_service(room: Room, there: Receiver) -> None:
     there.answers = [503, 404, 429, 500, 302, 200]
     queue = room.open(retry=RetryPolicy(min_backoff=1, max_backoff=1))
@@ -136,6 +156,12 @@ async def test_headers_of_six_attempts_are_those_recorded_from_the_real_service(
     assert not queue.tasks
 
 
+@pins(
+    "cloud_tasks",
+    "Dispatch",
+    "Backoff, and the stop rule of both limits",
+    documented="RetryConfig",
+)
 async def test_three_attempts_and_sixty_seconds_mean_six_attempts(room: Room, there: Receiver) -> None:
     there.answers = [500]
     queue = room.open(retry=HOSTPAY)
@@ -213,6 +239,12 @@ async def test_a_running_attempt_finishes_while_the_queue_is_paused(room: Room, 
     assert not queue.tasks
 
 
+@pins(
+    "cloud_tasks",
+    "Dispatch",
+    "The wait counts from the answer; after RunTask from its call",
+    documented="RunTask",
+)
 async def test_run_ignores_pause_and_schedule_and_counts_as_an_attempt(room: Room, there: Receiver) -> None:
     there.answers = [500, 200]
     queue = room.open(retry=RetryPolicy(min_backoff=7, max_backoff=7))
@@ -229,6 +261,12 @@ async def test_run_ignores_pause_and_schedule_and_counts_as_an_attempt(room: Roo
     assert task.gone
 
 
+@pins(
+    "cloud_tasks",
+    "Queues",
+    "Purge and pause take effect at once (Google: within a minute)",
+    ours="PurgeQueue",
+)
 async def test_purge_takes_what_was_there_and_an_attempt_that_runs_has_no_consequences(
     room: Room, there: Receiver
 ) -> None:
@@ -246,6 +284,18 @@ async def test_purge_takes_what_was_there_and_an_attempt_that_runs_has_no_conseq
     await there.arrived(2)
 
 
+@pins(
+    "cloud_tasks",
+    "Dispatch",
+    "After an attempt without an answer TaskPreviousResponse is absent and TaskRetryReason names the code",
+    ours=True,
+)
+@pins(
+    "cloud_tasks",
+    "Dispatch",
+    "Dispatch deadline 15 s to 30 min, default 10 min, on the cloud's clock; then DEADLINE_EXCEEDED and retried",
+    documented="Task.dispatch_deadline",
+)
 async def test_an_attempt_without_an_answer_by_its_deadline_is_tried_again(room: Room, there: Receiver) -> None:
     there.hold, room.deadline = asyncio.Event(), 0.2
     queue = room.open(retry=RetryPolicy(min_backoff=1, max_backoff=1))
@@ -273,6 +323,12 @@ async def test_a_receiver_that_is_not_there_is_tried_again(room: Room, unused_tc
     assert (task.last.status, task.last.code) == (0, 14)
 
 
+@pins(
+    "cloud_tasks",
+    "Tasks",
+    "An account that does not exist is found out when the task is dispatched, for callers who may act as any account",
+    ours=True,
+)
 async def test_an_account_that_cannot_sign_fails_the_attempt_before_it_leaves(room: Room, there: Receiver) -> None:
     queue = room.open(retry=RetryPolicy(min_backoff=1, max_backoff=1))
     task = room.add(queue, "t", there.url, signed=True)
@@ -282,6 +338,13 @@ async def test_an_account_that_cannot_sign_fails_the_attempt_before_it_leaves(ro
     assert "does not exist" in task.last.message
 
 
+@pins(
+    "cloud_tasks",
+    "Dispatch",
+    "Retry-After in seconds postpones its task, up to an hour",
+    documented="HttpRequest",
+    ours=True,
+)
 async def test_retry_after_is_heeded(room: Room, there: Receiver) -> None:
     there.answers = [b"HTTP/1.1 429 X\r\nContent-Length: 0\r\nRetry-After: 40\r\n\r\n", 200]
     queue = room.open(retry=RetryPolicy(min_backoff=1, max_backoff=1))
@@ -290,6 +353,13 @@ async def test_retry_after_is_heeded(room: Room, there: Receiver) -> None:
     assert gaps(there.times) == pytest.approx([40], abs=0.1)
 
 
+@pins(
+    "cloud_tasks",
+    "Dispatch",
+    "429 and 503 halve the queue's rate, at most once a second, down to a sixteenth and not under "
+    "1/s; so does a share of failures above nine tenths; it doubles again after each 5 s without",
+    ours="HttpRequest says that it happens, not how",
+)
 async def test_overload_slows_the_whole_queue_and_it_recovers(room: Room, there: Receiver) -> None:
     there.answers = [503]
     queue = room.open(rate=100)
@@ -336,6 +406,12 @@ async def test_what_is_no_answer_is_a_failure(room: Room, there: Receiver, answe
     assert len(there.requests) == 2
 
 
+@pins(
+    "cloud_tasks",
+    "Dispatch",
+    "Tasks end after 31 days",
+    documented="CreateQueue",
+)
 async def test_no_task_lives_longer_than_31_days(room: Room, there: Receiver) -> None:
     queue = room.open()
     room.dispatcher.set_paused(queue, True)

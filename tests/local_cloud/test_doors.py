@@ -14,7 +14,15 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import methods
 from local_cloud.settings import MAX_REQUEST_BYTES
+from tests.fidelity import pins
 from tests.local_cloud.conftest import Rest
+
+pins(
+    "iam",
+    "Policies and decisions",
+    "The project's owner is above policies and not in them",
+    ours=True,
+)
 
 ACCOUNTS = "/v1/projects/sluice-local/serviceAccounts"
 
@@ -28,6 +36,12 @@ def stub(channel: grpc.aio.Channel, service: str, name: str) -> Callable[..., An
     )
 
 
+@pins(
+    "front_end",
+    "REST and gRPC",
+    "A call without a token of ours at the owner's doors is the owner's",
+    ours=True,
+)
 async def test_the_owners_door_takes_a_call_without_credentials_as_the_owners(rest: Rest) -> None:
     assert await rest.ok("GET", ACCOUNTS) == {}
 
@@ -46,6 +60,12 @@ async def test_an_account_is_itself_at_both_doors(rest: Rest, as_account: Callab
     assert status == 403
 
 
+@pins(
+    "front_end",
+    "REST and gRPC",
+    "No call without credentials at the services' doors: UNAUTHENTICATED, CREDENTIALS_MISSING, ACCESS_TOKEN_EXPIRED",
+    observed="Google's front end",
+)
 async def test_the_services_door_refuses_a_call_without_credentials(
     cloud: Cloud, session: aiohttp.ClientSession
 ) -> None:
@@ -58,6 +78,12 @@ async def test_the_services_door_refuses_a_call_without_credentials(
     assert (status, body["error"]["details"][0]["reason"]) == (401, "ACCESS_TOKEN_TYPE_UNSUPPORTED")
 
 
+@pins(
+    "front_end",
+    "Identity",
+    "Tokens expire by the moved clock",
+    ours=True,
+)
 async def test_a_token_ends_by_the_clouds_clock(cloud: Cloud, as_account: Callable[[str], Rest]) -> None:
     account = as_account("gcsplit")
     await cloud.clock.advance(3601)
@@ -81,6 +107,12 @@ async def test_the_controls_are_at_the_owners_door_only(rest: Rest, as_account: 
     assert (await as_account("gcsplit")("GET", "/_sluice/status"))[0] == 404
 
 
+@pins(
+    "front_end",
+    "REST and gRPC",
+    "Error envelope with status and typed details; gRPC has them in grpc-status-details-bin",
+    documented="AIP-193",
+)
 async def test_grpc_errors_carry_their_details(cloud: Cloud) -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{cloud.ports['service_grpc']}") as channel:
         call = stub(channel, "google.iam.admin.v1.IAM", "ListServiceAccounts")
@@ -94,6 +126,12 @@ async def test_grpc_errors_carry_their_details(cloud: Cloud) -> None:
     assert (info.reason, info.domain) == ("CREDENTIALS_MISSING", "googleapis.com")
 
 
+@pins(
+    "front_end",
+    "REST and gRPC",
+    "A method that is not emulated: UNIMPLEMENTED by name, with the file to edit",
+    ours=True,
+)
 async def test_a_method_that_is_not_there_is_named_with_the_file_to_add_it_to(cloud: Cloud, rest: Rest) -> None:
     status, body = await rest("POST", "/v1/iamPolicies:lintPolicy", {})
     assert (status, body["error"]["status"]) == (501, "UNIMPLEMENTED")
@@ -111,18 +149,36 @@ async def test_a_method_that_is_not_there_is_named_with_the_file_to_add_it_to(cl
         assert "google.nowhere.v1.Nothing/Do" in str(caught.value.details())
 
 
+@pins(
+    "front_end",
+    "REST and gRPC",
+    "An unknown path: JSON 404 that lists what is emulated (Google: HTML)",
+    ours=True,
+)
 async def test_an_unknown_path_is_a_json_404_that_lists_what_is_here(rest: Rest) -> None:
     status, body = await rest("GET", "/compute/v1/projects/sluice-local/zones")
     assert (status, body["error"]["status"]) == (404, "NOT_FOUND")
     assert "iam" in body["error"]["message"]
 
 
+@pins(
+    "front_end",
+    "REST and gRPC",
+    "Another project: PERMISSION_DENIED, CONSUMER_INVALID",
+    observed="conformance record",
+)
 async def test_another_project_is_refused_as_google_does(rest: Rest) -> None:
     status, body = await rest("GET", "/v1/projects/elsewhere/serviceAccounts")
     assert (status, body["error"]["message"]) == (403, "Permission denied on resource project elsewhere.")
     assert body["error"]["details"][0]["reason"] == "CONSUMER_INVALID"
 
 
+@pins(
+    "front_end",
+    "REST and gRPC",
+    "The project's number stands for its id",
+    documented="Resource Manager",
+)
 async def test_the_projects_number_is_as_good_as_its_id(rest: Rest) -> None:
     made = await rest.ok("POST", "/v1/projects/123456789012/serviceAccounts", {"accountId": "gcsplit"})
     assert made["name"] == "projects/sluice-local/serviceAccounts/gcsplit@sluice-local.iam.gserviceaccount.com"
@@ -130,6 +186,12 @@ async def test_the_projects_number_is_as_good_as_its_id(rest: Rest) -> None:
     assert (await rest.ok("GET", f"/v1/projects/-/serviceAccounts/{name}"))["uniqueId"] == made["uniqueId"]
 
 
+@pins(
+    "front_end",
+    "REST and gRPC",
+    "A body above 10 MB: 413; gzip is taken, also within that limit",
+    ours=True,
+)
 async def test_bodies_may_be_gzipped_and_have_a_limit(rest: Rest) -> None:
     body = gzip.compress(json.dumps({"accountId": "zipped-account"}).encode())
     status, made = await rest("POST", ACCOUNTS, data=body, headers={"Content-Encoding": "gzip"})
@@ -151,6 +213,12 @@ async def test_head_and_options_are_sane(cloud: Cloud, session: aiohttp.ClientSe
         assert (response.status, response.headers["Allow"]) == (204, "GET, POST, OPTIONS")
 
 
+@pins(
+    "front_end",
+    "REST and gRPC",
+    "Server reflection",
+    ours=True,
+)
 async def test_reflection_lists_the_services_and_their_files(cloud: Cloud) -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{cloud.ports['grpc']}") as channel:
         info: Any = channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")

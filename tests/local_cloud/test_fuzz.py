@@ -11,7 +11,15 @@ import pytest
 
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import HttpRule, Method, is_map, methods
+from tests.fidelity import pins
 from tests.local_cloud.conftest import Rest
+
+pins(
+    "front_end",
+    "REST and gRPC",
+    "Rubbish at any method: a refusal, never a 500",
+    ours=True,
+)
 
 TEXTS = [
     "",
@@ -99,6 +107,12 @@ async def test_no_rest_call_makes_an_error_of_our_own(cloud: Cloud, rest: Rest, 
     assert [event for event in cloud.log.events if event["severity"] == "ERROR"] == []
 
 
+@pins(
+    "front_end",
+    "REST and gRPC",
+    "A malformed resource name over gRPC: INVALID_ARGUMENT, RESOURCE_PROJECT_INVALID",
+    observed="public issue threads",
+)
 async def test_no_grpc_bytes_make_an_error_of_our_own(cloud: Cloud) -> None:
     rng = random.Random(1)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{cloud.ports['grpc']}") as channel:

@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 
+from tests.fidelity import pins
 from tests.local_cloud.conftest import Process
+
+pins(
+    "iam",
+    "Accounts, roles, project, services",
+    "gcloud iam, projects, services",
+    observed="gcloud 528",
+)
 
 pytestmark = [
     pytest.mark.gcloud,

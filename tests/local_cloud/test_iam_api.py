@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from local_cloud.cloud import Cloud
+from tests.fidelity import pins
 from tests.local_cloud.conftest import ROOT, Rest
 
 BASE = "/v1/projects/sluice-local"
@@ -18,6 +19,12 @@ ACCOUNT = f"{BASE}/serviceAccounts/{EMAIL}"
 ENDPOINTS = ("iamBeta", "cloudResourceManager", "serviceUsage")
 
 
+@pins(
+    "iam",
+    "Accounts, roles, project, services",
+    "Accounts: create, get by e-mail or unique id, list, PATCH by mask, PUT, disable, delete, undelete within 30 days",
+    documented="iam.proto",
+)
 async def test_accounts_are_made_read_changed_and_deleted(rest: Rest) -> None:
     body: Any = {"accountId": "gcsplit", "serviceAccount": {"displayName": "a"}}
     made = await rest.ok("POST", f"{BASE}/serviceAccounts", body)
@@ -40,6 +47,12 @@ async def test_accounts_are_made_read_changed_and_deleted(rest: Rest) -> None:
     assert again["restoredAccount"]["email"] == EMAIL
 
 
+@pins(
+    "iam",
+    "Accounts, roles, project, services",
+    "Account ids: 6 to 30 characters",
+    documented="iam.proto",
+)
 @pytest.mark.parametrize("account_id", ["short", "x" * 31, "Capitals", "1digit-first", "ends-with-", "under_score", ""])
 async def test_bad_account_ids_are_refused(rest: Rest, account_id: str) -> None:
     assert (await rest("POST", f"{BASE}/serviceAccounts", {"accountId": account_id}))[0] == 400
@@ -60,6 +73,18 @@ async def test_lists_come_in_pages(rest: Rest) -> None:
     assert (await rest("GET", f"{BASE}/serviceAccounts?pageSize=-1"))[0] == 400
 
 
+@pins(
+    "iam",
+    "Accounts, roles, project, services",
+    "Custom roles: soft delete, 7 days to undelete, the id taken for 37 days",
+    documented="creating custom roles",
+)
+@pins(
+    "iam",
+    "Accounts, roles, project, services",
+    "Names of permissions are checked for their form only",
+    ours=True,
+)
 async def test_custom_roles_are_deleted_softly(cloud: Cloud, rest: Rest) -> None:
     role = {"title": "Create tasks", "includedPermissions": ["cloudtasks.tasks.create"], "stage": "GA"}
     name = f"{BASE}/roles/sluiceTaskCreator"
@@ -96,6 +121,12 @@ async def test_googles_roles_are_listed_with_what_they_hold(rest: Rest) -> None:
     assert (await rest("GET", "/v1/roles/no.such"))[0] == 404
 
 
+@pins(
+    "iam",
+    "Policies and decisions",
+    "testIamPermissions needs no permission",
+    documented="iam_policy.proto",
+)
 async def test_policies_of_accounts_decide_who_may_act_as_them(rest: Rest, as_account: Callable[[str], Rest]) -> None:
     split = as_account("gcsplit")
     path = f"{BASE}/serviceAccounts/split-payment-invoker@sluice-local.iam.gserviceaccount.com"
@@ -112,6 +143,12 @@ async def test_policies_of_accounts_decide_who_may_act_as_them(rest: Rest, as_ac
     assert status == 404
 
 
+@pins(
+    "iam",
+    "Accounts, roles, project, services",
+    "Project v1 and v3: get, list, search, policy; one project",
+    documented="Resource Manager",
+)
 async def test_the_project_has_a_number_and_a_policy(rest: Rest) -> None:
     assert (await rest.ok("GET", BASE))["projectNumber"] == "123456789012"
     assert (await rest.ok("GET", "/v1/projects/123456789012"))["projectId"] == "sluice-local"
@@ -128,6 +165,18 @@ async def test_the_project_has_a_number_and_a_policy(rest: Rest) -> None:
     assert (status, 'Unknown name "polizy"' in answer["error"]["message"]) == (400, True)
 
 
+@pins(
+    "front_end",
+    "Operations, clock, state",
+    "Operations are kept 5 days after they end; wait and cancel answer at once",
+    ours="google.longrunning",
+)
+@pins(
+    "iam",
+    "Accounts, roles, project, services",
+    "Services: list by state, get, enable, batch, disable; finished operations",
+    documented="serviceusage.proto",
+)
 async def test_services_are_enabled_and_stay_so(rest: Rest) -> None:
     query = f"{BASE}/services?filter=state:ENABLED&fields=services/name,nextPageToken&pageSize=200"
     assert await rest.ok("GET", query) == {}
@@ -152,6 +201,12 @@ def recorded() -> list[Any]:
     return [call for phase in order for call in calls[phase] if call["endpoint"] in ENDPOINTS]
 
 
+@pins(
+    "iam",
+    "Accounts, roles, project, services",
+    "The provider's recorded calls",
+    observed="provider_calls.json",
+)
 async def test_every_recorded_call_of_the_provider_is_accepted(rest: Rest) -> None:
     calls = recorded()
     if not calls:

@@ -14,6 +14,7 @@ from local_cloud.iam.roles import predefined
 from local_cloud.registry import ANONYMOUS, Principal
 from local_cloud.running import Running
 from local_cloud.settings import Settings
+from tests.fidelity import pins
 
 PROJECT = "projects/sluice-local"
 QUEUE = f"{PROJECT}/locations/us-central1/queues/split-payment-queue"
@@ -47,6 +48,12 @@ def may(cloud: Cloud, permission: str, resource: str, who: Principal = SPLIT) ->
     return cloud.iam.decide(who, permission, resource).granted
 
 
+@pins(
+    "iam",
+    "Policies and decisions",
+    "A binding grants on its resource and below; allUsers and allAuthenticatedUsers",
+    documented="policy.proto",
+)
 async def test_a_binding_grants_on_its_resource_and_below(cloud: Cloud) -> None:
     assert not may(cloud, "cloudtasks.tasks.create", QUEUE)
     bind(cloud, QUEUE, "roles/cloudtasks.enqueuer", MEMBER)
@@ -73,6 +80,12 @@ async def test_everybody_and_everybody_with_a_login(cloud: Cloud) -> None:
     assert may(cloud, "run.routes.invoke", service, ANONYMOUS)
 
 
+@pins(
+    "iam",
+    "Policies and decisions",
+    "A refusal names the smallest binding that would help",
+    ours=True,
+)
 async def test_a_refusal_names_the_smallest_binding_and_the_command(cloud: Cloud) -> None:
     with pytest.raises(ApiError) as caught:
         cloud.iam.require(SPLIT, "cloudtasks.tasks.create", f"{QUEUE}/tasks/t")
@@ -106,6 +119,13 @@ async def test_the_narrowest_role_is_proposed(cloud: Cloud, permission: str, res
     assert (fix.role, resource.startswith(fix.resource)) == (role, True)
 
 
+@pins(
+    "iam",
+    "Policies and decisions",
+    "Etag conflict: ABORTED, 409, Google's words; a policy that was never set has the etag ACAB and takes any",
+    observed="public issue threads",
+    ours=True,
+)
 async def test_policies_are_guarded_by_their_etags(cloud: Cloud) -> None:
     first = bind(cloud, QUEUE, "roles/cloudtasks.enqueuer", MEMBER)
     bind(cloud, QUEUE, "roles/cloudtasks.viewer", MEMBER)
@@ -116,6 +136,12 @@ async def test_policies_are_guarded_by_their_etags(cloud: Cloud) -> None:
     assert len(cloud.iam.set_policy(QUEUE, first).bindings) == 1
 
 
+@pins(
+    "iam",
+    "Policies and decisions",
+    "Unknown role, member kind, account: 400 in Google's words",
+    observed="public issue threads",
+)
 @pytest.mark.parametrize(
     ("role", "member", "text"),
     [
@@ -137,12 +163,24 @@ async def test_unknown_roles_and_members_are_refused(cloud: Cloud, role: str, me
     assert caught.value.text.startswith(text)
 
 
+@pins(
+    "iam",
+    "Policies and decisions",
+    "Roles of other services are accepted and grant nothing",
+    ours=True,
+)
 @pytest.mark.parametrize("role", ["roles/bigquery.dataViewer", "roles/viewer"])
 async def test_roles_of_services_that_are_not_here_are_kept(cloud: Cloud, role: str) -> None:
     member = "serviceAccount:service-1@gcp-sa-pubsub.iam.gserviceaccount.com"
     assert bind(cloud, PROJECT, role, member, "user:a@b.c", "group:g@h.i").bindings[0].role == role
 
 
+@pins(
+    "iam",
+    "Policies and decisions",
+    "A deleted account stands as `deleted:serviceAccount:...?uid=` and gives its successor nothing; undelete restores",
+    documented="deleted principals",
+)
 async def test_a_deleted_account_keeps_nothing_for_its_successor(cloud: Cloud) -> None:
     bind(cloud, QUEUE, "roles/cloudtasks.enqueuer", MEMBER)
     email = MEMBER.partition(":")[2]
@@ -157,6 +195,12 @@ async def test_a_deleted_account_keeps_nothing_for_its_successor(cloud: Cloud) -
     assert may(cloud, "cloudtasks.tasks.create", QUEUE)
 
 
+@pins(
+    "iam",
+    "Policies and decisions",
+    "Conditions: request.time, resource.name, type, service; comparisons, startsWith, endsWith, contains, and, or, not",
+    documented="conditions reference",
+)
 @pytest.mark.parametrize(
     ("condition", "granted"),
     [
@@ -182,6 +226,12 @@ async def test_a_condition_on_time_follows_the_clouds_clock(cloud: Cloud) -> Non
     assert not may(cloud, "cloudtasks.tasks.create", QUEUE)
 
 
+@pins(
+    "iam",
+    "Policies and decisions",
+    "Other conditions are refused when set",
+    ours=True,
+)
 @pytest.mark.parametrize("condition", ["request.time.getHours() > 5", "size(x) > 1", "true &&", "(", '"a" + "b"'])
 async def test_conditions_that_cannot_be_read_are_refused_when_set(cloud: Cloud, condition: str) -> None:
     with pytest.raises(ApiError, match="Condition expression compilation failed"):
@@ -211,6 +261,12 @@ async def late(tmp_path: Path) -> AsyncIterator[Cloud]:
         yield running.cloud
 
 
+@pins(
+    "iam",
+    "Policies and decisions",
+    "Changes take effect at once, or after --iam-delay (Google: up to minutes)",
+    ours=True,
+)
 async def test_changes_spread_after_the_delay(late: Cloud) -> None:
     bind(late, QUEUE, "roles/cloudtasks.enqueuer", MEMBER)
     assert len(late.iam.get_policy(QUEUE).bindings) == 1
@@ -229,6 +285,12 @@ async def test_the_other_modes_let_everything_through(tmp_path: Path, mode: str,
         assert running.cloud.log.decisions[-1] is decision
 
 
+@pins(
+    "iam",
+    "Policies and decisions",
+    "What predefined roles hold, for the emulated services",
+    documented="IAM roles and permissions",
+)
 def test_the_table_of_roles_is_well_formed() -> None:
     assert len(predefined()) > 50
     for role in predefined().values():

@@ -17,6 +17,7 @@ from local_cloud.cloud import Cloud
 from local_cloud.descriptors import message
 from local_cloud.running import Running
 from local_cloud.settings import Settings
+from tests.fidelity import pins
 from tests.local_cloud.conftest import Rest
 
 # google.auth's constructors carry no types.
@@ -33,6 +34,12 @@ async def account(cloud: Cloud) -> Any:
     return cloud.iam.accounts.create("gcsplit", message("google.iam.admin.v1.ServiceAccount")())
 
 
+@pins(
+    "front_end",
+    "Identity",
+    "ID tokens: issuer, azp, sub, email, an hour, kid; keys as JWKS, PEM and discovery document",
+    documented="OpenID Connect",
+)
 async def test_id_tokens_verify_with_google_auth_and_with_pyjwt(cloud: Cloud, account: Any) -> None:
     token = cloud.iam.accounts.id_token(EMAIL, AUDIENCE)
     request = google.auth.transport.requests.Request()
@@ -55,6 +62,12 @@ async def test_id_tokens_verify_with_google_auth_and_with_pyjwt(cloud: Cloud, ac
         await asyncio.to_thread(google_id_token.verify_token, token, request, "another", url)
 
 
+@pins(
+    "front_end",
+    "Identity",
+    "ID tokens are given again until 5 minutes before their end",
+    observed="metadata server",
+)
 async def test_an_id_token_is_reused_until_shortly_before_its_end(cloud: Cloud, account: Any) -> None:
     first = cloud.iam.accounts.id_token(EMAIL, AUDIENCE)
     assert cloud.iam.accounts.id_token(EMAIL, AUDIENCE) == first
@@ -106,6 +119,12 @@ async def test_the_discovery_document_leads_to_the_keys(cloud: Cloud, rest: Rest
         assert "max-age" in response.headers["cache-control"]
 
 
+@pins(
+    "front_end",
+    "Identity",
+    "generateAccessToken up to 3600 s, generateIdToken with and without e-mail, signJwt, signBlob",
+    documented="iamcredentials v1",
+)
 async def test_generated_tokens_are_the_accounts(cloud: Cloud, rest: Rest, account: Any) -> None:
     base = f"/v1/projects/-/serviceAccounts/{EMAIL}"
     made = await rest.ok("POST", f"{base}:generateIdToken", {"audience": AUDIENCE, "includeEmail": True})
@@ -130,6 +149,12 @@ async def test_generated_tokens_are_the_accounts(cloud: Cloud, rest: Rest, accou
     assert (status, body["error"]["message"]) == (404, "Not found; Gaia id not found for email no@x.y")
 
 
+@pins(
+    "front_end",
+    "Identity",
+    "Keys of accounts, JWT bearer exchange, self-signed JWTs as access tokens",
+    documented="RFC 7523, AIP-4111",
+)
 async def test_a_downloaded_key_gets_tokens_as_google_auth_asks_for_them(
     cloud: Cloud, rest: Rest, account: Any, as_account: Callable[[str], Rest]
 ) -> None:

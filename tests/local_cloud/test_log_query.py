@@ -3,6 +3,7 @@
 import pytest
 
 from local_cloud.logs.query import QueryError, parse
+from tests.fidelity import pins
 
 ENTRY = {
     "logName": "projects/p/logs/run.googleapis.com%2Fstdout",
@@ -21,6 +22,13 @@ ENTRY = {
 }
 
 
+@pins(
+    "logging",
+    "Entries",
+    "Query language: comparisons, NOT, OR before AND, juxtaposition, lists, `:*`, regular "
+    "expressions, bare words, log_id, SEARCH",
+    documented="Logging query language",
+)
 @pytest.mark.parametrize(
     "query",
     [
@@ -80,6 +88,12 @@ def test_query_does_not_match(query: str) -> None:
     assert not parse(query).matches(ENTRY)
 
 
+@pins(
+    "logging",
+    "Entries",
+    "ip_in_net, sample and source are refused by name",
+    ours=True,
+)
 @pytest.mark.parametrize(
     "query", ["severity=", "(a=1", "a=1)", "=3", 'a="b', "sample(insertId, 0.5)", 'a=~"("', "AND ="]
 )

@@ -16,6 +16,7 @@ from google.cloud.logging_v2.services.metrics_service_v2.transports import Metri
 
 from local_cloud.logs.entries import Entries
 from local_cloud.logs.query import parse
+from tests.fidelity import pins
 from tests.local_cloud.cloud_places import PROJECT, Place, inside
 
 PARENT = f"projects/{PROJECT}"
@@ -44,6 +45,12 @@ def find(client: Any, text: str = "", **more: Any) -> list[Any]:
     return list(client.list_log_entries(request={"resource_names": [PARENT], "filter": own, **more}))
 
 
+@pins(
+    "logging",
+    "Entries",
+    "WriteLogEntries with defaults of the request, dry_run; 256 KiB an entry",
+    documented="LoggingServiceV2",
+)
 def test_written_entries_are_found_by_a_filter(client: Any) -> None:
     write(
         client,
@@ -61,6 +68,12 @@ def test_written_entries_are_found_by_a_filter(client: Any) -> None:
     assert LOG in list(client.list_logs(parent=PARENT))
 
 
+@pins(
+    "logging",
+    "Entries",
+    "ListLogEntries by filter, order and page; ListLogs, DeleteLog",
+    documented="LoggingServiceV2",
+)
 def test_pages_follow_the_time_in_both_orders(client: Any) -> None:
     start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     order = [3, 1, 4, 0, 2, 6, 5]
@@ -88,6 +101,13 @@ def test_wrong_requests_are_refused_and_nothing_is_written(client: Any) -> None:
     assert find(client) == []
 
 
+@pins(
+    "logging",
+    "Entries",
+    "TailLogEntries without a buffer window",
+    documented="LoggingServiceV2",
+    ours=True,
+)
 def test_tail_gives_entries_as_they_are_written(client: Any) -> None:
     stop = threading.Event()
 
@@ -117,6 +137,12 @@ def test_deleted_log_is_empty(client: Any) -> None:
     assert find(client) == []
 
 
+@pins(
+    "logging",
+    "Entries",
+    "The cloud's own events, refusals of IAM among them, are entries of the log `local-cloud`",
+    ours=True,
+)
 def test_refusals_of_iam_are_entries_too(place: Place, client: Any) -> None:
     from tests.local_cloud.run_client import http
 
@@ -131,6 +157,12 @@ def test_refusals_of_iam_are_entries_too(place: Place, client: Any) -> None:
     assert entry.json_payload["fix"]["fix_role"].startswith("roles/logging.")
 
 
+@pins(
+    "logging",
+    "Entries",
+    "Log-based metrics are checked and kept, not computed",
+    ours="MetricsServiceV2",
+)
 def test_metrics_are_kept(place: Place) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{place.ports['grpc']}") as channel:
         client: Any = MetricsServiceV2Client(transport=MetricsServiceV2GrpcTransport(channel=channel))
@@ -150,6 +182,12 @@ def test_metrics_are_kept(place: Place) -> None:
             client.get_log_metric(metric_name=name)
 
 
+@pins(
+    "logging",
+    "Entries",
+    "The last 50,000 entries can be listed (Google: 30 days)",
+    ours=True,
+)
 async def test_entries_survive_a_restart_and_the_oldest_are_dropped(tmp_path: Path) -> None:
     entries = Entries(tmp_path, "p", lambda: 1_700_000_000.0, kept=10)
     for number in range(25):

@@ -9,6 +9,7 @@ import pytest
 
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import message
+from tests.fidelity import pins
 from tests.local_cloud.conftest import Rest
 
 EMAIL = "gcsplit@sluice-local.iam.gserviceaccount.com"
@@ -40,6 +41,12 @@ async def host(cloud: Cloud) -> str:
     return cloud.metadata.register(EMAIL)
 
 
+@pins(
+    "front_end",
+    "Identity",
+    "Metadata server: ids, region, zone, account, scopes, tokens, identity, universe; Metadata-Flavor asked for",
+    documented="Cloud Run container contract",
+)
 async def test_google_auth_gets_credentials_and_id_tokens(cloud: Cloud, host: str) -> None:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("GOOGLE_", "GCE_", "CLOUDSDK_"))}
     process = await asyncio.create_subprocess_exec(
@@ -95,6 +102,12 @@ async def test_an_account_that_is_deleted_gets_no_more_tokens(cloud: Cloud, host
         assert response.status == 404
 
 
+@pins(
+    "front_end",
+    "Identity",
+    "An instance's metadata address holds a secret key instead of being the same everywhere",
+    ours=True,
+)
 async def test_an_accounts_host_stays_the_same(cloud: Cloud, host: str) -> None:
     assert cloud.metadata.register(EMAIL) == host
     assert cloud.metadata.register("other@x.y") != host

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.fidelity import pins
 from tests.local_cloud.conftest import ROOT, Process
 
 ACCOUNTS = "/v1/projects/sluice-local/serviceAccounts"
@@ -52,6 +53,12 @@ def test_a_signal_ends_it_cleanly_and_a_restart_goes_on(start: Callable[..., Pro
     assert call(again, "GET", "/_sluice/clock")["offset"] == 100
 
 
+@pins(
+    "front_end",
+    "Operations, clock, state",
+    "What was answered is on disk, over kill -9 too",
+    ours=True,
+)
 def test_a_kill_loses_nothing_that_was_answered(start: Callable[..., Process]) -> None:
     made: list[str] = []
     for round_ in range(3):

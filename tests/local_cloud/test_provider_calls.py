@@ -11,6 +11,7 @@ import pytest
 
 from local_cloud.running import Running
 from local_cloud.settings import Settings
+from tests.fidelity import pins
 from tests.local_cloud.cloud_places import ROOT
 from tests.local_cloud.image import tiny_image
 from tests.local_cloud.run_client import http
@@ -52,6 +53,26 @@ class Replay:
         return answer.status, found
 
 
+@pins(
+    "plain",
+    "Control planes",
+    "Cloud SQL Admin v1beta4: instances, databases, users, operations; every operation is DONE at "
+    "once, no server is run",
+    ours="Cloud SQL Admin",
+)
+@pins(
+    "plain",
+    "Control planes",
+    "Artifact Registry: repositories and their policies; no images",
+    ours="ArtifactRegistry",
+)
+@pins(
+    "plain",
+    "Control planes",
+    "Monitoring: notification channels, alert policies, dashboards; conditions, durations, "
+    "comparisons, rate limits and 50 widgets are checked",
+    documented="alert.proto, Dashboards",
+)
 async def test_every_recorded_call_is_accepted_and_reads_back(tmp_path: Path) -> None:
     if not RECORD.exists():
         pytest.skip(f"the recording is not at {RECORD}; set SLUICE_SHARED to replay it")

@@ -14,7 +14,16 @@ import pytest
 
 from local_cloud.engines.instances import Instance, Probe, StartError
 from local_cloud.engines.revisions import ForkServers, NoInstanceError, Plan, Revision
+from tests.fidelity import pins
 from tests.local_cloud.image import tiny_image, until
+
+pins(
+    "run",
+    "Instances",
+    "Started by the first request, up to concurrency and maximum, a minimum kept warm, stopped after "
+    "15 minutes without requests",
+    documented="Autoscaling",
+)
 
 
 class Bench:
@@ -70,6 +79,14 @@ def title(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_bytes().decode()
 
 
+@pins(
+    "run",
+    "Instances",
+    "PORT, K_SERVICE, K_REVISION, K_CONFIGURATION and the metadata server's address; nothing of the "
+    "cloud's own environment",
+    documented="Container contract",
+    ours=True,
+)
 async def test_first_request_starts_an_instance_that_sees_only_what_was_declared(bench: Bench) -> None:
     os.environ["OF_THE_CLOUD_ITSELF"] = "hidden"
     revision = bench.revision(env={"K_SERVICE": "tiny"}, args=("tiny", "x"), probe=Probe(path="/health"))
@@ -147,6 +164,12 @@ async def test_instance_that_ends_at_start_fails_its_requests_with_the_reason(be
     await until(lambda: ("stdout", "no configuration") in bench.lines)
 
 
+@pins(
+    "run",
+    "Instances",
+    "The startup probe is tried every 10 ms; period times threshold is the time limit",
+    ours=True,
+)
 async def test_unready_instance_is_given_up_after_the_probes_patience(bench: Bench) -> None:
     revision = bench.revision(probe=Probe(path="/teapot", patience=0.3))
     with pytest.raises(StartError, match="startup probe"):
@@ -154,6 +177,12 @@ async def test_unready_instance_is_given_up_after_the_probes_patience(bench: Ben
     await until(lambda: not revision.instances)
 
 
+@pins(
+    "run",
+    "Instances",
+    'CPU outside requests is taken away only where the template says `local-cloud/freeze-idle: "true"`',
+    ours=True,
+)
 async def test_frozen_instance_has_no_cpu_outside_requests(bench: Bench) -> None:
     revision = bench.revision(freeze=True)
     async with revision.request() as instance:

@@ -13,6 +13,7 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import run_v2
 
+from tests.fidelity import pins
 from tests.local_cloud.cloud_places import PARENT, PROJECT, inside
 from tests.local_cloud.image import until
 from tests.local_cloud.run_client import IMAGE, NUMBER, Runner, done, http, runner
@@ -34,6 +35,20 @@ def to(revision: str, percent: int = 0, tag: str = "") -> run_v2.TrafficTarget:
     return run_v2.TrafficTarget(type_=BY_REVISION, revision=revision, percent=percent, tag=tag)
 
 
+@pins(
+    "run",
+    "Services and revisions",
+    "A deployment starts one instance and sees it pass its startup probe; an operation that is "
+    "through within 3 s is answered done",
+    documented="Deploying",
+    ours=True,
+)
+@pins(
+    "run",
+    "Services and revisions",
+    "Defaults: 300 s, 80 requests an instance, 100 instances, 1 CPU, 512 MiB, port 8080, TCP startup probe",
+    documented="Quotas, Container",
+)
 def test_deployed_service_reads_back_ready_with_its_url(run: Runner) -> None:
     made = run.create("hello", max_instance_request_concurrency=7)
     again = run.services.get_service(name=made.name)
@@ -56,6 +71,19 @@ def test_deployed_service_reads_back_ready_with_its_url(run: Runner) -> None:
     assert "hello" in [s.name.rpartition("/")[2] for s in run.services.list_services(parent=PARENT)]
 
 
+@pins(
+    "run",
+    "The front door",
+    "`/run/[TAG---]SERVICE-NUMBER.REGION/` at the REST doors instead of `https://....run.app/`",
+    ours=True,
+)
+@pins(
+    "run",
+    "The front door",
+    "Headers: Host kept, X-Forwarded-For, X-Forwarded-Proto (http here), Forwarded, traceparent and "
+    "X-Cloud-Trace-Context added or kept",
+    documented="Container contract",
+)
 def test_request_reaches_the_container_as_cloud_run_sends_it(run: Runner) -> None:
     made = run.create("shape")
     answer = http(
@@ -81,6 +109,12 @@ def test_request_reaches_the_container_as_cloud_run_sends_it(run: Runner) -> Non
     assert (teapot.status, teapot.headers["x-kettle"]) == (418, "on")
 
 
+@pins(
+    "run",
+    "Instances",
+    "Each instance has a port of its own (Google: 8080 in each container)",
+    ours=True,
+)
 def test_environment_has_the_declared_and_the_platforms_own(run: Runner) -> None:
     env = [{"name": "MINE", "value": "x=1"}]
     made = run.create("env", env=env, revision="env-first")
@@ -96,6 +130,29 @@ def test_environment_has_the_declared_and_the_platforms_own(run: Runner) -> None
     )
 
 
+@pins(
+    "run",
+    "The front door",
+    "No run.routes.invoke: 403 page without a token, 401 with one that is not valid or for another "
+    "audience; the page names the binding that is missing",
+    observed="front end's pages",
+    ours=True,
+)
+@pins(
+    "run",
+    "The front door",
+    "X-Serverless-Authorization goes before Authorization",
+    documented="Service to service",
+)
+@pins(
+    "run",
+    "The front door",
+    "Both headers are passed on with their signatures. Google puts SIGNATURE_REMOVED_BY_GOOGLE in "
+    "the place of the signature of a token that it has checked; here it stays, so that each service "
+    "also verifies the token that a queue or a schedule shows it and a fault of that check is seen "
+    "before Google hides it. What a service does with a stripped token is proved by its own tests",
+    ours="Authenticating service-to-service",
+)
 def test_refused_without_the_binding_then_let_in_with_it(run: Runner) -> None:
     made = run.create("closed", public=False)
     caller = run.account("closed-caller")
@@ -121,6 +178,13 @@ def test_refused_without_the_binding_then_let_in_with_it(run: Runner) -> None:
         assert wrong.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
 
 
+@pins(
+    "run",
+    "The front door",
+    "Audiences: the service's URL, a path below it, a tag's URL, custom audiences",
+    documented="Custom audiences",
+    observed="Custom audiences",
+)
 def test_audience_may_be_a_tags_url_or_a_custom_one(run: Runner) -> None:
     caller = run.account("audience-caller")
     service = run.service("audience", revision="audience-a")
@@ -134,6 +198,13 @@ def test_audience_may_be_a_tags_url_or_a_custom_one(run: Runner) -> None:
         assert http(f"{status.uri}/", headers={"Authorization": f"Bearer {token}"}).status == 200, audience
 
 
+@pins(
+    "run",
+    "The front door",
+    "Traffic by percent, spread evenly (Google: at random), and by tag",
+    documented="Rollouts",
+    ours=True,
+)
 def test_traffic_is_split_by_percent_and_reached_by_tag(run: Runner) -> None:
     service = run.service("split", revision="split-a")
     service.traffic = [to("split-a", 100, "stable")]
@@ -159,6 +230,13 @@ def test_traffic_is_split_by_percent_and_reached_by_tag(run: Runner) -> None:
     assert http(f"{run.place.rest}/run/gone---split-{NUMBER}.us-central1/").status == 404
 
 
+@pins(
+    "run",
+    "Services and revisions",
+    "Revision names: given, prefixed by the service's, or numbered with three random characters; a "
+    "name with another template is ALREADY_EXISTS",
+    observed="public issue threads",
+)
 def test_revision_is_never_changed(run: Runner) -> None:
     made = run.create("fixed", revision="fixed-a")
     same = run.update(made)
@@ -169,6 +247,12 @@ def test_revision_is_never_changed(run: Runner) -> None:
         run.update(same)
 
 
+@pins(
+    "run",
+    "Services and revisions",
+    "The latest revision, and one that traffic or a tag names, cannot be deleted",
+    documented="Managing revisions",
+)
 def test_unnamed_revisions_are_numbered_and_latest_follows(run: Runner) -> None:
     made = run.create("latest")
     made.template.containers[0].env = [{"name": "A", "value": "2"}]
@@ -182,6 +266,14 @@ def test_unnamed_revisions_are_numbered_and_latest_follows(run: Runner) -> None:
     assert [r.name for r in run.revisions.list_revisions(parent=made.name)] == [newest.name]
 
 
+@pins(
+    "run",
+    "Services and revisions",
+    "Percents sum to 100, tags are unique and fit a label of 63 characters, named revisions exist: "
+    "refused at once (Google: the last in the operation)",
+    documented="TrafficTarget",
+    ours=True,
+)
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -213,6 +305,12 @@ def test_wrong_service_is_refused_with_its_field_and_nothing_is_kept(run: Runner
         run.services.get_service(name=f"{PARENT}/services/bad")
 
 
+@pins(
+    "run",
+    "Services and revisions",
+    "Update masks, allow_missing, validate_only, etags (ABORTED), generation, reconciling, conditions, uri and urls",
+    documented="service.proto",
+)
 def test_names_etags_and_validate_only_are_checked(run: Runner) -> None:
     with pytest.raises(exceptions.InvalidArgument, match="service_id"):
         run.services.create_service(parent=PARENT, service=run.service("x"), service_id="Upper")
@@ -235,6 +333,12 @@ def test_names_etags_and_validate_only_are_checked(run: Runner) -> None:
     assert run.update(missing, allow_missing=True).generation == 1
 
 
+@pins(
+    "run",
+    "Services and revisions",
+    "An image is code registered for its digest (`/_sluice/images`); an unknown one fails the revision and says how",
+    ours=True,
+)
 def test_unknown_image_fails_the_revision_and_says_how_to_register_it(run: Runner) -> None:
     unknown = IMAGE.replace("a" * 64, "b" * 64)
     service = run.service("unknown", image=unknown)
@@ -249,6 +353,12 @@ def test_unknown_image_fails_the_revision_and_says_how_to_register_it(run: Runne
     assert http(kept.uri).status == 503
 
 
+@pins(
+    "run",
+    "Services and revisions",
+    "A failed deployment fails the operation and the Ready condition; LATEST stays with the last ready revision",
+    documented="Troubleshooting",
+)
 def test_failed_deployment_leaves_traffic_with_the_ready_revision(run: Runner) -> None:
     made = run.create("careful")
     made.template.containers[0].env = [{"name": "FAIL_AT_START", "value": "1"}]
@@ -272,6 +382,12 @@ def test_traffic_that_names_a_revision_stays_with_the_ready_one_until_that_is_re
     assert http(made.uri).status == 200
 
 
+@pins(
+    "run",
+    "Services and revisions",
+    "secretKeyRef by number, alias or latest, read with the revision's account at deployment and at each start",
+    documented="Configure secrets",
+)
 def test_secrets_are_read_by_version_with_the_revisions_account(run: Runner) -> None:
     secret, account = run.add_secret("RUN_KEY", b"one"), run.account("reader-of-secrets")
     run.add_secret("RUN_KEY", b"two")
@@ -315,6 +431,12 @@ def test_crash_is_a_503_and_the_next_request_gets_a_new_instance(run: Runner) ->
     assert answer.json["pid"] != pid
 
 
+@pins(
+    "run",
+    "The front door",
+    "504 after the service's timeout; 503 when the instance breaks off; 429 without a free instance for 10 s",
+    documented="Troubleshooting",
+)
 def test_slow_answer_is_a_504_after_the_services_timeout(run: Runner) -> None:
     made = run.create("slow", timeout="1s")
     late = http(f"{made.uri}/slow", method="POST", body=b"2")
@@ -333,6 +455,18 @@ def test_requests_above_concurrency_wait_and_all_are_answered(run: Runner, tmp_p
     assert len({a.json["pid"] for a in answers}) == 2
 
 
+@pins(
+    "run",
+    "The front door",
+    "Request log entries with httpRequest, trace and instance",
+    documented="Logging",
+)
+@pins(
+    "run",
+    "Instances",
+    "Lines of output become entries; JSON lines give severity, message, trace, labels, httpRequest",
+    documented="Structured logging",
+)
 def test_request_log_and_output_share_the_trace(run: Runner) -> None:
     made = run.create("logged")
     line = json.dumps({"severity": "ERROR", "message": "spent", "unique_id": "U7", "logging.googleapis.com/trace": "T"})
@@ -361,6 +495,12 @@ def test_request_log_and_output_share_the_trace(run: Runner) -> None:
     assert request["trace"].startswith(f"projects/{PROJECT}/traces/")
 
 
+@pins(
+    "run",
+    "Instances",
+    "SIGTERM, 10 s, SIGKILL",
+    documented="Container contract",
+)
 def test_deleted_service_takes_its_instances_along(run: Runner) -> None:
     made = run.create("doomed")
     [pid] = run.pids("doomed")
@@ -374,6 +514,12 @@ def test_deleted_service_takes_its_instances_along(run: Runner) -> None:
     assert http(again.uri).status == 403, "a policy does not outlive its service"
 
 
+@pins(
+    "run",
+    "The front door",
+    "A caller that hangs up frees its place at once",
+    ours=True,
+)
 def test_caller_that_hangs_up_frees_its_place(run: Runner, tmp_path: Path) -> None:
     import socket
 

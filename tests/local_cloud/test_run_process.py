@@ -11,9 +11,17 @@ from pathlib import Path
 from google.api_core import exceptions
 from google.cloud import run_v2
 
+from tests.fidelity import pins
 from tests.local_cloud.cloud_places import PARENT, process
 from tests.local_cloud.image import until
 from tests.local_cloud.run_client import Runner, http, runner
+
+pins(
+    "run",
+    "Instances",
+    "Nothing is left when the cloud is killed; a restart has services and images again",
+    ours=True,
+)
 
 
 def gone(pid: int) -> bool:
@@ -50,6 +58,12 @@ def test_killed_cloud_leaves_no_process_and_a_restart_serves_again(tmp_path: Pat
         assert path.stat().st_mode & 0o077 == 0, f"{path} holds a secret and others may read it"
 
 
+@pins(
+    "run",
+    "Services and revisions",
+    "A deployment that the end of the cloud cut short is taken up again at its restart",
+    ours=True,
+)
 def test_deployment_goes_on_after_a_kill(tmp_path: Path) -> None:
     with process(tmp_path / "state") as place, runner(place, tmp_path / "image") as run:
         slow = {"tcp_socket": {}, "initial_delay_seconds": 1}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.fidelity import pins
 from tests.local_cloud.cloud_places import PARENT, PROJECT, Place, inside
 from tests.local_cloud.run_client import Answer, http
 
@@ -67,6 +68,18 @@ def advance(place: Place, seconds: float) -> Any:
     return answer.json
 
 
+@pins(
+    "scheduler",
+    "Jobs",
+    "Jobs fire by the moved clock",
+    ours=True,
+)
+@pins(
+    "scheduler",
+    "Jobs",
+    "HTTP targets with OIDC and OAuth tokens, the X-CloudScheduler headers",
+    documented="HttpTarget",
+)
 def test_job_fires_each_minute_of_the_moved_clock_with_its_headers_and_token(place: Place, target: Target) -> None:
     call(place, "POST", f"/v1/projects/{PROJECT}/serviceAccounts", {"accountId": "sweep-invoker"})
     email = f"sweep-invoker@{PROJECT}.iam.gserviceaccount.com"
@@ -95,6 +108,12 @@ def test_job_fires_each_minute_of_the_moved_clock_with_its_headers_and_token(pla
     assert read["scheduleTime"] > read["lastAttemptTime"]
 
 
+@pins(
+    "scheduler",
+    "Jobs",
+    "Resuming a job that is not paused is harmless",
+    observed="the provider's calls",
+)
 def test_paused_job_fires_only_when_run(place: Place, target: Target) -> None:
     call(place, "POST", f"/v1/{PARENT}/jobs", job(target))
     assert call(place, "POST", f"/v1/{PARENT}/jobs/sweep:resume").json["state"] == "ENABLED"
@@ -109,6 +128,12 @@ def test_paused_job_fires_only_when_run(place: Place, target: Target) -> None:
     assert len(target.seen) == 2
 
 
+@pins(
+    "scheduler",
+    "Jobs",
+    "Only 2xx is success; retry_config with Google's defaults; the status and the executions log",
+    documented="RetryConfig",
+)
 def test_failed_attempt_is_retried_by_the_jobs_own_backoff_and_recorded(place: Place, target: Target) -> None:
     target.status = 500
     retries = {"retryCount": 2, "minBackoffDuration": "10s", "maxBackoffDuration": "60s"}
@@ -128,6 +153,12 @@ def test_failed_attempt_is_retried_by_the_jobs_own_backoff_and_recorded(place: P
     assert call(place, "GET", f"/v1/{PARENT}/jobs/sweep").json.get("status", {}) == {}
 
 
+@pins(
+    "scheduler",
+    "Jobs",
+    "Create, get, list, update, delete, pause, resume and run jobs",
+    documented="CloudScheduler",
+)
 def test_job_is_changed_listed_and_deleted(place: Place, target: Target) -> None:
     call(place, "POST", f"/v1/{PARENT}/jobs", job(target))
     assert call(place, "POST", f"/v1/{PARENT}/jobs", job(target)).status == 409
@@ -160,6 +191,12 @@ def test_wrong_job_is_refused(place: Place, target: Target, change: dict[str, An
     assert said in refused.json["error"]["message"]
 
 
+@pins(
+    "scheduler",
+    "Jobs",
+    "A firing missed while the cloud was down is made up once; pending retries are not",
+    ours=True,
+)
 def test_jobs_survive_a_restart(tmp_path: Path, target: Target) -> None:
     with inside(tmp_path / "kept") as place:
         call(place, "POST", f"/v1/{PARENT}/jobs", job(target))

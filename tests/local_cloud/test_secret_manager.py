@@ -13,6 +13,7 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports im
 )
 
 from local_cloud.engines.crc32c import crc32c
+from tests.fidelity import pins
 from tests.local_cloud.cloud_places import PROJECT, Place, inside
 from tests.local_cloud.conftest import Rest
 
@@ -48,6 +49,19 @@ def read(client: Any, secret: str, version: str = "latest") -> bytes:
     return bytes(client.access_secret_version(name=f"{secret}/versions/{version}").payload.data)
 
 
+@pins(
+    "secret_manager",
+    "Secrets and versions",
+    "Secrets: create, get, list, update, delete; versions: add, get, list, access, enable, disable, "
+    "destroy; the IAM methods",
+    documented="SecretManagerService",
+)
+@pins(
+    "secret_manager",
+    "Secrets and versions",
+    "Names in answers carry the project's number",
+    observed="public records",
+)
 def test_versions_are_numbered_and_latest_is_the_newest(client: Any, secret: str) -> None:
     with pytest.raises(exceptions.NotFound, match="has no versions"):
         read(client, secret)
@@ -61,6 +75,12 @@ def test_versions_are_numbered_and_latest_is_the_newest(client: Any, secret: str
     assert [v.name.rpartition("/")[2] for v in client.list_secret_versions(parent=secret)] == ["2", "1"]
 
 
+@pins(
+    "secret_manager",
+    "Secrets and versions",
+    "Words for missing, disabled and destroyed versions",
+    observed="public issue threads",
+)
 def test_disabled_and_destroyed_versions_are_refused_in_googles_words(client: Any, secret: str) -> None:
     name = add(client, secret, b"x").name
     client.disable_secret_version(name=name)
@@ -75,6 +95,12 @@ def test_disabled_and_destroyed_versions_are_refused_in_googles_words(client: An
             again(name=name)
 
 
+@pins(
+    "secret_manager",
+    "Secrets and versions",
+    "`latest` is the newest version, whatever its state; aliases name versions that exist",
+    documented="Secret",
+)
 def test_aliases_name_versions_that_exist(client: Any, secret: str) -> None:
     add(client, secret, b"one")
     add(client, secret, b"two")
@@ -86,6 +112,12 @@ def test_aliases_name_versions_that_exist(client: Any, secret: str) -> None:
         client.update_secret(request={"secret": wrong, "update_mask": mask})
 
 
+@pins(
+    "secret_manager",
+    "Secrets and versions",
+    "Etags guard updates, deletions and states (FAILED_PRECONDITION)",
+    documented="Secret.etag",
+)
 def test_etags_guard_changes(client: Any, secret: str) -> None:
     before = client.get_secret(name=secret)
     update = {"secret": {"name": secret, "labels": {"a": "b"}}, "update_mask": {"paths": ["labels"]}}
@@ -98,6 +130,12 @@ def test_etags_guard_changes(client: Any, secret: str) -> None:
         client.get_secret(name=secret)
 
 
+@pins(
+    "secret_manager",
+    "Secrets and versions",
+    "CRC32C given is checked, and always answered; 64 KiB a payload",
+    documented="SecretPayload, quotas",
+)
 @pytest.mark.parametrize(
     ("payload", "said"),
     [
@@ -125,6 +163,12 @@ def test_wrong_secret_is_refused(client: Any, secret: str) -> None:
         client.update_secret(request=immutable)
 
 
+@pins(
+    "secret_manager",
+    "Secrets and versions",
+    "Filters of lists: read as Logging's query language",
+    ours=True,
+)
 def test_lists_are_paged_and_filtered(client: Any) -> None:
     for index in range(5):
         body = {"replication": {"automatic": {}}, "labels": {"team": "odd" if index % 2 else "even"}}
@@ -135,6 +179,12 @@ def test_lists_are_paged_and_filtered(client: Any) -> None:
     assert len(list(odd)) == 2
 
 
+@pins(
+    "secret_manager",
+    "Secrets and versions",
+    "ttl, expire_time and version_destroy_ttl follow the moved clock",
+    documented="Secret",
+)
 def test_expiry_and_delayed_destruction_follow_the_clock(client: Any, place: Place) -> None:
     body = {"replication": {"automatic": {}}, "ttl": {"seconds": 3600}}
     client.create_secret(request={"parent": PARENT, "secret_id": "short-lived", "secret": body})
@@ -165,6 +215,12 @@ async def test_access_needs_the_binding_on_the_secret(rest: Rest, as_account: Ca
     assert (await reader("GET", f"/v1/{PARENT}/secrets/KEY"))[0] == 403
 
 
+@pins(
+    "secret_manager",
+    "Secrets and versions",
+    "Payloads lie in the state unencrypted, readable by their owner only",
+    ours=True,
+)
 def test_payloads_on_disk_are_the_owners_alone(tmp_path: Path) -> None:
     with inside(tmp_path / "state") as place, grpc.insecure_channel(f"127.0.0.1:{place.ports['grpc']}") as channel:
         made = sm.SecretManagerServiceClient(transport=SecretManagerServiceGrpcTransport(channel=channel))

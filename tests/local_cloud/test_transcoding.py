@@ -15,6 +15,14 @@ from local_cloud.errors import ApiError
 from local_cloud.registry import Api, Binding
 from local_cloud.server import fields, json_codec, transcode
 from local_cloud.server.router import Match, Router
+from tests.fidelity import pins
+
+pins(
+    "front_end",
+    "REST and gRPC",
+    "Paths, query and body to one message, custom verbs, several bindings, encoded slashes",
+    documented="google/api/http.proto",
+)
 
 TASKS = "google.cloud.tasks.v2.CloudTasks"
 QUEUE = "projects/p/locations/l/queues/q"
@@ -90,6 +98,12 @@ def test_a_method_with_two_paths_answers_at_both() -> None:
     assert match("POST", f"/v2/{QUEUE}/tasks/t1:buffer").params == {"queue": QUEUE, "task_id": "t1"}
 
 
+@pins(
+    "front_end",
+    "REST and gRPC",
+    "Words for unknown names, wrong values and second members of a oneof; all violations at once",
+    observed="esf answers",
+)
 def test_unknown_names_are_refused_in_googles_words() -> None:
     text = refusal("POST", f"/v2/{QUEUE}/tasks", {"task": {"x": 1}, "y": 2})
     assert text.split("\n") == [
@@ -159,6 +173,12 @@ def test_enums_are_numbers_when_asked_for() -> None:
     assert json_codec.encode(made, enum_ints=True) == {"state": 2}
 
 
+@pins(
+    "front_end",
+    "REST and gRPC",
+    "`$alt=json;enum-encoding=int`, prettyPrint, fields, key, quotaUser, access_token and other system parameters",
+    documented="system parameters",
+)
 @pytest.mark.parametrize(
     ("wanted", "selected"),
     [
@@ -190,6 +210,12 @@ SAMPLES = [
 ]
 
 
+@pins(
+    "front_end",
+    "REST and gRPC",
+    "Names in camel and snake case; enums by name or number; 64-bit integers and base64 in every form",
+    documented="proto3 JSON mapping",
+)
 @pytest.mark.parametrize(("kind", "value"), SAMPLES)
 def test_the_codec_agrees_with_protobufs_own(kind: str, value: Any) -> None:
     ours = json_codec.parse(kind, orjson.dumps(value))

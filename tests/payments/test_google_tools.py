@@ -23,6 +23,7 @@ from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpc
 from google.protobuf.duration_pb2 import Duration
 
 import spec
+from tests.fidelity import pins
 from tests.payments.stack import ROOT, Stack, http, until
 
 pytestmark = pytest.mark.stack
@@ -182,6 +183,12 @@ class TestGcloud:
 
     pytestmark = with_gcloud
 
+    @pins(
+        "cloud_tasks",
+        "Tasks",
+        "gcloud without --location asks App Engine for the application's region and gets the cloud's own",
+        ours="gcloud 528",
+    )
     def test_lists_and_describes_the_queues_of_the_yaml(self, gcloud: Callable[..., Any]) -> None:
         listed = {queue["name"].rpartition("/")[2]: queue for queue in gcloud("queues", "list")}
         assert {name: shown_by_gcloud(queue) for name, queue in listed.items()} == {
