@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fidelity import render
+
 ROOT = Path(__file__).parent.parent
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -43,6 +45,11 @@ def test_the_readme_names_every_file_it_should_and_its_drawing_is_current(tmp_pa
     copy.write_text((ROOT / "README.md").read_text())
     subprocess.run([sys.executable, "-m", "ops", "graph", "--write", str(copy)], cwd=ROOT, check=True)
     assert copy.read_text() == (ROOT / "README.md").read_text(), "run: ./sluice graph --write README.md"
+
+
+def test_the_pages_of_fidelity_say_what_the_tests_pin() -> None:
+    stale = [names(path) for path, text in render.pages().items() if not path.exists() or path.read_text() != text]
+    assert stale == [], "run: .venv/bin/python -m tests.fidelity"
 
 
 def test_the_map_has_every_room() -> None:

@@ -18,6 +18,14 @@ from tests.local_cloud.cloud_places import PARENT, PROJECT, inside
 from tests.local_cloud.image import until
 from tests.local_cloud.run_client import IMAGE, NUMBER, Runner, done, http, runner
 
+pins(
+    "run",
+    "Services and revisions",
+    "CreateService, GetService, ListServices, UpdateService, DeleteService, the IAM methods; "
+    "GetRevision, ListRevisions, DeleteRevision",
+    documented="Services, Revisions",
+)
+
 BY_REVISION = run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION
 LATEST = run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST
 FAILED = run_v2.Condition.State.CONDITION_FAILED

@@ -9,17 +9,8 @@ import pulumi_gcp as gcp
 from pulumi_gcp import cloudtasks
 
 from local_engine import render
-from tests.fidelity import pins
 from tests.local_engine.conftest import Engine
 from tests.local_engine.standin import StandIn
-
-pins(
-    "run",
-    "Services and revisions",
-    "CreateService, GetService, ListServices, UpdateService, DeleteService, the IAM methods; "
-    "GetRevision, ListRevisions, DeleteRevision",
-    documented="Services, Revisions",
-)
 
 
 def queue(rate: float = 10, name: str = "pay-queue", **more: Any) -> gcp.cloudtasks.Queue:

@@ -1,0 +1,113 @@
+"""The pages of docs/fidelity/: their sections, the APIs whose methods they list, and what is left out on purpose.
+
+A new behaviour needs no edit here, it is a `pins` on its test; a new API is listed on the page `plain` until a page
+claims it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Page:
+    """One area. `apis` are modules of local_cloud/apis; `rest` also lists those that no page claims."""
+
+    title: str
+    about: str
+    sections: tuple[str, ...]
+    apis: tuple[str, ...] = ()
+    absent: Mapping[str, str] = field(default_factory=dict)
+    rest: bool = False
+
+
+INDEX = """# Fidelity: what the local cloud does as Google does, and what not
+
+One page an area, one line a behaviour, each with the test that pins it; then every method of Google's, emulated or not.
+The pages are made from the tests and the code: `python -m tests.fidelity` writes them, and the suite fails when they
+are not current.
+
+{pages}
+
+What differs by design everywhere: state is on one machine's disk; nothing costs money; the project's owner is above
+policies at the doors for people; Postgres trusts loopback, so a service's database login is proved by nothing; images
+are folders registered for a digest, run as processes rather than containers.
+"""
+
+PAGES: dict[str, Page] = {
+    "cloud_tasks": Page(
+        "Cloud Tasks v2",
+        "queues, tasks, the retry law, dispatch, limits",
+        ("Queues", "Tasks", "Dispatch", "App Engine", "Logs and metrics"),
+        apis=("cloud_tasks", "app_engine"),
+        absent={},
+    ),
+    "run": Page(
+        "Cloud Run",
+        "services, revisions and jobs, traffic and tags, the front door, instances",
+        ("Services and revisions", "Jobs", "The front door", "Instances", "The v1 surface and gcloud", "Metrics"),
+        apis=("run", "run_jobs"),
+        absent={
+            "Worker pools and builds": "nothing of the system uses them; their methods answer UNIMPLEMENTED by name",
+            "Sidecars, VPC access, binary authorization, launch stages": "kept and read back, not acted upon",
+        },
+    ),
+    "iam": Page(
+        "IAM, Resource Manager, Service Usage",
+        "policies, decisions, accounts, roles, services",
+        ("Policies and decisions", "Accounts, roles, project, services"),
+        apis=("iam", "iam_credentials", "resource_manager", "service_usage"),
+        absent={
+            "Organisations, folders, deny policies, principal access boundaries": "there is one project",
+        },
+    ),
+    "secret_manager": Page(
+        "Secret Manager v1",
+        "versions, access, aliases, expiry",
+        ("Secrets and versions",),
+        apis=("secret_manager",),
+        absent={
+            "Rotation: topics and periods are kept and not acted upon": "EnableManagedRotation and RotateSecret answer "
+            "UNIMPLEMENTED by name",
+        },
+    ),
+    "front_end": Page(
+        "Front end, identity, operations",
+        "REST and gRPC, doors, tokens, metadata server, clock, state",
+        ("REST and gRPC", "Identity", "Operations, clock, state"),
+        apis=("operations", "oauth2", "metadata", "admin"),
+    ),
+    "standalone": Page(
+        "By itself",
+        "`sluice cloud start`, one port, what points clients at it",
+        ("Starting", "Pointing clients at it"),
+    ),
+    "logging": Page(
+        "Cloud Logging v2",
+        "entries, the query language, retention",
+        ("Entries",),
+        apis=("logging",),
+        absent={"Sinks, buckets, views, exclusions": "nothing of the system uses them yet"},
+    ),
+    "monitoring": Page(
+        "Cloud Monitoring v3",
+        "time series, metric descriptors, policies, dashboards",
+        ("Time series", "Metrics", "Policies and dashboards"),
+        apis=("monitoring",),
+        absent={"Evaluation of alert policies": "they are checked and kept; nothing fires yet"},
+    ),
+    "scheduler": Page(
+        "Cloud Scheduler v1",
+        "schedules, attempts, retries",
+        ("Jobs",),
+        apis=("scheduler",),
+        absent={"Pub/Sub and App Engine targets": "UNIMPLEMENTED by name"},
+    ),
+    "plain": Page(
+        "What is only kept",
+        "databases, repositories, channels: checked as Google does, kept, read back; nothing acts on it",
+        ("Control planes",),
+        rest=True,
+    ),
+}
