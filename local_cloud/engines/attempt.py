@@ -1,7 +1,8 @@
 """One attempt of a task: the bytes that go out, and what an answer means.
 
-Owns the request as Cloud Tasks writes it (the X-CloudTasks headers as recorded from the real service, the headers of
-the task that it ignores or replaces by the HttpRequest reference) and the status that an attempt leaves behind.
+Owns the request as Cloud Tasks writes it (the X-CloudTasks headers as recorded from the real service, for App Engine's
+tasks the same as X-AppEngine, the headers of the task that it ignores or replaces by the HttpRequest reference) and the
+status that an attempt leaves behind.
 Leaves alone: carrying the bytes (outgoing.py), minting tokens (identity), and when to try again (backoff.py).
 """
 
@@ -28,6 +29,8 @@ REPLACED_HEADERS = frozenset(
         "user-agent",
     }
 )
+#: An App Engine task may have a User-Agent of its own.
+_REPLACED_FOR_APP_ENGINE = REPLACED_HEADERS - {"user-agent"}
 #: Prefixes of header names that are Google's own.
 RESERVED_PREFIXES = ("x-google-", "x-appengine-", "x-cloudtasks-")
 #: What a receiver sees as the caller.
@@ -57,7 +60,8 @@ CODE_NAMES = (
     "DATA_LOSS",
     "UNAUTHENTICATED",
 )
-DEADLINE_EXCEEDED, PERMISSION_DENIED, UNAVAILABLE = 4, 7, 14
+DEADLINE_EXCEEDED, NOT_FOUND, PERMISSION_DENIED, UNAVAILABLE = 4, 5, 7, 14
+TOO_MANY_REQUESTS = 429
 _CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 10, 416: 11, 429: 8, 499: 1, 500: 13, 501: 12, 503: 14, 504: 4}
 
 
@@ -78,6 +82,10 @@ class Target(NamedTuple):
     body: bytes
     deadline: float
     identity: Identity | None = None
+    #: An App Engine task: headers by that name, and 429 does not slow the queue down.
+    app_engine: bool = False
+    #: Why there is nowhere to send it to.
+    nowhere: str = ""
 
 
 class Outcome(NamedTuple):
@@ -104,14 +112,18 @@ def request_bytes(target: Target, task: Task, queue_id: str, authorization: str)
     """The origin to connect to and the whole request. Asked while `task.last` is still the attempt before."""
     origin, host, path = split_url(target.url)
     head = f"{target.method} {path} HTTP/1.1\r\nHost: {host}\r\n"
+    if target.app_engine:  # its User-Agent is the task's own
+        replaced, told = _REPLACED_FOR_APP_ENGINE, task_headers(task, queue_id, "X-AppEngine")
+    else:
+        replaced, told = REPLACED_HEADERS, f"User-Agent: {USER_AGENT}\r\n{task_headers(task, queue_id)}"
     for name, value in target.headers:
         lower = name.lower()
-        if lower in REPLACED_HEADERS or lower.startswith(RESERVED_PREFIXES):
+        if lower in replaced or lower.startswith(RESERVED_PREFIXES):
             continue
         if authorization and lower == "authorization":
             continue
         head += f"{name}: {value}\r\n"
-    head += f"User-Agent: {USER_AGENT}\r\n{task_headers(task, queue_id)}"
+    head += told
     if authorization:
         head += f"Authorization: {authorization}\r\n"
     if target.body or target.method in _WITH_LENGTH:
@@ -119,18 +131,18 @@ def request_bytes(target: Target, task: Task, queue_id: str, authorization: str)
     return origin, head.encode() + b"\r\n" + target.body
 
 
-def task_headers(task: Task, queue_id: str) -> str:
+def task_headers(task: Task, queue_id: str, family: str = "X-CloudTasks") -> str:
     """What the receiver is told about the task. The attempt itself is counted in `task.dispatched` already."""
     told = (
-        f"X-CloudTasks-QueueName: {queue_id}\r\nX-CloudTasks-TaskName: {task.id}\r\n"
-        f"X-CloudTasks-TaskRetryCount: {max(task.dispatched - 1, 0)}\r\n"
-        f"X-CloudTasks-TaskExecutionCount: {task.executions}\r\nX-CloudTasks-TaskETA: {task.schedule:.6f}\r\n"
+        f"{family}-QueueName: {queue_id}\r\n{family}-TaskName: {task.id}\r\n"
+        f"{family}-TaskRetryCount: {max(task.dispatched - 1, 0)}\r\n"
+        f"{family}-TaskExecutionCount: {task.executions}\r\n{family}-TaskETA: {task.schedule:.6f}\r\n"
     )
     if task.dispatched > 1:
         previous = task.last
         if previous is not None and previous.status:
-            told += f"X-CloudTasks-TaskPreviousResponse: {previous.status}\r\n"
-        told += f"X-CloudTasks-TaskRetryReason: {retry_reason(previous)}\r\n"
+            told += f"{family}-TaskPreviousResponse: {previous.status}\r\n"
+        told += f"{family}-TaskRetryReason: {retry_reason(previous)}\r\n"
     return told
 
 

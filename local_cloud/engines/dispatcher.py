@@ -18,10 +18,12 @@ from typing import Any
 from local_cloud.engines import attempt as wire
 from local_cloud.engines.attempt import Outcome, Target
 from local_cloud.engines.backoff import RetryPolicy, delay, exhausted
+from local_cloud.engines.duplicates import Duplicates
 from local_cloud.engines.inflight import Attempt, Deadlines
 from local_cloud.engines.outgoing import Reply
 from local_cloud.engines.ports import Carrier, Clock, Journal, SigningError, Watcher
 from local_cloud.engines.queues import RETENTION, SAME, Limits, Queue
+from local_cloud.engines.ramp import Ramp, RampUp
 from local_cloud.engines.tasks import LastAttempt, Task
 
 #: A used task name is refused for so long (the platform says: up to 24 hours).
@@ -45,6 +47,9 @@ class Dispatcher:
     ) -> None:
         self.queues: dict[str, Queue] = {}
         self.in_flight = 0
+        #: Which successes are delivered twice; None: none.
+        self.duplicates: Duplicates | None = None
+        self._ramp_up: RampUp | None = None
         self._clock = clock
         self._journal = journal
         self._client = client
@@ -61,6 +66,8 @@ class Dispatcher:
         """Takes a queue, new or read back. The tasks must come in the order of their creation."""
         queue = Queue(name, limits, spec, paused=paused)
         self.queues[name] = queue
+        if self._ramp_up is not None:
+            self._ramp(queue, self._ramp_up)
         for task in tasks:
             queue.tasks[task.id] = task
             queue.wait(task)
@@ -72,6 +79,13 @@ class Dispatcher:
         """Applies new settings."""
         queue.reshape(limits, self._clock.now())
         self._pump(queue)
+
+    def ramp_up(self, law: RampUp | None) -> None:
+        """Has every queue begin slowly, from its next dispatch on, or at once as fast as its settings say (None)."""
+        self._ramp_up = law
+        for queue in self.queues.values():
+            self._ramp(queue, law)
+            self._pump(queue)
 
     def set_paused(self, queue: Queue, paused: bool) -> None:
         """Pauses or resumes; attempts that run finish either way."""
@@ -130,6 +144,8 @@ class Dispatcher:
         now = self._clock.now()
         if queue.slowdown.share < 1.0 and queue.slowdown.recover(now):
             queue.apply_rate(now)
+        if queue.ramp is not None and queue.ramp.look(now):
+            queue.apply_rate(now)
         while task := queue.take(now):
             self._start(queue, task, now, forced=False)
         self._arm(queue, math.inf if queue.gone else queue.next_event(now))
@@ -170,7 +186,13 @@ class Dispatcher:
     def _prepare(self, attempt: Attempt) -> float:
         """Makes the bytes of an attempt; what cannot be made is a failure of the attempt. Returns its deadline."""
         target = self._target_of(attempt.queue, attempt.task)
-        attempt.url, attempt.head = target.url, target.method == "HEAD"
+        attempt.url, attempt.head, attempt.lenient = target.url, target.method == "HEAD", target.app_engine
+        if self.duplicates is not None and self.duplicates.chosen(attempt.queue.name, attempt.task):
+            attempt.echo = target.deadline
+        if target.nowhere:
+            code = wire.NOT_FOUND
+            attempt.failure = Outcome(0, code, f"{wire.CODE_NAMES[code]}({code}): {target.nowhere}")
+            return target.deadline
         try:
             token = self._authorize(target) if target.identity else ""
             attempt.origin, attempt.request = wire.request_bytes(target, attempt.task, attempt.queue.id, token)
@@ -190,7 +212,8 @@ class Dispatcher:
                 assert attempt.origin is not None
                 done = self._listener(attempt)
                 attempt.call = self._client.send(attempt.origin, attempt.request, done, attempt.head)
-                attempt.request = b""
+                if not attempt.echo:
+                    attempt.request = b""
 
     def _listener(self, attempt: Attempt) -> Callable[[Reply], None]:
         return lambda reply: self._end(attempt, wire.outcome_of(reply))
@@ -203,7 +226,8 @@ class Dispatcher:
         self.in_flight -= 1
         task.inflight -= 1
         queue.running -= attempt.counted
-        if queue.slowdown.note(outcome.ok, outcome.status, now):
+        status = 0 if attempt.lenient and outcome.status == wire.TOO_MANY_REQUESTS else outcome.status
+        if queue.slowdown.note(outcome.ok, status, now):
             queue.apply_rate(now)
         scheduled = task.last.schedule if task.last else attempt.at
         task.last = LastAttempt(scheduled, attempt.at, now, outcome.status, outcome.code, outcome.message)
@@ -211,11 +235,29 @@ class Dispatcher:
         task.executions += wire.counts_as_execution(outcome)
         if not task.gone:
             self._conclude(attempt, outcome, now)
+        if attempt.echo and outcome.ok:
+            self._repeat(attempt, now)
         self._watcher.answered(queue, task, outcome, attempt.url)
         self._pump(queue)
         if self.in_flight == 0 and self._busy is not None:
             busy, self._busy = self._busy, None
             busy.__exit__(None, None, None)
+
+    def _repeat(self, attempt: Attempt, now: float) -> None:
+        """Delivers what succeeded once more, byte for byte. Nothing follows from it: the task is gone."""
+        again = Attempt(attempt.queue, attempt.task, now, True)
+        again.origin, again.request, again.head = attempt.origin, attempt.request, attempt.head
+        again.url, again.lenient = attempt.url, attempt.lenient
+        self.in_flight += 1
+        again.task.inflight += 1
+        self._deadlines.add(now + attempt.echo, again)
+        self._outbox.append(again)
+        if len(self._outbox) == 1:
+            self._journal.committed(self._send)
+
+    def _ramp(self, queue: Queue, law: RampUp | None) -> None:
+        queue.ramp = Ramp(law) if law is not None else None
+        queue.apply_rate(self._clock.now())
 
     def _late(self, attempt: Attempt) -> None:
         """The dispatch deadline has passed without an answer."""

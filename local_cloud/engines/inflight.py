@@ -26,9 +26,11 @@ class Attempt:
         "at",
         "call",
         "counted",
+        "echo",
         "failure",
         "forced",
         "head",
+        "lenient",
         "origin",
         "over",
         "queue",
@@ -50,6 +52,10 @@ class Attempt:
         self.head = False
         self.url = ""
         self.failure: Outcome | None = None
+        #: Its deadline where a success is to be delivered a second time, else 0.
+        self.echo = 0.0
+        #: 429 does not slow the queue down (App Engine).
+        self.lenient = False
 
 
 class Deadlines:

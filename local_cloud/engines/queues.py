@@ -12,6 +12,7 @@ from typing import Any
 
 from local_cloud.engines.backoff import RetryPolicy
 from local_cloud.engines.bucket import Bucket, Slowdown, burst_for
+from local_cloud.engines.ramp import Ramp
 from local_cloud.engines.tasks import Task
 
 #: No task lives longer than this, whether it was dispatched or not (31 days).
@@ -44,6 +45,7 @@ class Queue:
     tasks: dict[str, Task] = field(default_factory=dict)
     bucket: Bucket = field(init=False)
     slowdown: Slowdown = field(default_factory=Slowdown)
+    ramp: Ramp | None = None
     wake_at: float = math.inf
     wake_handle: Any = None
     age_handle: Any = None
@@ -66,9 +68,12 @@ class Queue:
 
     def apply_rate(self, now: float) -> None:
         """Sets the bucket to the effective rate."""
-        rate = self.slowdown.rate(self.limits.rate)
+        rate, share = self.slowdown.rate(self.limits.rate), self.slowdown.share
+        if self.ramp is not None and self.ramp.rate < rate:
+            rate = self.ramp.rate
+            share = min(share, rate / self.limits.rate)
         burst = burst_for(self.limits.rate)
-        self.bucket.reshape(rate, burst if rate == self.limits.rate else max(1, int(burst * self.slowdown.share)), now)
+        self.bucket.reshape(rate, burst if rate == self.limits.rate else max(1, int(burst * share)), now)
 
     def wait(self, task: Task) -> None:
         """Puts a task among the waiting ones, by its schedule time; of one time, first come first served."""
@@ -96,6 +101,8 @@ class Queue:
         if self.bucket.ready(now) > now + SAME:
             return None
         self.bucket.take(now)
+        if self.ramp is not None:
+            self.ramp.took(now)
         heapq.heappop(self._due)
         task.ticket = 0
         return task
@@ -105,7 +112,10 @@ class Queue:
         first = self._first()
         if first is None or not self._may_dispatch:
             return math.inf
-        return max(first.schedule, self.bucket.ready(now))
+        ready = self.bucket.ready(now)
+        if self.ramp is not None:
+            ready = min(ready, self.ramp.next_step())
+        return max(first.schedule, ready)
 
     def is_due(self, now: float) -> bool:
         """Whether a task should be on its way already."""
