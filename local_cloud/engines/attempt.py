@@ -63,6 +63,7 @@ CODE_NAMES = (
 DEADLINE_EXCEEDED, NOT_FOUND, PERMISSION_DENIED, UNAVAILABLE = 4, 5, 7, 14
 TOO_MANY_REQUESTS = 429
 _CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 10, 416: 11, 429: 8, 499: 1, 500: 13, 501: 12, 503: 14, 504: 4}
+_STATUSES = {code: status for status, code in _CODES.items()}
 
 
 class Identity(NamedTuple):
@@ -113,7 +114,7 @@ def request_bytes(target: Target, task: Task, queue_id: str, authorization: str)
     origin, host, path = split_url(target.url)
     head = f"{target.method} {path} HTTP/1.1\r\nHost: {host}\r\n"
     if target.app_engine:  # its User-Agent is the task's own
-        replaced, told = _REPLACED_FOR_APP_ENGINE, task_headers(task, queue_id, "X-AppEngine")
+        replaced, told = _REPLACED_FOR_APP_ENGINE, task_headers(task, queue_id, app_engine=True)
     else:
         replaced, told = REPLACED_HEADERS, f"User-Agent: {USER_AGENT}\r\n{task_headers(task, queue_id)}"
     for name, value in target.headers:
@@ -131,26 +132,30 @@ def request_bytes(target: Target, task: Task, queue_id: str, authorization: str)
     return origin, head.encode() + b"\r\n" + target.body
 
 
-def task_headers(task: Task, queue_id: str, family: str = "X-CloudTasks") -> str:
+def task_headers(task: Task, queue_id: str, *, app_engine: bool = False) -> str:
     """What the receiver is told about the task. The attempt itself is counted in `task.dispatched` already."""
+    family = "X-AppEngine" if app_engine else "X-CloudTasks"
     told = (
         f"{family}-QueueName: {queue_id}\r\n{family}-TaskName: {task.id}\r\n"
         f"{family}-TaskRetryCount: {max(task.dispatched - 1, 0)}\r\n"
         f"{family}-TaskExecutionCount: {task.executions}\r\n{family}-TaskETA: {task.schedule:.6f}\r\n"
     )
     if task.dispatched > 1:
-        previous = task.last
-        if previous is not None and previous.status:
-            told += f"{family}-TaskPreviousResponse: {previous.status}\r\n"
-        told += f"{family}-TaskRetryReason: {retry_reason(previous)}\r\n"
+        response, reason = _previous(task.last, app_engine)
+        told += f"{family}-TaskPreviousResponse: {response}\r\n{family}-TaskRetryReason: {reason}\r\n"
     return told
 
 
-def retry_reason(previous: LastAttempt | None) -> str:
-    """Why an attempt without an answer is repeated; after an answer Google leaves the reason empty."""
-    if previous is None or previous.status:
-        return ""
-    return CODE_NAMES[previous.code] if previous.code else CODE_NAMES[UNAVAILABLE]
+def _previous(previous: LastAttempt | None, app_engine: bool) -> tuple[int, str]:
+    """How the attempt before ended, as the real service was seen to say it.
+
+    HTTP tasks hear of a missed deadline as 504 and never get a reason. Other ends without an answer are told by the
+    status that goes with their code, which is our own reading of that.
+    """
+    status = previous.status if previous is not None else 0
+    if app_engine:
+        return status, "App Error" if status else "Instance Unavailable"
+    return status or _STATUSES.get(previous.code if previous is not None else 0, 503), ""
 
 
 def outcome_of(reply: Reply) -> Outcome:
@@ -173,9 +178,9 @@ def code_of(status: int) -> int:
     return 13 if 500 <= status < 600 else 2
 
 
-def counts_as_execution(outcome: Outcome) -> bool:
-    """TaskExecutionCount counts answers, but those of 5xx."""
-    return 0 < outcome.status < 500
+def counts_as_execution(outcome: Outcome, *, app_engine: bool = False) -> bool:
+    """TaskExecutionCount counts answers; those of 5xx only for App Engine's tasks."""
+    return outcome.status > 0 if app_engine else 0 < outcome.status < 500
 
 
 def _seconds(retry_after: str) -> float:

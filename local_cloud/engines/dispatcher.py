@@ -186,7 +186,7 @@ class Dispatcher:
     def _prepare(self, attempt: Attempt) -> float:
         """Makes the bytes of an attempt; what cannot be made is a failure of the attempt. Returns its deadline."""
         target = self._target_of(attempt.queue, attempt.task)
-        attempt.url, attempt.head, attempt.lenient = target.url, target.method == "HEAD", target.app_engine
+        attempt.url, attempt.head, attempt.app_engine = target.url, target.method == "HEAD", target.app_engine
         if self.duplicates is not None and self.duplicates.chosen(attempt.queue.name, attempt.task):
             attempt.echo = target.deadline
         if target.nowhere:
@@ -226,13 +226,13 @@ class Dispatcher:
         self.in_flight -= 1
         task.inflight -= 1
         queue.running -= attempt.counted
-        status = 0 if attempt.lenient and outcome.status == wire.TOO_MANY_REQUESTS else outcome.status
+        status = 0 if attempt.app_engine and outcome.status == wire.TOO_MANY_REQUESTS else outcome.status
         if queue.slowdown.note(outcome.ok, status, now):
             queue.apply_rate(now)
         scheduled = task.last.schedule if task.last else attempt.at
         task.last = LastAttempt(scheduled, attempt.at, now, outcome.status, outcome.code, outcome.message)
         task.responses += bool(outcome.status)
-        task.executions += wire.counts_as_execution(outcome)
+        task.executions += wire.counts_as_execution(outcome, app_engine=attempt.app_engine)
         if not task.gone:
             self._conclude(attempt, outcome, now)
         if attempt.echo and outcome.ok:
@@ -247,7 +247,7 @@ class Dispatcher:
         """Delivers what succeeded once more, byte for byte. Nothing follows from it: the task is gone."""
         again = Attempt(attempt.queue, attempt.task, now, True)
         again.origin, again.request, again.head = attempt.origin, attempt.request, attempt.head
-        again.url, again.lenient = attempt.url, attempt.lenient
+        again.url, again.app_engine = attempt.url, attempt.app_engine
         self.in_flight += 1
         again.task.inflight += 1
         self._deadlines.add(now + attempt.echo, again)

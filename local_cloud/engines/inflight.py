@@ -23,6 +23,7 @@ class Attempt:
     """One attempt on its way."""
 
     __slots__ = (
+        "app_engine",
         "at",
         "call",
         "counted",
@@ -30,7 +31,6 @@ class Attempt:
         "failure",
         "forced",
         "head",
-        "lenient",
         "origin",
         "over",
         "queue",
@@ -54,8 +54,7 @@ class Attempt:
         self.failure: Outcome | None = None
         #: Its deadline where a success is to be delivered a second time, else 0.
         self.echo = 0.0
-        #: 429 does not slow the queue down (App Engine).
-        self.lenient = False
+        self.app_engine = False
 
 
 class Deadlines:
