@@ -13,7 +13,7 @@ from local_cloud.errors import already_exists, invalid
 from local_cloud.plain import page
 from local_cloud.registry import Api, Call, HttpRequest
 from local_cloud.run import deploy, door, names
-from local_cloud.run.rules import check_service_id
+from local_cloud.run.rules import check_metadata, check_service_id
 from local_cloud.run.services import FIRST_LOOK, Services
 
 API = Api("run", services=["google.cloud.run.v2.Services", "google.cloud.run.v2.Revisions"])
@@ -52,10 +52,17 @@ async def create_service(cloud: Cloud, call: Call, request: Message) -> Message:
     name = f"{request.parent}/services/{request.service_id}"
     if name in services.services:
         raise already_exists(f"Resource '{request.service_id}' already exists.")
-    made = deploy.prepare(services, call.principal, name, request.service, where="CreateServiceRequest.service")
+    where = "CreateServiceRequest.service"
+    _check_metadata(request.service, where)
+    made = deploy.prepare(services, call.principal, name, request.service, where=where)
     if request.validate_only:
         return cloud.operations.done(request.parent, services.present(made), services.present(made))
     return await deploy.deploy(services, call.principal, made)
+
+
+def _check_metadata(service: Message, where: str) -> None:
+    check_metadata(service.labels, service.annotations, where)
+    check_metadata(service.template.labels, service.template.annotations, f"{where}.template")
 
 
 @API.rpc("GetService", permission="run.services.get")
@@ -86,6 +93,8 @@ async def update_service(cloud: Cloud, call: Call, request: Message) -> Message:
         cloud.iam.require(call.principal, "run.services.create", name.rpartition("/services/")[0])
         check_service_id(name.rpartition("/")[2])
     where = "UpdateServiceRequest.service"
+    if name not in services.services:
+        _check_metadata(request.service, where)
     made = deploy.prepare(services, call.principal, name, request.service, mask=paths, where=where)
     if request.validate_only:
         parent = name.rpartition("/services/")[0]

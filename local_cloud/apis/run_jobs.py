@@ -11,7 +11,8 @@ from local_cloud.descriptors import Message, enum, message
 from local_cloud.errors import ApiError, already_exists, not_found
 from local_cloud.plain import Plain, merge, page
 from local_cloud.registry import Api, Call
-from local_cloud.run.rules import MAX_JOB_TIMEOUT, check_containers, check_service_id, violation
+from local_cloud.run.containers import check_containers, violation
+from local_cloud.run.rules import MAX_JOB_TIMEOUT, check_service_id
 from local_cloud.secrets import stamp
 
 API = Api("run_jobs", services=["google.cloud.run.v2.Jobs"], host="run.googleapis.com")

@@ -14,8 +14,9 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 #: A line of output is cut here: Cloud Logging takes entries of up to 256 KiB.
 MAX_LINE = 250_000
@@ -40,12 +41,30 @@ class Image:
     preload: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """How a process starts: title, arguments, the whole environment, what replaces the image's own."""
+
+    title: str
+    env: Mapping[str, str]
+    args: Sequence[str] = ()
+    #: Instead of the image's entry point.
+    command: Sequence[str] = ()
+    #: Below the image's root, or absolute; "" is the root.
+    workdir: str = ""
+    #: What engines/mounts.py mounts, and the folder that it needs for it.
+    volumes: Sequence[Mapping[str, Any]] = ()
+    staging: str = ""
+
+
 @dataclass(eq=False)
 class Process:
     """One forked instance. `exited` holds its exit status (negative: the signal) when it is over."""
 
     pid: int
     exited: asyncio.Future[int]
+    #: Why it ended before any code of the image's ran: volumes that cannot be mounted, a folder that is not there.
+    broken: list[str] = field(default_factory=list)
 
     def signal(self, number: int) -> None:
         """Signal the instance and whatever it started; nothing happens if it is over."""
@@ -85,6 +104,7 @@ class ForkServer:
         self._ready: asyncio.Future[None] | None = None
         self._starting: dict[str, asyncio.Future[int]] = {}
         self._exits: dict[str, asyncio.Future[int]] = {}
+        self._broken: dict[str, list[str]] = {}
         self._sending = asyncio.Lock()
         self._listener: asyncio.Task[None] | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -110,26 +130,30 @@ class ForkServer:
         await self._send({"op": "preload", "modules": list(self.image.preload), "title": title})
         await asyncio.shield(self._ready)
 
-    async def fork(self, *, title: str, args: Sequence[str], env: Mapping[str, str], line: Line) -> Process:
+    async def fork(self, start: Start, line: Line) -> Process:
         """Start an instance; returns as soon as it has a process id."""
         loop = asyncio.get_running_loop()
         self._count += 1
-        name = str(self._count)
+        key = str(self._count)
         started: asyncio.Future[int] = loop.create_future()
         exited: asyncio.Future[int] = loop.create_future()
-        self._starting[name], self._exits[name] = started, exited
+        self._starting[key], self._exits[key] = started, exited
+        broken = self._broken[key] = []
         ends = []
         try:
             for stream in ("stdout", "stderr"):
                 ours, theirs = os.pipe()
                 ends.append(theirs)
                 await loop.connect_read_pipe(lambda s=stream: _Output(s, line), os.fdopen(ours, "rb", 0))  # type: ignore[misc]
-            message = {"op": "fork", "id": name, "title": title, "args": list(args), "env": dict(env)}
-            await self._send(message | {"entry": self.image.entry, "root": self.image.root}, ends)
+            message = {name: getattr(start, name) for name in ("title", "workdir", "staging")}
+            message |= {"args": list(start.args), "command": list(start.command), "env": dict(start.env)}
+            message |= {"volumes": [dict(volume) for volume in start.volumes]}
+            image = {"entry": self.image.entry, "root": self.image.root}
+            await self._send({"op": "fork", "id": key} | message | image, ends)
         finally:
             for end in ends:
                 os.close(end)
-        return Process(await started, exited)
+        return Process(await started, exited, broken)
 
     async def stop(self) -> None:
         """End it and with it every instance that is left."""
@@ -177,7 +201,10 @@ class ForkServer:
                     self._ready.set_result(None)
             case {"event": "started", "id": str(name), "pid": int(pid)}:
                 _settle(self._starting.pop(name, None), pid)
+            case {"event": "broken", "id": str(name), "why": str(why)}:
+                self._broken[name].append(why)
             case {"event": "exited", "id": str(name), "status": int(status), "why": str(why)}:
+                self._broken.pop(name, None)
                 _fail(self._starting.pop(name, None), f"the instance could not be forked: {why}")
                 _settle(self._exits.pop(name, None), status)
 

@@ -1,8 +1,9 @@
 """One instance of a revision: a forked process with a port, from its start to its last signal.
 
-Owns readiness (the startup probe), the port and the stopping order SIGTERM, ten seconds, SIGKILL; leaves to
-engines/revisions.py how many there are and which request goes where.
-Source: the container runtime contract, https://cloud.google.com/run/docs/container-contract.
+Owns readiness (the startup probe), the port, the CPU that is there only while there is work (billed by request), and
+the stopping order SIGTERM, ten seconds, SIGKILL; leaves to engines/revisions.py how many there are and which request
+goes where.
+Sources: https://cloud.google.com/run/docs/container-contract, .../docs/configuring/billing-settings.
 """
 
 import asyncio
@@ -14,11 +15,14 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Literal
 
-from local_cloud.engines.forks import ForkError, ForkServer, Line, Process
+from local_cloud.engines import probes
+from local_cloud.engines.forks import ForkError, ForkServer, Line, Process, Start
+from local_cloud.engines.probes import Probe
 
 #: Seconds that a process gets to be seen dead after a connection to it broke.
 LOST_PATIENCE = 0.5
@@ -27,6 +31,8 @@ LOST_PATIENCE = 0.5
 STOP_GRACE = 10.0
 #: A starting instance is looked at this often. Google's own period is seconds; a cold start here takes milliseconds.
 PROBE_STEP = 0.01
+#: Between the last answer and the freezing of an instance that is billed by request: its flush, and the next request.
+FREEZE_AFTER = 0.1
 #: Ports for instances: below the range that the kernel hands out to outgoing connections.
 PORTS = range(18_000, 32_000)
 
@@ -35,17 +41,6 @@ _ports = itertools.cycle(random.Random(os.getpid()).sample(PORTS, len(PORTS)))
 
 class StartError(Exception):
     """The instance did not become ready; the text is what the revision's condition and the log say."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Probe:
-    """A startup probe: an HTTP path that must answer 2xx or 3xx, or, without one, an open port."""
-
-    path: str | None = None
-    initial_delay: float = 0.0
-    timeout: float = 1.0
-    #: Google's default probe looks for the TCP port for 240 s.
-    patience: float = 240.0
 
 
 def reserve_port() -> tuple[int, socket.socket]:
@@ -76,24 +71,26 @@ class Instance:
         self.in_flight = 0
         self.idle_since = time.monotonic()
         self.started_at = time.time()
+        #: Whether its readiness probe, if it has one, lets requests come to it.
+        self.serving = True
+        self.frozen = False
         self._process: Process | None = None
-        self._frozen = False
+        self._probing = 0
+        self._freezing: asyncio.TimerHandle | None = None
 
     @property
     def pid(self) -> int:
         """The process, or 0 before it has one."""
         return self._process.pid if self._process else 0
 
-    async def start(
-        self, server: ForkServer, *, title: str, args: tuple[str, ...], env: Mapping[str, str], probe: Probe, line: Line
-    ) -> None:
+    async def start(self, server: ForkServer, start: Start, *, probe: Probe, line: Line) -> None:
         """Fork it and wait until it serves; raises StartError, with the process ended, when it does not."""
         self.port, held = reserve_port()
         try:
             if sys.platform != "linux":
                 held.close()
-            environment = {**env, "PORT": str(self.port), "HOST": "127.0.0.1"}
-            self._process = await server.fork(title=title, args=args, env=environment, line=line)
+            env = {**start.env, "PORT": str(self.port), "HOST": "127.0.0.1"}
+            self._process = await server.fork(replace(start, env=env), line)
             await self._until_ready(self._process, probe)
         except (StartError, ForkError, asyncio.CancelledError) as error:
             self.state = "gone"
@@ -105,59 +102,74 @@ class Instance:
             held.close()
         self.state = "ready"
         self.idle_since = time.monotonic()
+        self._rest()
 
     async def _until_ready(self, process: Process, probe: Probe) -> None:
         deadline = time.monotonic() + probe.patience
         if probe.initial_delay:
             await asyncio.wait([process.exited], timeout=min(probe.initial_delay, probe.patience))
         while not process.exited.done():
-            if await self._probe_once(probe):
+            if await probes.check(probe, self.port):
                 return
             if time.monotonic() > deadline:
-                what = f"HTTP path {probe.path}" if probe.path else "TCP port"
                 raise StartError(
                     "The user-provided container failed to start and listen on the port defined provided by the "
-                    f"PORT={self.port} environment variable within the allocated timeout: its startup probe ({what}) "
-                    f"did not succeed within {probe.patience:g} s."
+                    f"PORT={self.port} environment variable within the allocated timeout: its startup probe "
+                    f"({probe.what}) did not succeed within {probe.patience:g} s."
                 )
             await asyncio.wait([process.exited], timeout=PROBE_STEP)
+        if process.broken:
+            raise StartError(f"The instance could not be prepared: {process.broken[0]}")
         status = process.exited.result()
         how = f"exit({status})" if status >= 0 else f"signal {signal.Signals(-status).name}"
         raise StartError(f"Container called {how} before it served on PORT={self.port}. Its last output is in the log.")
 
-    async def _probe_once(self, probe: Probe) -> bool:
-        writer = None
-        try:
-            async with asyncio.timeout(probe.timeout):
-                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                if probe.path is None:
-                    return True
-                host = f"127.0.0.1:{self.port}"
-                writer.write(
-                    f"GET {probe.path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: GoogleHC/1.0\r\n"
-                    "Connection: close\r\n\r\n".encode()
-                )
-                answer = await reader.readline()
-                return answer.split(b" ", 2)[1][:1] in b"23"
-        except (OSError, TimeoutError, IndexError):
-            return False
-        finally:
-            if writer is not None:
-                writer.transport.abort()
-
     def enter(self) -> None:
         """A request arrives: the instance gets its CPU back if it was frozen."""
         self.in_flight += 1
-        if self._frozen and self._process is not None:
-            self._frozen = False
-            self._process.signal(signal.SIGCONT)
+        self._wake()
 
     def leave(self) -> None:
         """A request is over: without requests, an instance billed by request has no CPU."""
         self.in_flight -= 1
         self.idle_since = time.monotonic()
-        if self.freeze and not self.in_flight and self.state == "ready" and self._process is not None:
-            self._frozen = True
+        self._rest()
+
+    @contextmanager
+    def awake(self) -> Iterator[None]:
+        """Holds the CPU for a probe, which is no request."""
+        self._probing += 1
+        self._wake()
+        try:
+            yield
+        finally:
+            self._probing -= 1
+            self._rest()
+
+    async def look(self, probe: Probe) -> bool:
+        """Ask it how it is."""
+        with self.awake():
+            return await probes.check(probe, self.port)
+
+    def _wake(self) -> None:
+        if self.frozen and self._process is not None:
+            self.frozen = False
+            self._process.signal(signal.SIGCONT)
+
+    def _rest(self) -> None:
+        # One timer an instance, not one a request: under load it finds work each time and is set again by the last.
+        if self.freeze and self._freezing is None and not self.in_flight:
+            self._freezing = asyncio.get_running_loop().call_later(FREEZE_AFTER, self._freeze_now)
+
+    def _freeze_now(self) -> None:
+        self._freezing = None
+        if self.in_flight or self._probing or self.state != "ready" or self._process is None:
+            return
+        left = self.idle_since + FREEZE_AFTER - time.monotonic()
+        if left > 0:
+            self._freezing = asyncio.get_running_loop().call_later(left, self._freeze_now)
+        elif not self.frozen:
+            self.frozen = True
             self._process.signal(signal.SIGSTOP)
 
     async def ended(self) -> int:
@@ -182,7 +194,8 @@ class Instance:
             return
         self.state = "stopping"
         self._process.signal(signal.SIGTERM)
-        self._process.signal(signal.SIGCONT)
+        self._process.signal(signal.SIGCONT)  # whether or not it is frozen: the grace is with CPU
+        self.frozen = False
         done, _ = await asyncio.wait([self._process.exited], timeout=grace)
         if not done:
             self.kill()
@@ -191,5 +204,7 @@ class Instance:
 
     def kill(self) -> None:
         """SIGKILL at once."""
+        if self._freezing is not None:
+            self._freezing.cancel()
         if self._process is not None:
             self._process.signal(signal.SIGKILL)

@@ -10,13 +10,14 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from local_cloud.engines.forks import ForkError, ForkServer, Image
-from local_cloud.engines.instances import Instance, Probe, StartError
+from local_cloud.engines.forks import ForkError, ForkServer, Image, Start
+from local_cloud.engines.instances import Instance, StartError
+from local_cloud.engines.probes import Later, Probe, Watch, later
 
 #: An instance without a request for this long is stopped (Google: up to 15 minutes).
 IDLE_TIMEOUT = 900.0
@@ -32,6 +33,15 @@ class NoInstanceError(Exception):
     """The request was aborted because there was no available instance."""
 
 
+class DisabledError(NoInstanceError):
+    """The service is scaled to no instances at all, by hand."""
+
+
+async def no_volumes() -> Sequence[Mapping[str, Any]]:
+    """What most instances have mounted."""
+    return ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """All that it takes to start and scale a revision's instances."""
@@ -39,13 +49,34 @@ class Plan:
     name: str
     title: str
     args: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    workdir: str = ""
     #: Called at each start, since a secret by alias and its permission are read then.
     environment: Callable[[], Awaitable[Mapping[str, str]]]
+    #: What is mounted, with the contents that it has at this start; and the folder that mounting needs.
+    volumes: Callable[[], Awaitable[Sequence[Mapping[str, Any]]]] = no_volumes
+    staging: str = ""
     concurrency: int = 80
     min_instances: int = 0
     max_instances: int = 100
     probe: Probe = field(default_factory=Probe)
+    liveness: Probe | None = None
+    readiness: Probe | None = None
     freeze: bool = False
+    #: By which clock the two are asked.
+    later: Later = later
+
+    async def start(self) -> Start:
+        """What a process of this moment is started with."""
+        return Start(
+            title=self.title,
+            env=await self.environment(),
+            args=self.args,
+            command=self.command,
+            workdir=self.workdir,
+            volumes=await self.volumes(),
+            staging=self.staging,
+        )
 
 
 class ForkServers:
@@ -92,6 +123,10 @@ class Revision:
         self.plan = plan
         self.instances: list[Instance] = []
         self.idle = idle
+        #: The scaling that holds now: the plan's, unless the service says otherwise.
+        self.minimum, self.maximum = plan.min_instances, plan.max_instances
+        #: How many more instances the service as a whole may have.
+        self.room: Callable[[], int] = lambda: plan.max_instances
         self.last_error: str | None = None
         self._server = server
         self._output = output
@@ -102,17 +137,22 @@ class Revision:
         self._closed = False
 
     @asynccontextmanager
-    async def request(self, patience: float = QUEUE_PATIENCE) -> AsyncIterator[Instance]:
-        """Hold a place at an instance for one request; NoInstanceError or StartError when there is none."""
-        instance = await self._acquire(patience)
+    async def request(self, patience: float = QUEUE_PATIENCE, *, prefer: str = "") -> AsyncIterator[Instance]:
+        """Hold a place at an instance for one request; NoInstanceError or StartError when there is none.
+
+        `prefer` is the id of the instance that a session had before; it is taken where it has a place.
+        """
+        instance = await self._acquire(patience, prefer)
         try:
             yield instance
         finally:
             instance.leave()
             self._hand_out()
 
-    async def _acquire(self, patience: float) -> Instance:
-        free = self._free()
+    async def _acquire(self, patience: float, prefer: str) -> Instance:
+        if self.maximum <= 0:
+            raise DisabledError
+        free = self._free(prefer)
         if free is not None and not self._waiting:
             free.enter()
             return free
@@ -133,8 +173,11 @@ class Revision:
             with contextlib.suppress(ValueError):
                 self._waiting.remove(waiting)
 
-    def _free(self) -> Instance | None:
-        ready = [i for i in self.instances if i.state == "ready" and i.in_flight < self.plan.concurrency]
+    def _free(self, prefer: str = "") -> Instance | None:
+        full = self.plan.concurrency
+        ready = [i for i in self.instances if i.state == "ready" and i.serving and i.in_flight < full]
+        if prefer and (known := next((i for i in ready if i.id == prefer), None)):
+            return known
         return min(ready, key=lambda i: i.in_flight, default=None)
 
     def _starting(self) -> int:
@@ -154,8 +197,8 @@ class Revision:
         live = [i for i in self.instances if i.state in ("starting", "ready")]
         starting = self._starting()
         wanted = -(-len(self._waiting) // self.plan.concurrency) - starting
-        wanted = max(wanted, self.plan.min_instances - len(live))
-        for _ in range(min(wanted, self.plan.max_instances - len(live))):
+        wanted = max(wanted, self.minimum - len(live))
+        for _ in range(min(wanted, self.maximum - len(live), self.room())):
             instance = Instance(self.plan.name, freeze=self.plan.freeze)
             self.instances.append(instance)
             self._spawn(self._live(instance))
@@ -165,21 +208,47 @@ class Revision:
         try:
             if (wait := self._not_before - time.monotonic()) > 0:
                 await asyncio.sleep(wait)
-            environment = await self.plan.environment()
             await instance.start(
-                await self._server(), title=self.plan.title, args=self.plan.args, env=environment,
-                probe=self.plan.probe, line=lambda stream, text: self._output(instance, stream, text),
-            )  # fmt: skip
+                await self._server(),
+                await self.plan.start(),
+                probe=self.plan.probe,
+                line=lambda stream, text: self._output(instance, stream, text),
+            )
         except StartError as error:
             instance.state = "gone"
             self._failed(str(error))
         else:
             self._failures, self.last_error = 0, None
+            watches = self._watch(instance)
             self._hand_out()
-            await instance.ended()
+            try:
+                await instance.ended()
+            finally:
+                for watch in watches:
+                    watch.stop()
         finally:
             self.instances.remove(instance)
         self._scale()
+
+    def _watch(self, instance: Instance) -> list[Watch]:
+        """Its health: a sick instance is killed and replaced, one that is not ready gets no requests for a while."""
+        plan, found = self.plan, []
+
+        def sick(healthy: bool) -> None:
+            if not healthy and plan.liveness is not None:
+                times = f"{plan.liveness.threshold} times consecutively"
+                self._output(instance, "system", f"LIVENESS {plan.liveness.what} probe failed {times}.")
+                instance.kill()
+
+        def ready(healthy: bool) -> None:
+            instance.serving = healthy
+            self._hand_out()
+
+        if plan.liveness is not None:
+            found.append(Watch(plan.liveness, lambda: instance.look(plan.liveness or Probe()), sick, plan.later))
+        if plan.readiness is not None:
+            found.append(Watch(plan.readiness, lambda: instance.look(plan.readiness or Probe()), ready, plan.later))
+        return found
 
     def _failed(self, why: str) -> None:
         """Nobody waits for an instance that cannot start; the minimum is tried again, later and later."""
@@ -187,7 +256,7 @@ class Revision:
             return
         first, ceiling = RESTART_WAIT
         self.last_error = why
-        if self.plan.min_instances:
+        if self.minimum:
             self._not_before = time.monotonic() + min(first * 2**self._failures, ceiling)
         self._failures += 1
         if not any(i.state == "ready" for i in self.instances):
@@ -210,9 +279,10 @@ class Revision:
         """Stop what has been idle for too long, down to the minimum."""
         now = time.monotonic()
         live = [i for i in self.instances if i.state in ("starting", "ready")]
-        spare = len(live) - self.plan.min_instances
-        for instance in sorted(live, key=lambda i: i.idle_since)[: max(spare, 0)]:
-            if instance.state == "ready" and not instance.in_flight and now - instance.idle_since >= self.idle:
+        spare, over = len(live) - self.minimum, len(live) - self.maximum
+        for place, instance in enumerate(sorted(live, key=lambda i: i.idle_since)[: max(spare, 0)]):
+            overdue = now - instance.idle_since >= self.idle or place < over
+            if instance.state == "ready" and not instance.in_flight and overdue:
                 self._spawn(instance.stop())
                 instance.state = "stopping"
 

@@ -14,6 +14,7 @@ import contextlib
 import ctypes
 import gc
 import importlib
+import importlib.util
 import json
 import os
 import random
@@ -120,9 +121,21 @@ class Zygote:
                 os.close(out)
                 os.close(err)
         if pid == 0:
+            self._prepare(message)
             become_instance(message, parent, out, err)
         self.children[pid] = message["id"]
         self._answer(event="started", id=message["id"], pid=pid)
+
+    def _prepare(self, message: dict[str, Any]) -> None:
+        """In the child: its volumes and its working directory, while there is still somebody to tell what is wrong."""
+        try:
+            os.setpgid(0, 0)
+            if message["volumes"]:
+                neighbour("mounts").enter(message["volumes"], message["staging"])
+            os.chdir(os.path.join(message["root"], message["workdir"]))
+        except Exception as wrong:
+            self._answer(event="broken", id=message["id"], why=str(wrong))
+            os._exit(1)
 
     def _reap(self) -> None:
         while self.children:
@@ -160,7 +173,6 @@ def become_instance(message: dict[str, Any], parent: int, out: int, err: int) ->
         for number in RESET_SIGNALS:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as the interpreter starts with
-        os.setpgid(0, 0)
         die_with_parent(parent)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(out, 1)
@@ -174,7 +186,8 @@ def become_instance(message: dict[str, Any], parent: int, out: int, err: int) ->
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
         set_title(message["title"])
-        os.chdir(message["root"])
+        if message["command"]:
+            run_command([*message["command"], *message["args"]])
         sys.argv = [message["entry"], *message["args"]]
         run_entry(message["entry"])
         status = 0
@@ -198,6 +211,27 @@ def run_entry(entry: str) -> None:
         getattr(importlib.import_module(module), attribute)()
     else:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def run_command(command: list[str]) -> NoReturn:
+    """Become a command of the template's own, which takes the place of the image's entry point."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    program = sys.executable if command[0] in ("python", "python3") else command[0]  # the image's Python is this one
+    try:
+        os.execvp(program, command)
+    except OSError as refused:
+        sys.exit(f"{command[0]}: {refused.strerror}")
+
+
+def neighbour(name: str) -> Any:
+    """A module that lies beside this one, which is no package's to the image's code."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"_zygote_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from local_cloud.errors import ApiError, already_exists, failed_precondition
 from local_cloud.plain import merge
 from local_cloud.registry import Principal
 from local_cloud.run.environment import SecretError
-from local_cloud.run.rules import check_template, check_traffic, fill_in, same_template
+from local_cloud.run.rules import check_service, check_template, check_traffic, fill_in, same_template
 from local_cloud.run.services import FAILED, REVISION, SERVICE, STATES, SUCCEEDED, Services
 from local_cloud.secrets import stamp
 
@@ -57,6 +57,7 @@ def prepare(
         made.ClearField(field)
     service_id = name.rpartition("/")[2]
     fill_in(made, default_account(services))
+    check_service(made, where)
     check_template(service_id, made.template, where)
     account = made.template.service_account
     if account != default_account(services):
@@ -230,7 +231,7 @@ async def _finish(services: Services, name: str, operation: str, *, traffic_only
 async def _see_it_serve(services: Services, name: str, revision: Message, *, skip: bool) -> ApiError | None:
     try:
         running = services.running(name)
-        await running.plan.environment()
+        await running.plan.start()
         container = revision.containers[0]
         await services.server(container.image)
         if not skip:

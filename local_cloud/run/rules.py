@@ -8,12 +8,20 @@ import re
 from collections.abc import Collection, Iterable
 
 from local_cloud.descriptors import Message, enum, message
-from local_cloud.errors import ApiError, bad_request, invalid
+from local_cloud.run.containers import (
+    check_containers,
+    check_volumes,
+    fill_in_probes,
+    fill_in_resources,
+    violation,
+)
 from local_cloud.run.names import MAX_LABEL
+from local_cloud.run.resources import quantity
 
 _TYPES = enum("google.cloud.run.v2.TrafficTargetAllocationType")
 LATEST = _TYPES["TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"]
 BY_REVISION = _TYPES["TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"]
+MANUAL = enum("google.cloud.run.v2.ServiceScaling.ScalingMode")["MANUAL"]
 
 DEFAULT_TIMEOUT, MAX_TIMEOUT = 300, 3600
 #: A job's task may run for a week.
@@ -22,17 +30,13 @@ MAX_JOB_TIMEOUT = 7 * 86400
 DEFAULT_CONCURRENCY, MAX_CONCURRENCY = 80, 1000
 DEFAULT_MAX_INSTANCES = 100
 DEFAULT_PORT = 8080
-RESERVED_ENV = frozenset({"PORT", "K_SERVICE", "K_REVISION", "K_CONFIGURATION"})
+#: What a namespace of labels and annotations must not be: the system's own have fields in v2.
+SYSTEM_NAMESPACES = ("run.googleapis.com", "cloud.googleapis.com", "serving.knative.dev", "autoscaling.knative.dev")
+MAX_DESCRIPTION = 512
 
 _SERVICE_ID = re.compile(r"[a-z](?:[a-z0-9-]{0,47}[a-z0-9])?")
 _REVISION_ID = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _TAG = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?")
-_ENV = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*")
-
-
-def violation(where: str, why: str) -> ApiError:
-    """INVALID_ARGUMENT with the field that is wrong."""
-    return invalid(f"Violation in {where}: {why}", bad_request([(where, why)]))
 
 
 def check_service_id(service_id: str, where: str = "CreateServiceRequest.service_id") -> None:
@@ -56,41 +60,25 @@ def fill_in(service: Message, default_account: str) -> None:
         template.timeout.FromSeconds(DEFAULT_TIMEOUT)
     if not template.service_account:
         template.service_account = default_account
+    fill_in_resources(template.containers, serves=True)
     if not template.max_instance_request_concurrency:
-        template.max_instance_request_concurrency = DEFAULT_CONCURRENCY
+        template.max_instance_request_concurrency = 1 if _cpu(template) < 1 else DEFAULT_CONCURRENCY
     if not template.scaling.max_instance_count:
         template.scaling.max_instance_count = DEFAULT_MAX_INSTANCES
-    for container in template.containers:
-        if not container.resources.limits:
-            container.resources.limits["cpu"] = "1000m"
-            container.resources.limits["memory"] = "512Mi"
     ingress = serving_container(template)
     if ingress is not None:
         if not ingress.ports:
             ingress.ports.add(container_port=DEFAULT_PORT)
         for port in ingress.ports:
             port.name = port.name or "http1"
-        _fill_in_probe(ingress)
+        fill_in_probes(ingress)
     if not service.traffic:
         service.traffic.add(type=LATEST, percent=100)
 
 
-def _fill_in_probe(container: Message) -> None:
-    port = container.ports[0].container_port
-    probe = container.startup_probe
-    if not probe.WhichOneof("probe_type"):
-        probe.tcp_socket.port = port
-        probe.timeout_seconds = probe.timeout_seconds or 240
-        probe.period_seconds = probe.period_seconds or 240
-        probe.failure_threshold = probe.failure_threshold or 1
-    probe.timeout_seconds = probe.timeout_seconds or 1
-    probe.period_seconds = probe.period_seconds or 10
-    probe.failure_threshold = probe.failure_threshold or 3
-    kind = probe.WhichOneof("probe_type")
-    if kind == "http_get" and not probe.http_get.path:
-        probe.http_get.path = "/"
-    if kind in ("http_get", "tcp_socket", "grpc") and not getattr(probe, kind).port:
-        getattr(probe, kind).port = port
+def _cpu(template: Message) -> float:
+    container = serving_container(template)
+    return (quantity(container.resources.limits.get("cpu", "1")) or 1) if container is not None else 1
 
 
 def serving_container(template: Message) -> Message | None:
@@ -107,7 +95,8 @@ def check_template(service_id: str, template: Message, where: str) -> None:
         raise violation(f"{where}.template.containers", "at least one container is required.")
     if len(template.containers) > 1 and sum(bool(c.ports) for c in template.containers) != 1:
         raise violation(f"{where}.template.containers", "exactly one of several containers must have a port.")
-    check_containers(template.containers, f"{where}.template.containers")
+    check_volumes(template.volumes, f"{where}.template.volumes")
+    check_containers(template.containers, f"{where}.template.containers", volumes=template.volumes)
     if template.revision:
         if not template.revision.startswith(f"{service_id}-"):
             raise violation(
@@ -123,6 +112,10 @@ def check_template(service_id: str, template: Message, where: str) -> None:
         raise violation(
             f"{where}.template.max_instance_request_concurrency", f"must be between 1 and {MAX_CONCURRENCY}."
         )
+    if template.max_instance_request_concurrency > 1 and _cpu(template) < 1:
+        raise violation(
+            f"{where}.template.max_instance_request_concurrency", "must be 1 where a container has less than 1 CPU."
+        )
     scaling = template.scaling
     if scaling.min_instance_count < 0 or scaling.max_instance_count < 0:
         raise violation(f"{where}.template.scaling", "instance counts must not be negative.")
@@ -133,36 +126,32 @@ def check_template(service_id: str, template: Message, where: str) -> None:
         )
 
 
-def check_containers(containers: Iterable[Message], where: str) -> None:
-    """Refuse containers that Cloud Run would refuse at once."""
-    for index, container in enumerate(containers):
-        _check_container(container, f"{where}[{index}]")
+def check_service(service: Message, where: str) -> None:
+    """Refuse what a service as a whole cannot be, or what the local cloud would have to pretend."""
+    if len(service.description) > MAX_DESCRIPTION:
+        raise violation(f"{where}.description", f"must have at most {MAX_DESCRIPTION} characters.")
+    scaling = service.scaling
+    if min(scaling.min_instance_count, scaling.max_instance_count, scaling.manual_instance_count) < 0:
+        raise violation(f"{where}.scaling", "instance counts must not be negative.")
+    if scaling.max_instance_count and scaling.min_instance_count > scaling.max_instance_count:
+        raise violation(
+            f"{where}.scaling.min_instance_count",
+            f"{scaling.min_instance_count} must not be greater than max_instance_count {scaling.max_instance_count}.",
+        )
+    if scaling.scaling_mode == MANUAL and not scaling.HasField("manual_instance_count"):
+        raise violation(f"{where}.scaling.manual_instance_count", "is required where scaling_mode is MANUAL.")
+    if service.iap_enabled:
+        raise violation(f"{where}.iap_enabled", "the local cloud has no Identity-Aware Proxy: use roles/run.invoker.")
+    if service.HasField("multi_region_settings"):
+        raise violation(f"{where}.multi_region_settings", "the local cloud runs a service in one region.")
 
 
-def _check_container(container: Message, where: str) -> None:
-    if not container.image:
-        raise violation(f"{where}.image", "a container needs an image.")
-    if len(container.ports) > 1:
-        raise violation(f"{where}.ports", "at most one port can be set.")
-    seen: set[str] = set()
-    for index, variable in enumerate(container.env):
-        at = f"{where}.env[{index}]"
-        if variable.name in RESERVED_ENV:
-            raise violation(f"{at}.name", f"The following reserved env names were provided: {variable.name}.")
-        if not _ENV.fullmatch(variable.name):
-            raise violation(f"{at}.name", f"'{variable.name}' is no name of an environment variable.")
-        if variable.name in seen:
-            raise violation(f"{at}.name", f"the variable '{variable.name}' is there twice.")
-        seen.add(variable.name)
-        reference = variable.value_source.secret_key_ref
-        if variable.HasField("value_source") and not (reference.secret and reference.version):
-            raise violation(f"{at}.value_source.secret_key_ref", "secret and version are required.")
-    probe = container.startup_probe
-    patience = max(probe.period_seconds, probe.timeout_seconds) * probe.failure_threshold
-    if probe.timeout_seconds > probe.period_seconds:
-        raise violation(f"{where}.startup_probe.timeout_seconds", "must not exceed period_seconds.")
-    if patience > 240 or probe.initial_delay_seconds > 240:
-        raise violation(f"{where}.startup_probe", "the total time allowed must not exceed 240 seconds.")
+def check_metadata(labels: Iterable[str], annotations: Iterable[str], where: str) -> None:
+    """Refuse keys of labels and annotations that belong to the system; v2 has fields for what they say."""
+    for field, keys in (("labels", labels), ("annotations", annotations)):
+        for key in keys:
+            if key.partition("/")[0] in SYSTEM_NAMESPACES and "/" in key:
+                raise violation(f"{where}.{field}", f"'{key}' is in a namespace that is the system's own.")
 
 
 def check_traffic(

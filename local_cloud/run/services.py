@@ -12,14 +12,13 @@ from typing import Any
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, enum, message
 from local_cloud.engines.forks import ForkServer, Image
-from local_cloud.engines.instances import Instance, Probe, StartError
-from local_cloud.engines.revisions import ForkServers, Plan, Revision
+from local_cloud.engines.instances import Instance, StartError
+from local_cloud.engines.revisions import ForkServers, Revision
 from local_cloud.errors import not_found
-from local_cloud.logs.entries import Entries
-from local_cloud.logs.lines import entry_of_line
 from local_cloud.run import names
-from local_cloud.run.environment import environment
-from local_cloud.run.rules import LATEST, serving_container
+from local_cloud.run.plans import revision_output, revision_plan
+from local_cloud.run.rules import LATEST, MANUAL, serving_container
+from local_cloud.run.scaling import Scale, scales
 
 SERVICE = "google.cloud.run.v2.Service"
 REVISION = "google.cloud.run.v2.Revision"
@@ -29,8 +28,6 @@ SUCCEEDED, FAILED = STATES["CONDITION_SUCCEEDED"], STATES["CONDITION_FAILED"]
 UPKEEP = 5.0
 #: The first look waits until every API has started.
 FIRST_LOOK = 0.2
-#: The template's annotation that takes an instance's CPU away outside requests (Google: wherever `cpu_idle` is set).
-FREEZE = "local-cloud/freeze-idle"
 
 
 class Services:
@@ -94,13 +91,13 @@ class Services:
         """A service as answers show it: with the URLs of the door that is open now."""
         made = message(SERVICE)()
         made.CopyFrom(service)
-        made.uri = names.url(self.cloud, service.name)
-        made.urls[:] = [made.uri]
+        made.uri = "" if service.default_uri_disabled else names.url(self.cloud, service.name)
+        made.urls[:] = [made.uri] if made.uri else []
         del made.traffic_statuses[:]
         for target, revision in self.targets(service):
             status = made.traffic_statuses.add(type=target.type, percent=target.percent, tag=target.tag)
             status.revision = revision.rpartition("/")[2] if target.type != LATEST else ""
-            if target.tag:
+            if target.tag and made.uri:
                 status.uri = names.url(self.cloud, service.name, target.tag)
         return made
 
@@ -128,38 +125,34 @@ class Services:
         """The instances of a revision, none of which need to be there yet."""
         found = self.live.get(name)
         if found is None:
-            found = self.live[name] = self._make(name, self.revision(name))
+            revision = self.revision(name)
+            found = self.live[name] = self._make(name, revision)
+            if revision.service in self.services:
+                self.scale(self.services[revision.service])
         return found
 
     def _make(self, name: str, revision: Message) -> Revision:
-        service_id, revision_id = revision.service.rpartition("/")[2], name.rpartition("/")[2]
         container = serving_container(revision)
         assert container is not None
-        cpu_idle = revision.annotations.get(FREEZE) == "true"
+        plan, image = revision_plan(self.cloud, name, revision), container.image
+        return Revision(plan, lambda: self.server(image), revision_output(self.cloud, revision, self.resource(name)))
 
-        async def variables() -> Mapping[str, str]:
-            metadata = self.cloud.metadata.environment(revision.service_account)
-            return environment(self.cloud, service_id, revision_id, revision, metadata)
+    def shares(self, service: Message) -> dict[str, float]:
+        """The percent of traffic of each revision that traffic or a tag names."""
+        found: dict[str, float] = {}
+        for target, name in self.targets(service):
+            found[name] = found.get(name, 0) + target.percent
+        return found
 
-        plan = Plan(
-            name=revision_id,
-            title=f"sluice: {service_id} {revision_id}",
-            args=(*container.command, *container.args),
-            environment=variables,
-            concurrency=revision.max_instance_request_concurrency,
-            min_instances=revision.scaling.min_instance_count,
-            max_instances=revision.scaling.max_instance_count,
-            probe=_probe(container.startup_probe),
-            freeze=cpu_idle,
-        )
-        resource = self.resource(name)
-
-        def output(instance: Instance, stream: str, text: str) -> None:
-            entry = entry_of_line(text, stream, self.cloud.project)
-            labels = {**entry.get("labels", {}), "instanceId": instance.id}
-            self.cloud.use(Entries).write(entry | {"resource": resource, "labels": labels})
-
-        return Revision(plan, lambda: self.server(container.image), output)
+    def scale(self, service: Message) -> None:
+        """Give each revision that is there the bounds that hold now."""
+        live = {name: self.live[name] for name, _ in self.revisions_of(service.name) if name in self.live}
+        own = {name: Scale(made.plan.min_instances, made.plan.max_instances) for name, made in live.items()}
+        most = service.scaling.max_instance_count
+        for name, scale in scales(service, self.shares(service), own).items():
+            live[name].minimum, live[name].maximum = scale
+            if most:
+                live[name].room = lambda: most - sum(len(made.instances) for made in live.values())
 
     def resource(self, revision: str) -> dict[str, Any]:
         """The monitored resource of a revision's log entries; a service alone when no revision is known."""
@@ -170,10 +163,17 @@ class Services:
 
     def tend(self) -> None:
         """Warm what traffic goes to up to its minimum, stop what is idle, and what traffic has left at once."""
-        routed = {name for service in self.services.values() for _, name in self.targets(service)}
-        for name in routed & set(self.revisions):
-            if self.revisions[name].scaling.min_instance_count:
-                self.running(name).warm()
+        routed: set[str] = set()
+        for service in self.services.values():
+            names_of = {name for _, name in self.targets(service) if name in self.revisions}
+            routed |= names_of
+            asked = service.scaling.min_instance_count or service.scaling.scaling_mode == MANUAL
+            for name in names_of:
+                if asked or self.revisions[name].scaling.min_instance_count:
+                    self.running(name)
+            self.scale(service)
+            for name in names_of & set(self.live):
+                self.live[name].warm()
         for name, running in list(self.live.items()):
             if name in routed or name in self.deploying:
                 running.reap()
@@ -221,9 +221,7 @@ class Services:
                 "message": service.terminal_condition.message,
                 "revisions": [full.rpartition("/")[2] for full in revisions],
                 "instances": [
-                    {"pid": i.pid, "revision": i.revision, "state": i.state, "in_flight": i.in_flight}
-                    for full in revisions
-                    for i in (self.live[full].instances if full in self.live else ())
+                    _instance(i) for full in revisions for i in (self.live[full].instances if full in self.live else ())
                 ],
             }
         return found
@@ -234,12 +232,6 @@ def _image(digest: str, manifest: Mapping[str, Any]) -> Image:
     return Image(digest=digest, root=manifest["root"], entry=manifest["entry"], preload=preload)
 
 
-def _probe(probe: Message) -> Probe:
-    kind = probe.WhichOneof("probe_type")
-    period = max(probe.period_seconds, probe.timeout_seconds, 1)
-    return Probe(
-        path=probe.http_get.path or "/" if kind == "http_get" else None,
-        initial_delay=probe.initial_delay_seconds,
-        timeout=probe.timeout_seconds or 1,
-        patience=period * max(probe.failure_threshold, 1),
-    )
+def _instance(instance: Instance) -> dict[str, Any]:
+    names_of = ("pid", "revision", "state", "in_flight", "serving", "frozen")
+    return {name: getattr(instance, name) for name in names_of}

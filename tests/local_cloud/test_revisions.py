@@ -12,7 +12,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from local_cloud.engines.instances import Instance, Probe, StartError
+from local_cloud.engines.instances import Instance, StartError
+from local_cloud.engines.probes import Probe
 from local_cloud.engines.revisions import ForkServers, NoInstanceError, Plan, Revision
 from tests.fidelity import pins
 from tests.local_cloud.image import tiny_image, until
