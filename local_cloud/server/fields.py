@@ -12,10 +12,15 @@ Tree = dict[str, "Tree"]
 
 def select(value: Any, wanted: str) -> Any:
     """What the expression selects of a JSON value; an empty subtree means everything below."""
+    return _pick(value, parse(wanted))
+
+
+def parse(wanted: str) -> Tree:
+    """The expression as a tree; INVALID_ARGUMENT where it is none."""
     tree, end = _parse(wanted, 0)
     if end != len(wanted):
         raise ApiError("INVALID_ARGUMENT", f"Invalid field selection {wanted}")
-    return _pick(value, tree)
+    return tree
 
 
 def _pick(value: Any, tree: Tree) -> Any:

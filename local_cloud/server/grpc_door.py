@@ -76,7 +76,7 @@ class GrpcDoor(grpc.GenericRpcHandler):
             binding = found[0]
             try:
                 if isinstance(request, bytes):
-                    request = _parsed(method, request)
+                    request = parsed(method, request)
                 if len(found) > 1:
                     binding = _by_resource(found, request)
                 return await calls.invoke(self._cloud, self._door, binding, request, _metadata(context))
@@ -118,7 +118,8 @@ def bindings(cloud: Cloud) -> dict[str, list[Binding]]:
     return found
 
 
-def _parsed(method: Method, request: bytes) -> Any:
+def parsed(method: Method, request: bytes) -> Any:
+    """The request's message; bytes that are none are the caller's error."""
     try:
         return method.request.FromString(request)
     except DecodeError:

@@ -57,6 +57,7 @@ class RestDoor:
             match = self._router.match(verb, scope["raw_path"].decode("latin-1"))
             if match is None:
                 raise self._unknown(verb, scope["path"])
+            transcode.check_answer(query)
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
             if "access_token" in query and "authorization" not in headers:
                 headers["authorization"] = f"Bearer {query['access_token'][-1]}"

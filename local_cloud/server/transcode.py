@@ -13,7 +13,7 @@ import orjson
 from local_cloud.descriptors import Message
 from local_cloud.errors import ApiError, bad_request
 from local_cloud.server import json_codec
-from local_cloud.server.fields import select
+from local_cloud.server.fields import parse, select
 from local_cloud.server.json_codec import Errors
 from local_cloud.server.router import Match
 from local_cloud.settings import MAX_REQUEST_BYTES
@@ -153,15 +153,25 @@ def to_answer(match: Match, query: Mapping[str, list[str]], response: Message) -
 
 def dump(value: Any, query: Mapping[str, list[str]]) -> bytes:
     """JSON text: what `fields` selects, indented unless prettyPrint=false."""
-    wanted = (query.get("fields") or query.get("$fields") or [""])[-1]
+    wanted = _fields(query)
     if wanted and isinstance(value, dict):
         value = select(value, wanted)
     pretty = (query.get("prettyPrint") or query.get("$prettyPrint") or ["true"])[-1] not in ("false", "0")
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 if pretty else None) + (b"\n" if pretty else b"")
 
 
+def check_answer(query: Mapping[str, list[str]]) -> None:
+    """Refuses, before anything is done, a wish for the answer that could only be refused after it."""
+    if wanted := _fields(query):
+        parse(wanted)
+
+
+def _fields(query: Mapping[str, list[str]]) -> str:
+    return (query.get("fields") or query.get("$fields") or [""])[-1]
+
+
 def _enum_ints(query: Mapping[str, list[str]]) -> bool:
     return any("enum-encoding=int" in v for name in ("alt", "$alt") for v in query.get(name, ()))
 
 
-__all__ = ["dump", "inflate", "parse_json", "parse_query", "to_answer", "to_request", "too_large"]
+__all__ = ["check_answer", "dump", "inflate", "parse_json", "parse_query", "to_answer", "to_request", "too_large"]

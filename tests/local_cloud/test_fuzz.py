@@ -1,8 +1,15 @@
-"""Whatever is sent to any emulated method, over REST or gRPC: an answer or a refusal, never an error of our own."""
+"""Whatever is sent to any emulated method, over REST or gRPC: an answer or a refusal, and a refusal changes nothing.
+
+Found from the registry, so that a new API is tried by being there. SLUICE_FUZZ multiplies the dose.
+"""
 
 import json
+import os
 import random
-import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -10,101 +17,228 @@ import grpc.aio
 import pytest
 
 from local_cloud.cloud import Cloud
-from local_cloud.descriptors import HttpRule, Method, is_map, methods
+from local_cloud.descriptors import methods
+from local_cloud.errors import ApiError
+from local_cloud.registry import Api, Binding, Door, discover
+from local_cloud.running import Running
+from local_cloud.server import calls
+from local_cloud.server.grpc_door import parsed
+from local_cloud.server.rest import RestDoor, build_router
+from local_cloud.settings import Settings
+from local_cloud.store import Collection
 from tests.fidelity import pins
-from tests.local_cloud.conftest import Rest
+from tests.local_cloud import junk
 
 pins(
     "front_end",
     "REST and gRPC",
-    "Rubbish at any method: a refusal, never a 500",
+    "Rubbish at any method: a refusal, never a 500, and what is refused has changed nothing",
     ours=True,
 )
 
-TEXTS = [
-    "",
-    "x",
-    "projects/sluice-local",
-    "projects/sluice-local/locations/us-central1/queues/q",
-    "http://127.0.0.1:1/",
-    "a@b.c",
-    "\u0000",
-    "é" * 10,
-    "* * * * *",
-    "0 25 * * *",
-]
-IDS = ["q", "x1", "gcsplit@sluice-local.iam.gserviceaccount.com", "1", "latest", "%20", "a:b", "é"]
-WELL_KNOWN: dict[str, list[Any]] = {
-    "google.protobuf.Timestamp": ["2030-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.9Z"],
-    "google.protobuf.Duration": ["5s", "-5s", "315576000000s", "0.5s"],
-    "google.protobuf.FieldMask": ["name", "a.b", "*", "rateLimits", "template.containers"],
-    "google.protobuf.Struct": [{"a": [1, None]}],
-    "google.protobuf.Value": [None, 1, "x", [1]],
-    "google.protobuf.Any": [{}, {"@type": "type.googleapis.com/google.rpc.Status", "code": 1}, {"@type": "x"}],
-}
-QUERIES = [
-    "",
-    "?pageSize=-1",
-    "?pageToken=zz",
-    "?updateMask=foo",
-    "?queueId=a&serviceId=b&secretId=S&jobId=j",
-    "?view=9",
-]
+DOSE = int(os.environ.get("SLUICE_FUZZ", "1"))
+HOME = f"projects/{junk.PROJECT}/locations/us-central1"
+#: What a refused call may change: it is counted and recorded that it was made.
+RECORDS = ("metrics.", "iam.usage", "iam.decisions", "logging.")
+#: Moves the clock or waits by design; it has tests of its own.
+LEFT_OUT = {"admin"}
+
+APIS = [api.module for api in discover() if api.module not in LEFT_OUT]
+
+#: The number of the call on whose behalf code runs: timers and tasks that it started inherit it.
+_call: ContextVar[int] = ContextVar("call", default=0)
 
 
-def junk(rng: random.Random, descriptor: Any, depth: int = 0) -> dict[str, Any]:
-    """A body of a message's own fields, with values that may or may not fit."""
-    fields = list(descriptor.fields)
-    made: dict[str, Any] = {}
-    for field in rng.sample(fields, min(len(fields), rng.randint(0, 4))):
-        value = _value(rng, field, depth)
-        if is_map(field):
-            value = {"k": value}
-        made[field.json_name] = [value] if field.is_repeated and not is_map(field) else value
+class Ledger:
+    """Which call changed which document."""
+
+    def __init__(self) -> None:
+        self.changes: list[tuple[int, str, str]] = []
+        self.calls = 0
+
+    @contextmanager
+    def call(self) -> Iterator[int]:
+        self.calls += 1
+        token = _call.set(self.calls)
+        yield self.calls
+        _call.reset(token)
+
+    def by(self, number: int) -> list[tuple[str, str]]:
+        return [(name, key) for by, name, key in self.changes if by == number and not name.startswith(RECORDS)]
+
+    def by_others(self, number: int) -> set[str]:
+        return {name for by, name, _ in self.changes if by != number}
+
+
+@pytest.fixture
+def ledger(monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    made = Ledger()
+    for name in ("__setitem__", "save", "pop", "__delitem__"):
+        original = getattr(Collection, name)
+
+        def noted(self: Any, key: str, *more: Any, original: Any = original, pop: bool = name == "pop") -> Any:
+            if not pop or key in self:
+                made.changes.append((_call.get(), self.name, key))
+            return original(self, key, *more)
+
+        monkeypatch.setattr(Collection, name, noted)
     return made
 
 
-def _value(rng: random.Random, field: Any, depth: int) -> Any:
-    if rng.random() < 0.1:
-        return rng.choice([None, 5, "x", [], {}, -1, 1e30, True])
-    if field.message_type is not None:
-        if known := WELL_KNOWN.get(field.message_type.full_name):
-            return rng.choice(known)
-        return junk(rng, field.message_type, depth + 1) if depth < 5 else {}
-    numbers = [0, 1, -1, 2**31 - 1, 1.5, True]
-    return rng.choice({field.TYPE_STRING: TEXTS, field.TYPE_BYTES: ["eHh4"]}.get(field.type, numbers))
+@pytest.fixture
+async def cloud(tmp_path: Path, ledger: Ledger) -> AsyncIterator[Cloud]:
+    """A cloud with one of most things, named as junk.py names them."""
+    async with Running(Settings(state=tmp_path / "cloud")) as running:
+        ask = Door1(running.cloud, ledger)
+        for path, sent in [
+            (f"/v2/{HOME}/queues", {"name": f"{HOME}/queues/q"}),
+            (f"/v2/{HOME}/queues/q:pause", {}),
+            (
+                f"/v2/{HOME}/queues/q/tasks",
+                {"task": {"name": f"{HOME}/queues/q/tasks/x1", "httpRequest": {"url": "http://127.0.0.1:1/"}}},
+            ),
+            (f"/v1/projects/{junk.PROJECT}/secrets?secretId=q", {"replication": {"automatic": {}}}),
+            (f"/v1/projects/{junk.PROJECT}/secrets/q:addVersion", {"payload": {"data": "eA=="}}),
+            (f"/v1/projects/{junk.PROJECT}/serviceAccounts", {"accountId": "gcsplit"}),
+        ]:
+            status, answer = await ask("POST", path, json.dumps(sent).encode())
+            assert status == 200, answer
+        yield running.cloud
 
 
-def path_of(rng: random.Random, template: str) -> str:
-    """A path that fits a URL template."""
+class Door1:
+    """The owner's REST door without a socket."""
 
-    def fill(found: "re.Match[str]") -> str:
-        segments: list[str] = []
-        for segment in (found[1].partition("=")[2] or "*").split("/"):
-            own = {"projects": "sluice-local", "locations": "us-central1"}.get(segments[-1] if segments else "")
-            segments.append((own or rng.choice(IDS)) if segment.startswith("*") else segment)
-        return "/".join(segments)
+    def __init__(self, cloud: Cloud, ledger: Ledger) -> None:
+        self._door = RestDoor(cloud, Door.OWNER, build_router(cloud))
+        self._ledger = ledger
+        self.number = 0
 
-    return re.sub(r"\{([^}]*)\}", fill, template)
+    async def __call__(self, verb: str, target: str, body: bytes = b"") -> tuple[int, bytes]:
+        raw, _, query = target.partition("?")
+        scope = {
+            "type": "http",
+            "method": verb,
+            "scheme": "http",
+            "path": raw,
+            "raw_path": raw.encode(),
+            "query_string": query.encode(),
+            "headers": [(b"content-type", b"application/json"), (b"host", b"127.0.0.1")],
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 80),
+        }
+        status, answer = 0, b""
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(event: Any) -> None:
+            nonlocal status, answer
+            status = event.get("status", status)
+            answer += event.get("body", b"")
+
+        with self._ledger.call() as self.number:
+            await self._door(scope, receive, send)
+        return status, answer
 
 
-def emulated(cloud: Cloud) -> list[tuple[Method, HttpRule]]:
-    found = [m for api in cloud.apis for s in api.services for m in methods(s).values() if m.path in api.rpcs]
-    return [(m, rule) for m in found for rule in m.rules if not m.server_streaming]
+def snapshot(cloud: Cloud) -> dict[str, dict[str, bytes]]:
+    """Every document that stands in memory, as it would be written."""
+    kept = {name: kept for name, kept in cloud.store._collections.items() if not name.startswith(RECORDS)}
+    return {name: {key: one._encode(value) for key, value in one.items()} for name, one in kept.items()}
 
 
-@pytest.mark.parametrize("seed", range(4))
-async def test_no_rest_call_makes_an_error_of_our_own(cloud: Cloud, rest: Rest, seed: int) -> None:
-    rng = random.Random(seed)
-    for method, rule in emulated(cloud):
-        kind = method.request.DESCRIPTOR
-        if rule.body not in ("", "*"):
-            kind = kind.fields_by_name[rule.body].message_type
-        data = json.dumps(junk(rng, kind)).encode() if rule.body else None
-        path = path_of(rng, rule.template).replace("é", "%C3%A9") + rng.choice(QUERIES)
-        status, answer = await rest(rule.verb, path, data=data)
-        assert status != 500, (method.full_name, path, data, answer)
-    assert [event for event in cloud.log.events if event["severity"] == "ERROR"] == []
+def unchanged(cloud: Cloud, ledger: Ledger, number: int, before: dict[str, dict[str, bytes]]) -> None:
+    """A refused call has written nothing and has changed nothing in place."""
+    assert ledger.by(number) == []
+    background = ledger.by_others(number)
+    now = snapshot(cloud)
+    for name in set(before) | set(now):
+        if name not in background:
+            assert now.get(name, {}) == before.get(name, {}), name
+
+
+def errors(cloud: Cloud) -> list[Any]:
+    return [event for event in cloud.log.events if event["severity"] == "ERROR" and event.get("trace")]
+
+
+def rest_bindings(api: Api) -> list[tuple[Binding, str, str, Any]]:
+    """Binding, verb, template and the descriptor of the body."""
+    found: list[tuple[Binding, str, str, Any]] = []
+    for binding in [*api.rpcs.values(), *api.routes]:
+        if binding.method is not None and (binding.method.server_streaming or binding.method.client_streaming):
+            continue
+        rules = [binding.route] if binding.route else list(binding.method.rules) if binding.method else []
+        for rule in rules:
+            kind = binding.method.request.DESCRIPTOR if binding.method else None
+            if kind is not None and rule.body not in ("", "*"):
+                kind = kind.fields_by_name[rule.body].message_type
+            found.append((binding, rule.verb, rule.template, kind))
+    return found
+
+
+@pytest.mark.parametrize("module", APIS)
+async def test_no_rest_call_makes_an_error_of_our_own_or_changes_anything_when_refused(
+    cloud: Cloud, ledger: Ledger, module: str
+) -> None:
+    rng = random.Random(module)
+    ask = Door1(cloud, ledger)
+    api = next(api for api in cloud.apis if api.module == module)
+    before, bindings = snapshot(cloud), rest_bindings(api)
+    for binding, verb, template, kind in bindings * max(1, 240 * DOSE // max(1, len(bindings))):
+        wild = rng.random() < 0.4
+        sent = junk.body(rng, kind, wild=wild) if kind is not None else {"name": rng.choice(junk.TEXTS)}
+        data = json.dumps(rng.choice(junk.WRONG) if wild and rng.random() < 0.1 else sent).encode()
+        if wild and rng.random() < 0.1:
+            data = data[: rng.randint(0, len(data))]
+        path = junk.path(rng, template).replace("é", "%C3%A9").replace("**", "x")
+        path += rng.choice(junk.QUERIES) if wild else junk.new_id(binding.method and binding.method.request.DESCRIPTOR)
+        status, answer = await ask("POST" if verb == "*" else verb, path, data)
+        assert status < 500 or status == 501, (binding.name, verb, path, data, answer)
+        if status >= 400:
+            unchanged(cloud, ledger, ask.number, before)
+        ledger.changes.clear()
+        before = snapshot(cloud)
+    assert errors(cloud) == []
+
+
+async def refused(cloud: Cloud, ledger: Ledger, binding: Binding, data: bytes) -> tuple[int, str] | None:
+    """The call's number and code, where it is refused; what is no refusal is raised."""
+    assert binding.method is not None
+    with ledger.call() as number:
+        try:
+            await calls.invoke(cloud, Door.OWNER, binding, parsed(binding.method, data), {})
+        except ApiError as error:
+            return number, error.code
+    return None
+
+
+@pytest.mark.parametrize("module", [api.module for api in discover() if api.services])
+async def test_no_message_makes_an_error_of_our_own_or_changes_anything_when_refused(
+    cloud: Cloud, ledger: Ledger, module: str
+) -> None:
+    rng = random.Random(module)
+    api = next(api for api in cloud.apis if api.module == module)
+    found = [
+        binding
+        for service in api.services
+        for method in methods(service).values()
+        if (binding := api.rpcs.get(method.path)) and not (method.server_streaming or method.client_streaming)
+    ]
+    before = snapshot(cloud)
+    for binding in found * max(1, 160 * DOSE // max(1, len(found))):
+        assert binding.method is not None
+        message = junk.fill(rng, binding.method.request.DESCRIPTOR, binding.method.request())
+        data = message.SerializeToString()
+        if rng.random() < 0.2:
+            data = data[: rng.randint(0, len(data))]
+        refusal = await refused(cloud, ledger, binding, data)
+        if refusal is not None:
+            number, code = refusal
+            assert code not in ("INTERNAL", "UNKNOWN", "DATA_LOSS"), (binding.name, message)
+            unchanged(cloud, ledger, number, before)
+        ledger.changes.clear()
+        before = snapshot(cloud)
 
 
 @pins(
@@ -115,10 +249,11 @@ async def test_no_rest_call_makes_an_error_of_our_own(cloud: Cloud, rest: Rest, 
 )
 async def test_no_grpc_bytes_make_an_error_of_our_own(cloud: Cloud) -> None:
     rng = random.Random(1)
+    paths = {path for api in cloud.apis for path, found in api.rpcs.items() if not found.method.server_streaming}  # type: ignore[union-attr]
     async with grpc.aio.insecure_channel(f"127.0.0.1:{cloud.ports['grpc']}") as channel:
-        for method in {m.path: m for m, _ in emulated(cloud)}.values():
+        for path in sorted(paths):
             for size in (0, 3, 40):
-                multi: Any = channel.unary_unary(method.path)
+                multi: Any = channel.unary_unary(path)
                 call = multi(rng.randbytes(size), timeout=20)
-                assert await call.code() not in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN), method.path
-    assert [event for event in cloud.log.events if event["severity"] == "ERROR"] == []
+                assert await call.code() not in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN), path
+    assert errors(cloud) == []
