@@ -31,6 +31,9 @@ def parse(arguments: list[str] | None = None) -> Settings:
     parser.add_argument("--service-grpc-port", type=int, default=0, help="gRPC door that asks for credentials")
     parser.add_argument("--iam-mode", choices=("enforce", "audit", "off"), default="enforce")
     parser.add_argument("--iam-delay", type=float, default=0.0, help="seconds until a changed policy takes effect")
+    parser.add_argument("--app-engine-host", default="", metavar="URL", help="where App Engine tasks go")
+    parser.add_argument("--tasks-ramp-up", type=float, default=0.0, metavar="RATE", help="at which a queue begins")
+    parser.add_argument("--tasks-duplicates", type=float, default=0.0, metavar="SHARE", help="of tasks delivered twice")
     return Settings(**vars(parser.parse_args(arguments)))
 
 

@@ -24,6 +24,13 @@ class Settings:
     iam_mode: str = "enforce"
     #: Seconds after which a changed policy takes effect; Google's takes up to minutes.
     iam_delay: float = 0.0
+    #: Where the project's App Engine application serves: tasks for it go there. It may name {service}, {version} and
+    #: {instance}. Empty: $APP_ENGINE_EMULATOR_HOST, or none.
+    app_engine_host: str = ""
+    #: Dispatches a second at which a new or idle queue begins; 0: at once as fast as its settings say.
+    tasks_ramp_up: float = 0.0
+    #: The share of successful tasks that are delivered twice.
+    tasks_duplicates: float = 0.0
     zone: str = field(default="")
 
     @property

@@ -179,12 +179,6 @@ def test_run_sends_a_task_of_a_paused_queue_and_reports_the_attempt(
     "Header values of more than one line and names that are none are refused",
     ours=True,
 )
-@pins(
-    "cloud_tasks",
-    "Tasks",
-    "App Engine tasks are refused: FAILED_PRECONDITION",
-    ours=True,
-)
 @pytest.mark.parametrize(
     ("fields", "match"),
     [
@@ -204,7 +198,6 @@ def test_run_sends_a_task_of_a_paused_queue_and_reports_the_attempt(
         ({"http_request": {"url": "http://far.example/", "oidc_token": {"service_account_email": "a@b"}}}, "https://"),
         ({"http_request": {"url": "http://127.0.0.1/", "oidc_token": {}}}, "must name a service account"),
         ({}, "payload_type is not set"),
-        ({"app_engine_http_request": {}}, "App Engine application serves nothing"),
         ({"retry_config": {"max_attempts": -2}, "http_request": {"url": "http://h/"}}, "maxAttempts"),
     ],
 )
@@ -276,7 +269,7 @@ def test_batches_say_which_items_failed(client: Any, name: str) -> None:
 @pins(
     "cloud_tasks",
     "Queues",
-    "http_target overrides of the queue, BufferTask; IF_NOT_EXISTS gives way to a URL with a path or query",
+    "BufferTask takes a body, sent where the queue's http_target says; JSON where nobody says what it is",
     documented="HttpTarget",
     ours=True,
 )

@@ -1,12 +1,14 @@
 """Many tasks in one call: BatchCreateTasks and BatchDeleteTasks, with their operations, and BufferTask.
 
-Each item of a batch is taken or refused by itself; the operation's metadata says which were refused and why. Source:
-the current v2 reference (google-cloud-tasks 2.26), and the discovery document for BufferTask.
+Each item of a batch is taken or refused by itself; the operation's metadata says which were refused and why. A batch
+that comes again under its request_id is answered with the operation that it led to. Source: the current v2 reference
+(google-cloud-tasks 2.26), and the discovery document for BufferTask.
 """
 
 from local_cloud.apis.cloud_tasks import names
 from local_cloud.apis.cloud_tasks.api import API
 from local_cloud.apis.cloud_tasks.state import State
+from local_cloud.apis.cloud_tasks.targets import NOWHERE
 from local_cloud.apis.cloud_tasks.tasks import accept, find
 from local_cloud.apis.cloud_tasks.times import put_time
 from local_cloud.apis.cloud_tasks.views import VIEWS, task_view
@@ -24,8 +26,13 @@ METHODS = enum("google.cloud.tasks.v2.HttpMethod")
 
 #: The most tasks of one BatchCreateTasks and of one BatchDeleteTasks.
 MAX_CREATE, MAX_DELETE = 100, 1000
-#: What a buffered task is sent to when its queue does not override the address: nowhere.
-NO_ADDRESS = "http://invalid.invalid/"
+#: Where request ids are kept, with the operations that they led to.
+BATCHES = "cloudtasks.batches"
+MAX_REQUEST_ID = 256
+#: What a buffered task has for a URL until its queue's parts are in it; the scheme's default is HTTPS.
+NO_ADDRESS = f"https://{NOWHERE}/"
+#: What a buffered body is when nobody says (HttpTarget.header_overrides).
+CONTENT_TYPE = "application/json"
 
 
 @API.rpc("BatchCreateTasks", permission="cloudtasks.tasks.create")
@@ -36,6 +43,8 @@ async def batch_create_tasks(cloud: Cloud, call: Call, request: Message) -> Mess
         raise invalid(f"A batch must have between 1 and {MAX_CREATE} requests.")
     if any(cloud.canonical(one.parent or queue.name) != queue.name for one in request.requests):
         raise invalid("The parent of every request must be the parent of the batch.")
+    if (before := _before(cloud, call, queue.name, request.request_id)) is not None:
+        return before
     response, metadata = BatchCreateTasksResponse(), BatchCreateTasksMetadata()
     for index, one in enumerate(request.requests):
         try:
@@ -44,7 +53,7 @@ async def batch_create_tasks(cloud: Cloud, call: Call, request: Message) -> Mess
             response.tasks.append(task_view(queue, accept(cloud, call, queue, one.task), one.response_view))
         except ApiError as error:
             metadata.failed_requests[index].CopyFrom(error.to_status())
-    return _operation(cloud, call, queue.name, metadata, asked=len(request.requests), response=response)
+    return _operation(cloud, call, queue.name, metadata, request, asked=len(request.requests), response=response)
 
 
 @API.rpc("BatchDeleteTasks", permission="cloudtasks.tasks.delete")
@@ -54,6 +63,8 @@ async def batch_delete_tasks(cloud: Cloud, call: Call, request: Message) -> Mess
     queue = state.queue(cloud, request.parent)
     if not 0 < len(request.names) <= MAX_DELETE:
         raise invalid(f"A batch must have between 1 and {MAX_DELETE} names.")
+    if (before := _before(cloud, call, queue.name, request.request_id)) is not None:
+        return before
     metadata = BatchDeleteTasksMetadata()
     for index, name in enumerate(request.names):
         try:
@@ -63,7 +74,7 @@ async def batch_delete_tasks(cloud: Cloud, call: Call, request: Message) -> Mess
             state.dispatcher.delete(queue, task)
         except ApiError as error:
             metadata.failed_requests[index].CopyFrom(error.to_status())
-    return _operation(cloud, call, queue.name, metadata, asked=len(request.names))
+    return _operation(cloud, call, queue.name, metadata, request, asked=len(request.names))
 
 
 @API.rpc("BufferTask", permission="cloudtasks.tasks.create")
@@ -73,22 +84,30 @@ async def buffer_task(cloud: Cloud, call: Call, request: Message) -> Message:
     if not queue.spec.http_target.uri_override.host:
         raise invalid("BufferTask needs a queue with httpTarget.uriOverride.host set.")
     given = Task(http_request={"url": NO_ADDRESS, "http_method": METHODS["POST"], "body": request.body.data})
-    if request.body.content_type:
-        given.http_request.headers["Content-Type"] = request.body.content_type
+    given.http_request.headers["Content-Type"] = request.body.content_type or CONTENT_TYPE
     if request.task_id:
         given.name = f"{queue.name}/tasks/{request.task_id}"
     return BufferTaskResponse(task=task_view(queue, accept(cloud, call, queue, given), VIEWS["BASIC"]))
 
 
 def _operation(
-    cloud: Cloud, call: Call, queue: str, metadata: Message, *, asked: int, response: Message | None = None
+    cloud: Cloud,
+    call: Call,
+    queue: str,
+    metadata: Message,
+    request: Message,
+    *,
+    asked: int,
+    response: Message | None = None,
 ) -> Message:
     """The finished operation of a batch."""
     put_time(metadata.start_time, call.now)
     put_time(metadata.end_time, cloud.now())
     failed = len(metadata.failed_requests)
     states = enum(f"{metadata.DESCRIPTOR.full_name}.State")
-    metadata.state = states["SUCCEEDED" if not failed else "PARTIALLY_SUCCEEDED" if failed < asked else "FAILED"]
+    metadata.state = states[
+        "PARTIALLY_SUCCEEDED" if failed else "SUCCEEDED"
+    ]  # FAILED: the operation itself did not end
     error = None
     if failed == asked:
         kind = metadata.DESCRIPTOR.name
@@ -96,4 +115,26 @@ def _operation(
             "ABORTED",
             f"None of the requests succeeded, refer to {kind}.failed_requests for individual error details",
         )
-    return cloud.operations.done(names.parent_of(queue), response, metadata, error)
+    operation = cloud.operations.done(names.parent_of(queue), response, metadata, error)
+    if request.request_id:
+        cloud.store.json(BATCHES)[_key(call, queue, request.request_id)] = operation.name
+    return operation
+
+
+def _before(cloud: Cloud, call: Call, queue: str, request_id: str) -> Message | None:
+    """The operation of the same batch, asked for before."""
+    if len(request_id) > MAX_REQUEST_ID:
+        raise invalid(f"The request_id must be at most {MAX_REQUEST_ID} characters.")
+    kept, key = cloud.store.json(BATCHES), _key(call, queue, request_id)
+    name = kept.get(key) if request_id else None
+    if name is None:
+        return None
+    try:
+        return cloud.operations.get(name)
+    except ApiError:  # forgotten, as operations are after days
+        kept.pop(key)
+        return None
+
+
+def _key(call: Call, queue: str, request_id: str) -> str:
+    return f"{call.method} {queue} {request_id}"

@@ -32,7 +32,11 @@ def check_parent(parent: str) -> None:
         project = parent.removeprefix("projects/").partition("/")[0]
         raise permission_denied(
             f"Permission denied on resource project {project}.",
-            error_info("CONSUMER_INVALID", "googleapis.com", {"consumer": f"projects/{project}", "service": SERVICE}),
+            error_info(
+                "CONSUMER_INVALID",
+                "googleapis.com",
+                {"consumer": f"projects/{project}", "containerInfo": project, "service": SERVICE},
+            ),
             message("google.rpc.LocalizedMessage")(
                 locale="en-US", message=f"Permission denied on resource project {project}."
             ),
@@ -46,10 +50,10 @@ def check_queue_name(name: str, parent: str) -> None:
     if not match:
         raise invalid(
             'Queue name must be formatted: "projects/<PROJECT_ID>/locations/<LOCATION_ID>/queues/<QUEUE_ID>".',
-            help_link("Learn more about Queue.name", f"{REFERENCE}/projects.locations.queues#Queue.FIELDS.name"),
+            help_link("Definition of queue name", f"{REFERENCE}/projects.locations.queues#Queue.FIELDS.name"),
         )
     if match[1] != parent:
-        raise invalid(f"The parent from request ('{parent}') must be the parent of the queue ('{name}').")
+        raise invalid(f"{name} must begin with {parent}.")
 
 
 def parent_of(queue: str) -> str:
@@ -93,13 +97,23 @@ def no_queue() -> ApiError:
     )
 
 
-def no_task() -> ApiError:
-    """A task that is not there."""
+def no_task(*, recently: bool = False) -> ApiError:
+    """A task that is not there; `recently` when one of the name was."""
+    if recently:
+        return not_found(
+            "The task no longer exists, though a task with this name existed recently. "
+            "The task either successfully completed or was deleted."
+        )
+    return not_found("Requested entity was not found.")
+
+
+def no_queue_to_delete() -> ApiError:
+    """DeleteQueue has shorter words than all others."""
     return not_found("Requested entity was not found.")
 
 
 def _task_help() -> object:
-    return help_link("Learn more about Task.name", f"{REFERENCE}/projects.locations.queues.tasks#Task.FIELDS.name")
+    return help_link("Definition of task ID", f"{REFERENCE}/projects.locations.queues.tasks#Task.FIELDS.name")
 
 
 def lacks(permission: str, resource: str) -> str:

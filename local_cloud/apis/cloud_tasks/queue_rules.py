@@ -3,8 +3,11 @@
 Source: the v2 reference of Queue, RateLimits and RetryConfig; defaults as `gcloud tasks queues describe` shows them.
 """
 
+import re
 from collections.abc import Iterable
 
+from local_cloud.apis.cloud_tasks.app_engine import METHOD_NAMES
+from local_cloud.apis.cloud_tasks.headers import MAX_BYTES, check_headers
 from local_cloud.apis.cloud_tasks.times import is_duration, put_duration, seconds
 from local_cloud.descriptors import Message, message
 from local_cloud.engines import backoff
@@ -24,8 +27,11 @@ DEFAULT_CONCURRENT, MAX_CONCURRENT = 1000, 5000
 
 #: Fields that a caller sets; an empty mask means all of them.
 SETTABLE = ("app_engine_routing_override", "http_target", "rate_limits", "retry_config", "stackdriver_logging_config")
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:]+:[0-9A-Fa-f:]*")
 #: Fields that only the service sets: what a caller says in them is ignored.
-OUTPUT_ONLY = frozenset({"name", "state", "purge_time", "rate_limits.max_burst_size"})
+OUTPUT_ONLY = frozenset(
+    {"name", "state", "purge_time", "rate_limits.max_burst_size", "app_engine_routing_override.host"}
+)
 
 
 def check(queue: Message) -> None:
@@ -42,11 +48,25 @@ def check(queue: Message) -> None:
     check_retry(retry)
     if not 0.0 <= queue.stackdriver_logging_config.sampling_ratio <= 1.0:
         raise invalid("StackdriverLoggingConfig.samplingRatio must be between 0.0 and 1.0, inclusive.")
-    if queue.http_target.WhichOneof("authorization_header") and not (
-        (queue.http_target.oidc_token.service_account_email and queue.http_target.oidc_token.audience)
-        or (queue.http_target.oauth_token.service_account_email and queue.http_target.oauth_token.scope)
+    check_target(queue.http_target)
+
+
+def check_target(target: Message) -> None:
+    """The rules of a queue's overrides; the words are ours."""
+    if target.WhichOneof("authorization_header") and not (
+        (target.oidc_token.service_account_email and target.oidc_token.audience)
+        or (target.oauth_token.service_account_email and target.oauth_token.scope)
     ):
         raise invalid("HttpTarget.authorization_header must name the service account and the audience or scope.")
+    override = target.uri_override
+    if override.HasField("host") and not _HOST.fullmatch(override.host):
+        raise invalid("HttpTarget.uriOverride.host must be a host name, without scheme, port or path.")
+    if not 0 <= override.port <= 65535:
+        raise invalid("HttpTarget.uriOverride.port must be a positive integer up to 65535; 0 clears the port.")
+    if target.http_method not in METHOD_NAMES:
+        raise invalid(f"HttpTarget.httpMethod {target.http_method} is not known.")
+    headers = {item.header.key: item.header.value for item in target.header_overrides}
+    check_headers(headers, "HttpTarget.headerOverrides", MAX_BYTES)
 
 
 def check_retry(retry: Message) -> None:
@@ -109,14 +129,27 @@ def merge(current: Message, given: Message, paths: Iterable[str]) -> Message:
     """The configuration after an update with a mask (empty: everything that a caller may set)."""
     merged = Queue()
     merged.CopyFrom(current)
-    for path in list(paths) or SETTABLE:
+    wanted = list(paths)
+    for path in SETTABLE if not wanted or wanted == ["*"] else wanted:
         parts = [_snake(part) for part in path.split(".")]
         if ".".join(parts) in OUTPUT_ONLY:
             continue
         if parts[0] not in SETTABLE:
             raise invalid(f"Invalid field in the update mask: '{path}'.")
         _assign(merged, given, parts, path)
+    _prune(merged)
     return merged
+
+
+def _prune(queue: Message) -> None:
+    """Takes out what a mask has emptied part by part: a token without account, overrides that override nothing."""
+    target = queue.http_target
+    for name in ("uri_override", "oidc_token", "oauth_token"):
+        if target.HasField(name) and not getattr(target, name).ByteSize():
+            target.ClearField(name)
+    for name in ("http_target", "app_engine_routing_override", "stackdriver_logging_config"):
+        if queue.HasField(name) and not getattr(queue, name).ByteSize():
+            queue.ClearField(name)
 
 
 def _assign(target: Message, source: Message, parts: list[str], path: str) -> None:

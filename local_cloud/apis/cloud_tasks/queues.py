@@ -7,7 +7,7 @@ here. Messages are in names.py, rules in queue_rules.py.
 from local_cloud.apis.cloud_tasks import names, paging, queue_rules
 from local_cloud.apis.cloud_tasks.api import API
 from local_cloud.apis.cloud_tasks.filters import predicate
-from local_cloud.apis.cloud_tasks.state import QUEUE_NAME_KEPT, STATES, State, act_as
+from local_cloud.apis.cloud_tasks.state import QUEUE_NAME_KEPT, STATES, State, act_as, may_route
 from local_cloud.apis.cloud_tasks.times import put_time
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, message
@@ -72,8 +72,9 @@ async def update_queue(cloud: Cloud, call: Call, request: Message) -> Message:
         return _create(cloud, call, parent, request.queue)
     config = queue_rules.merge(queue.spec, request.queue, request.update_mask.paths)
     queue_rules.check(config)
-    _act_as(cloud, call, request.queue)
+    _may_target(cloud, call, request.queue)
     queue_rules.fill(config)
+    _fill_routing(state, config)
     state.configs[name] = config
     queue.spec = config
     state.dispatcher.reshape(queue, queue_rules.limits(config))
@@ -84,7 +85,9 @@ async def update_queue(cloud: Cloud, call: Call, request: Message) -> Message:
 async def delete_queue(cloud: Cloud, call: Call, request: Message) -> Message:
     """Removes the queue with its tasks; its name is refused for 7 days."""
     state = cloud.use(State)
-    queue = state.queue(cloud, request.name)
+    queue = state.dispatcher.queues.get(cloud.canonical(request.name))
+    if queue is None:
+        raise names.no_queue_to_delete()
     state.dispatcher.close(queue)
     del state.configs[queue.name]
     state.deleted[queue.name] = call.now + QUEUE_NAME_KEPT
@@ -128,19 +131,27 @@ def _create(cloud: Cloud, call: Call, parent: str, given: Message) -> Message:
         del state.deleted[name]
     config = queue_rules.merge(Queue(name=name), given, ())
     queue_rules.check(config)
-    _act_as(cloud, call, given)
+    _may_target(cloud, call, given)
     queue_rules.fill(config)
+    _fill_routing(state, config)
     config.state = STATES["RUNNING"]
     state.configs[name] = config
     state.open(config)
     return config
 
 
-def _act_as(cloud: Cloud, call: Call, given: Message) -> None:
-    """A queue that overrides whose token its tasks carry needs actAs on that account, as a task does."""
+def _may_target(cloud: Cloud, call: Call, given: Message) -> None:
+    """A queue that overrides whose token its tasks carry, or their routing, needs what a task would need."""
     target = given.http_target
     if email := target.oidc_token.service_account_email or target.oauth_token.service_account_email:
         act_as(cloud, call, email)
+    if given.HasField("app_engine_routing_override"):
+        may_route(cloud, call)
+
+
+def _fill_routing(state: State, config: Message) -> None:
+    if config.HasField("app_engine_routing_override"):
+        state.application.fill(config.app_engine_routing_override)
 
 
 def _set_state(cloud: Cloud, name: str, value: str) -> Message:

@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 from local_cloud.apis.cloud_tasks import queue_rules, watch
 from local_cloud.apis.cloud_tasks.api import API
+from local_cloud.apis.cloud_tasks.app_engine import Application
+from local_cloud.apis.cloud_tasks.knobs import Knobs
 from local_cloud.apis.cloud_tasks.names import lacks, no_queue, parent_of
-from local_cloud.apis.cloud_tasks.targets import Tokens, retry_of, target_of
+from local_cloud.apis.cloud_tasks.targets import Targets, Tokens, retry_of
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, enum
 from local_cloud.engines.dispatcher import Dispatcher
@@ -33,13 +35,14 @@ class State:
         self.deleted = cloud.store.json("cloudtasks.deleted_queues")
         self.journal = StoreJournal(cloud.store, cloud.now)
         self.client = Client()
+        self.application = Application(cloud.settings)
         self.watch = watch.Watch(cloud)
         self.dispatcher = Dispatcher(
             clock=cloud.clock,
             journal=self.journal,
             client=self.client,
             watcher=self.watch,
-            target_of=target_of,
+            target_of=Targets(self.application),
             authorize=Tokens(cloud),
         )
 
@@ -82,12 +85,21 @@ def act_as(cloud: Cloud, call: Call, email: str) -> None:
     cloud.iam.require(call.principal, permission, cloud.iam.accounts.name(email), lacks(permission, email))
 
 
+def may_route(cloud: Cloud, call: Call) -> None:
+    """Whoever names App Engine services must be allowed to see the application (AppEngineRouting reference)."""
+    permission, resource = "appengine.applications.get", f"projects/{cloud.project}"
+    cloud.iam.require(call.principal, permission, resource, lacks(permission, resource))
+
+
 @API.on_start
 async def start(cloud: Cloud) -> None:
     """Loads the state; what is due goes out at once."""
     state = State(cloud)
     cloud.provide(state)
     cloud.status["queues"] = state.status
+    knobs = Knobs(cloud, state.dispatcher)
+    cloud.provide(knobs)
+    knobs.load()
     state.load()
 
 

@@ -1,12 +1,14 @@
 """Where a task goes: its request, after what its queue overrides, and the token that it carries.
 
-Source: the v2 reference of HttpTarget, UriOverride, OidcToken and OAuthToken.
+Source: the v2 reference of HttpTarget, UriOverride, OidcToken and OAuthToken. What a URL does not have (a port, a path,
+a query) is what IF_NOT_EXISTS lets a queue set. App Engine's tasks are in app_engine.py.
 """
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
 from local_cloud.apis.cloud_tasks import queue_rules
+from local_cloud.apis.cloud_tasks.app_engine import Application
 from local_cloud.apis.cloud_tasks.task_rules import DEFAULT_SCOPE, METHOD_NAMES
 from local_cloud.apis.cloud_tasks.times import seconds
 from local_cloud.cloud import Cloud
@@ -21,32 +23,44 @@ Stored = message("google.cloud.tasks.v2.Task")
 SCHEMES = enum("google.cloud.tasks.v2.UriOverride.Scheme")
 MODES = enum("google.cloud.tasks.v2.UriOverride.UriOverrideEnforceMode")
 
+#: The host of a task from BufferTask, which has no address but its queue's.
+NOWHERE = "invalid.invalid"
 
-def target_of(queue: Queue, task: Task) -> Target:
+
+class Targets:
     """What the dispatcher sends for a task now."""
-    stored = Stored.FromString(task.spec)
-    request = stored.http_request
-    override = queue.spec.http_target
-    headers = list(request.headers.items())
-    if not queue.spec.HasField("http_target"):
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    def __call__(self, queue: Queue, task: Task) -> Target:
+        """The task's request after the queue's overrides."""
+        stored = Stored.FromString(task.spec)
+        if stored.WhichOneof("message_type") == "app_engine_http_request":
+            overridden = queue.spec.HasField("app_engine_routing_override")
+            return self._application.target(stored, queue.spec.app_engine_routing_override if overridden else None)
+        request = stored.http_request
+        override = queue.spec.http_target
+        headers = list(request.headers.items())
+        if not queue.spec.HasField("http_target"):
+            return Target(
+                METHOD_NAMES[request.http_method],
+                request.url,
+                headers,
+                request.body,
+                seconds(stored.dispatch_deadline),
+                _identity(request, request.url),
+            )
+        method = METHOD_NAMES[override.http_method or request.http_method]
+        url = _overridden(request.url, override.uri_override) if override.HasField("uri_override") else request.url
         return Target(
-            METHOD_NAMES[request.http_method],
-            request.url,
-            headers,
-            request.body,
+            method,
+            url,
+            list(_merged(headers, override)),
+            request.body if method in ("POST", "PUT", "PATCH") else b"",
             seconds(stored.dispatch_deadline),
-            _identity(request, request.url),
+            _identity(override, url) or _identity(request, url),
         )
-    method = METHOD_NAMES[override.http_method or request.http_method]
-    url = _overridden(request.url, override.uri_override) if override.HasField("uri_override") else request.url
-    return Target(
-        method,
-        url,
-        list(_merged(headers, override)),
-        request.body if method in ("POST", "PUT", "PATCH") else b"",
-        seconds(stored.dispatch_deadline),
-        _identity(override, url) or _identity(request, url),
-    )
 
 
 def retry_of(spec: bytes) -> RetryPolicy | None:
@@ -93,16 +107,21 @@ def _merged(headers: list[tuple[str, str]], override: Message) -> Iterator[tuple
 
 
 def _overridden(url: str, override: Message) -> str:
-    """The URL with the queue's parts in it. IF_NOT_EXISTS gives way to a URL that has a path or query."""
+    """The URL with the queue's parts in it: all that it sets, or only what the URL does not have."""
     parts = urlsplit(url)
-    if override.uri_override_enforce_mode == MODES["IF_NOT_EXISTS"] and (parts.path.strip("/") or parts.query):
-        return url
-    scheme = parts.scheme
-    if override.HasField("scheme") and override.scheme != SCHEMES["SCHEME_UNSPECIFIED"]:
+    always = override.uri_override_enforce_mode != MODES["IF_NOT_EXISTS"] or parts.hostname == NOWHERE
+    scheme, host, port, path, query = parts.scheme, parts.hostname or "", parts.port, parts.path, parts.query
+    if override.HasField("scheme") and always:
         scheme = "http" if override.scheme == SCHEMES["HTTP"] else "https"
-    host = override.host or parts.hostname or ""
-    port = override.port or ("" if override.host else parts.port or "")
-    netloc = f"{host}:{port}" if port else host
-    path = override.path_override.path if override.HasField("path_override") else parts.path
-    query = override.query_override.query_params if override.HasField("query_override") else parts.query
+    if override.HasField("host") and always:
+        host = override.host
+    if override.HasField("port") and (always or port is None):
+        port = override.port
+    if override.HasField("path_override") and (always or path in ("", "/")):
+        path = override.path_override.path
+    if override.HasField("query_override") and (always or not query):
+        query = override.query_override.query_params
+    netloc = f"[{host}]" if ":" in host else host
+    if port:
+        netloc += f":{port}"
     return encode_url(urlunsplit((scheme, netloc, path if path.startswith("/") else f"/{path}", query, "")))

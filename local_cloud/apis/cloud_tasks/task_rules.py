@@ -5,24 +5,30 @@ Source: the v2 reference of Task and HttpRequest, and messages seen from the rea
 """
 
 import ipaddress
-from datetime import UTC, datetime
+from datetime import datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from local_cloud.apis.cloud_tasks import app_engine
+from local_cloud.apis.cloud_tasks.headers import MAX_BYTES, check_headers
 from local_cloud.apis.cloud_tasks.queue_rules import check_retry, fill_retry
-from local_cloud.apis.cloud_tasks.times import is_duration, is_time, put_duration, seconds
-from local_cloud.descriptors import Message, enum
+from local_cloud.apis.cloud_tasks.times import is_duration, is_time, put_duration, put_time, seconds
+from local_cloud.descriptors import Message, enum, message
 from local_cloud.engines.attempt import USER_AGENT, encode_url
 from local_cloud.engines.outgoing import split_url
-from local_cloud.errors import failed_precondition, invalid
+from local_cloud.engines.tasks import Task
+from local_cloud.errors import invalid
+
+Stored = message("google.cloud.tasks.v2.Task")
 
 METHODS = enum("google.cloud.tasks.v2.HttpMethod")
 METHOD_NAMES = {number: name for name, number in METHODS.items()}
 
-#: The largest task as it is stored.
+#: The largest task as it is stored, with its name and times.
 MAX_TASK_BYTES = 1_048_569
+#: What name and times add to a stored request at most.
+NAME_AND_TIMES = 1024
 #: The longest URL after encoding.
 MAX_URL = 2083
-#: Headers must stay under this.
-MAX_HEADER_BYTES = 80 * 1024
 #: How far ahead a task may be scheduled: 720 hours.
 MAX_AHEAD = 720 * 3600.0
 #: Dispatch deadlines of HTTP tasks.
@@ -32,7 +38,16 @@ WITH_BODY = frozenset({METHODS["POST"], METHODS["PUT"], METHODS["PATCH"]})
 #: The scope of an access token that a task asks for without saying which.
 DEFAULT_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
-_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+def _pacific() -> tzinfo:
+    """The zone in which Google writes times into messages; without zone files its winter time."""
+    try:
+        return ZoneInfo("America/Los_Angeles")
+    except ZoneInfoNotFoundError:
+        return timezone(timedelta(hours=-8))
+
+
+_PACIFIC = _pacific()
 
 
 def check(task: Message, now: float) -> None:
@@ -40,20 +55,21 @@ def check(task: Message, now: float) -> None:
     kind = task.WhichOneof("message_type")
     if kind is None:
         raise invalid("Task.payload_type is not set.")
-    if kind == "app_engine_http_request":
-        raise failed_precondition(
-            "The project's App Engine application serves nothing: the local cloud dispatches HTTP tasks only. "
-            "Use http_request."
-        )
-    _check_request(task.http_request)
     deadline = task.dispatch_deadline
-    in_range = is_duration(deadline) and MIN_DEADLINE <= seconds(deadline) <= MAX_DEADLINE
-    if task.HasField("dispatch_deadline") and not in_range:
-        raise invalid("Task.dispatchDeadline must be between [15s, 30m].")
+    if kind == "app_engine_http_request":
+        app_engine.check(task)
+        least, most, words = app_engine.MIN_DEADLINE, app_engine.MAX_DEADLINE, "[15s, 24h15s]"
+        given = task.HasField("dispatch_deadline") and (deadline.seconds or deadline.nanos)  # 0: the default
+    else:
+        _check_request(task.http_request)
+        least, most, words = MIN_DEADLINE, MAX_DEADLINE, "[15s, 30m]"
+        given = task.HasField("dispatch_deadline")
+    if given and not (is_duration(deadline) and least <= seconds(deadline) <= most):
+        raise invalid(f"Task.dispatchDeadline must be between {words}.")
     if not is_time(task.schedule_time):
         raise invalid("Task.scheduleTime is not a valid timestamp.")
     if task.HasField("schedule_time") and seconds(task.schedule_time) > now + MAX_AHEAD:
-        when = datetime.fromtimestamp(task.schedule_time.seconds, UTC).isoformat()
+        when = datetime.fromtimestamp(task.schedule_time.seconds, _PACIFIC).isoformat()
         raise invalid(
             f"The Task.scheduleTime, {when}, is too far in the future. "
             "Schedule time must be no more than 720h in the future."
@@ -62,11 +78,39 @@ def check(task: Message, now: float) -> None:
         check_retry(task.retry_config)
 
 
-def stored(task: Message) -> bytes:
+def stored(task: Message, application: app_engine.Application) -> bytes:
     """The checked task as it is kept, with Google's defaults filled in."""
-    kept = type(task)()
-    request = kept.http_request
-    request.CopyFrom(task.http_request)
+    kept = Stored()
+    if task.WhichOneof("message_type") == "app_engine_http_request":
+        kept.app_engine_http_request.CopyFrom(app_engine.stored(task, application))
+        deadline = seconds(task.dispatch_deadline)
+    else:
+        kept.http_request.CopyFrom(_stored_http(task.http_request))
+        deadline = seconds(task.dispatch_deadline) if task.HasField("dispatch_deadline") else DEFAULT_DEADLINE
+    if deadline:
+        put_duration(kept.dispatch_deadline, int(deadline * 1000) / 1000)
+    if task.HasField("retry_config"):
+        kept.retry_config.CopyFrom(task.retry_config)
+        fill_retry(kept.retry_config)
+    spec: bytes = kept.SerializeToString()
+    return spec
+
+
+def check_size(queue: str, task: Task) -> None:
+    """Refuses a task that is too large as Google counts: the stored form with its name and times."""
+    size = len(task.spec)
+    if size <= MAX_TASK_BYTES - NAME_AND_TIMES:
+        return
+    rest = Stored(name=f"{queue}/tasks/{task.id}")
+    put_time(rest.schedule_time, task.schedule)
+    rest.create_time.seconds = int(task.created)
+    if size + rest.ByteSize() > MAX_TASK_BYTES:
+        raise invalid("Task size too large")
+
+
+def _stored_http(given: Message) -> Message:
+    request = type(given)()
+    request.CopyFrom(given)
     request.url = encode_url(request.url)
     request.http_method = request.http_method or METHODS["POST"]
     for name in [name for name in request.headers if name.lower() == "user-agent"]:
@@ -76,15 +120,7 @@ def stored(task: Message) -> bytes:
         request.oidc_token.audience = request.url
     if request.oauth_token.service_account_email and not request.oauth_token.scope:
         request.oauth_token.scope = DEFAULT_SCOPE
-    deadline = seconds(task.dispatch_deadline) if task.HasField("dispatch_deadline") else DEFAULT_DEADLINE
-    put_duration(kept.dispatch_deadline, int(deadline * 1000) / 1000)
-    if task.HasField("retry_config"):
-        kept.retry_config.CopyFrom(task.retry_config)
-        fill_retry(kept.retry_config)
-    spec: bytes = kept.SerializeToString()
-    if len(spec) > MAX_TASK_BYTES:
-        raise invalid("Task size too large")
-    return spec
+    return request
 
 
 def account(task: Message) -> str:
@@ -112,15 +148,7 @@ def _check_request(request: Message) -> None:
         raise invalid(f"HttpRequest.httpMethod {request.http_method} is not known.")
     if request.body and (request.http_method or METHODS["POST"]) not in WITH_BODY:
         raise invalid("HttpRequest.body is allowed only if the HTTP method is POST, PUT, or PATCH.")
-    size = 0
-    for name, value in request.headers.items():
-        size += len(name) + len(value.encode())
-        if not name or not _TOKEN.issuperset(name):
-            raise invalid(f"HttpRequest.headers: '{name}' is not a header name.")
-        if any(c in value for c in "\r\n\0"):
-            raise invalid(f"HttpRequest.headers: the value of '{name}' must be one line.")
-    if size >= MAX_HEADER_BYTES:
-        raise invalid("HttpRequest.headers must be less than 80KB.")
+    check_headers(request.headers, "HttpRequest.headers", MAX_BYTES)
 
 
 def _host(url: str) -> str:

@@ -9,7 +9,7 @@ import random
 
 from local_cloud.apis.cloud_tasks import names, paging, task_rules
 from local_cloud.apis.cloud_tasks.api import API
-from local_cloud.apis.cloud_tasks.state import State, act_as
+from local_cloud.apis.cloud_tasks.state import State, act_as, may_route
 from local_cloud.apis.cloud_tasks.targets import retry_of
 from local_cloud.apis.cloud_tasks.times import seconds
 from local_cloud.apis.cloud_tasks.views import VIEWS, task_view
@@ -81,7 +81,8 @@ def find(cloud: Cloud, name: str) -> tuple[Queue, Task]:
     queue = cloud.use(State).dispatcher.queues.get(parts.queue) if parts else None
     task = queue.tasks.get(parts.id) if queue and parts else None
     if queue is None or task is None:
-        raise names.no_task()
+        recently = queue is not None and cloud.use(State).journal.is_buried(cloud.canonical(name))
+        raise names.no_task(recently=recently)
     return queue, task
 
 
@@ -93,9 +94,11 @@ def accept(cloud: Cloud, call: Call, queue: Queue, given: Message) -> Task:
     task_rules.check(given, call.now)
     if email := task_rules.account(given):
         act_as(cloud, call, email)
+    if given.app_engine_http_request.HasField("app_engine_routing"):
+        may_route(cloud, call)
     if named and (task_id in queue.tasks or state.journal.is_buried(f"{queue.name}/tasks/{task_id}")):
         raise already_exists("Requested entity already exists")
-    spec = task_rules.stored(given)
+    spec = task_rules.stored(given, state.application)
     wanted = seconds(given.schedule_time) if given.HasField("schedule_time") else 0.0
     task = Task(
         task_id,
@@ -105,8 +108,9 @@ def accept(cloud: Cloud, call: Call, queue: Queue, given: Message) -> Task:
         named=named,
         retry=retry_of(spec) if given.HasField("retry_config") else None,
     )
+    task_rules.check_size(queue.name, task)
     state.dispatcher.add(queue, task)
-    state.watch.created(queue, task, given.http_request.url)
+    state.watch.created(queue, task, given.http_request.url or given.app_engine_http_request.relative_uri)
     return task
 
 

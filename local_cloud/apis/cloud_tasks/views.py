@@ -18,7 +18,7 @@ def task_view(queue: Queue, task: Task, view: int) -> Message:
     seen.name = f"{queue.name}/tasks/{task.id}"
     seen.view = VIEWS["FULL"] if view == VIEWS["FULL"] else VIEWS["BASIC"]
     if view != VIEWS["FULL"]:
-        seen.http_request.ClearField("body")
+        getattr(seen, seen.WhichOneof("message_type") or "http_request").ClearField("body")
     put_time(seen.schedule_time, task.schedule)
     put_time(seen.create_time, float(int(task.created)))
     seen.dispatch_count, seen.response_count = task.dispatched, task.responses
