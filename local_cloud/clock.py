@@ -73,6 +73,8 @@ class Clock:
         self._tasks: set[asyncio.Future[object]] = set()
         self._moving = asyncio.Lock()
         self.fired = 0
+        #: Called when the clock has been moved, before what is due then.
+        self.passed: list[Callable[[], None]] = []
 
     @property
     def offset(self) -> float:
@@ -196,6 +198,8 @@ class Clock:
     def _set_offset(self, offset: float) -> None:
         self._offset = offset
         struct.pack_into("<d", self._map, 0, offset)
+        for passed in self.passed:
+            passed()
         self._arm()
 
     def _arm(self) -> None:

@@ -8,10 +8,12 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from local_cloud.clock import Clock
+from local_cloud.engines.meter import Meter
 from local_cloud.errors import error_info, help_link, permission_denied
 from local_cloud.iam.engine import Iam
 from local_cloud.identity import Identity
 from local_cloud.log import Log
+from local_cloud.metrics.points import Points
 from local_cloud.operations import Operations
 from local_cloud.registry import Api, Principal, discover
 from local_cloud.settings import Settings
@@ -32,6 +34,7 @@ class Cloud:
         self.store = Store(settings.state, self._store_failed)
         self.clock = Clock(settings.state / "clock")
         self.log = Log(self.clock.now)
+        self.meter = Meter(self.clock, Points(self.store))
         self.identity = Identity(self.store, self.clock, settings)
         self.iam = Iam(self)
         self.operations = Operations(self)
@@ -97,6 +100,7 @@ class Cloud:
 
     async def start(self) -> None:
         """Starts the APIs on the loaded state."""
+        self.meter.start()
         for api in self.apis:
             self._started.append(api)
             for hook in api.starts:
@@ -104,6 +108,7 @@ class Cloud:
 
     async def stop(self) -> None:
         """Stops the APIs, writes what is left, lets go of the state."""
+        self.meter.stop()
         for api in reversed(self._started):
             for hook in reversed(api.stops):
                 await hook(self)

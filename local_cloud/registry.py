@@ -56,6 +56,7 @@ Handler = Callable[..., Any]
 H = TypeVar("H", bound=Handler)
 Hook = Callable[["Cloud"], Awaitable[None]]
 ResourceOf = Callable[[Any], str]
+Observer = Callable[["Cloud", "Binding", Any, str], None]
 
 
 class Door(Enum):
@@ -180,6 +181,8 @@ class Api:
         self.starts: list[Hook] = []
         self.stops: list[Hook] = []
         self.policies: list[Any] = []
+        #: Told of every unary call and its code, for the API's own metrics.
+        self.observer: Observer | None = None
 
     def rpc(
         self,
@@ -254,6 +257,11 @@ class Api:
             return handler
 
         return declare
+
+    def on_call(self, observer: "Observer") -> "Observer":
+        """Called after every unary call of the API with `(cloud, binding, request, code)`, however it ended."""
+        self.observer = observer
+        return observer
 
     def on_start(self, hook: Hook) -> Hook:
         """Called when the state is loaded, before the doors open, in the order of the APIs' module names."""

@@ -31,6 +31,8 @@ class Settings:
     tasks_ramp_up: float = 0.0
     #: The share of successful tasks that are delivered twice.
     tasks_duplicates: float = 0.0
+    #: Seconds until points of metrics can be read; Google's take up to 3 minutes.
+    metric_lag: float = 0.0
     zone: str = field(default="")
 
     @property

@@ -2,6 +2,7 @@
 
 Nothing is watched and nobody is notified. The checks are those that Google makes when a policy is written
 (google/monitoring/v3/alert.proto): conditions, durations, the rate limit of log matches, widgets of a dashboard.
+Metrics are monitoring_descriptors.py's and monitoring_series.py's, of the same API.
 """
 
 import secrets
@@ -19,6 +20,7 @@ API = Api(
     services=[
         "google.monitoring.v3.NotificationChannelService",
         "google.monitoring.v3.AlertPolicyService",
+        "google.monitoring.v3.MetricService",
         "google.monitoring.dashboard.v1.DashboardsService",
     ],
 )

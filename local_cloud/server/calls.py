@@ -48,10 +48,10 @@ def authenticate(cloud: Cloud, door: Door, metadata: Mapping[str, str], api: str
 
 def _self_signed(cloud: Cloud, token: str) -> AccessToken | None:
     """A JWT that a service account's key has signed counts as its access token (google.auth does so for gRPC)."""
-    from local_cloud.iam.keys import verify_assertion
+    from local_cloud.iam.keys import timely, verify_assertion
 
     claims = verify_assertion(cloud, token)
-    if claims is None or "sub" not in claims:
+    if claims is None or "sub" not in claims or not timely(cloud, claims):
         return None
     return AccessToken(f"serviceAccount:{claims['iss']}", cloud.now() + 1, ())
 
@@ -68,6 +68,8 @@ def admit(cloud: Cloud, door: Door, binding: Binding, request: Any, metadata: Ma
     if binding.owner_only and door is not Door.OWNER:
         raise ApiError("NOT_FOUND", f"{binding.name} is served at the owner's door only.")
     principal = Principal("") if binding.public else authenticate(cloud, door, metadata, binding.api.host)
+    if binding.api.host in cloud.disabled:
+        raise cloud.disabled[binding.api.host]
     streamed = binding.method is not None and binding.method.client_streaming
     if binding.resource is not None and not streamed:  # a stream's handler asks for itself, on its first message
         resource = binding.resource(request)
@@ -94,6 +96,22 @@ def _rename(request: Any, old: str, new: str) -> None:
 
 async def invoke(cloud: Cloud, door: Door, binding: Binding, request: Any, metadata: Mapping[str, str]) -> Any:
     """Answers a unary call; the answer is not given before all that was changed is on disk."""
+    observer = binding.api.observer
+    if observer is None:
+        return await _answer(cloud, door, binding, request, metadata)
+    code = "INTERNAL"
+    try:
+        result = await _answer(cloud, door, binding, request, metadata)
+        code = "OK"
+    except ApiError as error:
+        code = error.code
+        raise
+    finally:
+        observer(cloud, binding, request, code)
+    return result
+
+
+async def _answer(cloud: Cloud, door: Door, binding: Binding, request: Any, metadata: Mapping[str, str]) -> Any:
     call = admit(cloud, door, binding, request, metadata)
     assert binding.handler is not None
     with cloud.clock.busy(binding.name) if not binding.owner_only else _nothing:

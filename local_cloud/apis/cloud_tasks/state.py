@@ -45,6 +45,7 @@ class State:
             target_of=Targets(self.application),
             authorize=Tokens(cloud),
         )
+        self.watch.metrics.queues = self.dispatcher.queues
 
     def load(self) -> None:
         """Takes up every queue with its tasks where the last run left them."""

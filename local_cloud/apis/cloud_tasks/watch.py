@@ -8,6 +8,7 @@ entries (logs/entries.py).
 import random
 from typing import Any
 
+from local_cloud.apis.cloud_tasks.metrics import QueueMetrics
 from local_cloud.cloud import Cloud
 from local_cloud.engines.attempt import CODE_NAMES, Outcome
 from local_cloud.engines.queues import Queue
@@ -31,6 +32,8 @@ class Watch:
         self._cloud = cloud
         self._hinted: dict[tuple[str, int], float] = {}
         self._random = random.Random()
+        self.metrics = QueueMetrics(cloud)
+        cloud.provide(self.metrics)
 
     def created(self, queue: Queue, task: Task, url: str) -> None:
         """A task was accepted."""
@@ -40,6 +43,7 @@ class Watch:
 
     def answered(self, queue: Queue, task: Task, outcome: Outcome, url: str) -> None:
         """An attempt ended."""
+        self.metrics.answered(queue, task, outcome)
         if self._sampled(queue):
             last = task.last
             retry = task.retry or queue.limits.retry
