@@ -35,7 +35,8 @@ async def start(cloud: Cloud) -> None:
     cloud.provide(door.Door(cloud, services))
     cloud.status["services"] = services.status
     services.start()
-    cloud.clock.call_later(FIRST_LOOK, lambda: deploy.resume(services))
+    cut_short = dict(services.deployments.items())
+    cloud.clock.call_later(FIRST_LOOK, lambda: deploy.resume(services, cut_short))
 
 
 @API.on_stop

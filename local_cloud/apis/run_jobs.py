@@ -1,6 +1,6 @@
-"""Cloud Run Admin v2, jobs: a plain control plane. A job is checked, kept, read back, changed and deleted; none is run.
+"""Cloud Run Admin v2, jobs: kept, changed, deleted and run.
 
-Running one would need a database that takes its account's token, and what the system's one job does, `sluice up` does.
+What a job must be is local_cloud/run/jobs.py's; what becomes of a run is local_cloud/run/executions.py's.
 Source: google/cloud/run/v2/job.proto.
 """
 
@@ -8,19 +8,19 @@ import uuid
 
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, enum, message
-from local_cloud.errors import ApiError, already_exists, not_found
-from local_cloud.plain import Plain, merge, page
+from local_cloud.errors import already_exists
+from local_cloud.plain import merge, page
 from local_cloud.registry import Api, Call
-from local_cloud.run.containers import check_containers, violation
-from local_cloud.run.rules import MAX_JOB_TIMEOUT, check_service_id
+from local_cloud.run.deploy import check_account, default_account
+from local_cloud.run.execution_status import nanoseconds
+from local_cloud.run.executions import Executions
+from local_cloud.run.jobs import JOB, Jobs, check, check_etag, fill_in, overridden
+from local_cloud.run.rules import check_metadata, check_service_id
 from local_cloud.secrets import stamp
 
 API = Api("run_jobs", services=["google.cloud.run.v2.Jobs"], host="run.googleapis.com")
 
-JOB = "google.cloud.run.v2.Job"
 SUCCEEDED = enum("google.cloud.run.v2.Condition.State")["CONDITION_SUCCEEDED"]
-#: What Cloud Run fills in: one task of ten minutes that is tried three times more.
-DEFAULT_TIMEOUT, DEFAULT_RETRIES = 600, 3
 #: Fields that the platform writes; what a caller sends in them is passed over.
 OUTPUT_ONLY = (
     "uid", "generation", "create_time", "update_time", "delete_time", "expire_time", "creator", "last_modifier",
@@ -29,24 +29,10 @@ OUTPUT_ONLY = (
 )  # fmt: skip
 
 
-class Jobs(Plain):
-    """The jobs of the project."""
-
-    def get(self, name: str) -> Message:
-        """A job as it is kept, or NOT_FOUND in Cloud Run's words."""
-        found = self.kept.get(name)
-        if found is None:
-            _, project, _, region, _, job = name.split("/")
-            raise not_found(
-                f"Resource '{job}' of kind 'JOB' in region '{region}' in project '{project}' does not exist."
-            )
-        return found
-
-
 @API.on_start
 async def start(cloud: Cloud) -> None:
     """Jobs are there again."""
-    cloud.provide(Jobs(cloud, JOB, noun="Job"))
+    cloud.provide(Jobs(cloud))
 
 
 API.iam_policies(
@@ -95,25 +81,34 @@ async def update_job(cloud: Cloud, call: Call, request: Message) -> Message:
 
 @API.rpc("DeleteJob", permission="run.jobs.delete")
 async def delete_job(cloud: Cloud, _call: Call, request: Message) -> Message:
-    """Forget a job and its policy."""
-    jobs = cloud.use(Jobs)
+    """Forget a job, its policy and its executions; those that run are cancelled."""
+    jobs, executions = cloud.use(Jobs), cloud.use(Executions)
     found = jobs.get(request.name)
-    _check_etag(found, request.etag)
+    check_etag(found, request.etag)
     if not request.validate_only:
         jobs.delete(request.name)
         cloud.iam.forget(request.name)
+        for execution in executions.of_job(request.name):
+            await executions.delete(execution.name)
+        found.delete_time.FromNanoseconds(nanoseconds(cloud))
     return cloud.operations.done(request.name.rpartition("/jobs/")[0], found, found)
 
 
 @API.rpc("RunJob", permission="run.jobs.run")
-async def run_job(cloud: Cloud, _call: Call, request: Message) -> Message:
-    """Refused: nothing here executes a job."""
-    cloud.use(Jobs).get(request.name)
-    raise ApiError(
-        "UNIMPLEMENTED",
-        f"RunJob of '{request.name}': this local cloud keeps jobs and does not run them, since its database knows no "
-        "IAM logins. What the migration job does on Google Cloud, `sluice up` does here before it deploys.",
-    )
+async def run_job(cloud: Cloud, call: Call, request: Message) -> Message:
+    """Execute a job; the operation ends with the execution."""
+    job, executions = cloud.use(Jobs).get(request.name), cloud.use(Executions)
+    check_etag(job, request.etag)
+    template = job.template
+    if request.HasField("overrides"):
+        cloud.iam.require(call.principal, "run.jobs.runWithOverrides", request.name)
+        template = overridden(job, request.overrides)
+    execution, parent = executions.draft(job, template, call.principal.email), request.name.rpartition("/jobs/")[0]
+    if request.validate_only:
+        return cloud.operations.done(parent, execution, execution)
+    operation = cloud.operations.begin(parent, execution)
+    executions.begin(execution, operation.name)
+    return operation
 
 
 def _keep(
@@ -122,16 +117,25 @@ def _keep(
     made = message(JOB)()
     made.CopyFrom(wanted if current is None else merge(current, wanted, ()))
     if current is not None:
-        _check_etag(current, wanted.etag)
+        check_etag(current, wanted.etag)
     for field in OUTPUT_ONLY:
         made.ClearField(field)
     made.name = name
-    _fill_in(cloud, made)
-    _check(made, "CreateJobRequest.job" if current is None else "UpdateJobRequest.job")
+    where = "CreateJobRequest.job" if current is None else "UpdateJobRequest.job"
+    account = default_account(cloud)
+    fill_in(made, account)
+    if current is None:
+        check_metadata(made.labels, made.annotations, where)
+        check_metadata(made.template.labels, made.template.annotations, f"{where}.template")
+    check(made.template, f"{where}.template")
+    if made.template.template.service_account != account:
+        check_account(cloud, call.principal, made.template.template.service_account)
     now = int(cloud.now() * 1_000_000) * 1000
     made.uid = current.uid if current is not None else str(uuid.uuid4())
     made.creator = current.creator if current is not None else call.principal.email
     if current is not None:
+        made.execution_count = current.execution_count
+        made.latest_created_execution.CopyFrom(current.latest_created_execution)
         made.create_time.CopyFrom(current.create_time)
     else:
         made.create_time.FromNanoseconds(now)
@@ -142,39 +146,25 @@ def _keep(
     made.terminal_condition.type, made.terminal_condition.state = "Ready", SUCCEEDED
     made.terminal_condition.last_transition_time.FromNanoseconds(now)
     stamp(made)
-    if not only_check:
-        cloud.use(Jobs).kept[name] = made
-    return cloud.operations.done(name.rpartition("/jobs/")[0], made, made)
+    parent = name.rpartition("/jobs/")[0]
+    if only_check:
+        return cloud.operations.done(parent, made, made)
+    return _kept(cloud, call, made, parent)
 
 
-def _fill_in(cloud: Cloud, job: Message) -> None:
-    if not job.launch_stage:
-        job.launch_stage = enum("google.api.LaunchStage")["GA"]
-    task = job.template.template
-    job.template.task_count = job.template.task_count or 1
-    if not task.HasField("timeout"):
-        task.timeout.FromSeconds(DEFAULT_TIMEOUT)
-    if task.WhichOneof("retries") is None:
-        task.max_retries = DEFAULT_RETRIES
-    if not task.service_account:
-        task.service_account = f"{cloud.settings.project_number}-compute@developer.gserviceaccount.com"
-    for container in task.containers:
-        if not container.resources.limits:
-            container.resources.limits["cpu"] = "1000m"
-            container.resources.limits["memory"] = "512Mi"
-
-
-def _check(job: Message, where: str) -> None:
-    task, at = job.template.template, f"{where}.template.template"
-    if not task.containers:
-        raise violation(f"{at}.containers", "at least one container is required.")
-    check_containers(task.containers, f"{at}.containers")
-    if not 1 <= task.timeout.ToSeconds() <= MAX_JOB_TIMEOUT:
-        raise violation(f"{at}.timeout", f"must be between 1s and {MAX_JOB_TIMEOUT}s.")
-    if not 0 <= task.max_retries <= 10:
-        raise violation(f"{at}.max_retries", "must be between 0 and 10.")
-
-
-def _check_etag(job: Message, etag: str) -> None:
-    if etag and etag != job.etag:
-        raise ApiError("ABORTED", f"Conflict for resource '{job.name}': the etag {etag} is not the current one.")
+def _kept(cloud: Cloud, call: Call, job: Message, parent: str) -> Message:
+    """Keep a job, and execute it where it carries a token to do so by: once for each token."""
+    executions, kind = cloud.use(Executions), job.WhichOneof("create_execution")
+    draft = None
+    if kind is not None:
+        cloud.iam.require(call.principal, "run.jobs.run", job.name)
+        draft = executions.draft(job, job.template, call.principal.email, getattr(job, kind))
+    cloud.use(Jobs).kept[job.name] = job
+    if draft is None or draft.name in executions.executions:
+        return cloud.operations.done(parent, job, job)
+    if kind == "start_execution_token":
+        executions.begin(draft)
+        return cloud.operations.done(parent, job, job)
+    operation = cloud.operations.begin(parent, job)
+    executions.begin(draft, operation.name, answer="job")
+    return operation

@@ -218,7 +218,7 @@ def run_command(command: list[str]) -> NoReturn:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     program = sys.executable if command[0] in ("python", "python3") else command[0]  # the image's Python is this one
     try:
-        os.execvp(program, command)
+        os.execvp(program, [program, *command[1:]])  # by its whole name it also finds the packages that lie beside it
     except OSError as refused:
         sys.exit(f"{command[0]}: {refused.strerror}")
 

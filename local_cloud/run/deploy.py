@@ -9,8 +9,9 @@ import asyncio
 import random
 import string
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, enum, message
 from local_cloud.engines.instances import StartError
 from local_cloud.engines.revisions import NoInstanceError
@@ -19,10 +20,9 @@ from local_cloud.plain import merge
 from local_cloud.registry import Principal
 from local_cloud.run.environment import SecretError
 from local_cloud.run.rules import check_service, check_template, check_traffic, fill_in, same_template
-from local_cloud.run.services import FAILED, REVISION, SERVICE, STATES, SUCCEEDED, Services
+from local_cloud.run.services import FAILED, RECONCILING, REVISION, SERVICE, SUCCEEDED, Services
 from local_cloud.secrets import stamp
 
-RECONCILING = STATES["CONDITION_RECONCILING"]
 _REASONS = enum("google.cloud.run.v2.Condition.CommonReason")
 _REVISION_REASONS = enum("google.cloud.run.v2.Condition.RevisionReason")
 #: Fields of a service that the platform writes; what a caller sends in them is passed over.
@@ -35,9 +35,9 @@ OUTPUT_ONLY = (
 AT_ONCE = 3.0
 
 
-def default_account(services: Services) -> str:
-    """Who a revision runs as when nobody was named: the Compute Engine default account."""
-    return f"{services.cloud.settings.project_number}-compute@developer.gserviceaccount.com"
+def default_account(cloud: Cloud) -> str:
+    """Who a revision or a job runs as when nobody was named: the Compute Engine default account."""
+    return f"{cloud.settings.project_number}-compute@developer.gserviceaccount.com"
 
 
 def prepare(
@@ -56,12 +56,12 @@ def prepare(
     for field in OUTPUT_ONLY:
         made.ClearField(field)
     service_id = name.rpartition("/")[2]
-    fill_in(made, default_account(services))
+    fill_in(made, default_account(services.cloud))
     check_service(made, where)
     check_template(service_id, made.template, where)
     account = made.template.service_account
-    if account != default_account(services):
-        _check_account(services, principal, account)
+    if account != default_account(services.cloud):
+        check_account(services.cloud, principal, account)
     known = {revision.rpartition("/")[2] for revision, _ in services.revisions_of(name)}
     if made.template.revision:
         _check_revision(services, current, made)
@@ -78,8 +78,8 @@ def prepare(
     return made
 
 
-def _check_account(services: Services, principal: Principal, account: str) -> None:
-    cloud = services.cloud
+def check_account(cloud: Cloud, principal: Principal, account: str) -> None:
+    """Refuse a deployment by somebody who may not act as the account that it names."""
     resource = f"projects/{cloud.project}/serviceAccounts/{account}"
     text = f"Permission 'iam.serviceaccounts.actAs' denied on service account {account} (or it may not exist)."
     cloud.iam.require(principal, "iam.serviceAccounts.actAs", resource, text)
@@ -126,9 +126,11 @@ async def deploy(services: Services, principal: Principal, made: Message) -> Mes
     return cloud.operations.get(operation.name)
 
 
-def resume(services: Services) -> None:
-    """Take up the deployments that the end of the process before this one cut short."""
-    for name, operation in services.deployments.items():
+def resume(services: Services, cut_short: Mapping[str, str]) -> None:
+    """Take up the deployments that the end of the process before this one cut short: operations by service."""
+    for name, operation in cut_short.items():
+        if services.deployments.get(name) != operation:
+            continue  # somebody has deployed it anew meanwhile
         if name in services.services:
             services.cloud.clock.spawn(_finish(services, name, operation, traffic_only=False), "run deployment")
         else:

@@ -49,18 +49,22 @@ def read_secret(cloud: Cloud, secret: str, version: str, account: str) -> bytes:
         raise SecretError(text, error.code) from None
 
 
-def environment(
-    cloud: Cloud, service_id: str, revision_id: str, revision: Message, metadata: dict[str, str]
-) -> dict[str, str]:
-    """All variables of one instance; the platform's own win."""
-    container = serving_container(revision)
+def declared(cloud: Cloud, container: Message | None, account: str) -> dict[str, str]:
+    """The variables that the template gives a container, with secrets as `account` may read them now."""
     made: dict[str, str] = {}
     for variable in container.env if container is not None else ():
         if variable.HasField("value_source"):
             reference = variable.value_source.secret_key_ref
-            payload = read_secret(cloud, reference.secret, reference.version, revision.service_account)
+            payload = read_secret(cloud, reference.secret, reference.version, account)
             made[variable.name] = payload.decode("utf-8", "surrogateescape")
         else:
             made[variable.name] = variable.value
+    return made
+
+
+def environment(
+    cloud: Cloud, service_id: str, revision_id: str, revision: Message, metadata: dict[str, str]
+) -> dict[str, str]:
+    """All variables of one instance; the platform's own win."""
     platform = {"K_SERVICE": service_id, "K_REVISION": revision_id, "K_CONFIGURATION": service_id}
-    return made | metadata | platform
+    return declared(cloud, serving_container(revision), revision.service_account) | metadata | platform

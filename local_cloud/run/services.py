@@ -24,6 +24,7 @@ SERVICE = "google.cloud.run.v2.Service"
 REVISION = "google.cloud.run.v2.Revision"
 STATES = enum("google.cloud.run.v2.Condition.State")
 SUCCEEDED, FAILED = STATES["CONDITION_SUCCEEDED"], STATES["CONDITION_FAILED"]
+RECONCILING = STATES["CONDITION_RECONCILING"]
 #: Seconds between looks at what is idle.
 UPKEEP = 5.0
 #: The first look waits until every API has started.

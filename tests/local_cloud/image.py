@@ -10,6 +10,8 @@ APP = """
 import asyncio, json, os, signal, sys, time
 import uvicorn
 
+SICK = {}
+
 async def app(scope, receive, send):
     if scope["type"] != "http":
         return
@@ -35,6 +37,19 @@ async def app(scope, receive, send):
     elif path == "/wait":
         while not os.path.exists(body.decode()):
             await asyncio.sleep(0.005)
+    elif path.startswith("/file/"):
+        name = path[len("/file"):]
+        if os.path.isdir(name):
+            answer["files"] = sorted(os.listdir(name))
+        elif os.path.exists(name):
+            answer["text"] = open(name).read()
+            answer["mode"] = oct(os.stat(name).st_mode & 0o777)
+    elif path == "/sick":
+        answer["state"] = SICK.update({body.decode(): True}) or sorted(SICK)
+    elif path == "/well":
+        answer["state"] = SICK.clear() or []
+    elif path in ("/live", "/ready") and path in SICK:
+        status = 500
     elif path == "/teapot":
         status, headers = 418, [(b"x-kettle", b"on"), (b"connection", b"close")]
     headers.append((b"content-type", b"application/json"))
@@ -42,7 +57,25 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": json.dumps(answer).encode(), "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 
+def task():
+    what, *rest = sys.argv[1:] or ["done"]
+    index, attempt = os.environ["CLOUD_RUN_TASK_INDEX"], os.environ["CLOUD_RUN_TASK_ATTEMPT"]
+    print("task", index, "attempt", attempt)
+    if what == "exit":
+        sys.exit(int(rest[0]))
+    elif what == "flaky":
+        sys.exit(0 if int(attempt) >= int(rest[0]) else 7)
+    elif what == "wait":
+        open(rest[0] + "." + index + "." + attempt, "w").close()
+        while not os.path.exists(rest[0]):
+            time.sleep(0.005)
+    elif what == "env":
+        with open(os.path.join(rest[0], index), "w") as file:
+            json.dump({"env": dict(os.environ), "argv": sys.argv, "cwd": os.getcwd()}, file)
+
 def main():
+    if "CLOUD_RUN_JOB" in os.environ:
+        return task()
     if os.environ.get("FAIL_AT_START"):
         print("no configuration")
         sys.exit(3)

@@ -89,6 +89,11 @@ class Runner:
         body = json.dumps({"audience": audience, "includeEmail": True}).encode()
         return str(http(url, method="POST", body=body).json["token"])
 
+    def access_token(self, email: str) -> str:
+        url = f"{self.place.rest}/v1/projects/-/serviceAccounts/{email}:generateAccessToken"
+        body = json.dumps({"scope": ["https://www.googleapis.com/auth/cloud-platform"]}).encode()
+        return str(http(url, method="POST", body=body).json["accessToken"])
+
     def service(self, service_id: str, **template: Any) -> run_v2.Service:
         """A service of the tiny image, not deployed."""
         container = {"image": IMAGE, "args": [service_id], "env": template.pop("env", [])}
@@ -115,6 +120,11 @@ class Runner:
         policy = policy_pb2.Policy(bindings=[policy_pb2.Binding(role=role, members=members)])
         request = iam_policy_pb2.SetIamPolicyRequest(resource=name, policy=policy)
         (self.secrets if "/secrets/" in name else self.services).set_iam_policy(request=request)
+
+    def bind_job(self, name: str, role: str, *members: str) -> None:
+        body = json.dumps({"policy": {"bindings": [{"role": role, "members": members}]}}).encode()
+        answer = http(f"{self.place.rest}/v2/{name}:setIamPolicy", method="POST", body=body)
+        assert answer.status == 200, answer.body
 
     def add_secret(self, secret_id: str, data: bytes) -> str:
         """A secret with one more version; its name."""

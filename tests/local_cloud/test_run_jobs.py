@@ -1,4 +1,4 @@
-"""Cloud Run jobs by Google's own client: kept, read back, changed, deleted; running one is refused with a reason."""
+"""Cloud Run jobs by Google's own client: kept, read back, changed, deleted (test_run_executions.py runs them)."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,6 @@ from google.api_core import exceptions
 from google.cloud import run_v2
 from google.cloud.run_v2.services.jobs.transports import JobsGrpcTransport
 
-from tests.fidelity import pins
 from tests.local_cloud.cloud_places import PARENT, inside
 from tests.local_cloud.run_client import done
 
@@ -47,21 +46,6 @@ def test_a_job_is_kept_changed_and_deleted(jobs: run_v2.JobsClient) -> None:
     done(jobs.delete_job(name=made.name))
     with pytest.raises(exceptions.NotFound, match="of kind 'JOB'"):
         jobs.get_job(name=made.name)
-
-
-@pins(
-    "run",
-    "Services and revisions",
-    "Jobs: checked, kept, read back, changed, deleted, with their policies; RunJob is UNIMPLEMENTED "
-    "and says why: the one job of the system migrates the database, which `sluice up` does here",
-    ours="Jobs",
-)
-def test_running_a_job_is_refused_by_name_with_the_reason(jobs: run_v2.JobsClient) -> None:
-    made = done(jobs.create_job(parent=PARENT, job=job(), job_id="refused"))
-    with pytest.raises(exceptions.MethodNotImplemented, match=r"RunJob of .*refused.*sluice up"):
-        jobs.run_job(name=made.name)
-    with pytest.raises(exceptions.NotFound):
-        jobs.run_job(name=f"{PARENT}/jobs/nobody")
 
 
 @pytest.mark.parametrize(
