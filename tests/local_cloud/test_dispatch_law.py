@@ -3,104 +3,20 @@
 Nothing waits: a clock that jumps, a journal in memory, a carrier that answers when the simulation says so.
 """
 
-import heapq
 import itertools
 import random
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local_cloud.engines.attempt import Outcome, Target
 from local_cloud.engines.backoff import RetryPolicy
-from local_cloud.engines.dispatcher import Dispatcher
-from local_cloud.engines.outgoing import Call, Origin, Reply
-from local_cloud.engines.queues import Limits, Queue
+from local_cloud.engines.queues import Limits
 from local_cloud.engines.tasks import Task, decode
 from tests.fidelity import pins
-
-START = 1_800_000_000.0
-
-
-class Timer:
-    def __init__(self, fn: Callable[[], None]) -> None:
-        self.fn: Callable[[], None] | None = fn
-
-    def cancel(self) -> None:
-        self.fn = None
-
-
-class World:
-    """Clock, journal, carrier and watcher of a simulated cloud."""
-
-    def __init__(self) -> None:
-        self.time = START
-        self.heap: list[tuple[float, int, Timer]] = []
-        self.serial = itertools.count()
-        self.rows: dict[str, bytes] = {}
-        self.sent: list[float] = []
-        self.answer: Callable[[], tuple[float, int]] = lambda: (0.0, 500)
-        self.over: dict[str, str] = {}
-        self.dispatcher = Dispatcher(
-            clock=self,
-            journal=self,
-            client=self,
-            watcher=self,
-            target_of=lambda _queue, _task: Target("POST", "http://h/", [], b"", 600.0),
-            authorize=lambda _target: "",
-        )
-
-    # the clock
-    def now(self) -> float:
-        return self.time
-
-    def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
-        timer = Timer(callback)
-        heapq.heappush(self.heap, (when, next(self.serial), timer))
-        return timer
-
-    @contextmanager
-    def busy(self, what: str) -> Iterator[None]:
-        yield
-
-    def run(self, until: float) -> None:
-        while self.heap and self.heap[0][0] <= until:
-            when, _, timer = heapq.heappop(self.heap)
-            self.time = max(self.time, when)
-            if timer.fn:
-                timer.fn()
-        self.time = until
-
-    # the journal
-    def save(self, queue: str, task: Task) -> None:
-        self.rows[task.id] = task.encode()
-
-    def drop(self, queue: str, task: Task, bury_until: float) -> None:
-        del self.rows[task.id]
-
-    def committed(self, callback: Callable[[], None]) -> None:
-        self.call_at(self.time, callback)
-
-    # the carrier
-    def send(self, origin: Origin, request: bytes, done: Callable[[Reply], None], head: bool = False) -> Call:
-        call = Call(request, head, done)
-        self.sent.append(self.time)
-        takes, status = self.answer()
-        if status >= 0:
-            self.call_at(self.time + takes, lambda: call.finish(Reply(status, error="none" if not status else "")))
-        return call
-
-    # the watcher
-    def answered(self, queue: Queue, task: Task, outcome: Outcome, url: str) -> None:
-        if outcome.ok:
-            self.over.setdefault(task.id, "done")
-
-    def dropped(self, queue: Queue, task: Task, why: str) -> None:
-        assert task.id not in self.over
-        self.over[task.id] = "dropped"
+from tests.local_cloud.virtual import START, World, attempts_of_a_failing_task, policies
 
 
 def waits(policy: RetryPolicy) -> Iterator[float]:
@@ -155,6 +71,15 @@ def test_every_attempt_falls_where_the_law_says(policy: RetryPolicy) -> None:
     assert [at - START for at in world.sent] == pytest.approx(expected, abs=0.0005)
     if len(expected) < most and expected[-1] < 30 * 86400:
         assert world.over == {"t": "dropped"}
+
+
+def test_a_thousand_random_settings_keep_every_gap_to_a_hundredth() -> None:
+    chance, most = random.Random(4), 40
+    for _ in range(1000):
+        policy = policies(chance)
+        seen = attempts_of_a_failing_task(policy, most)
+        assert seen == pytest.approx(attempts(policy, most)[: len(seen)], rel=0.001, abs=0.0005)
+        assert len(seen) == len([at for at in attempts(policy, most) if at < 31 * 86400 - 1])
 
 
 @settings(max_examples=60, deadline=None)
