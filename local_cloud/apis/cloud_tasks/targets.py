@@ -121,7 +121,7 @@ def _overridden(url: str, override: Message) -> str:
         path = override.path_override.path
     if override.HasField("query_override") and (always or not query):
         query = override.query_override.query_params
-    netloc = f"[{host}]" if ":" in host else host
+    netloc = f"[{host}]" if ":" in host and not host.startswith("[") else host
     if port:
         netloc += f":{port}"
     return encode_url(urlunsplit((scheme, netloc, path if path.startswith("/") else f"/{path}", query, "")))
