@@ -23,6 +23,7 @@ from typing import Literal
 from local_cloud.engines import probes
 from local_cloud.engines.forks import ForkError, ForkServer, Line, Process, Start
 from local_cloud.engines.probes import Probe
+from local_cloud.engines.usage import Usage
 
 #: Seconds that a process gets to be seen dead after a connection to it broke.
 LOST_PATIENCE = 0.5
@@ -74,6 +75,7 @@ class Instance:
         #: Whether its readiness probe, if it has one, lets requests come to it.
         self.serving = True
         self.frozen = False
+        self.usage = Usage()
         self._process: Process | None = None
         self._probing = 0
         self._freezing: asyncio.TimerHandle | None = None
@@ -101,6 +103,7 @@ class Instance:
         finally:
             held.close()
         self.state = "ready"
+        self.usage.ready()
         self.idle_since = time.monotonic()
         self._rest()
 
@@ -127,11 +130,13 @@ class Instance:
     def enter(self) -> None:
         """A request arrives: the instance gets its CPU back if it was frozen."""
         self.in_flight += 1
+        self.usage.enter(self.in_flight)
         self._wake()
 
     def leave(self) -> None:
         """A request is over: without requests, an instance billed by request has no CPU."""
         self.in_flight -= 1
+        self.usage.leave(self.in_flight)
         self.idle_since = time.monotonic()
         self._rest()
 

@@ -90,8 +90,10 @@ class Meter:
         return tallies
 
     def sampler(self, sample: Sampler) -> None:
-        """Asked at the end of each minute, with the seconds since it was asked last; after a move of the clock these
-        are many, and what it gives holds for each of the minutes."""
+        """Asked at the end of each minute, with the seconds since it was asked last.
+
+        After a move of the clock these are many, and what it gives holds for each of the minutes.
+        """
         self._samplers.append(sample)
 
     def start(self) -> None:
@@ -121,11 +123,9 @@ class Meter:
             return
         first = self._minute + STEP
         self._drain(first)
-        for sample in self._samplers:
-            for key, value in sample(over * 60.0):
-                metric = METRICS[key.metric]
-                start = first if metric.kind == "GAUGE" else first - STEP
-                self.points.append(key, metric.kind, metric.value, Run(start, first, over, value))
+        self._sample(first, 1)
+        if over > 1:  # whatever happened in the first minute, nothing did in the others
+            self._sample(first + STEP, over - 1)
         if first // (60 * STEP) != (first + over * STEP) // (60 * STEP):
             self.points.expire(self._now())
         self._minute += over * STEP
@@ -134,6 +134,13 @@ class Meter:
     def changed(self) -> None:
         """Points were added from outside."""
         self._write_soon()
+
+    def _sample(self, end: int, minutes: int) -> None:
+        for sample in self._samplers:
+            for key, value in sample(minutes * 60.0):
+                metric = METRICS[key.metric]
+                start = end if metric.kind == "GAUGE" else end - STEP
+                self.points.append(key, metric.kind, metric.value, Run(start, end, minutes, value))
 
     def _drain(self, end: int) -> None:
         for counted in self._counted:

@@ -122,6 +122,8 @@ class Revision:
     ) -> None:
         self.plan = plan
         self.instances: list[Instance] = []
+        #: Those that ended since the metrics were asked for last.
+        self.gone: deque[Instance] = deque(maxlen=100)
         self.idle = idle
         #: The scaling that holds now: the plan's, unless the service says otherwise.
         self.minimum, self.maximum = plan.min_instances, plan.max_instances
@@ -228,6 +230,7 @@ class Revision:
                     watch.stop()
         finally:
             self.instances.remove(instance)
+            self.gone.append(instance)
         self._scale()
 
     def _watch(self, instance: Instance) -> list[Watch]:

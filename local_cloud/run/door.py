@@ -18,6 +18,7 @@ from local_cloud.descriptors import Message
 from local_cloud.engines.instances import Instance, StartError
 from local_cloud.engines.revisions import NoInstanceError
 from local_cloud.run import admission, names, pages
+from local_cloud.run.metrics import RunMetrics
 from local_cloud.run.requests import Exchange, log_request, upstream_headers
 from local_cloud.run.services import Services
 from local_cloud.run.upstream import Header, Upstream, UpstreamError
@@ -48,7 +49,11 @@ class Door:
     cloud: Cloud
     services: Services
     upstreams: dict[Instance, Upstream] = field(default_factory=dict)
+    metrics: RunMetrics = field(init=False)
     _count: Any = field(default_factory=itertools.count)
+
+    def __post_init__(self) -> None:
+        self.metrics = RunMetrics(self.cloud, self.services)
 
     def choose(self, service: Message, tag: str) -> str | None:
         """The revision for a request: the tag's, or one by percent. "" when there is none yet, None for no such tag."""
@@ -91,6 +96,7 @@ async def serve(cloud: Cloud, scope: Scope, receive: Receive, send: Send) -> Non
         except ClientGoneError:
             exchange.status = exchange.status or 499
         log_request(cloud, door.services.resource(exchange.revision), exchange)
+        door.metrics.answered(exchange, time.perf_counter() - exchange.clock)
 
 
 async def _serve_service(door: Door, service: Message, exchange: Exchange, receive: Receive, send: Send) -> None:
