@@ -205,6 +205,12 @@ async def test_bodies_may_be_gzipped_and_have_a_limit(rest: Rest) -> None:
     assert (await rest("POST", ACCOUNTS, data=b"x", headers={"Content-Encoding": "br"}))[0] == 415
 
 
+@pins("front_end", "REST and gRPC", "A body on a GET or on a POST that takes none is ignored", ours=True)
+async def test_a_body_that_nobody_asked_for_is_ignored(rest: Rest) -> None:
+    status, _ = await rest("GET", "/v1/projects/sluice-local/secrets", data=b"{not json")
+    assert status == 200
+
+
 async def test_head_and_options_are_sane(cloud: Cloud, session: aiohttp.ClientSession) -> None:
     base = f"http://127.0.0.1:{cloud.ports['rest']}"
     async with session.head(base + ACCOUNTS) as response:

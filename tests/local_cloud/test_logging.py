@@ -104,6 +104,19 @@ def test_wrong_requests_are_refused_and_nothing_is_written(client: Any) -> None:
 @pins(
     "logging",
     "Entries",
+    "All entries of a write are checked before any is kept; partial_success is passed over",
+    ours=True,
+)
+def test_one_wrong_entry_keeps_the_others_out(client: Any) -> None:
+    wrong = {"text_payload": "x", "log_name": "projects/another/logs/x"}
+    with pytest.raises(exceptions.GoogleAPICallError):
+        write(client, {"text_payload": "good"}, wrong, partial_success=True)
+    assert find(client) == []
+
+
+@pins(
+    "logging",
+    "Entries",
     "TailLogEntries without a buffer window",
     documented="LoggingServiceV2",
     ours=True,

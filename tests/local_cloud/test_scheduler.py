@@ -203,3 +203,22 @@ def test_jobs_survive_a_restart(tmp_path: Path, target: Target) -> None:
     with inside(tmp_path / "kept") as place:
         advance(place, 60)
         assert len(target.seen) >= 1
+
+
+@pins(
+    "scheduler",
+    "Jobs",
+    "The next firing takes over from pending retries; runs do not overlap",
+    documented="RetryConfig",
+    ours=True,
+)
+def test_next_firing_takes_over_from_pending_retries(place: Place, target: Target) -> None:
+    target.status = 500
+    retries = {"retryCount": 5, "minBackoffDuration": "40s", "maxBackoffDuration": "40s"}
+    call(place, "POST", f"/v1/{PARENT}/jobs", job(target, schedule="*/2 * * * *", retryConfig=retries))
+    advance(place, 120)  # to the first firing, or up to two minutes past it
+    advance(place, 600)
+    times = {seen["x-cloudscheduler-scheduletime"] for seen in target.seen}
+    counts = [sum(seen["x-cloudscheduler-scheduletime"] == time for seen in target.seen) for time in sorted(times)]
+    assert len(times) >= 5
+    assert max(counts) <= 3  # at 0, 40 and 80 s; the retry at 120 s gives way
