@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from local_cloud.clock import Clock
 from local_cloud.engines.meter import Meter
-from local_cloud.errors import error_info, help_link, permission_denied
+from local_cloud.errors import ApiError, error_info, help_link, permission_denied
 from local_cloud.iam.engine import Iam
 from local_cloud.identity import Identity
 from local_cloud.log import Log
@@ -46,6 +46,7 @@ class Cloud:
         self.status: dict[str, Callable[[], Any]] = {}
         #: Called when the cloud cannot go on; the process ends.
         self.on_failure: Callable[[Exception], None] = lambda _: None
+        self.disabled: dict[str, Callable[[], ApiError]] = {}
         self._provided: dict[type, Any] = {}
         self._started: list[Api] = []
         self.owner = Principal(f"user:owner@{settings.project}", owner=True)

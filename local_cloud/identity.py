@@ -1,7 +1,9 @@
 """Who is who: access tokens, Google-shaped OIDC ID tokens, and the keys that verify them.
 
-The RSA key is made once and kept in the state, so that tokens outlive a restart. Access tokens are opaque to others and
-verify without a table: their content is sealed with a key of the state. Everything expires by the cloud's clock.
+The RSA key of ID tokens is made once and kept in the state, so that tokens outlive a restart. Each account that signs
+(signJwt, signBlob) gets a key of its own at its first signature: what it signs cannot pass for an ID token. Access
+tokens are opaque to others and verify without a table: their content is sealed with a key of the state. Everything
+expires by the cloud's clock.
 Sources: OpenID Connect at accounts.google.com (claims, discovery document), RFC 7519.
 """
 
@@ -53,25 +55,19 @@ class Identity:
         self._settings = settings
         keys = store.json("identity")
         if "keys" not in keys:
-            private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-            pem = private.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-            keys["keys"] = {"rsa": pem.decode(), "access": secrets.token_hex(32)}
+            keys["keys"] = {"rsa": _new_key(), "access": secrets.token_hex(32)}
         kept = keys["keys"]
-        loaded = serialization.load_pem_private_key(kept["rsa"].encode(), None, unsafe_skip_rsa_key_validation=True)
-        assert isinstance(loaded, rsa.RSAPrivateKey)
-        self._rsa = loaded
+        self._rsa = _load_key(kept["rsa"])
         self._access = bytes.fromhex(kept["access"])
-        numbers = loaded.public_key().public_numbers()
-        self._modulus = _b64(numbers.n.to_bytes(256, "big"))
-        self.key_id = hashlib.sha1(self._modulus.encode(), usedforsecurity=False).hexdigest()
+        self.key_id = key_id(self._rsa.public_key())
+        self._account_keys = store.json("identity.accounts")
+        self._loaded: dict[str, rsa.RSAPrivateKey] = {}
         self._id_tokens: dict[tuple[str, str, bool], tuple[float, str]] = {}
 
     def id_token(self, email: str, subject: str, audience: str, *, with_email: bool = True) -> str:
         """An ID token as the metadata server and Cloud Tasks get it: signed, an hour long, cached for its reuse."""
         now = self._clock.now()
-        cached = self._id_tokens.get((email, audience, with_email))
+        cached = self._id_tokens.get((subject, audience, with_email))
         if cached and cached[0] - REUSE_MARGIN > now:
             return cached[1]
         claims: dict[str, Any] = {"aud": audience, "azp": subject}
@@ -81,18 +77,32 @@ class Identity:
         token = self.sign_jwt(claims)
         if len(self._id_tokens) >= MAX_CACHED:
             self._id_tokens.clear()
-        self._id_tokens[email, audience, with_email] = (claims["exp"], token)
+        self._id_tokens[subject, audience, with_email] = (claims["exp"], token)
         return token
 
-    def sign_jwt(self, claims: Mapping[str, Any], header: Mapping[str, Any] | None = None) -> str:
-        """An RS256 JWT over any claims, under the published key."""
-        head = {"alg": "RS256", "kid": self.key_id, "typ": "JWT", **(header or {})}
+    def sign_jwt(self, claims: Mapping[str, Any], *, unique_id: str = "") -> str:
+        """An RS256 JWT over any claims, under the key of ID tokens, or of the account with this unique id."""
+        key = self.account_key(unique_id) if unique_id else self._rsa
+        head = {"alg": "RS256", "kid": key_id(key.public_key()) if unique_id else self.key_id, "typ": "JWT"}
         payload = f"{_b64(orjson.dumps(head))}.{_b64(orjson.dumps(dict(claims)))}"
-        return f"{payload}.{_b64(self.sign(payload.encode()))}"
+        return f"{payload}.{_b64(_sign(key, payload.encode()))}"
 
-    def sign(self, data: bytes) -> bytes:
-        """RSASSA-PKCS1-v1_5 with SHA-256."""
-        return self._rsa.sign(data, padding.PKCS1v15(), hashes.SHA256())
+    def sign_as(self, unique_id: str, data: bytes) -> tuple[str, bytes]:
+        """An account's signature over bytes, with the id of its key."""
+        key = self.account_key(unique_id)
+        return key_id(key.public_key()), _sign(key, data)
+
+    def account_key(self, unique_id: str) -> rsa.RSAPrivateKey:
+        """The key that the cloud keeps for an account, made when it is first needed."""
+        if unique_id not in self._loaded:
+            if unique_id not in self._account_keys:
+                self._account_keys[unique_id] = _new_key()
+            self._loaded[unique_id] = _load_key(self._account_keys[unique_id])
+        return self._loaded[unique_id]
+
+    def has_account_key(self, unique_id: str) -> bool:
+        """Whether the account has signed anything yet."""
+        return unique_id in self._account_keys
 
     def verify_id_token(self, token: str, audience: str | None = None) -> dict[str, Any] | None:
         """The claims of an ID token of ours that is valid now (for the audience, where one is given), else None."""
@@ -134,29 +144,32 @@ class Identity:
 
     def jwks(self) -> dict[str, Any]:
         """The key set at /oauth2/v3/certs."""
-        key = {"kty": "RSA", "alg": "RS256", "use": "sig", "kid": self.key_id, "n": self._modulus, "e": "AQAB"}
-        return {"keys": [key]}
+        return {"keys": [jwk(self._rsa.public_key(), self.key_id)]}
 
     def certificates(self) -> dict[str, str]:
         """The map of PEM certificates at /oauth2/v1/certs, which google.oauth2.id_token reads."""
+        return {self.key_id: self.certificate(self._rsa.public_key(), "federated-signon.system.gserviceaccount.com")}
+
+    def certificate(self, key: rsa.RSAPublicKey, name: str) -> str:
+        """A certificate over a public key, in PEM."""
         import datetime
 
         from cryptography import x509
         from cryptography.x509.oid import NameOID
 
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "federated-signon.system.gserviceaccount.com")])
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
         start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
         made = (
             x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(self._rsa.public_key())
-            .serial_number(int(self.key_id[:16], 16))
+            .subject_name(subject)
+            .issuer_name(subject)
+            .public_key(key)
+            .serial_number(int(key_id(key)[:16], 16))
             .not_valid_before(start)
             .not_valid_after(start + datetime.timedelta(days=36500))
             .sign(self._rsa, hashes.SHA256())
         )
-        return {self.key_id: made.public_bytes(serialization.Encoding.PEM).decode()}
+        return made.public_bytes(serialization.Encoding.PEM).decode()
 
     def discovery(self, base: str) -> dict[str, Any]:
         """The OpenID configuration, with our own address for the keys."""
@@ -178,6 +191,38 @@ class AccessGrant:
 
     token: str
     expires: float
+
+
+def key_id(key: rsa.RSAPublicKey) -> str:
+    """The id that a key is published under."""
+    return hashlib.sha1(_modulus(key).encode(), usedforsecurity=False).hexdigest()
+
+
+def jwk(key: rsa.RSAPublicKey, kid: str) -> dict[str, str]:
+    """A public key as JSON web key."""
+    return {"kty": "RSA", "alg": "RS256", "use": "sig", "kid": kid, "n": _modulus(key), "e": "AQAB"}
+
+
+def _modulus(key: rsa.RSAPublicKey) -> str:
+    return _b64(key.public_numbers().n.to_bytes(key.key_size // 8, "big"))
+
+
+def _new_key() -> str:
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+
+
+def _load_key(pem: str) -> rsa.RSAPrivateKey:
+    loaded = serialization.load_pem_private_key(pem.encode(), None, unsafe_skip_rsa_key_validation=True)
+    assert isinstance(loaded, rsa.RSAPrivateKey)
+    return loaded
+
+
+def _sign(key: rsa.RSAPrivateKey, data: bytes) -> bytes:
+    """RSASSA-PKCS1-v1_5 with SHA-256."""
+    return key.sign(data, padding.PKCS1v15(), hashes.SHA256())
 
 
 def _b64(data: bytes) -> str:

@@ -33,6 +33,7 @@ class Settings:
     tasks_duplicates: float = 0.0
     #: Seconds until points of metrics can be read; Google's take up to 3 minutes.
     metric_lag: float = 0.0
+    strict_apis: bool = False
     zone: str = field(default="")
 
     @property

@@ -1,4 +1,4 @@
-"""The local cloud's own controls under /_sluice/, at the owner's door only: status, clock, idle, log, IAM's decisions.
+"""The local cloud's own controls under /_sluice/, at the owner's door only: status, clock, idle, log.
 
 Other modules add their parts: `cloud.status["queues"] = function` for the status, or routes of their own.
 """
@@ -79,27 +79,6 @@ async def idle(cloud: Cloud, _call: Call, request: HttpRequest) -> Any:
 async def log(cloud: Cloud, _call: Call, _request: HttpRequest) -> Any:
     """The cloud's last events."""
     return {"events": list(cloud.log.events)}
-
-
-@API.route("GET", "/_sluice/iam/decisions", owner_only=True)
-async def decisions(cloud: Cloud, _call: Call, _request: HttpRequest) -> Any:
-    """IAM's last decisions: who asked for what, and which binding granted it or which would."""
-    return {
-        "mode": cloud.iam.mode,
-        "decisions": [
-            {
-                "time": rfc3339(d.at),
-                "principal": d.principal.member or "allUsers",
-                "permission": d.permission,
-                "resource": d.resource,
-                "granted": d.granted,
-                "enforced": d.enforced,
-                **({"binding": dict(zip(("resource", "role", "member"), d.binding, strict=True))} if d.binding else {}),
-                **(d.fix.as_dict() if d.fix else {}),
-            }
-            for d in cloud.log.decisions
-        ],
-    }
 
 
 def rfc3339(seconds: float) -> str:

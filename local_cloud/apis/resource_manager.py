@@ -3,11 +3,13 @@
 Source: google/cloud/resourcemanager/v3/projects.proto and https://cloud.google.com/resource-manager/reference/rest/v1/projects.
 """
 
+from fnmatch import fnmatchcase
 from typing import Any
 
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, message
 from local_cloud.errors import bad_request, invalid
+from local_cloud.iam.permissions import check_words
 from local_cloud.registry import Api, Call, HttpRequest
 from local_cloud.server.json_codec import Errors, decode_into, encode
 
@@ -37,21 +39,24 @@ async def get_project(cloud: Cloud, _call: Call, _request: Message) -> Message:
 
 
 @API.rpc("SearchProjects")
-async def search_projects(cloud: Cloud, _call: Call, _request: Message) -> Message:
-    """The one project, whatever was searched for."""
-    return message(f"{V3}.SearchProjectsResponse")(projects=[_project(cloud)])
+async def search_projects(cloud: Cloud, call: Call, request: Message) -> Message:
+    """The project, when the caller may get it and the query fits."""
+    shown = _visible(cloud, call, "resourcemanager.projects.get") and _fits(cloud, request.query)
+    return message(f"{V3}.SearchProjectsResponse")(projects=[_project(cloud)] if shown else [])
 
 
 @API.rpc("ListProjects")
-async def list_projects(cloud: Cloud, _call: Call, _request: Message) -> Message:
-    """The one project."""
-    return message(f"{V3}.ListProjectsResponse")(projects=[_project(cloud)])
+async def list_projects(cloud: Cloud, call: Call, _request: Message) -> Message:
+    """The project, when the caller may list it; it is below every parent, since there are none."""
+    shown = _visible(cloud, call, "resourcemanager.projects.list")
+    return message(f"{V3}.ListProjectsResponse")(projects=[_project(cloud)] if shown else [])
 
 
 @API.route("GET", "/v1/projects")
-async def list_v1(cloud: Cloud, _call: Call, _request: HttpRequest) -> Any:
-    """v1's list."""
-    return {"projects": [_v1(cloud)]}
+async def list_v1(cloud: Cloud, call: Call, request: HttpRequest) -> Any:
+    """v1's list: what the caller may get."""
+    shown = _visible(cloud, call, "resourcemanager.projects.get") and _fits(cloud, request.arg("filter"))
+    return {"projects": [_v1(cloud)]} if shown else {}
 
 
 @API.route("GET", "/v1/projects/{project}", permission="resourcemanager.projects.get", resource=_name)
@@ -65,8 +70,8 @@ async def get_v1(cloud: Cloud, _call: Call, _request: HttpRequest) -> Any:
 )
 async def get_policy(cloud: Cloud, _call: Call, request: HttpRequest) -> Any:
     """The project's policy."""
-    _parse("google.iam.v1.GetIamPolicyRequest", request)
-    return encode(cloud.iam.get_policy(_name(request)))
+    parsed = _parse("google.iam.v1.GetIamPolicyRequest", request)
+    return encode(cloud.iam.get_policy(_name(request), parsed.options.requested_policy_version))
 
 
 @API.route(
@@ -82,8 +87,25 @@ async def set_policy(cloud: Cloud, _call: Call, request: HttpRequest) -> Any:
 async def test_permissions(cloud: Cloud, call: Call, request: HttpRequest) -> Any:
     """Which of the permissions the caller has."""
     parsed = _parse("google.iam.v1.TestIamPermissionsRequest", request)
+    check_words(parsed.permissions)
     granted = cloud.iam.granted(call.principal, parsed.permissions, _name(request))
     return {"permissions": granted} if granted else {}
+
+
+def _visible(cloud: Cloud, call: Call, permission: str) -> bool:
+    return cloud.iam.allows(call.principal, permission, f"projects/{cloud.project}")
+
+
+def _fits(cloud: Cloud, query: str) -> bool:
+    """Terms such as id:PREFIX* or projectId=ID, all of which must fit; others are taken as fitting."""
+    known = {"id": cloud.project, "projectid": cloud.project, "name": cloud.project, "displayname": cloud.project}
+    known |= {"projectnumber": cloud.settings.project_number, "state": "ACTIVE", "lifecyclestate": "ACTIVE"}
+    for term in query.split():
+        name, operator, wanted = term.partition(":") if ":" in term else term.partition("=")
+        value = known.get(name.lower(), "") if operator else ""
+        if value and not fnmatchcase(value.lower(), wanted.strip("\"'").lower()):
+            return False
+    return True
 
 
 def _parse(kind: str, request: HttpRequest) -> Message:

@@ -1,197 +1,128 @@
-"""Conditions of bindings: the part of CEL that IAM conditions are mostly written in.
+"""Conditions of bindings: CEL, compiled and type-checked when a policy is set, evaluated at each decision.
 
-request.time, resource.name, resource.type and resource.service with comparisons, startsWith, endsWith, contains,
-timestamp(), &&, ||, ! and brackets. What lies beyond is refused when the policy is set, never guessed at.
-Source: https://cloud.google.com/iam/docs/conditions-attribute-reference.
+The language is cel-cpp's own (the package cel-expr-python, which Google publishes); here are the attributes that IAM
+gives it. request.time, resource.name, resource.type and resource.service are there, with extract(). What needs things
+that this cloud does not have is refused when set: tags, access levels, destination, principal, api.getAttribute().
+Sources: https://cloud.google.com/iam/docs/conditions-attribute-reference, .../conditions-resource-attributes (names of
+secrets carry the project's number), https://cloud.google.com/iam/quotas (12 logical operators).
 """
 
 import datetime
 import re
-from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
 
 from local_cloud.errors import ApiError, invalid
 
-Value = str | float | bool
-Facts = dict[str, Value]
-Term = Callable[[Facts], Value]
+if TYPE_CHECKING:
+    from local_cloud.cloud import Cloud
 
-_TOKEN = re.compile(
-    r"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
-    r"""|(?P<name>[A-Za-z_][\w.]*)|(?P<op>&&|\|\||[=!<>]=|[!<>(),]))"""
-)
-_ATTRIBUTES = ("request.time", "resource.name", "resource.type", "resource.service")
-_METHODS: dict[str, Callable[[str, str], bool]] = {
-    "startsWith": str.startswith,
-    "endsWith": str.endswith,
-    "contains": str.__contains__,
-}
-_COMPARE: dict[str, Callable[[float, float], bool]] = {
-    "<": lambda a, b: a < b,
-    "<=": lambda a, b: a <= b,
-    ">": lambda a, b: a > b,
-    ">=": lambda a, b: a >= b,
-}
+#: Logical operators that one condition may have.
+MAX_OPERATORS = 12
 
 #: resource.service and resource.type by the collection that a name ends with.
 _TYPES = {
     "queues": ("cloudtasks.googleapis.com", "cloudtasks.googleapis.com/Queue"),
+    "tasks": ("cloudtasks.googleapis.com", "cloudtasks.googleapis.com/Task"),
     "services": ("run.googleapis.com", "run.googleapis.com/Service"),
     "secrets": ("secretmanager.googleapis.com", "secretmanager.googleapis.com/Secret"),
     "versions": ("secretmanager.googleapis.com", "secretmanager.googleapis.com/SecretVersion"),
     "serviceAccounts": ("iam.googleapis.com", "iam.googleapis.com/ServiceAccount"),
     "topics": ("pubsub.googleapis.com", "pubsub.googleapis.com/Topic"),
     "subscriptions": ("pubsub.googleapis.com", "pubsub.googleapis.com/Subscription"),
+    "instances": ("sqladmin.googleapis.com", "sqladmin.googleapis.com/Instance"),
     "projects": ("cloudresourcemanager.googleapis.com", "cloudresourcemanager.googleapis.com/Project"),
 }
 
+#: Collections whose resource attributes Google fills in; elsewhere only request.time is known to a condition.
+GOOGLE_KNOWS = ("secrets", "versions", "instances", "projects")
 
-def holds(expression: str, resource: str, now: float) -> bool:
-    """Whether a condition holds for a call on a resource at a time."""
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"' + r"|'(?:[^'\\]|\\.)*'")
+_OPERATOR = re.compile(r"&&|\|\||!(?!=)")
+
+KNOWN = (
+    "It knows request.time, resource.name, resource.type and resource.service, extract(), and CEL's own functions and "
+    "operators. Tags, access levels, destination, principal and api.getAttribute() are not there."
+)
+
+
+def holds(cloud: "Cloud", expression: str, resource: str) -> bool:
+    """Whether a condition holds for a call on a resource now; one that cannot be decided does not."""
     collection = resource.split("/")[-2] if "/" in resource else ""
     service, kind = _TYPES.get(collection, ("", ""))
-    facts: Facts = {
-        "request.time": now,
-        "resource.name": resource,
+    name = resource
+    if service == "secretmanager.googleapis.com":
+        name = f"projects/{cloud.settings.project_number}/{resource.split('/', 2)[2]}"
+    facts = {
+        "request.time": datetime.datetime.fromtimestamp(cloud.now(), datetime.UTC),
+        "resource.name": name,
         "resource.service": service,
         "resource.type": kind,
     }
     try:
-        return compiled(expression)(facts) is True
-    except (TypeError, ApiError):
+        return _compiled(expression).eval(data=facts).value() is True
+    except (ApiError, RuntimeError):
         return False
 
 
 def check(expression: str) -> None:
-    """Refuses what cannot be read, when a policy is set."""
-    compiled(expression)
+    """Refuses what cannot be evaluated, when a policy is set."""
+    operators = len(_OPERATOR.findall(_STRING.sub("", expression)))
+    if operators > MAX_OPERATORS:
+        raise invalid(
+            f"Condition expression has {operators} logical operators; at most {MAX_OPERATORS} are allowed: {expression}"
+        )
+    _compiled(expression)
+
+
+def google_would_not_know(resource: str, expression: str) -> bool:
+    """Whether a condition speaks of resource attributes on a resource for which Google has none."""
+    collection = resource.split("/")[-2] if "/" in resource else ""
+    return collection not in GOOGLE_KNOWS and "resource." in _STRING.sub("", expression)
 
 
 @lru_cache(maxsize=1000)
-def compiled(expression: str) -> Term:
-    """The expression as a function of the facts."""
-    parser = _Parser(expression)
-    term = parser.any_of()
-    if parser.peek():
-        raise parser.wrong()
-    return term
-
-
-class _Parser:
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.tokens: list[tuple[str, str]] = []
-        self.at = 0
-        position = 0
-        while position < len(text.rstrip()):
-            found = _TOKEN.match(text, position)
-            if found is None or found.lastgroup is None:
-                raise self.wrong()
-            self.tokens.append((found.lastgroup, found[found.lastgroup]))
-            position = found.end()
-
-    def wrong(self) -> ApiError:
-        return invalid(
-            "Condition expression compilation failed. The local cloud reads request.time, resource.name, resource.type "
-            "and resource.service with ==, !=, <, <=, >, >=, startsWith, endsWith, contains, timestamp(), &&, || and "
-            f"!; not this: {self.text}"
+def _compiled(expression: str) -> Any:
+    try:
+        made = _environment().compile(expression)
+    except RuntimeError as error:
+        reason = str(error).partition(": ")[2].removesuffix(" [INVALID_ARGUMENT]")
+        raise invalid(f"Condition expression compilation failed. {reason}\nThis is the local cloud: {KNOWN}") from None
+    if made.return_type().name() not in ("BOOL", "bool", "DYN", "dyn"):
+        raise invalid(
+            f"Condition expression compilation failed. It gives {made.return_type().name()}, not true or false: "
+            f"{expression}"
         )
-
-    def peek(self) -> str:
-        return self.tokens[self.at][1] if self.at < len(self.tokens) else ""
-
-    def take(self, wanted: str = "") -> tuple[str, str]:
-        if self.at >= len(self.tokens) or (wanted and self.peek() != wanted):
-            raise self.wrong()
-        self.at += 1
-        return self.tokens[self.at - 1]
-
-    def any_of(self) -> Term:
-        left = self.all_of()
-        while self.peek() == "||":
-            self.take()
-            left = _either(left, self.all_of())
-        return left
-
-    def all_of(self) -> Term:
-        left = self.comparison()
-        while self.peek() == "&&":
-            self.take()
-            left = _both(left, self.comparison())
-        return left
-
-    def comparison(self) -> Term:
-        left = self.unary()
-        operator = self.peek()
-        if operator in ("==", "!="):
-            self.take()
-            return _equal(left, self.unary(), operator == "==")
-        if operator in _COMPARE:
-            self.take()
-            return _ordered(left, self.unary(), _COMPARE[operator])
-        return left
-
-    def unary(self) -> Term:
-        kind, text = self.take()
-        if text == "!":
-            inner = self.unary()
-            return lambda facts: not inner(facts)
-        if text == "(":
-            inner = self.any_of()
-            self.take(")")
-            return inner
-        if kind == "string":
-            value = re.sub(r"\\(.)", r"\1", text[1:-1])
-            return lambda _: value
-        if kind == "name":
-            return self.named(text)
-        raise self.wrong()
-
-    def named(self, text: str) -> Term:
-        if text in ("true", "false"):
-            return lambda _: text == "true"
-        if text in _ATTRIBUTES:
-            return lambda facts: facts[text]
-        subject, _, method = text.rpartition(".")
-        if text == "timestamp" or (subject in _ATTRIBUTES and method in _METHODS):
-            self.take("(")
-            kind, raw = self.take()
-            self.take(")")
-            if kind != "string":
-                raise self.wrong()
-            if text == "timestamp":
-                return self.time(raw[1:-1])
-            run = _METHODS[method]
-            return lambda facts: run(str(facts[subject]), raw[1:-1])
-        raise self.wrong()
-
-    def time(self, raw: str) -> Term:
-        try:
-            value = datetime.datetime.fromisoformat(raw)
-        except ValueError:
-            raise self.wrong() from None
-        if value.tzinfo is None:
-            raise self.wrong()
-        return lambda _: value.timestamp()
+    return made
 
 
-def _either(a: Term, b: Term) -> Term:
-    return lambda facts: a(facts) is True or b(facts) is True
+@cache
+def _environment() -> Any:
+    """What expressions are compiled against. Imported late: a project without conditions does not need it."""
+    from cel_expr_python import cel  # type: ignore[import-untyped]
+
+    kind = cel.Type
+    overload = cel.Overload("iam_extract", kind.STRING, [kind.STRING, kind.STRING], is_member=True, impl=extract)
+    return cel.NewEnv(
+        variables={
+            "request.time": kind.TIMESTAMP,
+            "resource.name": kind.STRING,
+            "resource.type": kind.STRING,
+            "resource.service": kind.STRING,
+        },
+        extensions=[cel.CelExtension("iam", [cel.FunctionDecl("extract", [overload])])],
+    )
 
 
-def _both(a: Term, b: Term) -> Term:
-    return lambda facts: a(facts) is True and b(facts) is True
-
-
-def _equal(a: Term, b: Term, wanted: bool) -> Term:
-    return lambda facts: (a(facts) == b(facts)) is wanted
-
-
-def _ordered(a: Term, b: Term, compare: Callable[[float, float], bool]) -> Term:
-    def run(facts: Facts) -> bool:
-        left, right = a(facts), b(facts)
-        if isinstance(left, str) or isinstance(right, str):
-            raise TypeError("times compare with times")
-        return compare(left, right)
-
-    return run
+def extract(text: str, template: str) -> str:
+    """What stands in a text where the template has its `{name}`: "" where the template does not fit."""
+    before, _, rest = template.partition("{")
+    _, _, after = rest.partition("}")
+    start = text.find(before)
+    if start < 0:
+        return ""
+    found = text[start + len(before) :]
+    if not after:
+        return found
+    end = found.find(after)
+    return found[:end] if end >= 0 else ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from local_cloud.descriptors import HttpRule, Message, message, methods
+from local_cloud.iam.permissions import check_words
 from local_cloud.registry import Api, Binding, Call
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _get(policies: Policies) -> Callable[..., object]:
     async def get_iam_policy(cloud: "Cloud", _call: Call, request: Message) -> Message:
         if policies.exists:
             policies.exists(cloud, cloud.canonical(request.resource))
-        return cloud.iam.get_policy(request.resource)
+        return cloud.iam.get_policy(request.resource, request.options.requested_policy_version)
 
     return get_iam_policy
 
@@ -76,5 +77,6 @@ def _set(policies: Policies) -> Callable[..., object]:
 
 async def test_iam_permissions(cloud: "Cloud", call: Call, request: Message) -> Message:
     """Those of the permissions that the caller has; none on a resource that is not there, as documented."""
+    check_words(request.permissions)
     granted = cloud.iam.granted(call.principal, request.permissions, request.resource)
     return message("google.iam.v1.TestIamPermissionsResponse")(permissions=granted)

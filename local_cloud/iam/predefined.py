@@ -12,7 +12,7 @@ roles/cloudtasks.taskDeleter | Cloud Tasks Task Deleter | cloudtasks.tasks.delet
 roles/cloudtasks.taskRunner | Cloud Tasks Task Runner | cloudtasks.tasks.{fullView,run} resourcemanager.projects.{get,list}
 roles/cloudtasks.queueAdmin | Cloud Tasks Queue Admin | cloudtasks.locations.{get,list} cloudtasks.queues.{create,delete,get,getIamPolicy,list,pause,purge,resume,setIamPolicy,update} resourcemanager.projects.{get,list}
 roles/cloudtasks.serviceAgent | Cloud Tasks Service Agent | iam.serviceAccounts.{getAccessToken,getOpenIdToken} logging.logEntries.create
-roles/cloudtasks.admin | Cloud Tasks Admin | roles/cloudtasks.viewer roles/cloudtasks.enqueuer roles/cloudtasks.taskDeleter roles/cloudtasks.taskRunner roles/cloudtasks.queueAdmin cloudtasks.cmekConfig.update
+roles/cloudtasks.admin | Cloud Tasks Admin | roles/cloudtasks.viewer roles/cloudtasks.enqueuer roles/cloudtasks.taskDeleter roles/cloudtasks.taskRunner roles/cloudtasks.queueAdmin cloudtasks.cmekConfig.update monitoring.timeSeries.list
 roles/run.invoker | Cloud Run Invoker | run.routes.invoke run.jobs.run
 roles/run.servicesInvoker | Cloud Run Service Invoker | run.routes.invoke
 roles/run.jobsExecutor | Cloud Run Jobs Executor | run.jobs.run run.executions.cancel

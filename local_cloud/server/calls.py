@@ -48,10 +48,10 @@ def authenticate(cloud: Cloud, door: Door, metadata: Mapping[str, str], api: str
 
 def _self_signed(cloud: Cloud, token: str) -> AccessToken | None:
     """A JWT that a service account's key has signed counts as its access token (google.auth does so for gRPC)."""
-    from local_cloud.iam.keys import verify_assertion
+    from local_cloud.iam.keys import timely, verify_assertion
 
     claims = verify_assertion(cloud, token)
-    if claims is None or "sub" not in claims:
+    if claims is None or "sub" not in claims or not timely(cloud, claims):
         return None
     return AccessToken(f"serviceAccount:{claims['iss']}", cloud.now() + 1, ())
 
@@ -68,6 +68,8 @@ def admit(cloud: Cloud, door: Door, binding: Binding, request: Any, metadata: Ma
     if binding.owner_only and door is not Door.OWNER:
         raise ApiError("NOT_FOUND", f"{binding.name} is served at the owner's door only.")
     principal = Principal("") if binding.public else authenticate(cloud, door, metadata, binding.api.host)
+    if binding.api.host in cloud.disabled:
+        raise cloud.disabled[binding.api.host]()
     streamed = binding.method is not None and binding.method.client_streaming
     if binding.resource is not None and not streamed:  # a stream's handler asks for itself, on its first message
         resource = binding.resource(request)

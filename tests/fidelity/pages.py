@@ -57,7 +57,7 @@ PAGES: dict[str, Page] = {
         "IAM, Resource Manager, Service Usage",
         "policies, decisions, accounts, roles, services",
         ("Policies and decisions", "Accounts, roles, project, services"),
-        apis=("iam", "iam_credentials", "resource_manager", "service_usage"),
+        apis=("iam", "iam_controls", "iam_credentials", "resource_manager", "service_usage"),
         absent={
             "Organisations, folders, deny policies, principal access boundaries": "there is one project",
         },

@@ -165,33 +165,6 @@ async def test_the_project_has_a_number_and_a_policy(rest: Rest) -> None:
     assert (status, 'Unknown name "polizy"' in answer["error"]["message"]) == (400, True)
 
 
-@pins(
-    "front_end",
-    "Operations, clock, state",
-    "Operations are kept 5 days after they end; wait and cancel answer at once",
-    ours="google.longrunning",
-)
-@pins(
-    "iam",
-    "Accounts, roles, project, services",
-    "Services: list by state, get, enable, batch, disable; finished operations",
-    documented="serviceusage.proto",
-)
-async def test_services_are_enabled_and_stay_so(rest: Rest) -> None:
-    query = f"{BASE}/services?filter=state:ENABLED&fields=services/name,nextPageToken&pageSize=200"
-    assert await rest.ok("GET", query) == {}
-    operation = await rest.ok("POST", f"{BASE}/services/cloudtasks.googleapis.com:enable")
-    assert operation["done"] is True
-    assert await rest.ok("GET", f"/v1/{operation['name']}") == operation
-    batch = {"serviceIds": ["run.googleapis.com", "iam.googleapis.com"]}
-    await rest.ok("POST", f"{BASE}/services:batchEnable", batch)
-    names = [s["name"].rpartition("/")[2] for s in (await rest.ok("GET", query))["services"]]
-    assert names == ["cloudtasks.googleapis.com", "iam.googleapis.com", "run.googleapis.com"]
-    await rest.ok("POST", f"{BASE}/services/run.googleapis.com:disable", {})
-    assert (await rest.ok("GET", f"{BASE}/services/run.googleapis.com"))["state"] == "DISABLED"
-    assert (await rest("POST", f"{BASE}/services/nonsense:enable", {}))[0] == 403
-
-
 def recorded() -> list[Any]:
     path = ROOT.parent / "shared" / "conformance" / "provider_calls.json"
     if not path.exists():
