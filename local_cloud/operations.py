@@ -2,9 +2,11 @@
 
 An operation is named below its parent (`projects/P/locations/L/operations/ID`, or `operations/ID` where the API has
 no parent for them). Work here is quick, so most operations are done when they are answered; who needs time finishes
-one later. Finished operations are kept for OPERATION_SECONDS of the cloud's clock.
+one later, and `wait` holds its caller until then. Finished operations are kept for OPERATION_SECONDS of the cloud's
+clock.
 """
 
+import asyncio
 import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,9 @@ from local_cloud.errors import ApiError, not_found
 
 if TYPE_CHECKING:
     from local_cloud.cloud import Cloud
+
+#: Seconds of the cloud's clock that a caller without a timeout of its own waits.
+WAIT_SECONDS = 300.0
 
 #: Cloud Run keeps operations for about 5 days; one rule for all.
 OPERATION_SECONDS = 5 * 86400
@@ -28,6 +33,7 @@ class Operations:
         self._cloud = cloud
         self._kept = cloud.store.messages("operations", KIND)
         self._ended = cloud.store.json("operations.ended")
+        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
 
     def done(
         self,
@@ -59,8 +65,8 @@ class Operations:
         error: ApiError | None = None,
         metadata: Message | None = None,
     ) -> Message:
-        """Ends an operation with its result."""
-        operation = self._kept[name]
+        """Ends an operation with its result; one that was deleted meanwhile is finished for nobody."""
+        operation = self._kept.get(name) or message(KIND)(name=name)
         operation.done = True
         if metadata is not None:
             operation.metadata.Pack(metadata)
@@ -70,9 +76,24 @@ class Operations:
             operation.response.Pack(response)
         else:
             operation.response.Pack(message("google.protobuf.Empty")())
-        self._kept.save(name)
-        self._ended[name] = self._cloud.now()
+        if name in self._kept:
+            self._kept.save(name)
+            self._ended[name] = self._cloud.now()
+        self._wake(name)
         return operation
+
+    async def wait(self, name: str, seconds: float | None = None) -> Message:
+        """The operation when it is done, or as it stands when the time of the cloud's clock is over."""
+        operation = self.get(name)
+        if not operation.done and (seconds is None or seconds > 0):
+            woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.setdefault(name, []).append(woken)
+            timer = self._cloud.clock.call_later(WAIT_SECONDS if seconds is None else seconds, lambda: _end(woken))
+            try:
+                await woken
+            finally:
+                timer.cancel()
+        return self.get(name)
 
     def get(self, name: str) -> Message:
         """The operation; NOT_FOUND as Google says it."""
@@ -87,10 +108,15 @@ class Operations:
         return [operation for name, operation in self._kept.items() if name.startswith(prefix)]
 
     def delete(self, name: str) -> None:
-        """Forgets an operation."""
+        """Forgets an operation; what it stands for goes on."""
         self.get(name)
         self._kept.pop(name)
         self._ended.pop(name)
+        self._wake(name)
+
+    def _wake(self, name: str) -> None:
+        for woken in self._waiting.pop(name, ()):
+            _end(woken)
 
     def _forget(self) -> None:
         horizon = self._cloud.now() - OPERATION_SECONDS
@@ -99,3 +125,8 @@ class Operations:
             if when < horizon:
                 self._kept.pop(name)
                 self._ended.pop(name)
+
+
+def _end(woken: "asyncio.Future[None]") -> None:
+    if not woken.done():
+        woken.set_result(None)

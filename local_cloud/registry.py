@@ -138,6 +138,8 @@ class Binding:
     public: bool = False
     owner_only: bool = False
     wants_json: bool = True
+    #: The handler waits for what others do: a move of the clock must not wait for it in turn.
+    waits: bool = False
 
     @property
     def name(self) -> str:
@@ -191,11 +193,13 @@ class Api:
         permission: str | None = None,
         resource: ResourceOf | None = None,
         public: bool = False,
+        waits: bool = False,
         also: Iterable[str] = (),
     ) -> Callable[[H], H]:
         """Declares the handler of an RPC. Without a permission any caller with credentials may call it.
 
-        `also` are more REST paths than the proto has: "GET /v1/{name=operations/**}"; those with POST take a body.
+        `waits`: it waits for what others do. `also` are more REST paths than the proto has, such as
+        "GET /v1/{name=operations/**}"; those with POST take a body.
         """
         method = self._find(name)
 
@@ -207,6 +211,7 @@ class Api:
                 resource or url_resource(method),
                 method=method,
                 public=public,
+                waits=waits,
                 names=url_names(method) if self._checks_names and resource is None else None,
             )
             self.rpcs[method.path] = binding

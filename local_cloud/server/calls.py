@@ -114,7 +114,7 @@ async def invoke(cloud: Cloud, door: Door, binding: Binding, request: Any, metad
 async def _answer(cloud: Cloud, door: Door, binding: Binding, request: Any, metadata: Mapping[str, str]) -> Any:
     call = admit(cloud, door, binding, request, metadata)
     assert binding.handler is not None
-    with cloud.clock.busy(binding.name) if not binding.owner_only else _nothing:
+    with _nothing if binding.owner_only or binding.waits else cloud.clock.busy(binding.name):
         result = await binding.handler(cloud, call, request)
         if cloud.store.pending:
             await cloud.store.committed()
