@@ -65,7 +65,7 @@ IF_NOT_EXISTS = 1
 @pins(
     "cloud_tasks",
     "Queues",
-    "uri_override replaces scheme, host, port (0 clears it), path and query of every task's URL, also of one that waits",
+    "uri_override replaces scheme, host, port (0 clears it), path and query of each task's URL, also of one that waits",
     documented="UriOverride",
 )
 @pins(
