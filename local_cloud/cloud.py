@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from local_cloud import claims
 from local_cloud.clock import Clock
 from local_cloud.engines.meter import Meter
 from local_cloud.errors import ApiError, error_info, help_link, permission_denied
@@ -46,6 +47,7 @@ class Cloud:
         self.status: dict[str, Callable[[], Any]] = {}
         #: Called when the cloud cannot go on; the process ends.
         self.on_failure: Callable[[Exception], None] = lambda _: None
+        #: Hosts of APIs that are disabled, with what makes the refusal of calls to them. Kept by the Service Usage API.
         self.disabled: dict[str, Callable[[], ApiError]] = {}
         self._provided: dict[type, Any] = {}
         self._started: list[Api] = []
@@ -101,6 +103,7 @@ class Cloud:
 
     async def start(self) -> None:
         """Starts the APIs on the loaded state."""
+        claims.claim(self.settings)
         self.meter.start()
         for api in self.apis:
             self._started.append(api)

@@ -1,10 +1,13 @@
-"""Opens and shuts the four listeners: REST and gRPC, for the owner and for services.
+"""Opens and shuts the four listeners: for the owner and for services, one for REST and gRPC and one for gRPC alone.
 
 The REST doors run on uvicorn with httptools, the gRPC doors on grpc.aio; both on the loop that the cloud runs on.
+What speaks gRPC to a REST door is relayed (one_port).
 """
 
 import asyncio
 import contextlib
+import errno
+import functools
 import os
 import socket
 from collections.abc import Iterator
@@ -15,14 +18,27 @@ import uvicorn
 from local_cloud.cloud import Cloud
 from local_cloud.registry import Door
 from local_cloud.server.grpc_door import OPTIONS, GrpcDoor
+from local_cloud.server.one_port import FirstBytes
 from local_cloud.server.rest import RestDoor, build_router
 
 #: How long an open request may go on when the doors shut.
 GRACE_SECONDS = 3
 
 
+#: What the gRPC listener of a door is called, by the REST listener's name.
+GRPC = {"rest": "grpc", "service_rest": "service_grpc"}
+
+#: The settings' names of ports on the command line.
+FLAGS = {
+    "rest": "--port",
+    "grpc": "--grpc-port",
+    "service_rest": "--service-rest-port",
+    "service_grpc": "--service-grpc-port",
+}
+
+
 class PortInUseError(Exception):
-    """A port that was asked for is taken; the message names it and the flag to change."""
+    """A port that was asked for is taken or cannot be had; the message names it and the flag to change."""
 
 
 class _Quiet(uvicorn.Server):
@@ -40,6 +56,7 @@ class Doors:
         self._cloud = cloud
         self._servers: list[tuple[_Quiet, asyncio.Task[None]]] = []
         self._grpc: list[grpc.aio.Server] = []
+        self._tls_seen: set[int] = set()
 
     async def open(self) -> None:
         """Binds all four ports (all or none), fills `cloud.ports`, starts the APIs, then answers."""
@@ -62,7 +79,7 @@ class Doors:
         await self._cloud.start()
         router = build_router(self._cloud)
         for name, door in (("rest", Door.OWNER), ("service_rest", Door.SERVICE)):
-            await self._serve(RestDoor(self._cloud, door, router), sockets[name])
+            await self._serve(name, RestDoor(self._cloud, door, router), sockets[name])
         for server in self._grpc:
             await server.start()
 
@@ -75,10 +92,16 @@ class Doors:
             await asyncio.wait([task], timeout=GRACE_SECONDS + 1)
             task.cancel()
 
-    async def _serve(self, app: RestDoor, bound: socket.socket) -> None:
+    async def _serve(self, name: str, app: RestDoor, bound: socket.socket) -> None:
+        cloud = self._cloud
+        first = functools.partial(
+            FirstBytes,
+            grpc=(cloud.settings.reachable_host, cloud.ports[GRPC[name]]),
+            on_tls=functools.partial(self._spoke_tls, cloud.ports[name]),
+        )
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=first,  # type: ignore[arg-type]  # a factory does as well as the class
             ws="none",
             loop="none",
             lifespan="off",
@@ -97,6 +120,17 @@ class Doors:
             if task.done():
                 task.result()
             await asyncio.sleep(0)
+
+    def _spoke_tls(self, port: int) -> None:
+        """Said once: a client that tries does so again and again."""
+        if port in self._tls_seen:
+            return
+        self._tls_seen.add(port)
+        self._cloud.log.event(
+            "WARNING",
+            f"A client spoke TLS to port {port}, which is plain text: give it an http:// endpoint for REST, or an "
+            "insecure channel for gRPC.",
+        )
 
     def _bind_grpc(self, name: str, port: int, door: Door) -> int:
         server = grpc.aio.server(options=OPTIONS)
@@ -118,13 +152,17 @@ def _bind(host: str, port: int, name: str) -> socket.socket:
     try:
         bound.bind((host, port))
         bound.listen(2048)
-    except OSError:
+    except OSError as error:
         bound.close()
-        raise _in_use(name, port) from None
+        if error.errno == errno.EADDRINUSE:
+            raise _in_use(name, port) from None
+        raise PortInUseError(
+            f"{host}:{port} cannot be listened on ({error.strerror}): see --host and {FLAGS[name]}."
+        ) from None
     os.set_inheritable(bound.fileno(), False)
     return bound
 
 
 def _in_use(name: str, port: int) -> PortInUseError:
-    flag = f"--{name.replace('_', '-')}-port"
+    flag = FLAGS[name]
     return PortInUseError(f"Port {port} is in use: give another {flag}, or {flag} 0 for a free one.")

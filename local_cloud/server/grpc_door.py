@@ -146,11 +146,12 @@ async def _abort(context: Any, error: ApiError) -> None:
 def _missing(path: str, cloud: Cloud) -> "MethodHandler":
     names = ", ".join(sorted(api.name for api in cloud.apis))
 
-    async def refuse(_request: Any, context: Any) -> None:
+    async def refuse(_requests: Any, context: Any) -> None:
         text = f"The local cloud has no method {path}. It emulates: {names}. An API is one module in local_cloud/apis/."
         await _abort(context, ApiError("UNIMPLEMENTED", text))
 
-    made: MethodHandler = grpc.unary_unary_rpc_method_handler(refuse)
+    # As a stream: it is refused before a first message, which a caller that only listens would never send.
+    made: MethodHandler = grpc.stream_stream_rpc_method_handler(refuse)
     return made
 
 

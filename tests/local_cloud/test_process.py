@@ -75,7 +75,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        for flag in ("--rest-port", "--grpc-port", "--service-rest-port", "--service-grpc-port"):
+        for flag in ("--port", "--grpc-port", "--service-rest-port", "--service-grpc-port"):
             assert f"Port {port} is in use: give another {flag}" in refuse(tmp_path / "x", flag, str(port))
 
 

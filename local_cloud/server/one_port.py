@@ -1,0 +1,119 @@
+"""REST and gRPC on one port, as Google serves both on 443: a connection's first bytes say which it is.
+
+HTTP/2 (with prior knowledge, as gRPC speaks it) begins with a preface of its own and is relayed to the gRPC door; all
+else is uvicorn's, which gets the connection and every later byte without us. Who speaks TLS is told what to change:
+the doors are plain text. Source: RFC 9113, section 3.4.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+#: A TLS record of the kind handshake.
+TLS_HANDSHAKE = 0x16
+
+
+class FirstBytes(asyncio.Protocol):
+    """A connection that has not said yet what it is."""
+
+    def __init__(
+        self,
+        *,
+        grpc: tuple[str, int],
+        on_tls: Callable[[], None],
+        server_state: ServerState,
+        **http: Any,
+    ) -> None:
+        """`server_state` and `http` are what uvicorn gives its protocols."""
+        self._grpc = grpc
+        self._on_tls = on_tls
+        self._http: dict[str, Any] = {"server_state": server_state, **http}
+        self._open: set[Any] = server_state.connections  # shut at the end, like those that speak HTTP
+        self._transport: Any = None
+        self._seen = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Waits for the first bytes."""
+        self._transport = transport
+        self._open.add(self)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Gone without a word."""
+        self._open.discard(self)
+
+    def shutdown(self) -> None:
+        """The door shuts."""
+        self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Decides as soon as it can, and hands the connection on."""
+        self._seen += data
+        if len(self._seen) < len(PREFACE) and PREFACE.startswith(self._seen):
+            return
+        self._open.discard(self)
+        if self._seen[0] == TLS_HANDSHAKE:
+            self._on_tls()
+            self._transport.close()
+        elif self._seen.startswith(PREFACE):
+            relay = _Half(self._transport)
+            self._transport.set_protocol(relay)
+            self._transport.pause_reading()
+            relay.join(self._grpc, self._seen)
+        else:
+            http = HttpToolsProtocol(**self._http)
+            http.connection_made(self._transport)
+            self._transport.set_protocol(http)
+            http.data_received(self._seen)
+
+
+class _Half(asyncio.Protocol):
+    """One end of a relayed connection: what it gets the other end sends, as fast as that one's reader takes it."""
+
+    def __init__(self, transport: Any = None) -> None:
+        self.transport = transport
+        self.other: Any = None
+        self._joining: asyncio.Task[None] | None = None
+
+    def join(self, address: tuple[str, int], first: bytes) -> None:
+        """Opens the other end and sends it what has come already."""
+        self._joining = asyncio.ensure_future(self._join(address, first))
+
+    async def _join(self, address: tuple[str, int], first: bytes) -> None:
+        try:
+            _, other = await asyncio.get_running_loop().create_connection(_Half, *address)
+        except OSError:  # the gRPC door is shut: so is this
+            self.transport.close()
+            return
+        if self.transport.is_closing():
+            other.transport.close()
+            return
+        self.other, other.other = other.transport, self.transport
+        self.other.write(first)
+        self.transport.resume_reading()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Of the end that we opened."""
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Passed on as it is."""
+        self.other.write(data)
+
+    def pause_writing(self) -> None:
+        """This end's reader is slow."""
+        self.other.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        if not self.other.is_closing():
+            self.other.resume_reading()
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Both ends go together."""
+        if self.other is not None:
+            self.other.close()
