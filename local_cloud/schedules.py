@@ -103,6 +103,8 @@ class Jobs:
             self._retry(name, job, due, number, first)
 
     def _retry(self, name: str, job: Message, due: float, number: int, first: float) -> None:
+        if not job.HasField("retry_config"):
+            return
         config = job.retry_config
         policy = RetryPolicy(
             max_attempts=config.retry_count + 1,

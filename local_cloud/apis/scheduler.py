@@ -163,7 +163,11 @@ def _check(cloud: Cloud, call: Call, job: Message) -> None:
         job.attempt_deadline.FromSeconds(int(DEFAULT_DEADLINE))
     if not MIN_DEADLINE <= job.attempt_deadline.ToSeconds() <= MAX_DEADLINE:
         raise invalid(f"Job.attempt_deadline must be between {MIN_DEADLINE}s and {MAX_DEADLINE}s.")
-    _check_retries(job.retry_config)
+    # A job made without retries reads back without them; those given are completed.
+    if job.retry_config.ByteSize():
+        _check_retries(job.retry_config)
+    else:
+        job.ClearField("retry_config")
     if token := target.WhichOneof("authorization_header"):
         email = getattr(target, token).service_account_email
         account = cloud.iam.accounts.find(email)
