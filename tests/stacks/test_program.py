@@ -49,6 +49,12 @@ def test_every_product_that_the_local_stacks_use_has_its_endpoint() -> None:
         assert used <= set(given)
 
 
+def test_the_provider_finds_the_project_under_either_of_its_names_for_resource_manager() -> None:
+    for stack in ("foundation-local", "local"):
+        given = endpoints(local_engine.stack_config(ROOT, stack))
+        assert given["resourceManager"] == given["cloudResourceManager"], "the provider of 2026 asks the first"
+
+
 def test_the_default_ports_are_those_of_the_local_stack() -> None:
     moved = Ports(rest=1, grpc=2, service_rest=3, service_grpc=4, sandbox=5, chain=6, postgres=7)
     config = str(local_engine.stack_config(ROOT, "local", ports=moved))
