@@ -1,9 +1,11 @@
 """The one place where state is kept: documents in SQLite, all of them also in memory.
 
-Reads never touch the disk. A change marks its document; the marked ones are written together by one thread, one
-transaction with one fsync at a time (WAL, synchronous FULL), and `committed()` returns when everything that was marked
-before it is on disk. Changes made without an await between them land in the same transaction. What a document means,
-and how it is encoded, is its collection's owner's affair.
+Reads never touch the disk. A change marks its document; the marked ones are written together, one transaction with one
+fsync at a time (WAL, synchronous FULL), and `committed()` returns when everything that was marked before it is on disk.
+Changes made without an await between them land in the same transaction, unless flush() says that all is there already.
+A thread writes; only a small change that comes alone, when nothing was written just before, is written on the loop,
+where it takes half the time because it waits for no thread. What a document means, and how it is encoded, is its
+collection's owner's affair. Names that were used are rows of a table that is not read into memory (tombstones.py).
 """
 
 import asyncio
@@ -12,17 +14,24 @@ import os
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
 
 from local_cloud.descriptors import Message, message
+from local_cloud.tombstones import Tombstones, take_over
 
 T = TypeVar("T")
 
-SCHEMA_VERSION = 1
+#: 1: documents. 2: tombstones have a table of their own; a state of version 1 is taken over when it is opened.
+SCHEMA_VERSION = 2
+#: So many documents at most are written on the loop, and only when nothing was written within so many seconds.
+ALONE, QUIET = 8, 0.001
+#: Where such a write took longer than this, the disk is slow: all is left to the thread for a while (seconds).
+SLOW, SLOW_FOR = 0.003, 5.0
 
 
 class StateError(Exception):
@@ -119,9 +128,13 @@ class Store:
         self._next_id = 1 + max((row[0] for rows in self._loaded.values() for row in rows), default=0)
         self._collections: dict[str, Collection[Any]] = {}
         self._marked: dict[tuple[Collection[Any], str], None] = {}
-        self._batches: queue.SimpleQueue[tuple[list[Any], list[Any], asyncio.Future[None]] | None] = queue.SimpleQueue()
+        self._batches: queue.SimpleQueue[tuple[_Batch, asyncio.Future[None]] | None] = queue.SimpleQueue()
         self._writing: asyncio.Future[None] | None = None
         self._upcoming: asyncio.Future[None] | None = None
+        self._after_writing: list[Callable[[], None]] = []
+        self._after_upcoming: list[Callable[[], None]] = []
+        self._quiet_from = 0.0
+        self.tombstones = Tombstones(self, self.path)
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._write, name="store", daemon=True)
         self._thread.start()
@@ -154,6 +167,19 @@ class Store:
         if waiting is not None:
             await asyncio.shield(waiting)
 
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Calls back when everything marked so far is on disk, before those who wait for committed() go on."""
+        if self._upcoming is not None:
+            self._after_upcoming.append(callback)
+        elif self._writing is not None:
+            self._after_writing.append(callback)
+        elif self._failure is None:
+            asyncio.get_running_loop().call_soon(callback)
+
+    def flush(self) -> None:
+        """Begins to write what is marked: for who knows that its change is whole, and would only lose time."""
+        self._flush()
+
     async def close(self) -> None:
         """Writes what is marked and lets go of the directory."""
         try:
@@ -162,11 +188,17 @@ class Store:
         finally:
             self._batches.put(None)
             await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+            self.tombstones.close()
             self._connection.close()
             os.close(self._lock)
 
     def _mark(self, collection: Collection[Any], key: str) -> None:
         self._marked[collection, key] = None
+        if self._upcoming is None:
+            self.touch()
+
+    def touch(self) -> None:
+        """Sees to it that there is a next transaction."""
         if self._upcoming is None:
             loop = asyncio.get_running_loop()
             self._upcoming = loop.create_future()
@@ -180,6 +212,7 @@ class Store:
             return
         marked, self._marked = self._marked, {}
         self._upcoming, self._writing = None, done
+        self._after_upcoming, self._after_writing = [], self._after_upcoming
         puts: list[tuple[int, str, str, bytes]] = []
         deletes: list[tuple[int]] = []
         for collection, key in marked:
@@ -197,12 +230,24 @@ class Store:
             elif row is not None:
                 del collection._ids[key]
                 deletes.append((row,))
-        self._batches.put((puts, deletes, done))
+        batch = _Batch(puts, deletes, *self.tombstones.pending())
+        now = time.monotonic()
+        if now < self._quiet_from or len(marked) > ALONE:
+            self._batches.put((batch, done))
+            return
+        self._written(done, self._commit(batch))
+        took = time.monotonic() - now
+        if took > SLOW:
+            self._quiet_from = now + SLOW_FOR
 
     def _written(self, done: "asyncio.Future[None]", error: Exception | None) -> None:
         """Back on the loop: the transaction ended."""
         self._writing = None
+        self._quiet_from = max(self._quiet_from, time.monotonic() + QUIET)
         if error is None:
+            after, self._after_writing = self._after_writing, []
+            for callback in after:
+                callback()
             if not done.done():
                 done.set_result(None)
             self._flush()
@@ -220,21 +265,39 @@ class Store:
 
     def _write(self) -> None:
         """The writer thread."""
-        connection = self._connection
-        while (batch := self._batches.get()) is not None:
-            puts, deletes, done = batch
-            error: Exception | None = None
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                connection.executemany("DELETE FROM docs WHERE id = ?", deletes)
-                connection.executemany("INSERT OR REPLACE INTO docs VALUES (?, ?, ?, ?)", puts)
-                connection.execute("COMMIT")
-            except Exception as caught:
-                error = caught
+        while (given := self._batches.get()) is not None:
+            batch, done = given
+            error = self._commit(batch)
             try:
                 done.get_loop().call_soon_threadsafe(self._written, done, error)
             except RuntimeError:  # the loop is gone: nobody waits any more
                 return
+
+    def _commit(self, batch: "_Batch") -> Exception | None:
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            if batch.deletes:
+                connection.executemany("DELETE FROM docs WHERE id = ?", batch.deletes)
+            if batch.puts:
+                connection.executemany("INSERT OR REPLACE INTO docs VALUES (?, ?, ?, ?)", batch.puts)
+            if batch.expired is not None:
+                connection.execute("DELETE FROM tombstones WHERE until <= ?", (batch.expired,))
+            if batch.buried:
+                connection.executemany("INSERT OR REPLACE INTO tombstones VALUES (?, ?)", batch.buried)
+            connection.execute("COMMIT")
+        except Exception as error:
+            return error
+        return None
+
+
+class _Batch(NamedTuple):
+    """What one transaction writes."""
+
+    puts: list[tuple[int, str, str, bytes]]
+    deletes: list[tuple[int]]
+    buried: list[tuple[int, float]]
+    expired: float | None
 
 
 def _lock(directory: Path) -> int:
@@ -270,6 +333,7 @@ def _open(path: Path) -> sqlite3.Connection:
         "CREATE TABLE IF NOT EXISTS docs (id INTEGER PRIMARY KEY, collection TEXT NOT NULL, key TEXT NOT NULL, "
         "value BLOB NOT NULL)"
     )
+    take_over(connection)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     return connection
 

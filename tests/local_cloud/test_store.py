@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from local_cloud.store import StateError, Store
+from local_cloud.tombstones import SWEEP_EVERY
 from tests.local_cloud.conftest import ROOT
 
 
@@ -183,4 +184,72 @@ async def test_a_hundred_thousand_documents_load_quickly(tmp_path: Path) -> None
     store = Store(tmp_path)
     assert len(store.collection("things", encode=orjson.dumps, decode=bytes)) == 100_000
     assert time.perf_counter() - start < 3
+    await store.close()
+
+
+async def test_a_lone_change_is_on_disk_when_its_flush_returns_and_tells_before_the_waiters(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    kept, told = store.json("things"), []
+
+    async def wait() -> None:
+        await store.committed()
+        told.append("waiter")
+
+    kept["a"] = 1
+    store.after_commit(lambda: told.append("callback"))
+    waiting = asyncio.ensure_future(wait())
+    await waiting
+    assert told == ["callback", "waiter"]
+    store.after_commit(lambda: told.append("nothing to write"))
+    await asyncio.sleep(0)
+    assert told[-1] == "nothing to write"
+    await store.close()
+
+
+async def test_used_names_stay_refused_over_a_restart_and_come_free_by_the_clouds_time(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    names = store.tombstones
+    names.bury("a", until=100.0, now=0.0)
+    assert names.until("a") == 100.0
+    await store.committed()
+    assert (names.until("a"), names.until("b")) == (100.0, 0.0)
+    await store.close()
+    store = Store(tmp_path)
+    names = store.tombstones
+    names.bury("b", until=200.0, now=50.0)
+    assert (names.until("a"), names.until("b")) == (100.0, 200.0)
+    names.sweep(150.0)
+    await store.committed()
+    assert (names.until("a"), names.until("b")) == (0.0, 200.0)
+    await store.close()
+
+
+async def test_many_used_names_are_swept_without_being_asked(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for n in range(SWEEP_EVERY):
+        store.tombstones.bury(f"old-{n}", until=float(n), now=0.0)
+    await store.committed()
+    for n in range(SWEEP_EVERY):
+        store.tombstones.bury(f"new-{n}", until=1e9, now=1e6)
+    await store.committed()
+    assert store.tombstones.until("old-9") == 0.0
+    assert store.tombstones.until(f"new-{SWEEP_EVERY - 1}") == 1e9
+    await store.close()
+
+
+async def test_names_of_a_state_of_version_1_are_taken_over(tmp_path: Path) -> None:
+    import sqlite3
+
+    connection = sqlite3.connect(tmp_path / "state.db")
+    connection.execute(
+        "CREATE TABLE docs (id INTEGER PRIMARY KEY, collection TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL)"
+    )
+    connection.execute("INSERT INTO docs VALUES (1, 'cloudtasks.names', 'q/tasks/t', '300.5')")
+    connection.execute("INSERT INTO docs VALUES (2, 'things', 'a', '1')")
+    connection.execute("PRAGMA user_version = 1")
+    connection.commit()
+    connection.close()
+    store = Store(tmp_path)
+    assert store.tombstones.until("q/tasks/t") == 300.5
+    assert store.json("things").items() == [("a", 1)]
     await store.close()

@@ -34,6 +34,7 @@ async def create_task(cloud: Cloud, call: Call, request: Message) -> Message:
     queue = state.queue(cloud, request.parent)
     _check_view(cloud, call, queue, request.response_view)
     task = accept(cloud, call, queue, request.task)
+    cloud.store.flush()  # the change is whole: the disk may begin while the answer is made
     return task_view(queue, task, request.response_view)
 
 

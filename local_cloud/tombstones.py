@@ -1,0 +1,97 @@
+"""Names that may not be used again for a while, on disk alone.
+
+A million finished tasks leave a million names that are refused for a day. They are rows of a table (64 bits of the
+name's hash, and until when), written with the store's transactions and looked up there one by one; memory holds only
+those that the next transaction writes. Two names of one hash would be taken for one: with a million names that
+befalls one creation in ten million million. Leaves alone: whose names they are and for how long (the journal's).
+"""
+
+import sqlite3
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+
+if TYPE_CHECKING:
+    from local_cloud.store import Store
+
+#: What has come free is deleted when at least so many were buried since the last time.
+SWEEP_EVERY = 10_000
+#: Pages of the table that look-ups keep in memory, in KB.
+_CACHE_KB = 1024
+
+
+class Tombstones:
+    """The buried names of one store."""
+
+    def __init__(self, store: "Store", path: Path) -> None:
+        self._store = store
+        self._path = path
+        self._reader: sqlite3.Connection | None = None
+        #: Not on disk yet, then being written.
+        self._fresh: dict[int, float] = {}
+        self._writing: dict[int, float] = {}
+        self._expired: float | None = None
+        self._since_sweep = 0
+        self._sweep_at = SWEEP_EVERY
+
+    def bury(self, name: str, until: float, now: float) -> None:
+        """Refuses a name until then; written with the changes of the same turn."""
+        self._fresh[_hash(name)] = until
+        self._store.touch()
+        self._since_sweep += 1
+        if self._since_sweep >= self._sweep_at:
+            self.sweep(now)
+
+    def until(self, name: str) -> float:
+        """Until when a name is refused; 0 when it is not."""
+        key = _hash(name)
+        for held in (self._fresh, self._writing):
+            if key in held:
+                return held[key]
+        row = self._read().execute("SELECT until FROM tombstones WHERE key = ?", (key,)).fetchone()
+        return float(row[0]) if row else 0.0
+
+    def sweep(self, now: float) -> None:
+        """Deletes what has come free, with the next transaction. It reads the whole table, so it doubles its steps."""
+        kept = self._read().execute("SELECT count(*) FROM tombstones").fetchone()[0]
+        self._since_sweep, self._sweep_at = 0, max(SWEEP_EVERY, kept)
+        if kept:
+            self._expired = now
+            self._store.touch()
+
+    def pending(self) -> tuple[list[tuple[int, float]], float | None]:
+        """What the next transaction writes: rows, and the time before which others are deleted."""
+        self._fresh, self._writing = {}, self._fresh
+        expired, self._expired = self._expired, None
+        return list(self._writing.items()), expired
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        if self._reader is not None:
+            self._reader.close()
+
+    def _read(self) -> sqlite3.Connection:
+        """A connection of the loop's own: the writer's is in the middle of a transaction."""
+        if self._reader is None:
+            self._reader = sqlite3.connect(self._path, isolation_level=None)
+            self._reader.execute("PRAGMA query_only = ON")
+            self._reader.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
+        return self._reader
+
+
+def take_over(connection: sqlite3.Connection) -> None:
+    """Makes the table, with the names that a state of version 1 kept as documents."""
+    connection.execute("CREATE TABLE IF NOT EXISTS tombstones (key INTEGER PRIMARY KEY, until REAL NOT NULL)")
+    old = connection.execute("SELECT key, value FROM docs WHERE collection = 'cloudtasks.names'").fetchall()
+    if old:
+        connection.execute("BEGIN IMMEDIATE")
+        rows = [(_hash(name), float(orjson.loads(until))) for name, until in old]
+        connection.executemany("INSERT OR REPLACE INTO tombstones VALUES (?, ?)", rows)
+        connection.execute("DELETE FROM docs WHERE collection = 'cloudtasks.names'")
+        connection.execute("COMMIT")
+
+
+def _hash(name: str) -> int:
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), signed=True)
