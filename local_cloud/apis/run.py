@@ -1,7 +1,6 @@
 """Cloud Run Admin v2: services and revisions, and the door that their requests come by.
 
-The law is in local_cloud/run/; this module declares the calls. Jobs are run_jobs.py's; worker pools and builds are not
-there.
+The law is in local_cloud/run/; this module declares the calls. Jobs are run_jobs.py's, executions run_executions.py's.
 Source: google/cloud/run/v2/{service,revision}.proto.
 """
 
@@ -16,7 +15,10 @@ from local_cloud.run import deploy, door, names
 from local_cloud.run.rules import check_metadata, check_service_id
 from local_cloud.run.services import FIRST_LOOK, Services
 
-API = Api("run", services=["google.cloud.run.v2.Services", "google.cloud.run.v2.Revisions"])
+#: Worker pools, instances and builds have no handlers: each of their methods answers UNIMPLEMENTED by name.
+SERVICES = ("Services", "Revisions", "WorkerPools", "Instances", "Builds")
+
+API = Api("run", services=[f"google.cloud.run.v2.{service}" for service in SERVICES])
 
 API.mount(names.PREFIX)(door.serve)
 API.iam_policies(

@@ -23,6 +23,9 @@ MAX_OPENING = 32
 MAX_IDLE = 256
 #: An idle connection is not used again after this many seconds: common servers close theirs at 5.
 IDLE_SECONDS = 4.0
+#: The local ends of all connections that clients of this process hold: who listens here knows by them that it is
+#: called by the cloud itself.
+own_addresses: set[tuple[str, int]] = set()
 
 
 class Origin(NamedTuple):
@@ -80,12 +83,15 @@ class Connection(asyncio.Protocol):
         self._retry_after = ""
         self._headers_done = False
         self._framed = False
+        self._address: tuple[str, int] | None = None
         self.idle_since = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keeps the transport; the pool gives the first call."""
         self._parser = httptools.HttpResponseParser(self)
         self._transport = cast(asyncio.Transport, transport)  # uvloop's transports are not its subclasses
+        self._address = tuple((transport.get_extra_info("sockname") or ("", 0))[:2])
+        own_addresses.add(self._address)
 
     @property
     def usable(self) -> bool:
@@ -146,6 +152,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """An answer without a length ends with its connection; any other call gets none."""
+        if self._address is not None:
+            own_addresses.discard(self._address)
         if self._call is None:
             self._pool.forget(self)
         elif self._headers_done and not self._framed and exc is None:

@@ -21,6 +21,8 @@ TIMED_OUT = (
     "The request has been terminated because it has reached the maximum request timeout. To change this limit, see "
     "https://cloud.google.com/run/docs/configuring/request-timeout"
 )
+DISABLED = "The service is disabled: it is scaled to 0 instances by hand (scaling.manual_instance_count)."
+TOO_LARGE = "The request was larger than 32 MiB, which is the most that a request over HTTP/1 may have."
 NOT_AUTHENTICATED = (
     "The request was not authenticated. Either allow unauthenticated invocations or set the proper Authorization "
     "header. Read more at https://cloud.google.com/run/docs/securing/authenticating"
@@ -56,6 +58,6 @@ def unauthorized(path: str, more: str) -> bytes:
     return page(401, "Unauthorized", "Unauthorized", text, more)
 
 
-def missing() -> bytes:
-    """404: no service at this address."""
-    return page(404, "Page not found", "Page not found", "The requested URL was not found on this server.")
+def missing(more: str = "") -> bytes:
+    """404: no service at this address, or none that lets this caller in."""
+    return page(404, "Page not found", "Page not found", "The requested URL was not found on this server.", more)

@@ -15,6 +15,11 @@ from local_cloud.logs.entries import Entries, rfc3339
 
 _TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _CLOUD_TRACE = re.compile(rb"([0-9a-f]{32})/(\d{1,20})(?:;o=[01])?")
+#: Headers that belong to one connection.
+HOP_BY_HOP = frozenset({
+    b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te", b"trailer",
+    b"transfer-encoding", b"upgrade", b"expect",
+})  # fmt: skip
 
 
 @dataclass
@@ -35,9 +40,13 @@ class Exchange:
     request_size: int = 0
     response_size: int = 0
     text: str = ""
+    #: The path of the service itself, the request's to keep a session on one instance, and the session it was given.
+    prefix: bytes = b""
+    affinity: bool = False
+    cookie: str = ""
 
     def __post_init__(self) -> None:
-        self.method = self.scope["method"]
+        self.method = self.scope.get("method", "GET")  # what becomes a WebSocket begins as a GET
         self.headers = dict(self.scope["headers"])
         if query := self.scope["query_string"]:
             self.path += b"?" + query
@@ -59,16 +68,18 @@ class Exchange:
         return str((self.scope.get("client") or ("127.0.0.1", 0))[0])
 
 
-def upstream_headers(exchange: Exchange, length: int, dropped: frozenset[bytes]) -> Iterator[bytes]:
+def upstream_headers(exchange: Exchange, length: int | None) -> Iterator[bytes]:
     """The lines of the head that the instance gets: the caller's, less those of the connection, plus the platform's."""
     yield b"%s %s HTTP/1.1" % (exchange.method.encode(), exchange.path)
     ours = {b"x-forwarded-for", b"x-forwarded-proto", b"forwarded", b"x-cloud-trace-context", b"traceparent"}
-    skipped = dropped | ours | {b"content-length"}
+    skipped = HOP_BY_HOP | ours | {b"content-length"}
     named = {token.strip().lower() for token in exchange.headers.get(b"connection", b"").split(b",")}
     for name, value in exchange.scope["headers"]:
         if name not in skipped and name not in named:
             yield b"%s: %s" % (name, value)
-    if length or exchange.method in ("POST", "PUT", "PATCH"):
+    if length is None:
+        yield b"transfer-encoding: chunked"
+    elif length or exchange.method in ("POST", "PUT", "PATCH"):
         yield b"content-length: %d" % length
     before = exchange.headers.get(b"x-forwarded-for", b"")
     client, proto = exchange.client.encode(), str(exchange.scope.get("scheme", "http")).encode()

@@ -5,8 +5,9 @@ been idle for longer than IDLE is not used again: an instance may be about to cl
 """
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, cast
 
 import httptools
@@ -34,7 +35,10 @@ class Connection(asyncio.Protocol):
         self._arrived: asyncio.Event = asyncio.Event()
         self._headers: list[Header] = []
         self._status = 0
-        self._framed = self._complete = self._paused = self._head = False
+        self._framed = self._complete = self._paused = self._head = self._unsent = False
+        #: Clear while the instance takes no more of the request.
+        self._writable = asyncio.Event()
+        self._writable.set()
 
     # From the transport
 
@@ -63,6 +67,14 @@ class Connection(asyncio.Protocol):
                 self._finish()
             else:
                 self._put("lost", f"the connection was closed{f': {exc}' if exc else ''}")
+
+    def pause_writing(self) -> None:
+        """The instance is slow to read."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        self._writable.set()
 
     # From the parser
 
@@ -95,8 +107,14 @@ class Connection(asyncio.Protocol):
 
     # For the door
 
-    async def exchange(self, request: Sequence[bytes], *, head: bool) -> AsyncGenerator[tuple[str, Any], None]:
-        """Send a request; yield ("head", (status, headers)) and ("body", data) pieces. UpstreamError when it breaks."""
+    async def exchange(
+        self, request: bytes, rest: AsyncIterator[bytes] | None = None, *, head: bool
+    ) -> AsyncGenerator[tuple[str, Any], None]:
+        """Send a request; yield ("head", (status, headers)) and ("body", data) pieces. UpstreamError when it breaks.
+
+        `rest` is what comes after the first bytes, framed as the request's head says. The answer is read beside it: an
+        instance may answer early, and then the connection is of no more use.
+        """
         assert self.transport is not None
         self._parser = httptools.HttpResponseParser(self)
         self._events.clear()
@@ -104,16 +122,42 @@ class Connection(asyncio.Protocol):
         self._status, self._framed, self._complete, self._head = 0, False, False, head
         if self.transport.is_closing():
             raise UpstreamError("the connection was closed")
-        self.transport.writelines(request)
+        self.transport.write(request)
+        if rest is None:
+            async for event in self._answer():
+                yield event
+            return
+        sending = asyncio.ensure_future(self._send(rest))
+        try:
+            async for event in self._answer():
+                yield event
+            self._unsent = not sending.done()
+        finally:
+            sending.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sending
+
+    async def _send(self, rest: AsyncIterator[bytes]) -> None:
+        try:
+            async for piece in rest:
+                await self._writable.wait()
+                assert self.transport is not None
+                self.transport.write(piece)
+        except Exception as error:  # the caller hung up or sent too much: whoever waits for the answer hears of it
+            self._put("failed", error)
+
+    async def _answer(self) -> AsyncGenerator[tuple[str, Any], None]:
         while True:
             while self._events:
                 kind, value = self._events.popleft()
                 if kind == "lost":
                     raise UpstreamError(value)
+                if kind == "failed":
+                    raise value
                 if kind == "end":
                     return
                 yield kind, value
-            if self._paused:
+            if self._paused and self.transport is not None:
                 self._paused = False
                 self.transport.resume_reading()
             self._arrived.clear()
@@ -124,6 +168,7 @@ class Connection(asyncio.Protocol):
         """Whether the exchange is over and the connection good for another."""
         return (
             self._complete
+            and not self._unsent
             and not self._head
             and self._framed
             and self._parser.should_keep_alive()

@@ -20,6 +20,7 @@ from local_cloud.registry import Door
 from local_cloud.server.grpc_door import OPTIONS, GrpcDoor
 from local_cloud.server.one_port import FirstBytes
 from local_cloud.server.rest import RestDoor, build_router
+from local_cloud.server.upgrades import Upgrade
 
 #: How long an open request may go on when the doors shut.
 GRACE_SECONDS = 3
@@ -102,7 +103,7 @@ class Doors:
         config = uvicorn.Config(
             app,
             http=first,  # type: ignore[arg-type]  # a factory does as well as the class
-            ws="none",
+            ws=Upgrade,
             loop="none",
             lifespan="off",
             access_log=False,

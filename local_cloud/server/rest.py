@@ -11,6 +11,7 @@ from local_cloud.errors import ApiError, error_json
 from local_cloud.registry import Binding, Door, HttpRequest, HttpResponse
 from local_cloud.server import calls, json_codec, transcode
 from local_cloud.server.router import Match, Router
+from local_cloud.server.upgrades import NOT_HERE
 from local_cloud.settings import MAX_REQUEST_BYTES
 
 Scope = MutableMapping[str, Any]
@@ -31,14 +32,17 @@ class RestDoor:
         self._mounts = [(prefix, api.mounts[prefix]) for api in cloud.apis for prefix in api.mounts]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        if scope["type"] != "http":
+        """ASGI, and the tunnels of upgrades.py."""
+        if scope["type"] not in ("http", "tunnel"):
             return
         path: str = scope["path"]
         for prefix, handler in self._mounts:
             if path.startswith(prefix) or path == prefix[:-1]:
                 await handler(self._cloud, scope, receive, send)
                 return
+        if scope["type"] == "tunnel":
+            await send({"type": "tunnel.data", "body": NOT_HERE})
+            return
         status, body, content_type, headers = await self._answer(scope, receive)
         sent = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
         sent += [(name.lower().encode(), value.encode()) for name, value in headers.items()]

@@ -12,9 +12,28 @@ import uvicorn
 
 SICK = {}
 
+async def line(receive, send):
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (event := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "bytes": event.get("bytes"), "text": event.get("text")})
+
+async def echo(receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    more = True
+    while more:
+        event = await receive()
+        more = event.get("more_body", False)
+        await send({"type": "http.response.body", "body": event["body"] + b"\\n", "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
 async def app(scope, receive, send):
+    if scope["type"] == "websocket":
+        return await line(receive, send)
     if scope["type"] != "http":
         return
+    if scope["path"] == "/echo":
+        return await echo(receive, send)
     body, path = b"", scope["path"]
     while True:
         event = await receive()
