@@ -123,7 +123,7 @@ class Secrets:
     def set_state(self, key: str, state: int) -> Message:
         """Enable, disable or destroy a version; what is destroyed has lost its bytes."""
         found = self.versions[key]
-        if found.state != state:
+        if found.state != state or found.HasField("scheduled_destroy_time"):
             found.state = state
             found.ClearField("scheduled_destroy_time")
             if state == DESTROYED:

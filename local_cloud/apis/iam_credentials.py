@@ -1,7 +1,8 @@
 """IAM Credentials v1: short-lived tokens and signatures of service accounts, for who may have them.
 
 A chain of delegates is walked as documented: the caller must be allowed to delegate through the first, each one through
-the next, and the last must be allowed what is asked of the account itself.
+the next, and the last must be allowed what is asked of the account itself. IAM admin's deprecated methods of the same
+names stand on the same REST paths of another host, and are not there.
 Sources: google/iam/credentials/v1/common.proto, https://cloud.google.com/iam/docs/create-short-lived-credentials-delegated.
 """
 

@@ -1,12 +1,14 @@
 """Secret Manager v1: secrets, versions, access, aliases, expiry, policies.
 
-The state and its law are in local_cloud/secrets.py; this module checks requests and answers them. Rotation by Google
-(EnableManagedRotation, RotateSecret) needs a database to rotate at and is not there.
+The state and its law are in local_cloud/secrets.py, what settings may be in local_cloud/secret_rules.py; this module
+answers requests. Rotation by Google (EnableManagedRotation, RotateSecret) needs a database to rotate at and is not
+there.
 Source: google/cloud/secretmanager/v1/service.proto, https://cloud.google.com/secret-manager/quotas.
 """
 
 import re
 
+from local_cloud import secret_rules
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, message
 from local_cloud.engines.crc32c import crc32c
@@ -23,14 +25,9 @@ Empty = message("google.protobuf.Empty")
 
 #: A version holds at most this many bytes.
 MAX_PAYLOAD = 65_536
-MAX_LABELS = 64
-MAX_ALIASES = 50
 #: The page size of lists, and its ceiling.
 PAGE, MAX_PAGE = 25_000, 25_000
 _SECRET_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
-_ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
-_LABEL_KEY = re.compile(r"[a-z\u00df-\uffff][a-z0-9_\-\u00df-\uffff]{0,62}")
-_LABEL_VALUE = re.compile(r"[a-z0-9_\-\u00df-\uffff]{0,63}")
 _CHANGEABLE = {
     "labels", "annotations", "version_aliases", "topics", "rotation", "expire_time", "ttl", "version_destroy_ttl",
     "etag",
@@ -55,11 +52,9 @@ async def create_secret(cloud: Cloud, _call: Call, request: Message) -> Message:
         raise invalid(f"Secret ID [{request.secret_id}] is not valid: it must match [a-zA-Z0-9_-]{{1,255}}.")
     secret = message("google.cloud.secretmanager.v1.Secret")()
     secret.CopyFrom(request.secret)
-    if not secret.replication.WhichOneof("replication") and "/locations/" not in request.parent:
-        raise invalid("Field [replication] must be provided.")
     if secret.version_aliases:
         raise invalid("Version aliases can only be set on a secret that has the versions they name.")
-    _check(secret)
+    secret_rules.check(cloud, secret, regional="/locations/" in request.parent)
     name = f"{request.parent}/secrets/{request.secret_id}"
     secrets = cloud.use(Secrets)
     _resolve_ttl(cloud, secret)
@@ -97,8 +92,10 @@ async def update_secret(cloud: Cloud, _call: Call, request: Message) -> Message:
     if wrong := [path for path in paths if path.partition(".")[0] not in _CHANGEABLE]:
         raise invalid(f"The field mask names fields that cannot be updated: {', '.join(wrong)}.")
     _check_etag(current, request.secret.etag)
-    made = merge(current, request.secret, [path for path in paths if path != "etag"] or ["labels"])
-    _check(made)
+    if not (changed := [path for path in paths if path != "etag"]):
+        return current
+    made = merge(current, request.secret, changed)
+    secret_rules.check(cloud, made, regional="/locations/" in name, before=current)
     known = {key.rpartition("/")[2] for key, _ in secrets.versions_of(name)}
     for alias, version in made.version_aliases.items():
         if str(version) not in known:
@@ -182,8 +179,10 @@ async def destroy_secret_version(cloud: Cloud, _call: Call, request: Message) ->
     key = secrets.resolve(request.name)
     secret, version = secrets.get(key.rpartition("/versions/")[0]), secrets.versions[key]
     delay = secret.version_destroy_ttl.ToSeconds() if secret.HasField("version_destroy_ttl") else 0
-    if delay and version.state == ENABLED:
+    if delay and version.state != DESTROYED:
         _check_etag(version, request.etag)
+        if version.HasField("scheduled_destroy_time"):
+            return version
         made = secrets.set_state(key, DISABLED)
         made.scheduled_destroy_time.FromNanoseconds(int((cloud.now() + delay) * 1e9))
         secrets.versions.save(key)
@@ -216,21 +215,6 @@ def _check_etag(current: Message, given: str) -> None:
             f"The etag provided ({given}) does not match the current etag ({current.etag}) of [{current.name}]. "
             "Read it again and retry."
         )
-
-
-def _check(secret: Message) -> None:
-    if len(secret.labels) > MAX_LABELS:
-        raise invalid(f"A secret may have at most {MAX_LABELS} labels.")
-    for key, value in secret.labels.items():
-        if not _LABEL_KEY.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
-            raise invalid(f"The label {key}={value} is not valid: lower-case letters, digits, _ and -, at most 63.")
-    if len(secret.version_aliases) > MAX_ALIASES:
-        raise invalid(f"A secret may have at most {MAX_ALIASES} version aliases.")
-    for alias in secret.version_aliases:
-        if not _ALIAS.fullmatch(alias) or alias == "latest":
-            raise invalid(
-                f"The version alias {alias} is not valid: a letter, then letters, digits, _ and -, at most 63."
-            )
 
 
 def _filtered(found: list[Message], text: str) -> list[Message]:
