@@ -10,11 +10,12 @@ from tests.local_cloud.cloud_places import PROJECT, Place
 
 
 class Target:
-    """Where tasks go: remembers (path, headers, body) and answers `status`."""
+    """Where tasks go: remembers (path, headers, body); answers what `script` says, then `status`."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, dict[str, str], bytes]] = []
         self.status = 200
+        self.script: list[int] = []
         self.came = threading.Condition()
         target = self
 
@@ -26,7 +27,8 @@ class Target:
                 with target.came:
                     target.seen.append((self.path, dict(self.headers), body))
                     target.came.notify_all()
-                self.send_response(target.status)
+                    status = target.script.pop(0) if target.script else target.status
+                self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
