@@ -250,7 +250,8 @@ class Store:
                 callback()
             if not done.done():
                 done.set_result(None)
-            self._flush()
+            if self._upcoming is not None:  # a turn later: what has come in meanwhile goes with it
+                done.get_loop().call_soon(self._flush)
             return
         self._failure = StateError(
             f"{self.path} can no longer be written ({error}). The cloud stops: what it has acknowledged is on disk, "
