@@ -10,8 +10,6 @@ APP = """
 import asyncio, json, os, signal, sys, time
 import uvicorn
 
-SICK = {}
-
 async def line(receive, send):
     await receive()
     await send({"type": "websocket.accept"})
@@ -63,11 +61,13 @@ async def app(scope, receive, send):
         elif os.path.exists(name):
             answer["text"] = open(name).read()
             answer["mode"] = oct(os.stat(name).st_mode & 0o777)
-    elif path == "/sick":
-        answer["state"] = SICK.update({body.decode(): True}) or sorted(SICK)
-    elif path == "/well":
-        answer["state"] = SICK.clear() or []
-    elif path in ("/live", "/ready") and path in SICK:
+    elif path.startswith("/write/"):
+        try:
+            with open(path[len("/write"):], "wb") as file:
+                file.write(body)
+        except OSError as refused:
+            answer["refused"] = refused.strerror
+    elif path in ("/live", "/ready") and os.path.exists(f"{os.environ['SICK']}{path.replace('/', '.')}.{os.getpid()}"):
         status = 500
     elif path == "/teapot":
         status, headers = 418, [(b"x-kettle", b"on"), (b"connection", b"close")]
@@ -102,10 +102,31 @@ def main():
     uvicorn.run(app, host="127.0.0.1", port=int(os.environ["PORT"]), log_level="warning", lifespan="off")
 """
 
+#: A server that speaks gRPC alone, with the health service; it is well while the file GRPC_WELL is there.
+GRPC_APP = """
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+
+def check(request, context):
+    well = os.path.exists(os.environ["GRPC_WELL"]) and request == b"\\n\\x04mine"
+    return b"\\x08\\x01" if well else b"\\x08\\x02"
+
+def main():
+    server = grpc.server(ThreadPoolExecutor(2))
+    methods = {"Check": grpc.unary_unary_rpc_method_handler(check)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("grpc.health.v1.Health", methods),))
+    server.add_insecure_port(f"127.0.0.1:{os.environ['PORT']}")
+    server.start()
+    server.wait_for_termination()
+"""
+
 
 def tiny_image(folder: Path, digest: str = "sha256:" + "a" * 64) -> Image:
     """Write the tiny image into a folder and describe it."""
     (folder / "tiny_app.py").write_text(APP)
+    (folder / "grpc_app.py").write_text(GRPC_APP)
     return Image(digest=digest, root=str(folder), entry="tiny_app:main", preload=("uvicorn", "tiny_app"))
 
 
