@@ -22,6 +22,7 @@ from local_cloud.engines.instances import StartError
 from local_cloud.errors import ApiError, already_exists, failed_precondition, not_found
 from local_cloud.run import execution_status as status
 from local_cloud.run.environment import declared
+from local_cloud.run.job_metrics import JobMetrics
 from local_cloud.run.jobs import Jobs
 from local_cloud.run.plans import on_the_clouds_clock, output_to, staging
 from local_cloud.run.services import RECONCILING, SUCCEEDED, Services
@@ -51,6 +52,7 @@ class Executions:
         #: Operations that end with an execution: their name, and whether they answer with the execution or its job.
         self.operations = cloud.store.json("run.executions.operations")
         self._runs: dict[str, Run] = {}
+        self._metrics = JobMetrics(cloud, self._running)
 
     # Lookups
 
@@ -175,6 +177,7 @@ class Executions:
             status.completed(execution).message = f"Execution completed successfully in {seconds:.2f}s."
         stamp(execution)
         self.executions.save(name)
+        self._metrics.execution_ended(job_of(name), failed is None)
         self._runs.pop(name, None)
         self._tell_job(execution)
         self._answer(execution)
@@ -250,6 +253,7 @@ class Executions:
         if status.completed(task).state == RECONCILING:
             execution.running_count = max(execution.running_count - 1, 0)
             status.note_attempt(task, outcome)
+            self._metrics.attempt_ended(job_of(execution.name), task.retried, outcome.ok)
         text, reason = status.said(outcome)
         if outcome.ok:
             status.ended(self.cloud, task)
@@ -267,10 +271,15 @@ class Executions:
         self.tasks.save(task.name)
         self.executions.save(execution.name)
 
+    def _running(self) -> Iterator[tuple[str, int]]:
+        """Each execution that is not over: its job, and how many attempts run."""
+        for name, run in self._runs.items():
+            yield job_of(name), len(run.attempts)
+
     def _tell_job(self, execution: Message, count: int = 0) -> None:
         """Keep the job's word on its executions true; a job that is gone has none."""
         jobs = self.cloud.use(Jobs)
-        name = execution.name.rpartition("/executions/")[0]
+        name = job_of(execution.name)
         job = jobs.kept.get(name)
         if job is None:
             return
@@ -299,7 +308,7 @@ class Executions:
             error = ApiError("ABORTED", status.completed(execution).message)
         answer = execution
         if waiting["answer"] == "job":
-            answer = self.cloud.use(Jobs).kept.get(execution.name.rpartition("/executions/")[0]) or execution
+            answer = self.cloud.use(Jobs).kept.get(job_of(execution.name)) or execution
         with contextlib.suppress(KeyError):  # nobody may have deleted the operation meanwhile
             self.cloud.operations.finish(waiting["operation"], None if error else answer, error, execution)
 
@@ -311,6 +320,11 @@ class Executions:
             "run.googleapis.com/task_attempt": str(task.retried),
         }
         return {"type": "cloud_run_job", "labels": labels}, more
+
+
+def job_of(execution: str) -> str:
+    """The name of the job that an execution is of."""
+    return execution.rpartition("/executions/")[0]
 
 
 def _how(outcome: Ended) -> str:

@@ -14,6 +14,7 @@ from google.api_core import exceptions
 from google.cloud import monitoring_v3
 from google.cloud.monitoring_v3.services.metric_service.transports import MetricServiceGrpcTransport
 
+from local_cloud.cloud import Cloud
 from local_cloud.running import Running
 from local_cloud.settings import Settings
 from tests.fidelity import pins
@@ -21,6 +22,7 @@ from tests.local_cloud.cloud_places import PARENT, PROJECT, Place, inside
 from tests.local_cloud.conftest import Rest
 from tests.local_cloud.run_client import Runner, done, http, runner
 from tests.local_cloud.tasks_target import Target, advance
+from tests.local_cloud.test_run_executions import Batch
 
 NAME = f"projects/{PROJECT}"
 TASKS, RUN = "cloudtasks.googleapis.com", "run.googleapis.com"
@@ -87,6 +89,12 @@ def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watcher]:
         made = Watcher(place)
         yield made
         made.channel.close()
+
+
+@pytest.fixture(scope="module")
+def run(watch: Watcher, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+    with runner(watch.place, tmp_path_factory.mktemp("image")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -215,19 +223,18 @@ def test_calls_are_counted_by_method_and_code(watch: Watcher, target: Target) ->
     "Instances by state, billed time, CPU, memory, startup latencies and most requests at once",
     documented="metrics list: run, container/...; the layout of buckets is our own",
 )
-def test_a_revision_is_measured(watch: Watcher, tmp_path: Path) -> None:
-    with runner(watch.place, tmp_path / "image") as run:
-        made = run.create("measured")
-        for _ in range(3):
-            assert http(made.uri).status == 200
-        http(f"{made.uri}/teapot")
-        closed = run.create("closed", public=False)
-        assert http(closed.uri).status == 403
-        advance(watch.place, 300)
-        _check_revision(watch, made)
-        mine = 'resource.type = "cloud_run_revision" resource.labels.service_name = "closed"'
-        assert watch.series(f"{RUN}/request_count", mine) == []
-        _delete(run, made.name, closed.name)
+def test_a_revision_is_measured(watch: Watcher, run: Runner) -> None:
+    made = run.create("measured")
+    for _ in range(3):
+        assert http(made.uri).status == 200
+    http(f"{made.uri}/teapot")
+    closed = run.create("closed", public=False)
+    assert http(closed.uri).status == 403
+    advance(watch.place, 300)
+    _check_revision(watch, made)
+    mine = 'resource.type = "cloud_run_revision" resource.labels.service_name = "closed"'
+    assert watch.series(f"{RUN}/request_count", mine) == []
+    _delete(run, made.name, closed.name)
 
 
 def _check_revision(watch: Watcher, made: Any) -> None:
@@ -254,6 +261,47 @@ def _check_revision(watch: Watcher, made: Any) -> None:
 def _delete(run: Runner, *names: str) -> None:
     for name in names:
         done(run.services.delete_service(name=name))
+
+
+@pins(
+    "monitoring",
+    "Cloud Run",
+    "job/completed_execution_count, job/completed_task_attempt_count by result, and what runs as gauges",
+    documented="metrics list: run, job/...",
+)
+def test_executions_and_attempts_of_jobs_are_counted(watch: Watcher, run: Runner, tmp_path: Path) -> None:
+    batch = Batch(run)
+    done(batch.jobs.run_job(name=batch.job("counted", tasks=3).name))
+    broken = batch.job("broken", "exit", "3", template={"max_retries": 1})
+    with pytest.raises(exceptions.GoogleAPICallError):
+        done(batch.jobs.run_job(name=broken.name))
+    held = batch.job("held", "wait", str(tmp_path / "go"), tasks=2)
+    running = batch.jobs.run_job(name=held.name)
+    batch.until_started(held, *(tmp_path / f"go.{task}.0" for task in range(2)))
+    watch.place.do(minute_ends)
+    (tmp_path / "go").touch()
+    done(running)
+    advance(watch.place, 120)
+    counted = watch.total(f"{RUN}/job/completed_task_attempt_count", job("counted"), "result", "attempt")
+    assert counted == {("succeeded", "0"): 3}
+    assert watch.total(f"{RUN}/job/completed_execution_count", job("counted"), "result") == {("succeeded",): 1}
+    tried = watch.total(f"{RUN}/job/completed_task_attempt_count", job("broken"), "result", "attempt")
+    assert tried == {("failed", "0"): 1, ("failed", "1"): 1}
+    assert watch.total(f"{RUN}/job/completed_execution_count", job("broken"), "result") == {("failed",): 1}
+    [gauge] = watch.series(f"{RUN}/job/running_task_attempts", job("held"))
+    ran = [point.value.int64_value for point in gauge.points]
+    assert (max(ran), ran[0]) == (2, 0)
+    [gauge] = watch.series(f"{RUN}/job/running_executions", job("held"))
+    assert {point.value.int64_value for point in gauge.points} == {0, 1}
+
+
+async def minute_ends(cloud: Cloud) -> None:
+    """Moves the clock over the end of a minute while work is in flight, which a move would wait for."""
+    await cloud.clock.advance(60, settle=0)
+
+
+def job(job_id: str) -> str:
+    return f'AND resource.type = "cloud_run_job" AND resource.labels.job_name = "{job_id}"'
 
 
 # Aggregation, pages, views
