@@ -70,7 +70,7 @@ def fill_in(service: Message, default_account: str) -> None:
         if not ingress.ports:
             ingress.ports.add(container_port=DEFAULT_PORT)
         for port in ingress.ports:
-            port.name = port.name or "http1"
+            port.name, port.container_port = port.name or "http1", port.container_port or DEFAULT_PORT
         fill_in_probes(ingress)
     if not service.traffic:
         service.traffic.add(type=LATEST, percent=100)

@@ -67,6 +67,8 @@ async def app(scope, receive, send):
                 file.write(body)
         except OSError as refused:
             answer["refused"] = refused.strerror
+    elif path == "/needs-header" and b"x-probe" not in dict(scope["headers"]):
+        status = 500
     elif path in ("/live", "/ready") and os.path.exists(f"{os.environ['SICK']}{path.replace('/', '.')}.{os.getpid()}"):
         status = 500
     elif path == "/teapot":
@@ -99,6 +101,8 @@ def main():
         print("no configuration")
         sys.exit(3)
     print("starting", *sys.argv[1:])
+    if "AT_THE_END" in os.environ:  # uvicorn gives the signal back when it has ended
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(open(os.environ["AT_THE_END"], "w").close()))
     uvicorn.run(app, host="127.0.0.1", port=int(os.environ["PORT"]), log_level="warning", lifespan="off")
 """
 
