@@ -194,6 +194,8 @@ def _with_template(made: Message, source: Message) -> Message:
             getattr(made, field).CopyFrom(getattr(source, field))
     for field in _PLAIN:
         setattr(made, field, getattr(source, field))
+    if source.HasField("gpu_zonal_redundancy_disabled"):
+        made.gpu_zonal_redundancy_disabled = source.gpu_zonal_redundancy_disabled
     return made
 
 

@@ -54,6 +54,8 @@ def new_task(cloud: Cloud, execution: Message, index: int) -> Message:
             getattr(made, field).CopyFrom(value)
     for field in _PLAIN:
         setattr(made, field, getattr(template, field))
+    if template.HasField("gpu_zonal_redundancy_disabled"):
+        made.gpu_zonal_redundancy_disabled = template.gpu_zonal_redundancy_disabled
     made.max_retries, made.reconciling = template.max_retries, True
     for field in (made.create_time, made.update_time, made.scheduled_time):
         field.FromNanoseconds(nanoseconds(cloud))
