@@ -2,9 +2,11 @@
 
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
+import jwt
 import pytest
 import requests
 from google.api_core import exceptions, retry
@@ -13,6 +15,8 @@ from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpc
 from google.iam.v1 import options_pb2  # type: ignore[import-untyped]
 from google.protobuf import field_mask_pb2
 
+from local_cloud.running import Running
+from local_cloud.settings import Settings
 from tests.fidelity import pins
 from tests.local_cloud.cloud_places import LOCATION, PARENT, PROJECT, Place, inside
 from tests.local_cloud.tasks_target import Target, account, advance, idle
@@ -487,3 +491,47 @@ def test_retries_and_timeouts_of_a_caller_are_its_own(client: Any, name: str) ->
     assert tried
     client.create_queue(parent=PARENT, queue={"name": name})
     assert client.get_queue(name=name, retry=again, timeout=5, metadata=[("x-own", "1")]).name == name
+
+
+@pins(
+    "cloud_tasks",
+    "Tasks",
+    "A created task is answered as it was before any attempt",
+    documented="CreateTask",
+)
+def test_a_created_task_is_answered_as_it_was_made(client: Any, name: str) -> None:
+    client.create_queue(parent=PARENT, queue={"name": name})
+    made = client.create_task(parent=name, task={"http_request": {"url": "http://127.0.0.1:9/"}})
+    assert (made.dispatch_count, "first_attempt" in made, "last_attempt" in made) == (0, False, False)
+    client.delete_queue(name=name)
+
+
+@pins(
+    "cloud_tasks",
+    "Tasks",
+    "A task that is to carry the token of an account that does not exist is refused, NOT_FOUND, whoever asks",
+    observed="conformance runs published by aertje/cloud-tasks-emulator",
+    ours="the wording",
+)
+def test_an_account_that_does_not_exist_is_found_out_at_once(client: Any, queue: str) -> None:
+    token = {"oidc_token": {"service_account_email": f"never@{PROJECT}.iam.gserviceaccount.com"}}
+    with pytest.raises(exceptions.NotFound, match="Service account never@"):
+        client.create_task(parent=queue, task={"http_request": {"url": "https://h.example/", **token}})
+
+
+@pins("cloud_tasks", "Tasks", "With IAM off a token is made for any account that a task names", ours=True)
+async def test_without_iam_any_account_has_a_token(tmp_path: Path) -> None:
+    target = Target()
+    async with Running(Settings(state=tmp_path, iam_mode="off")) as running:
+        channel = grpc.aio.insecure_channel(f"127.0.0.1:{running.cloud.ports['grpc']}")
+        client: Any = tasks_v2.CloudTasksAsyncClient(transport=CloudTasksGrpcAsyncIOTransport(channel=channel))
+        name = f"{PARENT}/queues/q"
+        await client.create_queue(parent=PARENT, queue={"name": name})
+        token = {"oidc_token": {"service_account_email": "emulator@service.test"}}
+        await client.create_task(parent=name, task={"http_request": {"url": f"{target.url}/x?y=z", **token}})
+        await running.cloud.clock.settle()
+        _, headers, _ = target.seen[0]
+        claims = jwt.decode(headers["Authorization"].removeprefix("Bearer "), options={"verify_signature": False})
+        assert (claims["email"], claims["aud"]) == ("emulator@service.test", f"{target.url}/x?y=z")
+        await client.transport.close()
+    target.server.shutdown()

@@ -69,7 +69,8 @@ class Room:
     def target(self, queue: Queue, task: Task) -> Target:
         spec = json.loads(task.spec)
         identity = Identity("x@p.iam.gserviceaccount.com", "aud") if spec.get("signed") else None
-        return Target("POST", spec["url"], spec.get("headers", []), b"body", self.deadline, identity)
+        headers = [(name, value) for name, value in spec.get("headers", [])]
+        return Target("POST", spec["url"], headers, b"body", self.deadline, identity)
 
     def authorize(self, target: Target) -> str:
         raise SigningError("the account does not exist")
@@ -327,7 +328,7 @@ async def test_a_receiver_that_is_not_there_is_tried_again(room: Room, unused_tc
 @pins(
     "cloud_tasks",
     "Tasks",
-    "An account that does not exist is found out when the task is dispatched, for callers who may act as any account",
+    "An account that is deleted or disabled later fails the attempts of its tasks: PERMISSION_DENIED",
     ours=True,
 )
 async def test_an_account_that_cannot_sign_fails_the_attempt_before_it_leaves(room: Room, there: Receiver) -> None:

@@ -50,7 +50,7 @@ async def batch_create_tasks(cloud: Cloud, call: Call, request: Message) -> Mess
         try:
             if one.response_view == VIEWS["FULL"]:
                 cloud.iam.require(call.principal, "cloudtasks.tasks.fullView", queue.name)
-            response.tasks.append(task_view(queue, accept(cloud, call, queue, one.task), one.response_view))
+            response.tasks.append(task_view(queue, accept(cloud, call, queue, one.task), one.response_view, new=True))
         except ApiError as error:
             metadata.failed_requests[index].CopyFrom(error.to_status())
     return _operation(cloud, call, queue.name, metadata, request, asked=len(request.requests), response=response)
@@ -87,7 +87,7 @@ async def buffer_task(cloud: Cloud, call: Call, request: Message) -> Message:
     given.http_request.headers["Content-Type"] = request.body.content_type or CONTENT_TYPE
     if request.task_id:
         given.name = f"{queue.name}/tasks/{request.task_id}"
-    return BufferTaskResponse(task=task_view(queue, accept(cloud, call, queue, given), VIEWS["BASIC"]))
+    return BufferTaskResponse(task=task_view(queue, accept(cloud, call, queue, given), VIEWS["BASIC"], new=True))
 
 
 def _operation(

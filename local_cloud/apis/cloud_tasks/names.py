@@ -112,6 +112,14 @@ def no_queue_to_delete() -> ApiError:
     return not_found("Requested entity was not found.")
 
 
+def no_account(email: str) -> ApiError:
+    """A service account that is not there, of a task that is to carry its token; the words are ours."""
+    return not_found(
+        f"Service account {email} does not exist: a task cannot carry its token. Create the account, or name another "
+        "one as serviceAccountEmail."
+    )
+
+
 def _task_help() -> object:
     return help_link("Definition of task ID", f"{REFERENCE}/projects.locations.queues.tasks#Task.FIELDS.name")
 

@@ -4,6 +4,7 @@ Source: the v2 reference of HttpTarget, UriOverride, OidcToken and OAuthToken. W
 a query) is what IF_NOT_EXISTS lets a queue set. App Engine's tasks are in app_engine.py.
 """
 
+import zlib
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
@@ -20,6 +21,7 @@ from local_cloud.engines.queues import Queue
 from local_cloud.engines.tasks import Task
 
 Stored = message("google.cloud.tasks.v2.Task")
+ServiceAccount = message("google.iam.admin.v1.ServiceAccount")
 SCHEMES = enum("google.cloud.tasks.v2.UriOverride.Scheme")
 MODES = enum("google.cloud.tasks.v2.UriOverride.UriOverrideEnforceMode")
 
@@ -80,6 +82,8 @@ class Tokens:
         identity = target.identity
         assert identity is not None
         account = self._cloud.iam.accounts.find(identity.email)
+        if account is None and self._cloud.iam.mode == "off":  # nobody asks who is who
+            account = ServiceAccount(email=identity.email, unique_id=str(10**20 + zlib.crc32(identity.email.encode())))
         if account is None:
             raise SigningError(f"service account {identity.email} does not exist")
         if account.disabled:

@@ -35,7 +35,7 @@ async def create_task(cloud: Cloud, call: Call, request: Message) -> Message:
     _check_view(cloud, call, queue, request.response_view)
     task = accept(cloud, call, queue, request.task)
     cloud.store.flush()  # the change is whole: the disk may begin while the answer is made
-    return task_view(queue, task, request.response_view)
+    return task_view(queue, task, request.response_view, new=True)
 
 
 @API.rpc("GetTask", permission="cloudtasks.tasks.get")
@@ -95,6 +95,8 @@ def accept(cloud: Cloud, call: Call, queue: Queue, given: Message) -> Task:
     task_rules.check(given, call.now)
     if email := task_rules.account(given):
         act_as(cloud, call, email)
+        if cloud.iam.mode != "off" and cloud.iam.accounts.find(email) is None:
+            raise names.no_account(email)
     if given.app_engine_http_request.HasField("app_engine_routing"):
         may_route(cloud, call)
     if named and (task_id in queue.tasks or state.journal.is_buried(f"{queue.name}/tasks/{task_id}")):

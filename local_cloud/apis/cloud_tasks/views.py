@@ -12,8 +12,8 @@ Stored = message("google.cloud.tasks.v2.Task")
 VIEWS = enum("google.cloud.tasks.v2.Task.View")
 
 
-def task_view(queue: Queue, task: Task, view: int) -> Message:
-    """The Task message: BASIC (also when unspecified) has no body."""
+def task_view(queue: Queue, task: Task, view: int, *, new: bool = False) -> Message:
+    """The Task message: BASIC (also when unspecified) has no body; a new one is shown as before its first attempt."""
     seen = Stored.FromString(task.spec)
     seen.name = f"{queue.name}/tasks/{task.id}"
     seen.view = VIEWS["FULL"] if view == VIEWS["FULL"] else VIEWS["BASIC"]
@@ -21,6 +21,8 @@ def task_view(queue: Queue, task: Task, view: int) -> Message:
         getattr(seen, seen.WhichOneof("message_type") or "http_request").ClearField("body")
     put_time(seen.schedule_time, task.schedule)
     put_time(seen.create_time, float(int(task.created)))
+    if new:
+        return seen
     seen.dispatch_count, seen.response_count = task.dispatched, task.responses
     if task.first:
         put_time(seen.first_attempt.dispatch_time, task.first)
