@@ -111,25 +111,33 @@ def encode_url(url: str) -> str:
 
 def request_bytes(target: Target, task: Task, queue_id: str, authorization: str) -> tuple[Origin, bytes]:
     """The origin to connect to and the whole request. Asked while `task.last` is still the attempt before."""
-    origin, host, path = split_url(target.url)
-    head = f"{target.method} {path} HTTP/1.1\r\nHost: {host}\r\n"
-    if target.app_engine:  # its User-Agent is the task's own
-        replaced, told = _REPLACED_FOR_APP_ENGINE, task_headers(task, queue_id, app_engine=True)
-    else:
-        replaced, told = REPLACED_HEADERS, f"User-Agent: {USER_AGENT}\r\n{task_headers(task, queue_id)}"
-    for name, value in target.headers:
-        lower = name.lower()
-        if lower in replaced or lower.startswith(RESERVED_PREFIXES):
-            continue
-        if authorization and lower == "authorization":
-            continue
-        head += f"{name}: {value}\r\n"
-    head += told
+    origin, head = _own_part(
+        target.method, target.url, tuple(target.headers), target.app_engine, signed=bool(authorization)
+    )
+    head += task_headers(task, queue_id, app_engine=target.app_engine)
     if authorization:
         head += f"Authorization: {authorization}\r\n"
     if target.body or target.method in _WITH_LENGTH:
         head += f"Content-Length: {len(target.body)}\r\n"
     return origin, head.encode() + b"\r\n" + target.body
+
+
+@lru_cache(maxsize=512)
+def _own_part(
+    method: str, url: str, headers: tuple[tuple[str, str], ...], app_engine: bool, *, signed: bool
+) -> tuple[Origin, str]:
+    """What tasks of one address and the same headers have in common: the request down to the task's own headers."""
+    origin, host, path = split_url(url)
+    head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n"
+    replaced = _REPLACED_FOR_APP_ENGINE if app_engine else REPLACED_HEADERS  # there User-Agent is the task's own
+    for name, value in headers:
+        lower = name.lower()
+        if lower in replaced or lower.startswith(RESERVED_PREFIXES):
+            continue
+        if signed and lower == "authorization":
+            continue
+        head += f"{name}: {value}\r\n"
+    return origin, head if app_engine else f"{head}User-Agent: {USER_AGENT}\r\n"
 
 
 def task_headers(task: Task, queue_id: str, *, app_engine: bool = False) -> str:
@@ -158,6 +166,7 @@ def _previous(previous: LastAttempt | None, app_engine: bool) -> tuple[int, str]
     return status or _STATUSES.get(previous.code if previous is not None else 0, 503), ""
 
 
+@lru_cache(maxsize=256)
 def outcome_of(reply: Reply) -> Outcome:
     """What an answer, or its absence, means for the task."""
     if not reply.status:

@@ -13,6 +13,7 @@ an attempt whose answer came within the last commit (a millisecond or so), as at
 import math
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 from local_cloud.engines import attempt as wire
@@ -210,13 +211,13 @@ class Dispatcher:
                 self._end(attempt, attempt.failure)
             elif not attempt.over:
                 assert attempt.origin is not None
-                done = self._listener(attempt)
+                done = partial(self._answered, attempt)
                 attempt.call = self._client.send(attempt.origin, attempt.request, done, attempt.head)
                 if not attempt.echo:
                     attempt.request = b""
 
-    def _listener(self, attempt: Attempt) -> Callable[[Reply], None]:
-        return lambda reply: self._end(attempt, wire.outcome_of(reply))
+    def _answered(self, attempt: Attempt, reply: Reply) -> None:
+        self._end(attempt, wire.outcome_of(reply))
 
     def _end(self, attempt: Attempt, outcome: Outcome) -> None:
         if attempt.over:

@@ -23,6 +23,9 @@ MAX_OPENING = 32
 MAX_IDLE = 256
 #: An idle connection is not used again after this many seconds: common servers close theirs at 5.
 IDLE_SECONDS = 4.0
+#: Answers of at most so many bytes that came whole in one piece are known when the same bytes come again, so many of
+#: them for each origin: a receiver of thousands of tasks a second says the same thing over and over.
+KNOWN_BYTES, KNOWN = 512, 64
 #: The local ends of all connections that clients of this process hold: who listens here knows by them that it is
 #: called by the cloud itself.
 own_addresses: set[tuple[str, int]] = set()
@@ -83,6 +86,9 @@ class Connection(asyncio.Protocol):
         self._retry_after = ""
         self._headers_done = False
         self._framed = False
+        self._length = 0
+        #: The first piece of an answer: None before it comes, empty when it is not to be remembered.
+        self._piece: bytes | None = None
         self._address: tuple[str, int] | None = None
         self.idle_since = 0.0
 
@@ -105,6 +111,7 @@ class Connection(asyncio.Protocol):
         call.ride(self)
         self._retry_after = ""
         self._headers_done = self._framed = False
+        self._length, self._piece = 0, None
         self._transport.write(call.body)
 
     def abort(self) -> None:
@@ -117,6 +124,14 @@ class Connection(asyncio.Protocol):
         if self._call is None:
             self.abort()
             return
+        if self._piece is None and not self._call.head:
+            known = self._pool.known.get(data)
+            if known is not None:
+                self._end(known, keep=True)
+                return
+            self._piece = data if len(data) <= KNOWN_BYTES else b""
+        else:
+            self._piece = b""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -129,8 +144,10 @@ class Connection(asyncio.Protocol):
         lower = name.lower()
         if lower == b"retry-after":
             self._retry_after = value.decode("latin-1")
-        elif lower in {b"content-length", b"transfer-encoding"}:
-            self._framed = True
+        elif lower == b"content-length":
+            self._framed, self._length = True, int(value) if value.isdigit() and len(value) < 10 else -1
+        elif lower == b"transfer-encoding":
+            self._framed, self._length = True, -1
 
     def on_headers_complete(self) -> None:
         """An answer to HEAD has no body, whatever its headers say."""
@@ -144,7 +161,10 @@ class Connection(asyncio.Protocol):
         """The end of an answer; interim ones (100 Continue) are passed over."""
         status = self._parser.get_status_code()
         if status >= 200:
-            self._end(Reply(status, self._retry_after), keep=self._parser.should_keep_alive())
+            reply, keep = Reply(status, self._retry_after), self._parser.should_keep_alive()
+            if keep and self._piece and self._piece.find(b"\r\n\r\n") + 4 + self._length == len(self._piece):
+                self._pool.learn(self._piece, reply)
+            self._end(reply, keep=keep)
 
     def eof_received(self) -> bool:
         """Lets the transport close."""
@@ -176,7 +196,7 @@ class Connection(asyncio.Protocol):
 class Pool:
     """Connections to one origin."""
 
-    __slots__ = ("_idle", "_loop", "_opening", "_origin", "_tls", "_waiting")
+    __slots__ = ("_idle", "_loop", "_opening", "_origin", "_tls", "_waiting", "known")
 
     def __init__(self, origin: Origin, loop: asyncio.AbstractEventLoop) -> None:
         self._origin = origin
@@ -185,6 +205,14 @@ class Pool:
         self._waiting: deque[Call] = deque()
         self._opening: set[asyncio.Task[None]] = set()
         self._tls = ssl.create_default_context() if origin.tls else None
+        #: Whole answers that leave the connection open, by their bytes.
+        self.known: dict[bytes, Reply] = {}
+
+    def learn(self, answer: bytes, reply: Reply) -> None:
+        """Remembers what an answer means; dates change, so it forgets all when it has seen many."""
+        if len(self.known) >= KNOWN:
+            self.known.clear()
+        self.known[answer] = reply
 
     def send(self, call: Call) -> None:
         """Carries the call on an idle connection, or on one that it opens."""

@@ -95,6 +95,8 @@ class Queue:
 
     def take(self, now: float) -> Task | None:
         """The next task to dispatch now, if state, concurrency and rate let one go; its token is spent."""
+        if self.running >= self.limits.concurrent:  # a queue at its limit asks after every answer
+            return None
         task = self._first()
         if task is None or task.schedule > now + SAME or not self._may_dispatch:
             return None
@@ -109,6 +111,8 @@ class Queue:
 
     def next_event(self, now: float) -> float:
         """When the queue wants to be looked at again, if nothing else happens to it."""
+        if self.running >= self.limits.concurrent:
+            return math.inf
         first = self._first()
         if first is None or not self._may_dispatch:
             return math.inf
