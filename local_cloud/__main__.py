@@ -45,6 +45,7 @@ async def serve(settings: Settings) -> int:
 
 def _said(settings: Settings) -> dict[str, Any]:
     return {
+        "host": settings.reachable_host,
         "project": settings.project,
         "location": settings.location,
         "state": str(settings.state),
@@ -63,7 +64,7 @@ def _tell(ready: dict[str, Any]) -> None:
 
 def main() -> None:
     """The process."""
-    settings: Settings | None = None
+    settings = parse(prog=os.environ.get(PROG, "python -m local_cloud"))
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what gRPC would say (a taken port) is said here, in one line
     import uvloop
 
@@ -74,13 +75,12 @@ def main() -> None:
     # A hundred thousand waiting tasks are no garbage: looking through them again and again cost a sixth of a drain.
     gc.set_threshold(100_000, 20, 50)
     try:
-        settings = parse(prog=os.environ.get(PROG, "python -m local_cloud"))
         code = uvloop.run(serve(settings))
     except (PortInUseError, StateError, QueueError) as error:
         sys.stderr.write(f"local_cloud: {error}\n")
         code = 2
     finally:
-        if settings is not None and settings.fresh:
+        if settings.fresh:
             fresh.remove(settings.state)
     sys.exit(code)
 

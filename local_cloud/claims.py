@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 
 from local_cloud.settings import Settings
-from local_cloud.store import StateError
 
 FILE = "cloud.json"
 
@@ -24,6 +23,8 @@ def kept(directory: Path) -> dict[str, str]:
 
 def claim(settings: Settings) -> None:
     """Write down whose it is; StateError where it is another project's. The caller holds the directory."""
+    from local_cloud.store import StateError  # late: the command line, which reads `kept`, starts without a store
+
     owner = kept(settings.state).get("project", settings.project)
     if owner != settings.project:
         raise StateError(

@@ -3,7 +3,7 @@
 It owns the order in which things start and stop. Doors (server/) are opened on a started cloud.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from local_cloud.apis.metadata import Metadata
 
 S = TypeVar("S")
+
+#: Other projects that clients have asked for are named in the log once each, so many of them.
+MOST_STRANGERS = 20
+
+#: Where it is said how a cloud is started for another project.
+HELP = "docs/local-cloud.md"
 
 
 class Cloud:
@@ -49,6 +55,9 @@ class Cloud:
         self.on_failure: Callable[[Exception], None] = lambda _: None
         #: Hosts of APIs that are disabled, with what makes the refusal of calls to them. Kept by the Service Usage API.
         self.disabled: dict[str, Callable[[], ApiError]] = {}
+        #: Asked of every call with its binding and metadata while somebody has something against some of them.
+        self.refuses: Callable[[Any, Mapping[str, str]], None] | None = None
+        self._strangers: set[str] = set()
         self._provided: dict[type, Any] = {}
         self._started: list[Api] = []
         self.owner = Principal(f"user:owner@{settings.project}", owner=True)
@@ -95,10 +104,19 @@ class Cloud:
             return name
         if plain in (self.settings.project_number, "-"):
             return f"projects/{self.settings.project}{colon}{verb}{slash}{rest}"
+        fix = f"sluice cloud start --project {plain} --port 0"
+        if plain not in self._strangers and len(self._strangers) < MOST_STRANGERS:
+            self._strangers.add(plain)
+            self.log.event(
+                "WARNING",
+                f"A client asked for project {plain}, and this cloud is {self.project}'s: give the client that "
+                f"project, or start a cloud for {plain} ({fix}).",
+            )
         raise permission_denied(
             f"Permission denied on resource project {plain}.",
             error_info("CONSUMER_INVALID", "googleapis.com", {"consumer": f"projects/{plain}"}),
             help_link("Google developers console", "https://console.developers.google.com"),
+            help_link(f"This local cloud is project {self.project}'s; for {plain}, start one: {fix}", HELP),
         )
 
     async def start(self) -> None:

@@ -18,17 +18,12 @@ PAGE = 500
 TOKEN_FOR = 1800.0
 
 
-class LocalCloud:
-    """The running local cloud of a home; NotRunning where there is none."""
+class Cloud:
+    """A local cloud at the URL of its owner's door, whoever started it."""
 
-    def __init__(self, home: Home) -> None:
-        ports = home.ports()
-        if ports is None or not control.running(home):
-            raise NotRunning(str(home.path))
-        self.home = home
-        self.ports: Ports = ports
-        self.rest = f"http://127.0.0.1:{ports.rest}"
-        self.grpc = f"127.0.0.1:{ports.grpc}"
+    def __init__(self, url: str) -> None:
+        self.rest = url.rstrip("/")
+        self.grpc = self.rest.partition("://")[2]
         self._tokens: dict[tuple[str, str], tuple[float, str]] = {}
 
     def status(self) -> dict[str, Any]:
@@ -69,3 +64,16 @@ class LocalCloud:
             token = str(self.google("POST", path, {"audience": audience, "includeEmail": True})["token"])
             self._tokens[email, audience] = (time.monotonic(), token)
         return {"Authorization": f"Bearer {token}"}
+
+
+class LocalCloud(Cloud):
+    """The running local cloud of a home's stack; NotRunning where there is none."""
+
+    def __init__(self, home: Home) -> None:
+        ports = home.ports()
+        if ports is None or not control.running(home):
+            raise NotRunning(str(home.path))
+        super().__init__(f"http://127.0.0.1:{ports.rest}")
+        self.home = home
+        self.ports: Ports = ports
+        self.grpc = f"127.0.0.1:{ports.grpc}"

@@ -19,7 +19,13 @@ PATIENCE = 5.0
 
 
 def call(
-    method: str, url: str, body: Any = None, *, headers: Mapping[str, str] | None = None, timeout: float = 30
+    method: str,
+    url: str,
+    body: Any = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    timeout: float = 30,
+    patience: float = PATIENCE,
 ) -> Any:
     """The JSON answer of a call; CallFailed for an answer that is not 2xx, OpsError where nobody answers."""
     data = None if body is None else json.dumps(body).encode()
@@ -27,7 +33,7 @@ def call(
     for name, value in (headers or {}).items():
         request.add_header(name, value)
     try:
-        with _patiently(request, timeout) as answer:
+        with _patiently(request, timeout, patience) as answer:
             text = answer.read().decode()
     except urllib.error.HTTPError as error:
         text = error.read().decode(errors="replace")
@@ -40,9 +46,9 @@ def call(
     return json.loads(text) if text.strip() else {}
 
 
-def _patiently(request: urllib.request.Request, timeout: float) -> Any:
+def _patiently(request: urllib.request.Request, timeout: float, patience: float) -> Any:
     """Open; where nobody listens, look again for a moment: the supervisor may be starting the process anew."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + patience
     while True:
         try:
             return _opener.open(request, timeout=timeout)

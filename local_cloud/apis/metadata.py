@@ -1,7 +1,8 @@
 """The metadata server, so that google.auth works unmodified in services.
 
 A revision's instance gets a host of its own (`HOST:PORT/md/KEY`, from `register`), which names its account: on Google
-the address is the same everywhere and the network says who asks. Source:
+the address is the same everywhere and the network says who asks. At the owner's door the same values stand at the root,
+for clients on this machine: their credentials are the owner's. Source:
 https://cloud.google.com/run/docs/container-contract#metadata-server and google-auth's compute_engine/_metadata.py.
 """
 
@@ -64,6 +65,32 @@ async def get(cloud: Cloud, _call: Call, request: HttpRequest) -> HttpResponse:
     parts = path.split("/")
     if parts[:2] == ["instance", "service-accounts"] and len(parts) == 4 and parts[3] in ("token", "identity"):
         return _credential(cloud, request, account, parts[2], parts[3])
+    return _value(cloud, account, parts, request)
+
+
+@API.route("GET", "/", public=True, owner_only=True, wants_json=False)
+@API.route("GET", "/computeMetadata/{path=**}", public=True, owner_only=True, wants_json=False)
+async def get_as_owner(cloud: Cloud, _call: Call, request: HttpRequest) -> HttpResponse:
+    """The owner's values, for GCE_METADATA_HOST=HOST:PORT; libraries look at the root to see what answers."""
+    path = request.params.get("path", "").removeprefix("v1").strip("/")
+    if not path:
+        return _text("computeMetadata/\n" if request.path == "/" else "instance/\nproject/\nuniverse/\n")
+    if request.headers.get("metadata-flavor") != "Google":
+        return HttpResponse(403, b"Missing Metadata-Flavor:Google header.", HEADERS, "text/plain")
+    email = cloud.owner.email
+    parts = path.split("/")
+    if parts[:2] == ["instance", "service-accounts"] and len(parts) == 4 and parts[2] in ("default", email):
+        if parts[3] == "identity":
+            audience = request.arg("audience")
+            if not audience:
+                return HttpResponse(400, b"non-empty audience parameter required", HEADERS, "text/plain")
+            return _text(cloud.identity.id_token(email, email, audience))
+        if parts[3] == "token":
+            return _granted(cloud, cloud.owner.member, request)
+    return _value(cloud, email, parts, request)
+
+
+def _value(cloud: Cloud, account: str, parts: list[str], request: HttpRequest) -> HttpResponse:
     value: Any = _tree(cloud, account)
     for part in parts:
         value = value.get(part) if isinstance(value, dict) else None
@@ -90,8 +117,13 @@ def _credential(cloud: Cloud, request: HttpRequest, account: str, asked: str, ki
         if not audience:
             return HttpResponse(400, b"non-empty audience parameter required", HEADERS, "text/plain")
         return _text(cloud.iam.accounts.id_token(account, audience))
+    return _granted(cloud, f"serviceAccount:{account}", request)
+
+
+def _granted(cloud: Cloud, member: str, request: HttpRequest) -> HttpResponse:
+    """A new access token."""
     scopes = tuple(filter(None, request.arg("scopes").split(","))) or SCOPES
-    grant = cloud.identity.access_token(f"serviceAccount:{account}", scopes=scopes)
+    grant = cloud.identity.access_token(member, scopes=scopes)
     left = int(grant.expires - cloud.now())
     body = {"access_token": grant.token, "expires_in": left, "token_type": "Bearer"}
     return HttpResponse(200, orjson.dumps(body), HEADERS, "application/json")

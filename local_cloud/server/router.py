@@ -62,6 +62,9 @@ class Router:
     def match(self, verb: str, raw_path: str) -> Match | None:
         """The route of a request; `raw_path` is still percent-encoded."""
         segments = raw_path.lstrip("/").split("/")
+        if raw_path == "/":
+            root = self._root.routes.get((verb, ""))
+            return Match(root, {}) if root else None
         head, colon, custom = segments[-1].rpartition(":")
         if not colon:
             head, colon, custom = re.sub("%3[Aa]", ":", segments[-1]).rpartition(":")

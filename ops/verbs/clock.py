@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ops.cloud import LocalCloud
+from ops import clouds
+from ops.clouds import WhichCloud
 from ops.errors import BadUsage
-from ops.home import Home
-from ops.output import Output
+from ops.output import Output, counted
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -23,10 +23,14 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="clock")
 
 
-def show(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False) -> None:
+def show(
+    *,
+    which: WhichCloud = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+) -> None:
     """Print the time."""
     out = Output(as_json=as_json)
-    value = LocalCloud(Home.find()).admin("GET", "clock")
+    value = clouds.find(which).admin("GET", "clock")
     out.say(f"{value['now']}  ({value['offset']:.0f} s ahead of this machine)")
     out.result(value)
 
@@ -34,13 +38,35 @@ def show(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON
 def advance(
     by: Annotated[str, typer.Argument(help="How far: 90s, 10m, 24h, 2d.")],
     *,
+    which: WhichCloud = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
-    """Move the clock."""
+    """Move the clock, and say what that has set off."""
     out = Output(as_json=as_json)
-    value = LocalCloud(Home.find()).admin("POST", "clock:advance", {"seconds": seconds(by)}, timeout=600)
-    out.step(f"the clock stands at {value['now']}")
+    cloud = clouds.find(which)
+    before = cloud.status()
+    value = cloud.admin("POST", "clock:advance", {"seconds": seconds(by)}, timeout=600)
+    after = cloud.status()
+    out.step(f"the clock of {after['project']} stands at {value['now']}")
+    for line in happened(before, after, value):
+        out.plain(f"  {line}")
     out.result(value)
+
+
+def happened(before: dict[str, Any], after: dict[str, Any], moved: dict[str, Any]) -> list[str]:
+    """What a move set off, as lines: attempts by answer, tasks that went, what waits, what was still at work."""
+    lines = [f"{counted(moved['fired'], 'timer')} fired"]
+    for name, queue in sorted(after["queues"].items()):
+        was = before["queues"].get(name, {})
+        counts = {key: queue.get(key, 0) - was.get(key, 0) for key in ("attempts", "succeeded", "dropped")}
+        if any(counts.values()):
+            lines.append(
+                f"{name}: {counted(counts['attempts'], 'attempt')}, {counts['succeeded']} done, "
+                f"{counts['dropped']} given up, {queue['depth']} waiting"
+            )
+    if moved["unsettled"]:
+        lines.append(f"not waited for any longer: {', '.join(moved['unsettled'])} still at work")
+    return lines
 
 
 def seconds(text: str) -> float:

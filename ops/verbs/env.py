@@ -1,14 +1,21 @@
-"""`sluice env`: export lines that point gcloud, Google's client libraries and the provider at the local cloud."""
+"""`sluice env`: lines that point gcloud, Google's client libraries, Terraform and Pulumi at a local cloud.
+
+Owns which variables those tools read, one function a tool. Sources: gcloud's properties; google-auth and its sisters
+in other languages (the metadata server's address); the google-beta provider (services/*/product.go, and
+transport/config.go of earlier releases), which pulumi-gcp is built upon.
+"""
 
 from __future__ import annotations
 
 import shlex
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from ops import clouds
 from ops.cloud import LocalCloud
-from ops.home import Home
+from ops.clouds import WhichCloud
 from ops.output import Output
 
 #: gcloud's names of the APIs that the local cloud serves, and of those that it refuses in words of its own; each takes
@@ -38,22 +45,92 @@ def gcloud_variables(project: str, location: str, rest: str) -> dict[str, str]:
     }
 
 
+#: The provider's endpoints by the middle of their variable's name, with the path that each product's base URL has.
+PROVIDER_ENDPOINTS = {
+    "APP_ENGINE": "/v1beta/", "ARTIFACT_REGISTRY": "/v1/", "CLOUD_RESOURCE_MANAGER": "/v1/", "CLOUD_RUN_V2": "/v2/",
+    "CLOUD_SCHEDULER": "/v1/", "CLOUD_TASKS": "/v2/", "IAM": "/v1/", "IAM_BETA": "/v1/", "IAM_CREDENTIALS": "/v1/",
+    "LOGGING": "/v2/", "MONITORING": "/", "RESOURCE_MANAGER": "/v1/", "RESOURCE_MANAGER_V3": "/v3/",
+    "SECRET_MANAGER": "/v1/", "SERVICE_USAGE": "/v1beta1/", "SQL": "/sql/v1beta4/",
+}  # fmt: skip
+
+#: Any token does at the owner's door; the provider wants one to be there.
+TOKEN = "local"
+
+
+def client_variables(project: str, rest: str) -> dict[str, str]:
+    """What Google's client libraries read: the project, and the owner's door as metadata server, for credentials.
+
+    No library of Google's reads an endpoint for Cloud Tasks, Run or IAM from the environment. CLOUD_TASKS_EMULATOR_HOST
+    is what applications that speak to an emulator are used to read.
+    """
+    address = rest.partition("//")[2]
+    return {
+        "GOOGLE_CLOUD_PROJECT": project,
+        "GCE_METADATA_HOST": address,
+        "GCE_METADATA_IP": address,
+        "CLOUD_TASKS_EMULATOR_HOST": address,
+    }
+
+
+def provider_variables(project: str, location: str, rest: str) -> dict[str, str]:
+    """What the google providers of Terraform and Pulumi read. Pulumi's would ask Compute for its regions first."""
+    return {
+        "GOOGLE_PROJECT": project,
+        "GOOGLE_REGION": location,
+        "GOOGLE_OAUTH_ACCESS_TOKEN": TOKEN,
+        "PULUMI_GCP_SKIP_REGION_VALIDATION": "true",
+        **{f"GOOGLE_{name}_CUSTOM_ENDPOINT": f"{rest}{path}" for name, path in PROVIDER_ENDPOINTS.items()},
+    }
+
+
+class Form(StrEnum):
+    """How the variables are written."""
+
+    shell = "shell"
+    fish = "fish"
+    dotenv = "dotenv"
+    json = "json"
+
+
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("env", help='Print export lines for gcloud and the clients: eval "$(./sluice env)"')(env)
+    app.command("env", help='Print what points gcloud, clients, Terraform and Pulumi here: eval "$(./sluice env)"')(env)
 
 
-def env(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False) -> None:
+def env(
+    *,
+    form: Annotated[
+        Form, typer.Option("--format", help="For sh and its kin, fish, an env file, or JSON.")
+    ] = Form.shell,
+    unset: Annotated[bool, typer.Option("--unset", help="Print lines that take the variables back.")] = False,
+    which: WhichCloud = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+) -> None:
     """Print the variables."""
-    out = Output(as_json=as_json)
-    cloud = LocalCloud(Home.find())
+    out = Output(as_json=as_json or form is Form.json)
+    if unset:
+        line = "set -e {};" if form is Form.fish else "unset {}"
+        for name in variables("", "", "http://:", "", alone=True):
+            out.plain(line.format(name))
+        return
+    cloud = clouds.find(which)
     status = cloud.status()
-    values = {
-        **gcloud_variables(status["project"], status["location"], cloud.rest),
-        "GOOGLE_CLOUD_PROJECT": status["project"],
-        "SLUICE_REST": cloud.rest,
-        "SLUICE_GRPC": cloud.grpc,
-    }
+    values = variables(
+        status["project"], status["location"], cloud.rest, cloud.grpc, alone=not isinstance(cloud, LocalCloud)
+    )
+    line = {Form.fish: "set -gx {} {};", Form.dotenv: "{}={}"}.get(form, "export {}={}")
     for name, value in values.items():
-        out.plain(f"export {name}={shlex.quote(value)}")
+        out.plain(line.format(name, value if form is Form.dotenv else shlex.quote(value)))
     out.result(values)
+
+
+def variables(project: str, location: str, rest: str, grpc: str, *, alone: bool) -> dict[str, str]:
+    """All of them. Which cloud later commands mean is said for one that runs by itself: a stack's is its home's."""
+    return {
+        **gcloud_variables(project, location, rest),
+        **client_variables(project, rest),
+        **provider_variables(project, location, rest),
+        "SLUICE_REST": rest,
+        "SLUICE_GRPC": grpc,
+        **({"SLUICE_CLOUD": rest} if alone else {}),
+    }

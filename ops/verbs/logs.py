@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ops.cloud import LocalCloud
+from ops import clouds
+from ops.cloud import Cloud
+from ops.clouds import WhichCloud
 from ops.errors import BadUsage
-from ops.home import Home
 from ops.output import Output
 
 _COLOURS = {"ERROR": "red", "CRITICAL": "red bold", "WARNING": "yellow", "DEBUG": "dim"}
@@ -35,13 +36,14 @@ def logs(
     filter_: Annotated[str, typer.Option("--filter", help="A filter of Cloud Logging's query language.")] = "",
     limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")] = 200,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
+    which: WhichCloud = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
     """Print entries."""
     out = Output(as_json=as_json)
     if severity and severity.upper() not in SEVERITIES:
         raise BadUsage(f"--severity is {severity}", fix=f"use one of: {', '.join(SEVERITIES).lower()}")
-    cloud = LocalCloud(Home.find())
+    cloud = clouds.find(which)
     project = cloud.status()["project"]
     wanted = _filter(payment, service, severity, filter_)
     entries = list(cloud.logs(project, wanted, newest_first=True, limit=limit))[::-1]
@@ -85,7 +87,7 @@ def _filter(payment: str, service: str, severity: str, more: str) -> str:
     return " AND ".join(part for part in parts if part)
 
 
-def _coming(cloud: LocalCloud, project: str, wanted: str, seen: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _coming(cloud: Cloud, project: str, wanted: str, seen: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     known = {entry["insertId"] for entry in seen}
     since = seen[-1]["timestamp"] if seen else ""
     while True:

@@ -75,6 +75,7 @@ class State:
                 "state": "PAUSED" if queue.paused else "RUNNING",
                 "depth": len(queue.tasks),
                 "running": queue.running,
+                **{name: self.watch.counts[queue.name][name] for name in ("attempts", "succeeded", "dropped")},
             }
             for queue in self.dispatcher.queues.values()
         }

@@ -6,6 +6,7 @@ entries (logs/entries.py).
 """
 
 import random
+from collections import Counter, defaultdict
 from typing import Any
 
 from local_cloud.apis.cloud_tasks.metrics import QueueMetrics
@@ -32,6 +33,8 @@ class Watch:
         self._cloud = cloud
         self._hinted: dict[tuple[str, int], float] = {}
         self._random = random.Random()
+        #: Since the start, by queue: attempts, tasks that succeeded, tasks dropped.
+        self.counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.metrics = QueueMetrics(cloud)
         cloud.provide(self.metrics)
 
@@ -44,6 +47,10 @@ class Watch:
     def answered(self, queue: Queue, task: Task, outcome: Outcome, url: str) -> None:
         """An attempt ended."""
         self.metrics.answered(queue, task, outcome)
+        counts = self.counts[queue.name]
+        counts["attempts"] += 1
+        if outcome.ok:
+            counts["succeeded"] += 1
         if self._sampled(queue):
             last = task.last
             retry = task.retry or queue.limits.retry
@@ -69,6 +76,7 @@ class Watch:
 
     def dropped(self, queue: Queue, task: Task, why: str) -> None:
         """A task was given up: Google tells nobody, so this line is all there is."""
+        self.counts[queue.name]["dropped"] += 1
         last = task.last
         self._cloud.log.event(
             "WARNING",

@@ -1,0 +1,87 @@
+"""`sluice cloud`: the local cloud by itself, for anyone's project; no stack, no payments, no database.
+
+`start` runs it in the foreground, as other emulators do, and leaves its options to the process that it starts
+(local_cloud/settings.py has them). `status` and `stop` find it by its record (ops/clouds.py).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import Annotated, Any
+
+import typer
+
+from ops import clouds
+from ops.cloud import Cloud
+from ops.clouds import WhichCloud
+from ops.errors import OpsError
+from ops.output import Output
+
+#: Seconds that a cloud gets to stop: open requests may end.
+STOPPED_WITHIN = 20.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    group = typer.Typer(help="The local cloud by itself, for any project.", no_args_is_help=True, rich_markup_mode=None)
+    passed_on = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+    about = "Start one in the foreground; Ctrl-C stops it."
+    group.command("start", help=about, context_settings=passed_on)(start)
+    group.command("status", help="Show the clouds that run by themselves, with their queues.")(status)
+    group.command("stop", help="Stop the one that is meant.")(stop)
+    app.add_typer(group, name="cloud")
+
+
+def start(
+    context: typer.Context,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+) -> None:
+    """Run a cloud until Ctrl-C."""
+    from ops import standalone
+
+    raise SystemExit(standalone.run(context.args, as_json=as_json))
+
+
+def status(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False) -> None:
+    """List what runs."""
+    out = Output(as_json=as_json)
+    found: list[dict[str, Any]] = []
+    for record in clouds.running():
+        told = Cloud(record.url).status()
+        kept = "fresh" if record.fresh else record.state
+        found.append({**vars(record), "location": told["location"], "queues": told["queues"]})
+        out.plain(f"{record.url}  project {record.project} ({told['location']}), pid {record.pid}, state {kept}")
+        for name, queue in sorted(told["queues"].items()):
+            out.plain(f"  {name}  {queue['state'].lower()}, {queue['depth']} waiting")
+    if not found:
+        out.say("no local cloud runs by itself; ./sluice cloud start starts one")
+    out.result(found)
+
+
+def stop(
+    *,
+    which: WhichCloud = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+) -> None:
+    """Stop one; its state stays where it was to be kept."""
+    out = Output(as_json=as_json)
+    running = clouds.running()
+    wanted = which.rstrip("/").removeprefix("http://")
+    meant = [record for record in running if not which or record.url == f"http://{wanted}"]
+    if len(meant) != 1:
+        raise OpsError(
+            f"{len(meant)} local clouds run by themselves" + (f" at {which}" if which else ""),
+            why="`stop` stops one of them",
+            fix=f"name it: --cloud {running[0].url}" if running else "there is nothing to stop",
+        )
+    os.kill(meant[0].pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOPPED_WITHIN
+    while any(record.pid == meant[0].pid for record in clouds.running()):
+        if time.monotonic() > deadline:
+            raise OpsError(f"the cloud with pid {meant[0].pid} does not stop", fix=f"kill -9 {meant[0].pid}")
+        time.sleep(0.05)
+    out.step(f"the cloud of {meant[0].project} is stopped", meant[0].url)
+    out.result({"stopped": vars(meant[0])})
