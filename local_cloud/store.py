@@ -9,6 +9,7 @@ collection's owner's affair. Names that were used are rows of a table that is no
 """
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import queue
@@ -128,11 +129,9 @@ class Store:
         self._next_id = 1 + max((row[0] for rows in self._loaded.values() for row in rows), default=0)
         self._collections: dict[str, Collection[Any]] = {}
         self._marked: dict[tuple[Collection[Any], str], None] = {}
-        self._batches: queue.SimpleQueue[tuple[_Batch, asyncio.Future[None]] | None] = queue.SimpleQueue()
-        self._writing: asyncio.Future[None] | None = None
-        self._upcoming: asyncio.Future[None] | None = None
-        self._after_writing: list[Callable[[], None]] = []
-        self._after_upcoming: list[Callable[[], None]] = []
+        self._batches: queue.SimpleQueue[tuple[_Batch, _Round] | None] = queue.SimpleQueue()
+        self._writing: _Round | None = None
+        self._upcoming: _Round | None = None
         self._quiet_from = 0.0
         self.tombstones = Tombstones(self, self.path)
         self._failure: Exception | None = None
@@ -163,16 +162,15 @@ class Store:
         """Returns when everything marked so far is on disk."""
         if self._failure:
             raise self._failure
-        waiting = self._upcoming or self._writing
-        if waiting is not None:
-            await asyncio.shield(waiting)
+        if round_ := self._upcoming or self._writing:
+            waiter = round_.loop.create_future()
+            round_.waiters.append(waiter)
+            await waiter
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Calls back when everything marked so far is on disk, before those who wait for committed() go on."""
-        if self._upcoming is not None:
-            self._after_upcoming.append(callback)
-        elif self._writing is not None:
-            self._after_writing.append(callback)
+        if round_ := self._upcoming or self._writing:
+            round_.after.append(callback)
         elif self._failure is None:
             asyncio.get_running_loop().call_soon(callback)
 
@@ -183,8 +181,9 @@ class Store:
     async def close(self) -> None:
         """Writes what is marked and lets go of the directory."""
         try:
-            while self._failure is None and (waiting := self._upcoming or self._writing):
-                await asyncio.wait([waiting])
+            with contextlib.suppress(StateError):  # who gave it something to write was told
+                while self._upcoming or self._writing:
+                    await self.committed()
         finally:
             self._batches.put(None)
             await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
@@ -200,19 +199,17 @@ class Store:
     def touch(self) -> None:
         """Sees to it that there is a next transaction."""
         if self._upcoming is None:
-            loop = asyncio.get_running_loop()
-            self._upcoming = loop.create_future()
+            self._upcoming = _Round(asyncio.get_running_loop())
             if self._writing is None:
-                loop.call_soon(self._flush)
+                self._upcoming.loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         """Hands everything marked to the writer as one transaction."""
-        done = self._upcoming
-        if done is None or self._writing is not None or self._failure is not None:
+        round_ = self._upcoming
+        if round_ is None or self._writing is not None or self._failure is not None:
             return
         marked, self._marked = self._marked, {}
-        self._upcoming, self._writing = None, done
-        self._after_upcoming, self._after_writing = [], self._after_upcoming
+        self._upcoming, self._writing = None, round_
         puts: list[tuple[int, str, str, bytes]] = []
         deletes: list[tuple[int]] = []
         for collection, key in marked:
@@ -224,7 +221,7 @@ class Store:
                 try:
                     value = collection._encode(collection._items[key])
                 except Exception as error:  # half a transaction must not be written
-                    self._written(done, error)
+                    self._written(round_, error)
                     return
                 puts.append((row, collection.name, key, value))
             elif row is not None:
@@ -233,44 +230,44 @@ class Store:
         batch = _Batch(puts, deletes, *self.tombstones.pending())
         now = time.monotonic()
         if now < self._quiet_from or len(marked) > ALONE:
-            self._batches.put((batch, done))
+            self._batches.put((batch, round_))
             return
-        self._written(done, self._commit(batch))
+        self._written(round_, self._commit(batch))
         took = time.monotonic() - now
         if took > SLOW:
             self._quiet_from = now + SLOW_FOR
 
-    def _written(self, done: "asyncio.Future[None]", error: Exception | None) -> None:
+    def _written(self, round_: "_Round", error: Exception | None) -> None:
         """Back on the loop: the transaction ended."""
         self._writing = None
         self._quiet_from = max(self._quiet_from, time.monotonic() + QUIET)
         if error is None:
-            after, self._after_writing = self._after_writing, []
-            for callback in after:
+            for callback in round_.after:
                 callback()
-            if not done.done():
-                done.set_result(None)
+            for waiter in round_.waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
             if self._upcoming is not None:  # a turn later: what has come in meanwhile goes with it
-                done.get_loop().call_soon(self._flush)
+                round_.loop.call_soon(self._flush)
             return
         self._failure = StateError(
             f"{self.path} can no longer be written ({error}). The cloud stops: what it has acknowledged is on disk, "
             "and a restart goes on from there."
         )
-        for future in filter(None, (done, self._upcoming)):
-            if not future.done():
-                future.set_exception(self._failure)
-                future.exception()  # whoever waits gets it; nobody waiting is no error
+        for failed in filter(None, (round_, self._upcoming)):
+            for waiter in failed.waiters:
+                if not waiter.done():
+                    waiter.set_exception(self._failure)
         if self.on_failure:
             self.on_failure(self._failure)
 
     def _write(self) -> None:
         """The writer thread."""
         while (given := self._batches.get()) is not None:
-            batch, done = given
+            batch, round_ = given
             error = self._commit(batch)
             try:
-                done.get_loop().call_soon_threadsafe(self._written, done, error)
+                round_.loop.call_soon_threadsafe(self._written, round_, error)
             except RuntimeError:  # the loop is gone: nobody waits any more
                 return
 
@@ -290,6 +287,17 @@ class Store:
         except Exception as error:
             return error
         return None
+
+
+class _Round:
+    """Who waits for one transaction: functions to call, then futures."""
+
+    __slots__ = ("after", "loop", "waiters")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.after: list[Callable[[], None]] = []
+        self.waiters: list[asyncio.Future[None]] = []
 
 
 class _Batch(NamedTuple):
