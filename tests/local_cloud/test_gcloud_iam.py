@@ -1,79 +1,116 @@
-"""gcloud, unmodified, against a cloud on loopback: accounts, roles, policies, services."""
+"""gcloud, unmodified, against a cloud in this process: accounts, keys, roles, policies with conditions, services."""
 
 import json
-import os
-import shutil
-import subprocess
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.fidelity import pins
-from tests.local_cloud.conftest import Process
+from tests.local_cloud import gcloud as real
+from tests.local_cloud.cloud_places import PROJECT, Place, inside
+from tests.local_cloud.gcloud import Gcloud
 
-pins(
-    "iam",
-    "Accounts, roles, project, services",
-    "gcloud iam, projects, services",
-    observed="gcloud 528",
-)
+pytestmark = real.needed
 
-pytestmark = [
-    pytest.mark.gcloud,
-    pytest.mark.skipif(shutil.which("gcloud") is None, reason="the gcloud command is not installed"),
-]
-
-EMAIL = "gcsplit@sluice-local.iam.gserviceaccount.com"
+EMAIL = f"gcsplit@{PROJECT}.iam.gserviceaccount.com"
+MEMBER = f"--member=serviceAccount:{EMAIL}"
+ACCOUNTS = ("iam", "service-accounts")
 
 
-@pytest.fixture
-def gcloud(process: Process, tmp_path: Path) -> Callable[..., Any]:
-    names = ("IAM", "CLOUDRESOURCEMANAGER", "SERVICEUSAGE", "IAMCREDENTIALS")
-    env = {
-        **os.environ,
-        **{f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name}": f"{process.rest}/" for name in names},
-        "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
-        "CLOUDSDK_CORE_PROJECT": process.project,
-        "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
-        "CLOUDSDK_CONFIG": str(tmp_path / "gcloud"),
-    }
-
-    def run(*arguments: str, ok: bool = True) -> Any:
-        done = subprocess.run(
-            ["gcloud", *arguments, "--format=json"], env=env, capture_output=True, text=True, timeout=120, check=False
-        )
-        assert (done.returncode == 0) is ok, done.stderr
-        return json.loads(done.stdout or "null") if ok else done.stderr
-
-    return run
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with inside(tmp_path_factory.mktemp("gcloud-iam") / "state") as made:
+        yield made
 
 
-def test_accounts_and_their_policies(gcloud: Callable[..., Any]) -> None:
-    gcloud("iam", "service-accounts", "create", "gcsplit", "--display-name=Split")
-    assert [a["email"] for a in gcloud("iam", "service-accounts", "list")] == [EMAIL]
-    assert gcloud("iam", "service-accounts", "describe", EMAIL)["displayName"] == "Split"
-    member = f"--member=serviceAccount:{EMAIL}"
-    gcloud("iam", "service-accounts", "add-iam-policy-binding", EMAIL, member, "--role=roles/iam.serviceAccountUser")
-    policy = gcloud("iam", "service-accounts", "get-iam-policy", EMAIL)
+@pytest.fixture(scope="module")
+def gcloud(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gcloud]:
+    with real.session(place.rest, tmp_path_factory.mktemp("gcloud")) as made:
+        made.ok(*ACCOUNTS, "create", "gcsplit", "--display-name=Split")
+        yield made
+
+
+@pins("iam", "Accounts, roles, project, services", "gcloud iam, projects, services", observed="gcloud 528")
+def test_accounts_and_their_policies(gcloud: Gcloud) -> None:
+    assert [a["email"] for a in gcloud.json(*ACCOUNTS, "list")] == [EMAIL]
+    assert gcloud.json(*ACCOUNTS, "describe", EMAIL)["displayName"] == "Split"
+    gcloud.ok(*ACCOUNTS, "add-iam-policy-binding", EMAIL, MEMBER, "--role=roles/iam.serviceAccountUser")
+    policy = gcloud.json(*ACCOUNTS, "get-iam-policy", EMAIL)
     assert policy["bindings"][0]["role"] == "roles/iam.serviceAccountUser"
-    gcloud("iam", "service-accounts", "delete", EMAIL, "--quiet")
-    assert "NOT_FOUND" in gcloud("iam", "service-accounts", "describe", EMAIL, ok=False)
+    gcloud.ok(*ACCOUNTS, "disable", EMAIL)
+    assert gcloud.json(*ACCOUNTS, "describe", EMAIL)["disabled"] is True
+    gcloud.ok(*ACCOUNTS, "enable", EMAIL)
+    gcloud.ok(*ACCOUNTS, "create", "short-lived")
+    gone = f"short-lived@{PROJECT}.iam.gserviceaccount.com"
+    gcloud.ok(*ACCOUNTS, "delete", gone, "--quiet")
+    assert "NOT_FOUND" in gcloud.refused(*ACCOUNTS, "describe", gone)
 
 
-def test_roles_projects_and_services(gcloud: Callable[..., Any]) -> None:
+def test_keys_are_made_listed_and_deleted(gcloud: Gcloud, tmp_path: Path) -> None:
+    file = tmp_path / "key.json"
+    gcloud.ok(*ACCOUNTS, "keys", "create", str(file), f"--iam-account={EMAIL}")
+    key = json.loads(file.read_text())
+    assert key["client_email"] == EMAIL
+    listed = gcloud.json(*ACCOUNTS, "keys", "list", f"--iam-account={EMAIL}", "--managed-by=user")
+    assert [one["name"].rpartition("/")[2] for one in listed] == [key["private_key_id"]]
+    gcloud.ok(*ACCOUNTS, "keys", "disable", key["private_key_id"], f"--iam-account={EMAIL}")
+    gcloud.ok(*ACCOUNTS, "keys", "delete", key["private_key_id"], f"--iam-account={EMAIL}", "--quiet")
+    assert gcloud.json(*ACCOUNTS, "keys", "list", f"--iam-account={EMAIL}", "--managed-by=user") == []
+
+
+def test_roles_are_made_and_described(gcloud: Gcloud) -> None:
     permissions = "--permissions=cloudtasks.tasks.create"
-    gcloud("iam", "roles", "create", "sluiceTaskCreator", "--project=sluice-local", "--title=Create", permissions)
-    listed = gcloud("iam", "roles", "list", "--project=sluice-local")
-    assert [role["name"] for role in listed] == ["projects/sluice-local/roles/sluiceTaskCreator"]
-    assert gcloud("iam", "roles", "describe", "roles/run.invoker")["name"] == "roles/run.invoker"
-    gcloud("iam", "service-accounts", "create", "gcsplit")
-    binding = (f"--member=serviceAccount:{EMAIL}", "--role=roles/logging.logWriter", "--condition=None")
-    gcloud("projects", "add-iam-policy-binding", "sluice-local", *binding)
-    policy = gcloud("projects", "get-iam-policy", "sluice-local")
-    assert policy["bindings"] == [{"members": [f"serviceAccount:{EMAIL}"], "role": "roles/logging.logWriter"}]
-    assert gcloud("projects", "describe", "sluice-local")["projectNumber"] == "123456789012"
-    gcloud("services", "enable", "cloudtasks.googleapis.com", "run.googleapis.com")
-    names = [service["config"]["name"] for service in gcloud("services", "list", "--enabled")]
-    assert names == ["cloudtasks.googleapis.com", "run.googleapis.com"]
+    gcloud.ok("iam", "roles", "create", "sluiceTaskCreator", f"--project={PROJECT}", "--title=Create", permissions)
+    listed = gcloud.json("iam", "roles", "list", f"--project={PROJECT}")
+    assert [role["name"] for role in listed] == [f"projects/{PROJECT}/roles/sluiceTaskCreator"]
+    assert gcloud.json("iam", "roles", "describe", "roles/run.invoker")["name"] == "roles/run.invoker"
+
+
+@pins("iam", "Policies and decisions", "gcloud binds with conditions, and unbinds", observed="gcloud 528")
+def test_bindings_of_the_project_with_and_without_conditions(gcloud: Gcloud) -> None:
+    add, remove = (("projects", f"{verb}-iam-policy-binding", PROJECT, MEMBER) for verb in ("add", "remove"))
+    gcloud.ok(*add, "--role=roles/logging.logWriter", "--condition=None")
+    until = 'expression=request.time < timestamp("2999-01-01T00:00:00Z"),title=until'
+    gcloud.ok(*add, "--role=roles/logging.viewer", f"--condition={until}")
+    policy = gcloud.json("projects", "get-iam-policy", PROJECT)
+    assert policy["version"] == 3
+    titles = {b["role"]: b.get("condition", {}).get("title") for b in policy["bindings"]}
+    assert titles == {"roles/logging.logWriter": None, "roles/logging.viewer": "until"}
+    wrong = gcloud.refused(*add, "--role=roles/logging.viewer", "--condition=expression=tomorrow,title=t")
+    assert "undeclared reference to 'tomorrow'" in wrong
+    gcloud.ok(*remove, "--role=roles/logging.viewer", f"--condition={until}")
+    assert [b["role"] for b in gcloud.json("projects", "get-iam-policy", PROJECT)["bindings"]] == [
+        "roles/logging.logWriter"
+    ]
+    assert gcloud.json("projects", "describe", PROJECT)["projectNumber"] == "123456789012"
+    assert [p["projectId"] for p in gcloud.json("projects", "list")] == [PROJECT]
+
+
+def test_a_disabled_api_is_refused_until_it_is_enabled(gcloud: Gcloud) -> None:
+    gcloud.ok("services", "disable", "cloudtasks.googleapis.com")
+    names = [service["config"]["name"] for service in gcloud.json("services", "list", "--enabled")]
+    assert "run.googleapis.com" in names
+    assert "cloudtasks.googleapis.com" not in names
+    said = gcloud.refused("tasks", "queues", "list", "--location=us-central1", "--quiet")
+    assert "cloudtasks.googleapis.com" in said
+    gcloud.ok("services", "enable", "cloudtasks.googleapis.com", "run.googleapis.com")
+    assert gcloud.json("tasks", "queues", "list", "--location=us-central1") == []
+
+
+def test_secrets_are_made_read_and_bound(gcloud: Gcloud, tmp_path: Path) -> None:
+    file = tmp_path / "payload"
+    file.write_text("words")
+    gcloud.ok("secrets", "create", "KEY", f"--data-file={file}", "--labels=team=pay")
+    assert gcloud.ok("secrets", "versions", "access", "latest", "--secret=KEY").out == "words"
+    gcloud.ok("secrets", "versions", "add", "KEY", f"--data-file={file}")
+    gcloud.ok("secrets", "update", "KEY", "--update-version-aliases=prod=1")
+    assert gcloud.ok("secrets", "versions", "access", "prod", "--secret=KEY").out == "words"
+    gcloud.ok("secrets", "versions", "disable", "2", "--secret=KEY")
+    assert "DISABLED" in gcloud.refused("secrets", "versions", "access", "2", "--secret=KEY")
+    states = {v["name"].rpartition("/")[2]: v["state"] for v in gcloud.json("secrets", "versions", "list", "KEY")}
+    assert states == {"1": "ENABLED", "2": "DISABLED"}
+    gcloud.ok("secrets", "add-iam-policy-binding", "KEY", MEMBER, "--role=roles/secretmanager.secretAccessor")
+    assert gcloud.json("secrets", "get-iam-policy", "KEY")["bindings"][0]["members"] == [f"serviceAccount:{EMAIL}"]
+    gcloud.ok("secrets", "delete", "KEY", "--quiet")
+    assert gcloud.json("secrets", "list") == []
