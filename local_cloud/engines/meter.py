@@ -137,10 +137,14 @@ class Meter:
 
     def _sample(self, end: int, minutes: int) -> None:
         for sample in self._samplers:
-            for key, value in sample(minutes * 60.0):
-                metric = METRICS[key.metric]
-                start = end if metric.kind == "GAUGE" else end - STEP
-                self.points.append(key, metric.kind, metric.value, Run(start, end, minutes, value))
+            try:
+                for key, value in sample(minutes * 60.0):
+                    metric = METRICS[key.metric]
+                    start = end if metric.kind == "GAUGE" else end - STEP
+                    self.points.append(key, metric.kind, metric.value, Run(start, end, minutes, value))
+            except Exception as error:  # what cannot be measured must not stop the clock
+                loop = asyncio.get_running_loop()
+                loop.call_exception_handler({"message": "A metric of the local cloud failed", "exception": error})
 
     def _drain(self, end: int) -> None:
         for counted in self._counted:

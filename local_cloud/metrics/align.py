@@ -76,6 +76,10 @@ ALIGNERS: dict[str, Aligner] = {
 }
 
 
+#: Aligners that have a value for periods without points.
+FILLING = frozenset(name for name, aligner in ALIGNERS.items() if aligner.of is None)
+
+
 def check(aligner: str, kind: str, value_type: str) -> None:
     """Whether an aligner can be applied to such a metric."""
     known = ALIGNERS[aligner]

@@ -116,6 +116,8 @@ def run(
     for aggregation in aggregations:
         if aggregation.aligner != "ALIGN_NONE":
             found = [align.align(series, aggregation.aligner, aggregation.period, start, end) for series in found]
+        if aggregation.aligner in align.FILLING:
+            found = [series._replace(points=[p for p in series.points if p.end <= visible]) for series in found]
         found = [series for series in found if series.points]
         if aggregation.reducer != "REDUCE_NONE":
             found = reduce.reduce(found, aggregation.reducer, aggregation.group_by)

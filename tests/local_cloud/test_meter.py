@@ -1,5 +1,6 @@
 """The meter: minutes on a clock of the test's own, kept by a real store."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,16 @@ async def test_an_older_point_is_not_taken(bench: Bench) -> None:
     found = kept.get(depth)
     assert found is not None
     assert found.points(0, 2**62) == [Point(2 * STEP, 2 * STEP, 5)]
+
+
+async def test_a_sampler_that_fails_stops_neither_the_clock_nor_the_others(bench: Bench) -> None:
+    told: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+    bench.meter.sampler(lambda _: [(name(DEPTH)("other"), 1 // bench.depth)])
+    bench.meter.sampler(lambda _: [(name(DEPTH)("last"), 3)])
+    bench.clock.move(MINUTE)
+    assert [type(error) for error in told] == [ZeroDivisionError]
+    assert {dict(kept.key.resource_labels)["queue_id"] for kept in bench.meter.points.find(DEPTH)} == {"q", "last"}
 
 
 async def test_a_clock_that_is_set_back_loses_nothing(bench: Bench) -> None:

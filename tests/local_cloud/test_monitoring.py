@@ -201,7 +201,10 @@ def test_calls_are_counted_by_method_and_code(watch: Watcher, target: Target) ->
         with pytest.raises(exceptions.NotFound):
             watch.tasks.get_task(name=f"{queue}/tasks/none")
     http(f"{watch.place.rest}/v2/{queue}")
+    with pytest.raises(exceptions.NotFound):
+        watch.tasks.get_queue(name=f"{PARENT}/queues/made-up")
     advance(watch.place, 120)
+    assert watch.series(f"{TASKS}/api/request_count", of("made-up")) == []
     found = watch.total(f"{TASKS}/api/request_count", of(queue), "api_method", "response_code")
     assert found == {
         ("CreateQueue", "ok"): 1, ("CreateTask", "ok"): 3, ("GetTask", "not_found"): 2, ("GetQueue", "ok"): 1,
@@ -360,6 +363,20 @@ def test_pages_give_every_point_once(watch: Watcher) -> None:
     bare = [list(page.time_series) for page in watch.client.list_time_series(request=request).pages]
     assert [[(one.resource.labels["queue_id"], len(one.points)) for one in page] for page in bare] == [
         [("page-a", 0)], [("page-b", 0)]]  # fmt: skip
+
+
+def test_the_newest_value_holds_until_now_and_no_further(watch: Watcher) -> None:
+    metric = "custom.googleapis.com/held"
+    watch.write(metric, 7)
+    advance(watch.place, 600)
+    aggregation = {"alignment_period": {"seconds": 60}, "per_series_aligner": Aligner.ALIGN_NEXT_OLDER}
+    now = watch.now()
+    interval = monitoring_v3.TimeInterval(
+        start_time=datetime.fromtimestamp(now - 300, UTC), end_time=datetime.fromtimestamp(now + 330, UTC)
+    )
+    [found] = watch.series(metric, aggregation=aggregation, interval=interval)
+    assert {point.value.int64_value for point in found.points} == {7}
+    assert len(found.points) == 5
 
 
 # Descriptors

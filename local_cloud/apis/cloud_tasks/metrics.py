@@ -41,8 +41,12 @@ class QueueMetrics:
             self._delays[name].add(late * 1000.0 if late > 0.0 else 0.0)
 
     def called(self, resource: str, method: str, code: str) -> None:
-        """A call of the API was answered."""
-        self._calls["/".join(resource.split("/", 6)[:6]), method, code] += 1
+        """A call of the API was answered. Queues that are not there are no labels: anybody can make up names."""
+        parts = resource.split("/", 6)
+        queue = "/".join(parts[:6])
+        if code != "OK" and queue not in self.queues:
+            queue = "/".join(parts[:4])
+        self._calls[queue, method, code] += 1
 
     def _name(self, metric: str, resource: str, labels: dict[str, str]) -> Key | None:
         parts = resource.split("/")
