@@ -93,9 +93,22 @@ PAGES: dict[str, Page] = {
     "monitoring": Page(
         "Cloud Monitoring v3",
         "time series, metric descriptors, policies, dashboards",
-        ("Time series", "Metrics", "Policies and dashboards"),
+        (
+            "Metrics",
+            "Cloud Tasks",
+            "Cloud Run",
+            "Time series",
+            "Descriptors",
+            "Custom metrics",
+            "Permissions",
+            "Policies and dashboards",
+        ),
         apis=("monitoring",),
-        absent={"Evaluation of alert policies": "they are checked and kept; nothing fires yet"},
+        absent={
+            "Evaluation of alert policies": "they are checked and kept; nothing fires yet",
+            "Queries in MQL and PromQL": "filters and aggregations are what Google's clients and alerts use",
+            "CPU, memory and billed time of jobs": "their attempts and executions are counted",
+        },
     ),
     "scheduler": Page(
         "Cloud Scheduler v1",

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from local_cloud.metrics import align, distribution, filters, reduce
 from local_cloud.metrics.distribution import Distribution, add, explicit, exponential, percentile, subtract, tally
 from local_cloud.metrics.series import SECOND, STEP, Key, Point, Run, Series, key
+from tests.fidelity import pins
 
 KEY = key("custom.googleapis.com/x", "global", {}, {})
 BUCKETS = exponential(20, 2.0, 1.0)
@@ -96,6 +97,12 @@ NAIVE: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
+@pins(
+    "monitoring",
+    "Time series",
+    "Periods end where the interval ends and go back from there; a point counts whole in the period in which it ends",
+    ours="Google interpolates counters at the edges of periods: whole counts are what a test can foretell",
+)
 @pytest.mark.parametrize("aligner", NAIVE)
 @QUICK
 @given(ends=ENDS, values=st.lists(st.integers(0, 1000), min_size=30, max_size=30), end=st.integers(600, 3000))
@@ -218,6 +225,12 @@ SUBJECT = {
 }
 
 
+@pins(
+    "monitoring",
+    "Time series",
+    "Filters: comparisons, starts_with, ends_with, has_substring, one_of, full_match; NOT before OR before AND",
+    documented="Monitoring filters",
+)
 @pytest.mark.parametrize(
     ("text", "holds"),
     [
@@ -251,6 +264,12 @@ def test_filters_hold_for_what_they_say(text: str, holds: bool) -> None:
     assert filters.parse(text).matches(SUBJECT) is holds
 
 
+@pins(
+    "monitoring",
+    "Time series",
+    "AND and OR are not mixed among restrictions of one group of labels, and OR does not join groups",
+    observed="AND and OR cannot be mixed for 'resource.labels' restrictions.",
+)
 @pytest.mark.parametrize(
     ("text", "why"),
     [
