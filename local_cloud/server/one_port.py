@@ -2,10 +2,11 @@
 
 HTTP/2 (with prior knowledge, as gRPC speaks it) begins with a preface of its own and is relayed to the gRPC door; all
 else is uvicorn's, which gets the connection and every later byte without us. Who speaks TLS is told what to change:
-the doors are plain text. Source: RFC 9113, section 3.4.
+the doors are plain text; and there is no way through them to other hosts. Source: RFC 9113, section 3.4.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -64,11 +65,23 @@ class FirstBytes(asyncio.Protocol):
             self._transport.set_protocol(relay)
             self._transport.pause_reading()
             relay.join(self._grpc, self._seen)
+        elif self._seen.startswith(b"CONNECT "):
+            self._transport.write(_no_tunnel(self._seen))
+            self._transport.close()
         else:
             http = HttpToolsProtocol(**self._http)
             http.connection_made(self._transport)
             self._transport.set_protocol(http)
             http.data_received(self._seen)
+
+
+def _no_tunnel(seen: bytes) -> bytes:
+    """What a client hears that takes the door for its proxy (gcloud) and asks for a host that is not here.
+
+    Clients show the reason and nothing else: it names the host and where to look.
+    """
+    host = re.sub(rb"[^A-Za-z0-9.-]", b"", seen.split(b" ")[1].partition(b":")[0])[:100]
+    return b"HTTP/1.1 501 The local cloud does not emulate %s\r\nconnection: close\r\n\r\n" % host
 
 
 class _Half(asyncio.Protocol):

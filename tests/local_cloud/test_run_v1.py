@@ -201,13 +201,23 @@ def test_regions_are_told_apart_by_the_hosts_name(run: Runner) -> None:
     "run", "The v1 surface and gcloud", "The door takes calls meant for a proxy", ours="gcloud run names no other way"
 )
 def test_call_for_a_proxy_is_answered_for_the_host_that_it_names(run: Runner) -> None:
-    name = f"http://{LOCATION}-127.0.0.1:{run.place.ports['rest']}{SPACE}/services/nobody"
-    with socket.create_connection(("127.0.0.1", run.place.ports["rest"])) as caller:
-        host = name.split("/")[2]
-        caller.sendall(f"GET {name} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-        answer = b"".join(iter(lambda: caller.recv(65536), b""))
+    host = f"{LOCATION}-127.0.0.1:{run.place.ports['rest']}"
+    answer = raw(run, f"GET http://{host}{SPACE}/services/nobody HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 404")
     assert f"in region '{LOCATION}'".encode() in answer
+
+
+@pins("run", "The v1 surface and gcloud", "No tunnel leads out of the door", ours="never Google by accident")
+def test_no_tunnel_leads_out_of_the_local_cloud(run: Runner) -> None:
+    answer = raw(run, "CONNECT compute.googleapis.com:443 HTTP/1.1\r\nHost: compute.googleapis.com:443\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 501 The local cloud does not emulate compute.googleapis.com\r\n")
+
+
+def raw(run: Runner, request: str) -> bytes:
+    """What a connection answers until it is closed."""
+    with socket.create_connection(("127.0.0.1", run.place.ports["rest"])) as caller:
+        caller.sendall(request.encode())
+        return b"".join(iter(lambda: caller.recv(65536), b""))
 
 
 @pins(
