@@ -1,0 +1,103 @@
+"""`sluice clock`: one move takes retries, retention, tokens and schedules along, and says what it set off."""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fidelity import pins
+from tests.ops.alone import Alone, started
+
+PARENT = "projects/my-app/locations/us-central1"
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """Counts requests by path, and refuses those below /fail."""
+
+    counts: Counter[str]
+
+    def do_POST(self) -> None:
+        self.counts[self.path] += 1
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(500 if self.path == "/fail" else 200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def target() -> Iterator[tuple[str, Counter[str]]]:
+    kind = type("Handler", (Refusing,), {"counts": Counter(), "protocol_version": "HTTP/1.1"})
+    with ThreadingHTTPServer(("127.0.0.1", 0), kind) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", kind.counts  # type: ignore[attr-defined]
+        server.shutdown()
+        thread.join()
+
+
+def call(cloud: Alone, verb: str, path: str, body: Any = None, token: str = "") -> Any:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(cloud.url + path, data=data, method=verb, headers=headers)
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return json.load(answer)
+
+
+@pins(
+    "standalone", "Starting", "sluice clock advance: retries, retention, tokens and schedules move together", ours=True
+)
+def test_one_move_takes_retries_retention_tokens_and_schedules_along(
+    tmp_path: Path, target: tuple[str, Counter[str]]
+) -> None:
+    url, counts = target
+    with started(tmp_path, "--project", "my-app", "--queue", "kept", "--state", "state") as cloud:
+        retry = {"maxAttempts": 4, "minBackoff": "600s", "maxBackoff": "600s"}
+        call(cloud, "POST", f"/v2/{PARENT}/queues", {"name": f"{PARENT}/queues/failing", "retryConfig": retry})
+        call(cloud, "POST", f"/v2/{PARENT}/queues/kept:pause", {})
+        for queue, path in (("failing", "/fail"), ("kept", "/late")):
+            task = {"task": {"httpRequest": {"url": url + path}}}
+            call(cloud, "POST", f"/v2/{PARENT}/queues/{queue}/tasks", task)
+        schedule = {"name": f"{PARENT}/jobs/hourly", "schedule": "0 * * * *", "httpTarget": {"uri": f"{url}/hourly"}}
+        call(cloud, "POST", f"/v1/{PARENT}/jobs", schedule)
+        account = call(cloud, "POST", "/v1/projects/my-app/serviceAccounts", {"accountId": "short-lived"})["email"]
+        scope = {"scope": ["https://www.googleapis.com/auth/cloud-platform"]}
+        path = f"/v1/projects/-/serviceAccounts/{account}:generateAccessToken"
+        token = call(cloud, "POST", path, scope)["accessToken"]
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            call(cloud, "GET", f"/v2/{PARENT}/queues", token=token)
+
+        said = cloud.sluice("clock", "advance", "24h").stdout
+        assert counts["/fail"] == 4
+        assert counts["/hourly"] in (24, 25)  # one more where the hour itself struck meanwhile
+        assert "failing: " in said
+        assert "1 given up, 0 waiting" in said
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            call(cloud, "GET", f"/v2/{PARENT}/queues", token=token)
+        assert len(call(cloud, "GET", f"/v2/{PARENT}/queues/kept/tasks")["tasks"]) == 1
+
+        call(cloud, "DELETE", f"/v1/{PARENT}/jobs/hourly")
+        before = dict(counts)
+        cloud.sluice("clock", "advance", "31d")
+        assert call(cloud, "GET", f"/v2/{PARENT}/queues/kept/tasks") == {}
+        assert counts == before
+        assert cloud.end() == 0
+    with started(tmp_path, "--state", "state") as again:
+        assert "ahead of this machine" in again.sluice("clock", "show").stdout
+        assert json.loads(again.sluice("clock", "show", "--json").stdout)["offset"] == 32 * 24 * 3600
+
+
+def test_a_duration_that_is_none_is_refused(tmp_path: Path) -> None:
+    with started(tmp_path) as cloud:
+        assert "write 90s, 10m, 24h or 2d" in cloud.sluice("clock", "advance", "tomorrow", check=2).stderr
