@@ -28,7 +28,7 @@ class Body:
     def __init__(self, receive: Receive, declared: bytes | None) -> None:
         self._receive = receive
         self._declared = int(declared) if declared is not None and declared.isdigit() else None
-        self._all_read = asyncio.Event()
+        self._all_read: asyncio.Event | None = None
         self.first = b""
         self.more = False
         self.size = 0
@@ -52,7 +52,9 @@ class Body:
 
     async def gone(self) -> None:
         """Returns when the caller has hung up, which nobody can see before the body is read."""
-        await self._all_read.wait()
+        if self.more:
+            self._all_read = asyncio.Event()
+            await self._all_read.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
@@ -65,6 +67,6 @@ class Body:
         if self.size > MAX_BODY:
             raise TooLargeError
         self.more = bool(event.get("more_body"))
-        if not self.more:
+        if not self.more and self._all_read is not None:
             self._all_read.set()
         return chunk

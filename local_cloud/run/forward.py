@@ -56,9 +56,11 @@ async def _exchange(
         length = body.length
         head = b"\r\n".join(upstream_headers(exchange, length)) + b"\r\n\r\n"
         first = _chunk(body.first) if length is None else body.first
-        rest = _framed(body, chunked=length is None) if body.more else None
         try:
-            async with aclosing(connection.exchange(head + first, rest, head=exchange.method == "HEAD")) as events:
+            connection.begin(head + first, head=exchange.method == "HEAD")
+            if body.more:
+                connection.stream(_framed(body, chunked=length is None))
+            async with aclosing(connection.answer()) as events:
                 async for kind, value in events:
                     if kind == "head":
                         await _start(exchange, send, *value)
@@ -72,6 +74,7 @@ async def _exchange(
                 await instance.lost()
             raise
         finally:
+            await connection.end()
             exchange.request_size = body.size
         connections.give_back(connection)
 

@@ -36,6 +36,7 @@ class Connection(asyncio.Protocol):
         self._headers: list[Header] = []
         self._status = 0
         self._framed = self._complete = self._paused = self._head = self._unsent = False
+        self._sending: asyncio.Task[None] | None = None
         #: Clear while the instance takes no more of the request.
         self._writable = asyncio.Event()
         self._writable.set()
@@ -107,14 +108,8 @@ class Connection(asyncio.Protocol):
 
     # For the door
 
-    async def exchange(
-        self, request: bytes, rest: AsyncIterator[bytes] | None = None, *, head: bool
-    ) -> AsyncGenerator[tuple[str, Any], None]:
-        """Send a request; yield ("head", (status, headers)) and ("body", data) pieces. UpstreamError when it breaks.
-
-        `rest` is what comes after the first bytes, framed as the request's head says. The answer is read beside it: an
-        instance may answer early, and then the connection is of no more use.
-        """
+    def begin(self, request: bytes, *, head: bool) -> None:
+        """Send a request, or its head and what there is of its body."""
         assert self.transport is not None
         self._parser = httptools.HttpResponseParser(self)
         self._events.clear()
@@ -123,19 +118,22 @@ class Connection(asyncio.Protocol):
         if self.transport.is_closing():
             raise UpstreamError("the connection was closed")
         self.transport.write(request)
-        if rest is None:
-            async for event in self._answer():
-                yield event
-            return
-        sending = asyncio.ensure_future(self._send(rest))
-        try:
-            async for event in self._answer():
-                yield event
-            self._unsent = not sending.done()
-        finally:
-            sending.cancel()
+
+    def stream(self, rest: AsyncIterator[bytes]) -> None:
+        """Send what comes after the first bytes, framed as the head says, while the answer is read.
+
+        An instance may answer early; then the connection is of no more use.
+        """
+        self._sending = asyncio.ensure_future(self._send(rest))
+
+    async def end(self) -> None:
+        """Stop sending: the answer is there, or nobody wants it any more."""
+        if self._sending is not None:
+            self._unsent = not self._sending.done()
+            self._sending.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await sending
+                await self._sending
+            self._sending = None
 
     async def _send(self, rest: AsyncIterator[bytes]) -> None:
         try:
@@ -146,7 +144,8 @@ class Connection(asyncio.Protocol):
         except Exception as error:  # the caller hung up or sent too much: whoever waits for the answer hears of it
             self._put("failed", error)
 
-    async def _answer(self) -> AsyncGenerator[tuple[str, Any], None]:
+    async def answer(self) -> AsyncGenerator[tuple[str, Any], None]:
+        """Yields ("head", (status, headers)) and ("body", data) pieces; UpstreamError when it breaks."""
         while True:
             while self._events:
                 kind, value = self._events.popleft()

@@ -47,9 +47,11 @@ PAGES: dict[str, Page] = {
         "Cloud Run",
         "services, revisions and jobs, traffic and tags, the front door, instances",
         ("Services and revisions", "Jobs", "The front door", "Instances", "The v1 surface and gcloud", "Metrics"),
-        apis=("run", "run_jobs"),
+        apis=("run", "run_jobs", "run_executions"),
         absent={
-            "Worker pools and builds": "nothing of the system uses them; their methods answer UNIMPLEMENTED by name",
+            "Worker pools, instances, builds": "nothing of the system uses them: UNIMPLEMENTED by name",
+            "HTTP/2 to an instance (port name h2c)": "kept; an instance gets HTTP/1.1, and gRPC for its health alone",
+            "The image of a job at CreateJob": "it is looked for when the job runs, since it may be registered later",
             "Sidecars, VPC access, binary authorization, launch stages": "kept and read back, not acted upon",
         },
     ),

@@ -178,12 +178,6 @@ async def test_unready_instance_is_given_up_after_the_probes_patience(bench: Ben
     await until(lambda: not revision.instances)
 
 
-@pins(
-    "run",
-    "Instances",
-    'CPU outside requests is taken away only where the template says `local-cloud/freeze-idle: "true"`',
-    ours=True,
-)
 async def test_frozen_instance_has_no_cpu_outside_requests(bench: Bench) -> None:
     revision = bench.revision(freeze=True)
     async with revision.request() as instance:

@@ -8,6 +8,7 @@ from google.api_core import exceptions
 from google.cloud import run_v2
 from google.cloud.run_v2.services.jobs.transports import JobsGrpcTransport
 
+from tests.fidelity import pins
 from tests.local_cloud.cloud_places import PARENT, inside
 from tests.local_cloud.run_client import done
 
@@ -27,6 +28,12 @@ def job(*names: str, **task: object) -> run_v2.Job:
     return run_v2.Job(template={"template": {"containers": [container], **task}})
 
 
+@pins(
+    "run",
+    "Jobs",
+    "CreateJob, GetJob, ListJobs, UpdateJob, DeleteJob and the IAM methods; defaults: one task, 600 s, 3 retries",
+    documented="Jobs",
+)
 def test_a_job_is_kept_changed_and_deleted(jobs: run_v2.JobsClient) -> None:
     made = done(jobs.create_job(parent=PARENT, job=job("A"), job_id="migrate"))
     task = made.template.template
