@@ -382,14 +382,16 @@ def test_status_shows_state_and_depth(place: Place, client: Any, name: str) -> N
     client.pause_queue(name=name)
     client.create_task(parent=name, task={"http_request": {"url": "http://h/"}})
     queues = call(place, "GET", "/_sluice/status")["queues"]
-    assert queues[name.rpartition("/")[2]] == {"state": "PAUSED", "depth": 1, "running": 0}
+    counts = {"attempts": 0, "succeeded": 0, "dropped": 0}
+    assert queues[name.rpartition("/")[2]] == {"state": "PAUSED", "depth": 1, "running": 0, **counts}
 
 
 @pins(
     "cloud_tasks",
     "Dispatch",
-    "Operation logs (TaskActivityLogEntry) by sampling_ratio",
+    "Operation logs (TaskActivityLog) by sampling_ratio, with method and URL as the target's address",
     documented="Cloud Tasks logging",
+    observed="entries in public issue threads",
 )
 def test_operations_are_logged_when_a_queue_asks_for_it(place: Place, client: Any, name: str, target: Target) -> None:
     logging = {"sampling_ratio": 1.0}
@@ -405,3 +407,6 @@ def test_operations_are_logged_when_a_queue_asks_for_it(place: Place, client: An
     assert logs["taskCreationLog"]["status"] == "OK"
     assert logs["attemptResponseLog"]["status"] == "OK"
     assert logs["attemptResponseLog"]["dispatchCount"] == "1"
+    assert {log["targetAddress"] for log in logs.values()} == {f"POST {target.url}"}
+    kinds = {entry["jsonPayload"]["@type"].rpartition("/")[2] for entry in entries}
+    assert kinds == {"google.cloud.tasks.logging.v1.TaskActivityLog"}

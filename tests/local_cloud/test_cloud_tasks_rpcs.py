@@ -535,3 +535,31 @@ async def test_without_iam_any_account_has_a_token(tmp_path: Path) -> None:
         assert (claims["email"], claims["aud"]) == ("emulator@service.test", f"{target.url}/x?y=z")
         await client.transport.close()
     target.server.shutdown()
+
+
+@pins("cloud_tasks", "Queues", "max_retry_duration is cut to whole seconds", documented="RetryConfig")
+@pins(
+    "cloud_tasks",
+    "Queues",
+    "max_attempts and max_doublings of 0 mean the default: the wire cannot tell 0 from unset",
+    ours=True,
+)
+def test_what_a_retry_config_reads_back_as(client: Any, name: str) -> None:
+    given = {"max_retry_duration": {"seconds": 9, "nanos": 900_000_000}, "max_attempts": 0, "max_doublings": 0}
+    retried = client.create_queue(parent=PARENT, queue={"name": name, "retry_config": given}).retry_config
+    assert retried.max_retry_duration.total_seconds() == 9
+    assert (retried.max_attempts, retried.max_doublings) == (100, 16)
+
+
+@pins("cloud_tasks", "Queues", "Any location is accepted", ours=True)
+@pins("cloud_tasks", "Queues", "There is no limit to the number of queues (Google: 1,000 a region)", ours=True)
+@pins(
+    "cloud_tasks",
+    "Tasks",
+    "Calls with a gRPC deadline above 30 s are accepted (Google refuses them: INVALID_ARGUMENT)",
+    ours=True,
+)
+def test_what_google_limits_and_the_local_cloud_does_not(client: Any) -> None:
+    parent = f"projects/{PROJECT}/locations/moon-{uuid.uuid4().hex[:8]}"
+    made = client.create_queue(parent=parent, queue={"name": f"{parent}/queues/q"}, timeout=60)
+    assert [queue.name for queue in client.list_queues(parent=parent, timeout=60)] == [made.name]

@@ -1,6 +1,6 @@
 """What is told about tasks: operation logs in Cloud Logging's shape, and lines for people who watch the cloud.
 
-Owns the TaskActivityLogEntry of queues with a sampling ratio (google.cloud.tasks.logging.v1), the warning when a task
+Owns the TaskActivityLog of queues with a sampling ratio (google.cloud.tasks.logging.v1), the warning when a task
 is dropped, of which nobody else would hear, and the hint when a receiver's door says 403 or 404. Leaves alone: storing
 entries (logs/entries.py).
 """
@@ -9,12 +9,16 @@ import random
 from collections import Counter, defaultdict
 from typing import Any
 
+from local_cloud.apis.cloud_tasks.app_engine import METHOD_NAMES
 from local_cloud.apis.cloud_tasks.metrics import QueueMetrics
 from local_cloud.cloud import Cloud
+from local_cloud.descriptors import message
 from local_cloud.engines.attempt import CODE_NAMES, Outcome
 from local_cloud.engines.queues import Queue
 from local_cloud.engines.tasks import Task
 from local_cloud.logs.entries import Entries, rfc3339
+
+Stored = message("google.cloud.tasks.v2.Task")
 
 #: The same hint for the same queue is not repeated for so many seconds of the cloud's clock.
 HINT_EVERY = 60.0
@@ -24,6 +28,17 @@ _HINTS = {
     "service, and check that the token's audience is the service's URL",
     404: "nothing is served at this URL: check the service's name and path, and that the service is deployed",
 }
+
+
+def _target(queue: Queue, task: Task, url: str) -> dict[str, str]:
+    """Where a task goes, as the real entries say it: `POST https://...`."""
+    stored = Stored.FromString(task.spec)
+    kind = stored.WhichOneof("message_type")
+    method = METHOD_NAMES[getattr(stored, kind).http_method] if kind else ""
+    if kind == "app_engine_http_request":
+        return {"targetType": "APP_ENGINE", "targetAddress": f"{method} {url}"}
+    method = METHOD_NAMES[queue.spec.http_target.http_method] if queue.spec.http_target.http_method else method
+    return {"targetType": "HTTP", "targetAddress": f"{method} {url}"}
 
 
 class Watch:
@@ -41,8 +56,7 @@ class Watch:
     def created(self, queue: Queue, task: Task, url: str) -> None:
         """A task was accepted."""
         if self._sampled(queue):
-            body = {"taskCreationLog": {"targetType": "HTTP", "targetAddress": url, "status": "OK"}}
-            self._operation(queue, task, "INFO", body)
+            self._operation(queue, task, "INFO", {"taskCreationLog": {**_target(queue, task, url), "status": "OK"}})
 
     def answered(self, queue: Queue, task: Task, outcome: Outcome, url: str) -> None:
         """An attempt ended."""
@@ -55,8 +69,7 @@ class Watch:
             last = task.last
             retry = task.retry or queue.limits.retry
             body: dict[str, Any] = {
-                "targetType": "HTTP",
-                "targetAddress": url,
+                **_target(queue, task, url),
                 "status": CODE_NAMES[outcome.code],
                 "dispatchCount": str(task.dispatched),
                 "responseCount": str(task.responses),
@@ -102,7 +115,7 @@ class Watch:
     def _operation(self, queue: Queue, task: Task, severity: str, body: dict[str, Any]) -> None:
         """One operation, as Cloud Logging gets it."""
         payload = {
-            "@type": "type.googleapis.com/google.cloud.tasks.logging.v1.TaskActivityLogEntry",
+            "@type": "type.googleapis.com/google.cloud.tasks.logging.v1.TaskActivityLog",
             "task": f"{queue.name}/tasks/{task.id}",
             **body,
         }
