@@ -1,9 +1,9 @@
 """One owner for a local stack: what the real engine made, this one does not touch.
 
 The real provider labels all that it makes with ``goog-pulumi-provisioned``, this engine with ``sluice-provisioned``.
-Secrets and Cloud Run services carry labels and exist in every stack that does anything, so they are asked. The other
-direction is weaker: ``pulumi up`` against a cloud that this engine filled fails at its first create, since the names
-exist (docs/adr/in-process-engine.md).
+Secrets and Cloud Run services carry labels and exist in every stack that does anything, so they are asked. For the
+other direction this engine claims the local cloud, which then refuses the provider's writes until nothing of a stack is
+left.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from __future__ import annotations
 from typing import Final
 
 from .cloud import Cloud
-from .errors import ForeignOwnerError
+from .errors import ForeignOwnerError, NotFoundError
 from .resource_type import Defaults
 
 PULUMI_LABEL: Final = "goog-pulumi-provisioned"
+#: What the local cloud tells whoever it refuses.
+CLAIM: Final = {"by": "./sluice up", "free": "Run `./sluice down --erase`"}
 
 
 def _places(given: Defaults) -> list[tuple[str, str, str]]:
@@ -41,3 +43,20 @@ def refuse_foreign(cloud: Cloud, given: Defaults) -> None:
                     f"{thing['name']} was made by `pulumi up`, so this local cloud is Pulumi's. "
                     "Run `pulumi destroy` there first, or use another SLUICE_HOME."
                 )
+
+
+def claim(cloud: Cloud, stack: str) -> None:
+    """Say that the cloud is this engine's, once; a cloud that knows no claims is nobody's."""
+    try:
+        if stack not in cloud.control("GET", "deployers").get("deployers", {}):
+            cloud.control("PUT", f"deployers/{stack}", CLAIM)
+    except NotFoundError:
+        return
+
+
+def release(cloud: Cloud, stack: str) -> None:
+    """Nothing of the stack is left: it is anybody's again."""
+    try:
+        cloud.control("DELETE", f"deployers/{stack}")
+    except NotFoundError:
+        return

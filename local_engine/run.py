@@ -123,6 +123,7 @@ class _Runner:
         if planned.problems:
             return replace(planned, steps=[])
         ownership.refuse_foreign(cloud, self.given)
+        ownership.claim(cloud, self.stack)
         result = self._result("up", state, cloud)
         deployment = self._pass(result, state, cloud, acts=True)
         result.outputs = state.outputs
@@ -150,6 +151,7 @@ class _Runner:
         if not result.problems:
             deletions.sweep(state, cloud, ())
             state.export({})
+            ownership.release(cloud, self.stack)
         return result
 
     def _pass(self, result: Result, state: State | None, cloud: Cloud | None, *, acts: bool) -> Deployment:

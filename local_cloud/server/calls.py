@@ -70,6 +70,8 @@ def admit(cloud: Cloud, door: Door, binding: Binding, request: Any, metadata: Ma
     principal = Principal("") if binding.public else authenticate(cloud, door, metadata, binding.api.host)
     if binding.api.host in cloud.disabled:
         raise cloud.disabled[binding.api.host]()
+    if cloud.refuses is not None:
+        cloud.refuses(binding, metadata)
     streamed = binding.method is not None and binding.method.client_streaming
     if binding.resource is not None and not streamed:  # a stream's handler asks for itself, on its first message
         resource = binding.resource(request)

@@ -1,16 +1,12 @@
-"""Both layers applied: to the engine's stand-in, to the local cloud, and by Pulumi's own engine where there is one."""
+"""Both layers applied by the local engine: to its stand-in, and to the local cloud."""
 
 from __future__ import annotations
 
 import base64
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 import local_engine
 from local_engine import Ports, Result
@@ -73,34 +69,7 @@ def test_the_local_cloud_takes_both_layers_and_nothing_moves_by_itself(tmp_path:
     apply("local", tmp_path / "engine", {}, local_cloud)
     results = [apply(layer, tmp_path / "engine", {}, local_cloud) for layer in LAYERS]
     assert [(result.changed, result.writes) for result in results] == [(False, 0), (False, 0)]
+    assert set(call(local_cloud, "GET", "/_sluice/deployers")[1]["deployers"]) == set(LAYERS)
     for layer in reversed(LAYERS):
         assert set(apply(layer, tmp_path / "engine", {}, local_cloud, "destroy").counts) == {"delete"}
-
-
-@pytest.mark.engine
-def test_pulumis_own_engine_applies_the_same_program(tmp_path: Path, local_cloud: Ports) -> None:
-    pulumi = shutil.which("pulumi")
-    if pulumi is None:
-        pytest.skip("the Pulumi CLI is not on PATH: https://www.pulumi.com/docs/install/")
-    project = tmp_path / "project"
-    project.mkdir()
-    shutil.copy(ROOT / "Pulumi.yaml", project)
-    shutil.copytree(ROOT / "stacks", project / "stacks")
-    for room in ("spec", "components", "queue_configs", "service_code", "local_cloud", ".venv"):
-        (project / room).symlink_to(ROOT / room)
-    # The provider wants some credentials; the owner's door asks for none.
-    environ = os.environ | {
-        "GOOGLE_OAUTH_ACCESS_TOKEN": "local",
-        "PULUMI_BACKEND_URL": f"file://{tmp_path}",
-        "PULUMI_CONFIG_PASSPHRASE": "test",
-        "PULUMI_HOME": str(tmp_path / "home"),
-        "PULUMI_SKIP_UPDATE_CHECK": "1",
-    }
-    for layer in LAYERS:
-        image = {"sluice:imageDigest": DIGEST} if layer == "local" else {}
-        config = local_engine.stack_config(ROOT, layer, image, local_cloud)
-        (project / "stacks" / f"Pulumi.{layer}.yaml").write_text(yaml.safe_dump({"config": config}))
-        for command in (["stack", "init", layer], ["up", "--yes", "--stack", layer]):
-            if layer == "local" and command[0] == "stack":
-                furnish(local_cloud, tmp_path / "image")
-            subprocess.run([pulumi, *command, "--non-interactive"], cwd=project, env=environ, check=True, timeout=600)
+    assert call(local_cloud, "GET", "/_sluice/deployers")[1] == {"deployers": {}}
