@@ -41,8 +41,8 @@ class Deployers:
         stack, claim = self.claims.items()[0]
         raise failed_precondition(
             f"This local cloud belongs to `{claim['by']}` (stack {stack}), and a project has one deployer: {tool} "
-            f"would take over or delete what it does not know of. Nothing was changed. {claim['free']}, or start a cloud "
-            "of its own for the other."
+            f"would take over or delete what it does not know of. Nothing was changed. {claim['free']}, or start a "
+            "cloud of its own for the other."
         )
 
 
