@@ -3,15 +3,14 @@
 import json
 import socket
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from tests.fidelity import pins
 from tests.local_cloud.cloud_places import LOCATION, PARENT, PROJECT, inside
-from tests.local_cloud.run_client import IMAGE, NUMBER, Answer, Runner, http, runner
+from tests.local_cloud.knative import SPACE, call, knative, ok
+from tests.local_cloud.run_client import IMAGE, NUMBER, Runner, http, runner
 
-SPACE = f"/apis/serving.knative.dev/v1/namespaces/{PROJECT}"
 JOBS = f"/apis/run.googleapis.com/v1/namespaces/{PROJECT}"
 
 
@@ -20,30 +19,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
     folder = tmp_path_factory.mktemp("run")
     with inside(folder / "state") as place, runner(place, folder / "image") as made:
         yield made
-
-
-def call(run: Runner, verb: str, path: str, body: Any = None, region: str = LOCATION, **headers: str) -> Answer:
-    """A call as gcloud makes it: the region stands in the host's name."""
-    data = None if body is None else json.dumps(body).encode()
-    host = {"Host": f"{region}-run.googleapis.com"} if region else {}
-    return http(run.place.rest + path, method=verb, body=data, headers=host | headers)
-
-
-def ok(run: Runner, verb: str, path: str, body: Any = None, region: str = LOCATION) -> Any:
-    answer = call(run, verb, path, body, region)
-    assert answer.status == 200, answer.body
-    return answer.json
-
-
-def knative(name: str, **container: Any) -> dict[str, Any]:
-    """A service as YAML files and Terraform's google_cloud_run_service write it."""
-    spec = {"containers": [{"image": IMAGE, **container}]}
-    return {
-        "apiVersion": "serving.knative.dev/v1",
-        "kind": "Service",
-        "metadata": {"name": name, "namespace": PROJECT},
-        "spec": {"template": {"spec": spec}},
-    }
 
 
 @pins(
@@ -126,56 +101,6 @@ def test_change_of_what_somebody_else_has_changed_is_refused(run: Runner) -> Non
     late = call(run, "PUT", f"{SPACE}/services/raced", first)
     assert (late.status, late.json["error"]["status"]) == (409, "ABORTED")
     assert "was specified but current version is" in late.json["error"]["message"]
-
-
-def changed(path: str, value: Any) -> dict[str, Any]:
-    body = knative("wrong")
-    *above, last = path.split(".")
-    place: Any = body
-    for part in above:
-        place = place[int(part)] if part.isdigit() else place.setdefault(part, {})
-    place[last] = value
-    return body
-
-
-@pins(
-    "run", "The v1 surface and gcloud", "Refusals name v1's own fields, in Google's envelope", observed="issue threads"
-)
-@pytest.mark.parametrize(
-    ("path", "value", "field", "said"),
-    [
-        ("kind", "Job", "kind", "must be 'Service'"),
-        ("apiVersion", "v1", "apiVersion", "must be 'serving.knative.dev/v1'"),
-        ("metadata.name", "", "metadata.name", "a name is required"),
-        ("metadata.name", "Upper", "metadata.name", "lower-case"),
-        ("metadata.namespace", "other", "metadata.namespace", "must be the project's id or number"),
-        ("spec.template.metadata.name", "x-1", "spec.template.metadata.name", "prefixed"),
-        ("spec.template.spec.timeoutSeconds", 4000, "spec.template.spec.timeoutSeconds", "between 1s and 3600s"),
-        ("spec.template.spec.containers", [], "spec.template.spec.containers", "at least one container"),
-        ("spec.template.spec.containers.0.image", "", "spec.template.spec.containers[0].image", "needs an image"),
-        ("spec.traffic", [{"revisionName": "wrong-x", "percent": 100}], "spec.traffic[0].revisionName", "not exist"),
-        ("spec.traffic", [{"latestRevision": True, "percent": 9}], "spec.traffic", "must sum to 100"),
-        (
-            "spec.template.metadata.annotations",
-            {"autoscaling.knative.dev/maxScale": "many"},
-            "spec.template.metadata.annotations[autoscaling.knative.dev/maxScale]",
-            "whole number",
-        ),
-        ("metadata.annotations", {"run.googleapis.com/ingress": "x"}, "metadata.annotations[run", "must be one of all"),
-        ("spec.nonsense", 1, "service.spec", 'Unknown name "nonsense"'),
-        ("spec.template.spec.containers", "x", "service.spec.template.spec.containers", "Invalid value"),
-        ("spec.template.spec.timeoutSeconds", 2**40, "service.spec.template.spec.timeoutSeconds", "TYPE_INT32"),
-    ],
-)
-def test_wrong_service_is_refused_by_its_field(run: Runner, path: str, value: Any, field: str, said: str) -> None:
-    answer = call(run, "POST", f"{SPACE}/services", changed(path, value))
-    assert answer.status == 400
-    error = answer.json["error"]
-    [violation] = error["details"][0]["fieldViolations"]
-    assert error["status"] == "INVALID_ARGUMENT"
-    assert violation["field"].startswith(field)
-    assert said in violation["description"]
-    assert call(run, "GET", f"{SPACE}/services/wrong").status == 404
 
 
 @pins(
@@ -299,41 +224,3 @@ def test_job_made_in_v1_is_the_v2_job(run: Runner) -> None:
     assert call(run, "GET", f"{JOBS}/executions/nothing").status == 404
     ok(run, "DELETE", f"{JOBS}/jobs/once")
     assert call(run, "GET", f"{JOBS}/jobs/once").status == 404
-
-
-RUBBISH: list[Any] = [
-    None, True, -1, 0, 1.5, 2**70, "", "x", "\x00", "9" * 50, [], [[]], [None], {}, {"": {}}, {"a": 1}, [{"name": 7}],
-    "{" * 2000, {"run.googleapis.com/custom-audiences": "[" * 5000}, {"run.googleapis.com/network-interfaces": "[1]"},
-    {"run.googleapis.com/container-dependencies": '{"a": 1}'}, {"run.googleapis.com/cpu-throttling": "perhaps"},
-    {"autoscaling.knative.dev/minScale": "²"}, {"run.googleapis.com/secrets": "a:b,,:"},
-]  # fmt: skip
-
-
-@pins("run", "The v1 surface and gcloud", "Rubbish in any field is refused or kept", ours="no 500")
-@pytest.mark.parametrize("verb", ["POST", "PUT"])
-def test_rubbish_in_any_field_is_no_error_of_our_own(run: Runner, verb: str) -> None:
-    whole = ok(run, "POST", f"{SPACE}/services", knative(f"rubbish-{verb.lower()}"))
-    name = whole["metadata"]["name"]
-    path = f"{SPACE}/services" + (f"/{name}" if verb == "PUT" else "")
-    tried = 0
-    for place in places(whole):
-        for value in RUBBISH:
-            body = json.loads(json.dumps(whole))
-            target = body
-            for part in place[:-1]:
-                target = target[part]
-            target[place[-1]] = value
-            answer = call(run, verb, f"{path}?dryRun=all", body)
-            assert answer.status < 500, (place, value, answer.body)
-            tried += 1
-    assert tried > 500
-    assert ok(run, "GET", f"{SPACE}/services/{name}")["metadata"]["generation"] == 1
-
-
-def places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path of each value inside a body that is read."""
-    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in below:
-        if key not in ("status", "ownerReferences"):
-            yield (*above, key)
-            yield from places(item, (*above, key))
