@@ -89,6 +89,7 @@ async def fill(address: str, job: dict[str, Any]) -> dict[str, float]:
     step = 100 if job["batch"] else 1
     async with grpc.aio.insecure_channel(address) as channel:
         call: Any = channel.unary_unary(BATCH if job["batch"] else CREATE)
+        forget: Any = channel.unary_unary("/google.longrunning.Operations/DeleteOperation")
 
         def encoded(queue: str, start: int) -> bytes:
             names = range(start, min(start + step, job["count"]))
@@ -104,7 +105,9 @@ async def fill(address: str, job: dict[str, Any]) -> dict[str, float]:
         async def caller(pending: Iterator[int], queue: str) -> None:
             same = encoded(queue, 0) if not job["stem"] and job["count"] % step == 0 else None
             for start in pending:
-                await call(same or encoded(queue, start))
+                answer = await call(same or encoded(queue, start))
+                if job["batch"]:  # an Operation, of which no more than the name is wanted: it holds all of its tasks
+                    await forget(answer[: 2 + answer[1]])
 
         for queue in job["queues"]:
             pending = iter(range(0, job["count"], step))

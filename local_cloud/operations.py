@@ -3,12 +3,13 @@
 An operation is named below its parent (`projects/P/locations/L/operations/ID`, or `operations/ID` where the API has
 no parent for them). Work here is quick, so most operations are done when they are answered; who needs time finishes
 one later, and `wait` holds its caller until then. Finished operations are kept for OPERATION_SECONDS of the cloud's
-clock.
+clock, and no more than MOST_FINISHED of them.
 """
 
 import asyncio
 import secrets
 from collections.abc import Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from local_cloud.descriptors import Message, message
@@ -22,6 +23,8 @@ WAIT_SECONDS = 300.0
 
 #: Cloud Run keeps operations for about 5 days; one rule for all.
 OPERATION_SECONDS = 5 * 86400
+#: More finished ones than this are not kept, however young: a batch's operation holds all of its tasks.
+MOST_FINISHED = 1000
 
 KIND = "google.longrunning.Operation"
 
@@ -121,8 +124,9 @@ class Operations:
     def _forget(self) -> None:
         horizon = self._cloud.now() - OPERATION_SECONDS
         ended: Mapping[str, Any] = self._ended._items
-        for name, when in list(ended.items())[:10]:
-            if when < horizon:
+        spare = len(ended) - MOST_FINISHED
+        for index, (name, when) in enumerate(list(islice(ended.items(), 10))):
+            if when < horizon or index < spare:
                 self._kept.pop(name)
                 self._ended.pop(name)
 
