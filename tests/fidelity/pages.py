@@ -83,7 +83,7 @@ PAGES: dict[str, Page] = {
     "standalone": Page(
         "By itself",
         "`sluice cloud start`, one port, what points clients at it",
-        ("Starting", "Pointing clients at it"),
+        ("Starting", "Pointing clients at it", "One deployer"),
     ),
     "logging": Page(
         "Cloud Logging v2",
