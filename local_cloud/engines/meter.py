@@ -142,16 +142,19 @@ class Meter:
                     metric = METRICS[key.metric]
                     start = end if metric.kind == "GAUGE" else end - STEP
                     self.points.append(key, metric.kind, metric.value, Run(start, end, minutes, value))
-            except Exception as error:  # what cannot be measured must not stop the clock
-                loop = asyncio.get_running_loop()
-                loop.call_exception_handler({"message": "A metric of the local cloud failed", "exception": error})
+            except Exception as error:
+                _failed(error)
 
     def _drain(self, end: int) -> None:
         for counted in self._counted:
             metric = counted.metric
-            if counted.counts:
+            if not counted.counts:
+                continue
+            try:
                 for key, value in counted.drain():
                     self.points.append(key, metric.kind, metric.value, Run(end - STEP, end, 1, value))
+            except Exception as error:
+                _failed(error)
 
     def _now(self) -> int:
         return int(self._clock.now() * SECOND)
@@ -176,3 +179,9 @@ class Meter:
     def _write(self) -> None:
         self._writing = None
         self.points.flush()
+
+
+def _failed(error: Exception) -> None:
+    """What cannot be measured must not stop the clock."""
+    loop = asyncio.get_running_loop()
+    loop.call_exception_handler({"message": "A metric of the local cloud failed", "exception": error})

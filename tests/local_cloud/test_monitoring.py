@@ -51,7 +51,7 @@ class Watcher:
 
     def series(self, metric: str, more: str = "", *, seconds: float = 3600, **arguments: Any) -> list[Any]:
         text = f'metric.type = "{metric}" {more}'
-        request = {"name": NAME, "filter": text, "interval": self.interval(seconds), **arguments}
+        request = {"name": NAME, "filter": text, "interval": self.interval(seconds)} | arguments
         return list(self.client.list_time_series(request=request))
 
     def total(self, metric: str, more: str = "", *labels: str) -> dict[tuple[str, ...], float]:
@@ -376,7 +376,8 @@ def test_the_newest_value_holds_until_now_and_no_further(watch: Watcher) -> None
     )
     [found] = watch.series(metric, aggregation=aggregation, interval=interval)
     assert {point.value.int64_value for point in found.points} == {7}
-    assert len(found.points) == 5
+    assert len(found.points) >= 5
+    assert found.points[0].interval.end_time.timestamp() <= watch.now()
 
 
 # Descriptors
@@ -445,17 +446,20 @@ def test_written_points_read_back_and_make_their_descriptor(watch: Watcher) -> N
 @pytest.mark.parametrize(("kind", "steps"), [("CUMULATIVE", [5, 9, 20]), ("DELTA", [5, 4, 11])])
 def test_counters_of_ones_own_align_to_what_was_counted(watch: Watcher, kind: str, steps: list[int]) -> None:
     metric = f"custom.googleapis.com/counted/{kind.lower()}"
-    begun = before = watch.now()
-    for value in steps:
-        advance(watch.place, 60)
+    begun = watch.now()
+    for index, value in enumerate(steps):
         made = watch.point(metric, value)
         made.metric_kind = metric_pb2.MetricDescriptor.MetricKind.Value(kind)
-        since = begun if kind == "CUMULATIVE" else before
+        since = begun if kind == "CUMULATIVE" else begun + 60 * index + 0.001
         made.points[0].interval.start_time = datetime.fromtimestamp(since, UTC)
-        before = watch.now() + 0.001
+        made.points[0].interval.end_time = datetime.fromtimestamp(begun + 60 * (index + 1), UTC)
         watch.client.create_time_series(name=NAME, time_series=[made])
+    advance(watch.place, 300)
     aggregation = {"alignment_period": {"seconds": 100}, "per_series_aligner": Aligner.ALIGN_DELTA}
-    [found] = watch.series(metric, seconds=100, aggregation=aggregation)
+    interval = monitoring_v3.TimeInterval(
+        start_time=datetime.fromtimestamp(begun + 90, UTC), end_time=datetime.fromtimestamp(begun + 190, UTC)
+    )
+    [found] = watch.series(metric, aggregation=aggregation, interval=interval)
     assert [point.value.int64_value for point in found.points] == [4 + 11]
 
 
@@ -488,6 +492,28 @@ def test_what_cannot_be_written_is_said_and_the_rest_is_written(watch: Watcher) 
     for at in (600, -26 * 3600):
         with pytest.raises(exceptions.InvalidArgument, match="endTime"):
             watch.write("custom.googleapis.com/when", 1, at=at)
+
+
+def test_distributions_of_ones_own_are_checked_and_give_percentiles(watch: Watcher) -> None:
+    def write(counts: list[int], bounds: list[float], count: int) -> None:
+        made = watch.point("custom.googleapis.com/spread", 0)
+        made.points[0].value = monitoring_v3.TypedValue(
+            distribution_value={
+                "count": count, "mean": 15, "bucket_counts": counts,
+                "bucket_options": {"explicit_buckets": {"bounds": bounds}},
+            }
+        )  # fmt: skip
+        watch.client.create_time_series(name=NAME, time_series=[made])
+
+    for counts, bounds, count in (([1], [2, 1], 1), ([1], [1, 2], 5), ([1, 1, 1, 1], [1], 4), ([1], [*range(300)], 1)):
+        with pytest.raises(exceptions.InvalidArgument, match="distributionValue"):
+            write(counts, list(map(float, bounds)), count)
+    write([0, 50, 50], [0.0, 10.0, 20.0], 100)
+    aggregation = {"alignment_period": {"seconds": 60}, "per_series_aligner": Aligner.ALIGN_PERCENTILE_50}
+    [found] = watch.series("custom.googleapis.com/spread", aggregation=aggregation)
+    assert [point.value.double_value for point in found.points] == [10.0]
+    [raw] = watch.series("custom.googleapis.com/spread")
+    assert list(raw.points[0].value.distribution_value.bucket_counts) == [0, 50, 50]
 
 
 def test_a_descriptor_of_ones_own_is_made_changed_and_kept_in_kind(watch: Watcher) -> None:
@@ -635,9 +661,10 @@ async def test_points_become_visible_after_the_lag(tmp_path: Path, session: Any)
         await running.cloud.clock.advance(100)
         assert "timeSeries" not in (await read(rest, running))[1]
         await running.cloud.clock.advance(200)
+        before = running.cloud.now()
         [found] = (await read(rest, running))[1]["timeSeries"]
         seen = datetime.fromisoformat(found["points"][0]["interval"]["endTime"]).timestamp()
-        assert running.cloud.now() - 240 < seen <= running.cloud.now() - 180
+        assert before - 240 < seen <= running.cloud.now() - 180
 
 
 async def test_points_and_descriptors_outlive_a_restart(tmp_path: Path, session: Any) -> None:
