@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -449,10 +450,11 @@ async def test_a_restart_goes_on_where_tasks_were(tmp_path: Path) -> None:
 
 
 async def test_an_attempt_in_flight_at_the_end_is_repeated_and_counted(tmp_path: Path) -> None:
-    async with room_at(tmp_path) as room, receiver(room.clock.now) as there:
+    async with receiver(time.time) as there:
         there.hold = asyncio.Event()
-        room.add(room.open(), "t", there.url)
-        await there.arrived(1)
+        async with room_at(tmp_path) as room:
+            room.add(room.open(), "t", there.url)
+            await there.arrived(1)
     async with room_at(tmp_path) as room, receiver(room.clock.now) as there:
         row = room.journal.tasks(NAME)[0]
         assert row.dispatched == 1
