@@ -1,9 +1,11 @@
 """Calls of Cloud Run v1 as gcloud makes them, for its tests."""
 
+import asyncio
 import json
 from typing import Any
 
 from tests.local_cloud.cloud_places import LOCATION, PROJECT
+from tests.local_cloud.image import until
 from tests.local_cloud.run_client import IMAGE, Answer, Runner, http
 
 SPACE = f"/apis/serving.knative.dev/v1/namespaces/{PROJECT}"
@@ -31,3 +33,15 @@ def knative(name: str, **container: Any) -> dict[str, Any]:
         "metadata": {"name": name, "namespace": PROJECT},
         "spec": {"template": {"spec": spec}},
     }
+
+
+def deployed(run: Runner, body: dict[str, Any]) -> Any:
+    """A service that was made in v1, when its deployment is over."""
+    ok(run, "POST", f"{SPACE}/services", body)
+    path = f"{SPACE}/services/{body['metadata']['name']}"
+
+    def over() -> bool:
+        return bool(ok(run, "GET", path)["status"]["conditions"][0]["status"] != "Unknown")
+
+    asyncio.run(until(over, patience=60))
+    return ok(run, "GET", path)

@@ -1,5 +1,6 @@
 """`gcloud run`, unmodified: what a person types to deploy, canary, roll back, look and clean up."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,7 @@ from tests.fidelity import pins
 from tests.local_cloud import gcloud as real
 from tests.local_cloud.cloud_places import PARENT, PROJECT, inside
 from tests.local_cloud.gcloud import Gcloud
+from tests.local_cloud.image import until
 from tests.local_cloud.run_client import IMAGE, NUMBER, Runner, http, runner
 
 pytestmark = real.needed
@@ -117,7 +119,8 @@ def test_services_are_listed_bound_and_deleted(run: Runner, gcloud: Gcloud) -> N
     assert gcloud.json("run", "services", "list", "--region=europe-west1") == []
     assert gcloud.json("beta", "run", "domain-mappings", "list") == []
     gcloud.ok("run", "services", "update", "short", "--update-env-vars=B=3", "--remove-env-vars=A")
-    assert "starting" in gcloud.ok("run", "services", "logs", "read", "short").out
+    logs = ("run", "services", "logs", "read", "short")
+    asyncio.run(until(lambda: "starting" in gcloud.ok(*logs).out, patience=60))
     assert "Deleted service [short]" in gcloud.ok("run", "services", "delete", "short").err
     assert "short" not in gcloud.ok("run", "services", "list").out
 
