@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: How many events stay in memory.
 KEPT = 5_000
+#: Decisions in memory: the trail has them all, and thousands would keep the memory around them from coming free.
+KEPT_DECISIONS = 100
 
 Event = dict[str, Any]
 
@@ -26,7 +28,7 @@ class Log:
         self._now = now
         self._stream = stream
         self.events: deque[Event] = deque(maxlen=KEPT)
-        self.decisions: deque[Decision] = deque(maxlen=KEPT)
+        self.decisions: deque[Decision] = deque(maxlen=KEPT_DECISIONS)
         self.sinks: list[Callable[[Event], None]] = []
         self.decision_sinks: list[Callable[[Decision], None]] = []
 
