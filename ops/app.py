@@ -9,17 +9,22 @@ import importlib
 import json
 import pkgutil
 import sys
+from typing import TYPE_CHECKING
 
-import typer
-
-from ops import verbs
 from ops.errors import OpsError
+
+if TYPE_CHECKING:
+    import typer
 
 ABOUT = "Provision, deploy and operate a queue-driven payment system, on Google Cloud or on this machine."
 
 
 def build(wanted: str | None = None) -> typer.Typer:
     """The command with its verbs; only the module of the `wanted` verb is loaded where that is known."""
+    import typer
+
+    from ops import verbs
+
     app = typer.Typer(
         help=ABOUT, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
     )
@@ -35,6 +40,11 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command line; the exit status."""
     arguments = sys.argv[1:] if argv is None else argv
     try:
+        if arguments[:2] == ["cloud", "start"]:  # all its options are the local cloud's own, which should serve at once
+            from ops import standalone
+
+            rest = [word for word in arguments[2:] if word != "--json"]
+            return standalone.run(rest, as_json="--json" in arguments)
         build(next(iter(arguments), None))(args=arguments, prog_name="sluice")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0

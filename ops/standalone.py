@@ -15,11 +15,15 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from ops import clouds
 from ops.errors import BadUsage, OpsError
-from ops.home import ROOT
+
+if TYPE_CHECKING:
+    from ops.clouds import Record
+
+#: Where the rooms are.
+ROOT = Path(__file__).resolve().parent.parent
 
 #: The port where people look for an emulator of Cloud Tasks.
 DEFAULT_PORT = 8123
@@ -46,14 +50,17 @@ def run(arguments: Sequence[str], *, as_json: bool) -> int:
         preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509  # no thread runs yet
     )
     asked = _pass_on_signals(process)
-    said = _Said(process, as_json=as_json, quiet=asked)
+    said = _Said(process, as_json=as_json)
+    from ops import clouds  # while the process starts: it is the one that people wait for
+
     record: Path | None = None
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        if line.startswith('{"ready"'):
+        was_ready = line.startswith('{"ready"')
+        if was_ready:
             ready = json.loads(line)
-            record = _record(process.pid, ready)
+            record = clouds.keep(_record(process.pid, ready))
             _print(line.rstrip() if as_json else welcome(ready))
         else:
             _print("".join([line, process.stdout.read(), HELP if line else ""]).rstrip())
@@ -64,7 +71,7 @@ def run(arguments: Sequence[str], *, as_json: bool) -> int:
         said.join()
         if record is not None:
             record.unlink(missing_ok=True)
-    return _ended(code, said, was_ready=record is not None or line.startswith('{"ready"'), asked=asked, as_json=as_json)
+    return _ended(code, said, was_ready=was_ready, asked=asked, as_json=as_json)
 
 
 def welcome(ready: dict[str, Any]) -> str:
@@ -91,10 +98,9 @@ def welcome(ready: dict[str, Any]) -> str:
 class _Said:
     """What the process writes to its log: kept until it is ready, since it may be why it is not; then shown."""
 
-    def __init__(self, process: subprocess.Popen[str], *, as_json: bool, quiet: list[int]) -> None:
+    def __init__(self, process: subprocess.Popen[str], *, as_json: bool) -> None:
         self.plain: list[str] = []
         self._as_json = as_json
-        self._quiet = quiet
         assert process.stderr is not None
         self._thread = threading.Thread(target=self._read, args=(process.stderr,), daemon=True)
         self._thread.start()
@@ -140,22 +146,19 @@ def _ended(code: int, said: _Said, *, was_ready: bool, asked: list[int], as_json
 
 def _fix(text: str) -> str:
     """Where a cloud of ours has the port, the command that stops it."""
+    from ops import clouds
+
     for record in clouds.running():
         if text.startswith(f"Port {record.url.rpartition(':')[2]} is in use"):
             return f"./sluice cloud stop --cloud {record.url} stops the local cloud of {record.project} there"
     return ""
 
 
-def _record(pid: int, ready: dict[str, Any]) -> Path | None:
-    return clouds.keep(
-        clouds.Record(
-            url=_url(ready),
-            project=ready["project"],
-            pid=pid,
-            state=str(Path(ready["state"]).resolve()),
-            fresh=ready["fresh"],
-        )
-    )
+def _record(pid: int, ready: dict[str, Any]) -> Record:
+    from ops.clouds import Record
+
+    state = str(Path(ready["state"]).resolve())
+    return Record(url=_url(ready), project=ready["project"], pid=pid, state=state, fresh=ready["fresh"])
 
 
 def _url(ready: dict[str, Any]) -> str:

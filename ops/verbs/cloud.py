@@ -26,23 +26,17 @@ STOPPED_WITHIN = 20.0
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
     group = typer.Typer(help="The local cloud by itself, for any project.", no_args_is_help=True, rich_markup_mode=None)
-    passed_on = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
-    about = "Start one in the foreground; Ctrl-C stops it."
-    group.command("start", help=about, context_settings=passed_on)(start)
+    group.command("start", help="Start one in the foreground; Ctrl-C stops it.")(start)
     group.command("status", help="Show the clouds that run by themselves, with their queues.")(status)
     group.command("stop", help="Stop the one that is meant.")(stop)
     app.add_typer(group, name="cloud")
 
 
-def start(
-    context: typer.Context,
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
-) -> None:
-    """Run a cloud until Ctrl-C."""
+def start() -> None:
+    """Run a cloud until Ctrl-C. The command line hands this one to ops/standalone.py before it looks at options."""
     from ops import standalone
 
-    raise SystemExit(standalone.run(context.args, as_json=as_json))
+    raise SystemExit(standalone.run([], as_json=False))
 
 
 def status(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False) -> None:

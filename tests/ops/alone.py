@@ -36,7 +36,7 @@ def sluice(folder: Path, *words: str, check: int | None = 0, **more: str) -> sub
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert check is None or done.returncode == check, done.stderr
@@ -66,7 +66,7 @@ class Alone:
     def end(self, how: signal.Signals = signal.SIGINT) -> int:
         """Asks it to end as a terminal or a script does."""
         self.process.send_signal(how)
-        return self.process.wait(30)
+        return self.process.wait(90)
 
 
 @contextmanager

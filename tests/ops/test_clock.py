@@ -51,7 +51,7 @@ def call(cloud: Alone, verb: str, path: str, body: Any = None, token: str = "") 
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(cloud.url + path, data=data, method=verb, headers=headers)
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=90) as answer:
         return json.load(answer)
 
 

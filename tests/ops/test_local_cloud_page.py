@@ -44,7 +44,7 @@ def shell(cloud: Alone, script: str) -> str:
         cwd=cloud.folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -135,7 +135,7 @@ def test_every_endpoint_of_the_provider_is_served(cloud: Alone) -> None:
     ):
         token = values["GOOGLE_OAUTH_ACCESS_TOKEN"]
         request = urllib.request.Request(values[variable] + rest, headers={"Authorization": f"Bearer {token}"})
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=90) as answer:
             assert isinstance(json.load(answer), dict)
 
 
