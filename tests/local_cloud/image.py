@@ -134,7 +134,7 @@ def tiny_image(folder: Path, digest: str = "sha256:" + "a" * 64) -> Image:
     return Image(digest=digest, root=str(folder), entry="tiny_app:main", preload=("uvicorn", "tiny_app"))
 
 
-async def until(condition: Callable[[], bool], patience: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], patience: float = 30.0) -> None:
     """Wait for what a process does in its own time; fails when it does not."""
     async with asyncio.timeout(patience):
         while not condition():  # noqa: ASYNC110 a process sets no event

@@ -101,10 +101,11 @@ def test_an_instance_that_is_not_ready_gets_no_requests_until_it_is(run: Runner,
 def test_a_grpc_probe_asks_the_health_service(run: Runner, tmp_path: Path) -> None:
     env = [{"name": "GRPC_WELL", "value": str(tmp_path / "well")}]
     image = IMAGE.replace(DIGEST, GRPC_DIGEST)
-    startup = {"grpc": {"service": "mine"}, "period_seconds": 1, "failure_threshold": 1}
+    startup: dict[str, Any] = {"grpc": {"service": "mine"}, "period_seconds": 1, "failure_threshold": 1}
     with pytest.raises(exceptions.FailedPrecondition, match=r"startup probe \(gRPC health service\) did not succeed"):
         deploy(run, "unwell", env=env, image=image, startup_probe=startup)
     (tmp_path / "well").touch()
+    startup |= {"period_seconds": 10, "failure_threshold": 12}
     made = deploy(run, "well", env=env, image=image, startup_probe=startup, ports=[{"name": "h2c"}])
     assert made.terminal_condition.state == run_v2.Condition.State.CONDITION_SUCCEEDED
 
