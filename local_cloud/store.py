@@ -242,6 +242,7 @@ class Store:
         self._writing = None
         self._quiet_from = max(self._quiet_from, time.monotonic() + QUIET)
         if error is None:
+            self.tombstones.written()
             for callback in round_.after:
                 callback()
             for waiter in round_.waiters:
@@ -266,6 +267,7 @@ class Store:
         while (given := self._batches.get()) is not None:
             batch, round_ = given
             error = self._commit(batch)
+            del given, batch  # a hundred thousand rows may have been deleted: not to be kept until the next batch
             try:
                 round_.loop.call_soon_threadsafe(self._written, round_, error)
             except RuntimeError:  # the loop is gone: nobody waits any more

@@ -67,6 +67,10 @@ class Tombstones:
         expired, self._expired = self._expired, None
         return list(self._writing.items()), expired
 
+    def written(self) -> None:
+        """The transaction is on disk."""
+        self._writing = {}
+
     def close(self) -> None:
         """Lets go of the file."""
         if self._reader is not None:
