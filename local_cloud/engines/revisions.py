@@ -139,20 +139,23 @@ class Revision:
         self._closed = False
 
     @asynccontextmanager
-    async def request(self, patience: float = QUEUE_PATIENCE, *, prefer: str = "") -> AsyncIterator[Instance]:
+    async def request(
+        self, patience: float = QUEUE_PATIENCE, *, prefer: str = "", bounded: bool = True
+    ) -> AsyncIterator[Instance]:
         """Hold a place at an instance for one request; NoInstanceError or StartError when there is none.
 
-        `prefer` is the id of the instance that a session had before; it is taken where it has a place.
+        `prefer` is the id of the instance that a session had before; it is taken where it has a place. Unbounded, it
+        gets an instance whatever the maximum says.
         """
-        instance = await self._acquire(patience, prefer)
+        instance = await self._acquire(patience, prefer, bounded)
         try:
             yield instance
         finally:
             instance.leave()
             self._hand_out()
 
-    async def _acquire(self, patience: float, prefer: str) -> Instance:
-        if self.maximum <= 0:
+    async def _acquire(self, patience: float, prefer: str, bounded: bool) -> Instance:
+        if bounded and self.maximum <= 0:
             raise DisabledError
         free = self._free(prefer)
         if free is not None and not self._waiting:
@@ -161,6 +164,8 @@ class Revision:
         waiting: asyncio.Future[Instance] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
         self._scale()
+        if not bounded and not self._starting():
+            self._begin()
         cold = self.plan.probe.patience if self._starting() else 0
         try:
             async with asyncio.timeout(max(patience, cold)):
@@ -201,9 +206,12 @@ class Revision:
         wanted = -(-len(self._waiting) // self.plan.concurrency) - starting
         wanted = max(wanted, self.minimum - len(live))
         for _ in range(min(wanted, self.maximum - len(live), self.room())):
-            instance = Instance(self.plan.name, freeze=self.plan.freeze)
-            self.instances.append(instance)
-            self._spawn(self._live(instance))
+            self._begin()
+
+    def _begin(self) -> None:
+        instance = Instance(self.plan.name, freeze=self.plan.freeze)
+        self.instances.append(instance)
+        self._spawn(self._live(instance))
 
     async def _live(self, instance: Instance) -> None:
         """One instance's life."""
@@ -273,9 +281,12 @@ class Revision:
         self._scale()
 
     async def check(self) -> None:
-        """Start one instance and see it serve (a deployment's health check); raises StartError. It stays, warm."""
+        """Start one instance and see it serve (a deployment's health check); raises StartError. It stays, warm.
+
+        For the time of a deployment there may be one more than the maximum; the upkeep stops it again.
+        """
         if self._free() is None:
-            async with self.request():
+            async with self.request(bounded=False):
                 pass
 
     def reap(self) -> None:

@@ -113,6 +113,25 @@ def test_instances_by_hand_are_neither_more_nor_less(run: Runner) -> None:
 @pins(
     "run",
     "Services and revisions",
+    "A deployment's health check has an instance beyond the maximum, which goes again",
+    documented="Maximum instances",
+)
+def test_a_deployment_is_checked_even_where_there_is_no_room(run: Runner) -> None:
+    made = create(run, "full", {"max_instance_count": 1})
+    assert http(made.uri).status == 200
+    made.template.revision = "full-b"
+    made.template.containers[0].env = [{"name": "NEW", "value": "1"}]
+    made.traffic = [target("full-a", 100), target("full-b", 0, "next")]
+    made = run.update(made)
+    assert made.latest_ready_revision.endswith("full-b")
+    disabled = create(run, "asleep", {"scaling_mode": MANUAL, "manual_instance_count": 0})
+    assert disabled.latest_ready_revision.endswith("asleep-a")
+    asyncio.run(until(lambda: counts(run, "asleep") == {}))
+
+
+@pins(
+    "run",
+    "Services and revisions",
     "Instance counts that contradict one another are refused with their field",
     documented="ServiceScaling",
 )
