@@ -60,13 +60,13 @@ async def create_role(cloud: Cloud, _call: Call, request: Message) -> Message:
                 f"You can't create a role with role_id ({request.role_id}) where there is an existing role with that "
                 "role_id in a deleted state."
             )
-        cloud.iam.roles.custom.pop(name)
     elif kept is not None:
         raise already_exists(f"A role named {request.role_id} in {request.parent} already exists.")
     role = message(KIND)()
     role.CopyFrom(request.role)
     role.name, role.deleted = name, False
     _check(role)
+    cloud.iam.roles.deleted_at.pop(name)
     return _keep(cloud, role)
 
 

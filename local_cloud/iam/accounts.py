@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from local_cloud.cloud import Cloud
 
 KIND = "google.iam.admin.v1.ServiceAccount"
+KEY = "google.iam.admin.v1.ServiceAccountKey"
 
 #: A deleted account can be undeleted for 30 days.
 UNDELETE_SECONDS = 30 * 86400
@@ -26,6 +27,9 @@ class Accounts:
         self._kept = cloud.store.messages("iam.accounts", KIND)
         self._deleted = cloud.store.messages("iam.accounts.deleted", KIND)
         self._deleted_at = cloud.store.json("iam.accounts.deleted_at")
+        self._keys = cloud.store.messages("iam.keys", KEY)
+        #: Keys of deleted accounts, by unique id: a successor of the same name gets none of them.
+        self._deleted_keys = cloud.store.messages("iam.keys.deleted", KEY)
 
     @property
     def domain(self) -> str:
@@ -85,10 +89,14 @@ class Accounts:
         self._kept.pop(account.email)
         self._deleted[account.unique_id] = account
         self._deleted_at[account.unique_id] = self._cloud.now()
+        for name, kept in self._keys.items():
+            if name.startswith(f"{account.name}/keys/"):
+                self._keys.pop(name)
+                self._deleted_keys[f"{account.unique_id} {name}"] = kept
         self._cloud.iam.rename_member(f"serviceAccount:{account.email}", deleted_member(account))
 
     def undelete(self, unique_id: str) -> Message:
-        """Brings an account back with its bindings, unless it is too late or the name is taken."""
+        """Brings an account back with its bindings and keys, unless it is too late or the name is taken."""
         account = self._deleted.get(unique_id)
         late = account and self._cloud.now() - self._deleted_at[unique_id] > UNDELETE_SECONDS
         if account is None or late or account.email in self._kept:
@@ -96,6 +104,10 @@ class Accounts:
         self._deleted.pop(unique_id)
         self._deleted_at.pop(unique_id)
         self._kept[account.email] = account
+        for key, kept in self._deleted_keys.items():
+            if key.startswith(f"{unique_id} "):
+                self._deleted_keys.pop(key)
+                self._keys[kept.name] = kept
         self._cloud.iam.rename_member(deleted_member(account), f"serviceAccount:{account.email}")
         return account
 

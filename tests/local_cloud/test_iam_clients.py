@@ -141,6 +141,30 @@ def test_keys_are_made_uploaded_listed_and_deleted(iam: Any, account: Callable[[
         iam.get_service_account_key(name=made.name)
 
 
+@pins("iam", "Accounts, roles, project, services", "A deleted account's keys are not its successor's", ours=True)
+def test_keys_go_and_come_back_with_their_account(iam: Any, account: Callable[[str], str]) -> None:
+    name = account("heir")
+    email, uid = name.rpartition("/")[2], iam.get_service_account(name=name).unique_id
+    made = iam.create_service_account_key(name=name)
+    iam.delete_service_account(name=name)
+    iam.create_service_account(name=NAME, account_id=email.partition("@")[0])
+    assert list(iam.list_service_account_keys(name=name).keys) == []
+    iam.delete_service_account(name=name)
+    iam.undelete_service_account(request={"name": f"projects/-/serviceAccounts/{uid}"})
+    assert [key.name for key in iam.list_service_account_keys(name=name).keys] == [made.name]
+
+
+def test_a_role_that_is_refused_leaves_the_deleted_one(place: Place, iam: Any) -> None:
+    parts = {"parent": NAME, "role_id": "longGone"}
+    made = iam.create_role(request={**parts, "role": {"title": "T"}})
+    iam.delete_role(request={"name": made.name})
+    place.do(lambda cloud: cloud.clock.advance(38 * 86400))
+    with pytest.raises(exceptions.BadRequest):
+        iam.create_role(request={**parts, "role": {"included_permissions": ["no permission"]}})
+    assert iam.create_role(request={**parts, "role": {"title": "N"}}).title == "N"
+    assert iam.get_role(request={"name": made.name}).title == "N"
+
+
 @pins("iam", "Accounts, roles, project, services", "At most 10 keys an account", documented="IAM quotas")
 def test_an_account_has_at_most_ten_keys(iam: Any, place: Place, account: Callable[[str], str]) -> None:
     from local_cloud.descriptors import message
