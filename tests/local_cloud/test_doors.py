@@ -133,14 +133,14 @@ async def test_grpc_errors_carry_their_details(cloud: Cloud) -> None:
     ours=True,
 )
 async def test_a_method_that_is_not_there_is_named_with_the_file_to_add_it_to(cloud: Cloud, rest: Rest) -> None:
-    status, body = await rest("POST", "/v1/iamPolicies:lintPolicy", {})
+    status, body = await rest("GET", "/v2/projects/sluice-local/locations/us-central1/workerPools")
     assert (status, body["error"]["status"]) == (501, "UNIMPLEMENTED")
-    assert "google.iam.admin.v1.IAM.LintPolicy is not emulated" in body["error"]["message"]
-    assert "local_cloud/apis/iam.py" in body["error"]["message"]
+    assert "google.cloud.run.v2.WorkerPools.ListWorkerPools is not emulated" in body["error"]["message"]
+    assert "local_cloud/apis/run.py" in body["error"]["message"]
     async with grpc.aio.insecure_channel(f"127.0.0.1:{cloud.ports['grpc']}") as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await stub(channel, "google.iam.admin.v1.IAM", "LintPolicy")(
-                methods("google.iam.admin.v1.IAM")["LintPolicy"].request()
+            await stub(channel, "google.cloud.run.v2.WorkerPools", "ListWorkerPools")(
+                methods("google.cloud.run.v2.WorkerPools")["ListWorkerPools"].request()
             )
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
         unknown: Any = channel.unary_unary("/google.nowhere.v1.Nothing/Do")
