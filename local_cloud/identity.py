@@ -1,9 +1,9 @@
 """Who is who: access tokens, Google-shaped OIDC ID tokens, and the keys that verify them.
 
-The RSA key of ID tokens is made once and kept in the state, so that tokens outlive a restart. Each account that signs
-(signJwt, signBlob) gets a key of its own at its first signature: what it signs cannot pass for an ID token. Access
-tokens are opaque to others and verify without a table: their content is sealed with a key of the state. Everything
-expires by the cloud's clock.
+The RSA key of ID tokens is made when it is first needed and kept in the state, so that tokens outlive a restart. Each
+account that signs (signJwt, signBlob) gets a key of its own at its first signature: what it signs cannot pass for an ID
+token. Access tokens are opaque to others and verify without a table: their content is sealed with a key of the state.
+Everything expires by the cloud's clock.
 Sources: OpenID Connect at accounts.google.com (claims, discovery document), RFC 7519.
 """
 
@@ -13,15 +13,17 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from local_cloud.clock import Clock
 from local_cloud.settings import Settings
 from local_cloud.store import Store
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import rsa
 
 ISSUER = "https://accounts.google.com"
 
@@ -53,16 +55,29 @@ class Identity:
     def __init__(self, store: Store, clock: Clock, settings: Settings) -> None:
         self._clock = clock
         self._settings = settings
-        keys = store.json("identity")
-        if "keys" not in keys:
-            keys["keys"] = {"rsa": _new_key(), "access": secrets.token_hex(32)}
-        kept = keys["keys"]
-        self._rsa = _load_key(kept["rsa"])
-        self._access = bytes.fromhex(kept["access"])
-        self.key_id = key_id(self._rsa.public_key())
+        self._keys = store.json("identity")
+        if "keys" not in self._keys:
+            self._keys["keys"] = {"access": secrets.token_hex(32)}
+        self._access = bytes.fromhex(self._keys["keys"]["access"])
         self._account_keys = store.json("identity.accounts")
         self._loaded: dict[str, rsa.RSAPrivateKey] = {}
         self._id_tokens: dict[tuple[str, str, bool], tuple[float, str]] = {}
+
+    @cached_property
+    def _rsa(self) -> "rsa.RSAPrivateKey":
+        """The key of ID tokens. To make it takes a tenth of a second, which the start of a cloud does not wait for."""
+        from local_cloud import rsa_keys
+
+        kept = self._keys["keys"]
+        if "rsa" not in kept:
+            kept["rsa"] = rsa_keys.new_key()
+            self._keys.save("keys")
+        return rsa_keys.load_key(kept["rsa"])
+
+    @cached_property
+    def key_id(self) -> str:
+        """The id under which the key of ID tokens is published."""
+        return key_id(self._rsa.public_key())
 
     def id_token(self, email: str, subject: str, audience: str, *, with_email: bool = True) -> str:
         """An ID token as the metadata server and Cloud Tasks get it: signed, an hour long, cached for its reuse."""
@@ -82,22 +97,28 @@ class Identity:
 
     def sign_jwt(self, claims: Mapping[str, Any], *, unique_id: str = "") -> str:
         """An RS256 JWT over any claims, under the key of ID tokens, or of the account with this unique id."""
+        from local_cloud.rsa_keys import sign
+
         key = self.account_key(unique_id) if unique_id else self._rsa
         head = {"alg": "RS256", "kid": key_id(key.public_key()) if unique_id else self.key_id, "typ": "JWT"}
         payload = f"{_b64(orjson.dumps(head))}.{_b64(orjson.dumps(dict(claims)))}"
-        return f"{payload}.{_b64(_sign(key, payload.encode()))}"
+        return f"{payload}.{_b64(sign(key, payload.encode()))}"
 
     def sign_as(self, unique_id: str, data: bytes) -> tuple[str, bytes]:
         """An account's signature over bytes, with the id of its key."""
-        key = self.account_key(unique_id)
-        return key_id(key.public_key()), _sign(key, data)
+        from local_cloud.rsa_keys import sign
 
-    def account_key(self, unique_id: str) -> rsa.RSAPrivateKey:
+        key = self.account_key(unique_id)
+        return key_id(key.public_key()), sign(key, data)
+
+    def account_key(self, unique_id: str) -> "rsa.RSAPrivateKey":
         """The key that the cloud keeps for an account, made when it is first needed."""
+        from local_cloud.rsa_keys import load_key, new_key
+
         if unique_id not in self._loaded:
             if unique_id not in self._account_keys:
-                self._account_keys[unique_id] = _new_key()
-            self._loaded[unique_id] = _load_key(self._account_keys[unique_id])
+                self._account_keys[unique_id] = new_key()
+            self._loaded[unique_id] = load_key(self._account_keys[unique_id])
         return self._loaded[unique_id]
 
     def has_account_key(self, unique_id: str) -> bool:
@@ -106,9 +127,11 @@ class Identity:
 
     def verify_id_token(self, token: str, audience: str | None = None) -> dict[str, Any] | None:
         """The claims of an ID token of ours that is valid now (for the audience, where one is given), else None."""
+        from local_cloud.rsa_keys import verify
+
         try:
             payload, _, signature = token.rpartition(".")
-            self._rsa.public_key().verify(_unb64(signature), payload.encode(), padding.PKCS1v15(), hashes.SHA256())
+            verify(self._rsa.public_key(), _unb64(signature), payload.encode())
             claims: dict[str, Any] = orjson.loads(_unb64(payload.partition(".")[2]))
         except Exception:  # whatever is wrong with it, it is not ours
             return None
@@ -150,26 +173,11 @@ class Identity:
         """The map of PEM certificates at /oauth2/v1/certs, which google.oauth2.id_token reads."""
         return {self.key_id: self.certificate(self._rsa.public_key(), "federated-signon.system.gserviceaccount.com")}
 
-    def certificate(self, key: rsa.RSAPublicKey, name: str) -> str:
+    def certificate(self, key: "rsa.RSAPublicKey", name: str) -> str:
         """A certificate over a public key, in PEM."""
-        import datetime
+        from local_cloud.rsa_keys import certificate
 
-        from cryptography import x509
-        from cryptography.x509.oid import NameOID
-
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
-        start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-        made = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(subject)
-            .public_key(key)
-            .serial_number(int(key_id(key)[:16], 16))
-            .not_valid_before(start)
-            .not_valid_after(start + datetime.timedelta(days=36500))
-            .sign(self._rsa, hashes.SHA256())
-        )
-        return made.public_bytes(serialization.Encoding.PEM).decode()
+        return certificate(key, name, int(key_id(key)[:16], 16), self._rsa)
 
     def discovery(self, base: str) -> dict[str, Any]:
         """The OpenID configuration, with our own address for the keys."""
@@ -193,36 +201,18 @@ class AccessGrant:
     expires: float
 
 
-def key_id(key: rsa.RSAPublicKey) -> str:
+def key_id(key: "rsa.RSAPublicKey") -> str:
     """The id that a key is published under."""
     return hashlib.sha1(_modulus(key).encode(), usedforsecurity=False).hexdigest()
 
 
-def jwk(key: rsa.RSAPublicKey, kid: str) -> dict[str, str]:
+def jwk(key: "rsa.RSAPublicKey", kid: str) -> dict[str, str]:
     """A public key as JSON web key."""
     return {"kty": "RSA", "alg": "RS256", "use": "sig", "kid": kid, "n": _modulus(key), "e": "AQAB"}
 
 
-def _modulus(key: rsa.RSAPublicKey) -> str:
+def _modulus(key: "rsa.RSAPublicKey") -> str:
     return _b64(key.public_numbers().n.to_bytes(key.key_size // 8, "big"))
-
-
-def _new_key() -> str:
-    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return private.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
-
-
-def _load_key(pem: str) -> rsa.RSAPrivateKey:
-    loaded = serialization.load_pem_private_key(pem.encode(), None, unsafe_skip_rsa_key_validation=True)
-    assert isinstance(loaded, rsa.RSAPrivateKey)
-    return loaded
-
-
-def _sign(key: rsa.RSAPrivateKey, data: bytes) -> bytes:
-    """RSASSA-PKCS1-v1_5 with SHA-256."""
-    return key.sign(data, padding.PKCS1v15(), hashes.SHA256())
 
 
 def _b64(data: bytes) -> str:

@@ -8,8 +8,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from google.protobuf import json_format
-
 from local_cloud.descriptors import Message
 from local_cloud.errors import invalid
 
@@ -41,6 +39,8 @@ def predicate(text: str) -> Callable[[Message], bool]:
 
 
 def _value(queue: Message, path: list[str]) -> Any:
+    from google.protobuf import json_format  # costs a start 20 ms, and few lists have a filter
+
     value: Any = json_format.MessageToDict(queue)
     for part in path:
         head, *rest = part.split("_")
