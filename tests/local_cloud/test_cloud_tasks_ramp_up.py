@@ -10,7 +10,7 @@ from local_cloud.engines.queues import Limits, Queue
 from local_cloud.engines.ramp import RampUp
 from local_cloud.engines.tasks import Task
 from tests.fidelity import pins
-from tests.local_cloud.test_dispatch_law import START, World
+from tests.local_cloud.virtual import START, World
 
 
 def queue_of(world: World, rate: float = 500) -> Queue:
