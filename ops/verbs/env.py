@@ -37,6 +37,8 @@ def gcloud_variables(project: str, location: str, rest: str) -> dict[str, str]:
         "CLOUDSDK_CORE_PROJECT": project,
         "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
         "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
+        # `gcloud run deploy --add-cloudsql-instances` would ask, and without prompts give up, for an API not here.
+        "CLOUDSDK_CORE_SHOULD_PROMPT_TO_ENABLE_API": "false",
         "CLOUDSDK_RUN_REGION": location,
         **{f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}": f"{rest}/" for api in GCLOUD_APIS},
         "CLOUDSDK_PROXY_TYPE": "http",
