@@ -78,7 +78,7 @@ def backoff_for_real(target: Target, sides: list[Start]) -> dict[str, Any]:
     for start in sides:
         with start() as side:
             target.ask("/_log")
-            expected: dict[str, RetryPolicy] = {}
+            queues = []
             for index, policy in enumerate(settings):
                 retry = {
                     "max_attempts": policy.max_attempts,
@@ -86,9 +86,9 @@ def backoff_for_real(target: Target, sides: list[Start]) -> dict[str, Any]:
                     "max_backoff": timedelta(seconds=policy.max_backoff),
                     "max_doublings": policy.max_doublings,
                 }
-                queue = side.queue(f"backoff-{index}", rate=500, retry=retry)
-                began = side.load("latency", "1", "0", queue, f"{target.url}/fail")
-                expected[next(iter(began))] = policy
+                queues.append(side.queue(f"backoff-{index}", rate=500, retry=retry))
+            made = side.load("latency", str(len(queues)), "0.1", ",".join(queues), f"{target.url}/fail")
+            expected = dict(zip(made, settings, strict=True))
             time.sleep(max(sum(delay(policy, n) for n in range(1, 6)) for policy in settings) + 0.5)
             seen: dict[str, list[float]] = {}
             for name, at in target.ask("/_log"):

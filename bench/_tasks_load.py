@@ -1,9 +1,13 @@
 """The load generators of the benchmarks of Cloud Tasks: the same client for every side, as processes of their own.
 
 `python -m bench._tasks_load KIND ADDRESS ...` prints its result as JSON:
-create COUNT CALLERS QUEUE URL (a lean grpc.aio client: encoded bytes in, bytes out), official (the same by Google's
-Python client and threads), latency COUNT PAUSE QUEUE URL (one at a time, each with a name; gives the moment before each
-create), fill {job}, and raw CONCURRENT COUNT URL (no emulator: the project's HTTP client straight to the receiver).
+
+create COUNT CALLERS QUEUE URL     a lean grpc.aio client: encoded bytes in, bytes out
+official COUNT CALLERS QUEUE URL   the same by Google's Python client and threads
+latency COUNT PAUSE QUEUES URL     one at a time, each with a name, in turn to queues parted by commas; gives the
+                                   moment before each create
+fill JOB                           tasks that are due at one moment
+raw CONCURRENT COUNT URL           no emulator: the project's HTTP client straight to the receiver
 """
 
 from __future__ import annotations
@@ -70,13 +74,13 @@ def official(address: str, count: int, callers: int, queue: str, url: str) -> di
         return {"began": began, "ended": time.monotonic()}
 
 
-async def latency(address: str, count: int, pause: float, queue: str, url: str) -> dict[str, float]:
+async def latency(address: str, count: int, pause: float, queues: list[str], url: str) -> dict[str, float]:
     """Light load: the moment before each create, by the task's id."""
     stem, began = f"t{time.monotonic_ns()}-", {}
     async with grpc.aio.insecure_channel(address) as channel:
         call: Any = channel.unary_unary(CREATE)
         for index in range(count):
-            name = f"{stem}{index}"
+            name, queue = f"{stem}{index}", queues[index % len(queues)]
             encoded = request(queue, url, name=f"{queue}/tasks/{name}").SerializeToString()
             began[name] = time.monotonic()
             await call(encoded)
@@ -130,7 +134,7 @@ async def raw(concurrent: int, count: int, url: str) -> dict[str, Any]:
     text = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(BODY)}\r\n\r\n".encode() + BODY
     left, over = count, loop.create_future()
     took: list[float] = []
-    began = time.monotonic()
+    began, used = time.monotonic(), time.process_time()
 
     def send() -> None:
         nonlocal left
@@ -150,7 +154,7 @@ async def raw(concurrent: int, count: int, url: str) -> dict[str, Any]:
         send()
     await over
     client.close()
-    return {"began": began, "ended": time.monotonic(), "cpu": time.process_time(), "took": took[:1000]}
+    return {"began": began, "ended": time.monotonic(), "cpu": time.process_time() - used, "took": took[:1000]}
 
 
 def main(kind: str, address: str, *rest: str) -> Any:
@@ -163,7 +167,7 @@ def main(kind: str, address: str, *rest: str) -> Any:
             return uvloop.run(creates(address, int(count), int(callers), queue, url))
         case "latency":
             count, pause, queue, url = rest
-            return uvloop.run(latency(address, int(count), float(pause), queue, url))
+            return uvloop.run(latency(address, int(count), float(pause), queue.split(","), url))
         case "fill":
             return uvloop.run(fill(address, json.loads(rest[0])))
         case "raw":

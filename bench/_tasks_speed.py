@@ -15,13 +15,15 @@ Start = Callable[[], AbstractContextManager[Side]]
 
 
 def start_time(times: int, sides: list[Start]) -> dict[str, Any]:
-    """Seconds from the start of the process until it takes calls."""
+    """Seconds from the start of the process until it takes calls, and the CPU seconds of that."""
     took: dict[str, list[float]] = {}
+    cpu: dict[str, list[float]] = {}
     for _ in range(times):
         for side in sides:
             with side() as running:
                 took.setdefault(running.name, []).append(running.started_in)
-    return {name: lowest_and_middle(values) for name, values in took.items()}
+                cpu.setdefault(running.name, []).append(running.cpu())
+    return {name: {**lowest_and_middle(values), "cpu": min(cpu[name])} for name, values in took.items()}
 
 
 def creates(target: Target, count: int, sides: list[Start]) -> dict[str, Any]:
@@ -55,7 +57,12 @@ def drain(target: Target, tasks: int, times: int, sides: list[tuple[str, Start, 
     for _ in range(times):
         for what, start, queues, rate in sides:
             with start() as side:
-                result.setdefault(f"{side.name}, {what}", []).append(_drained(target, side, tasks, queues, rate))
+                names = [side.queue(f"drain-{index}", rate=rate) for index in range(queues)]
+                lead = 2 + tasks / (8_000 if side.batches else 2_000)
+                figures = None
+                while figures is None:  # a busy machine is given more time to fill the queues
+                    figures, lead = _drained(target, side, tasks, names, lead), 2 * lead
+                result.setdefault(f"{side.name}, {what}", []).append(figures)
     return {
         name: {
             "a_second": round(statistics.median(one["a_second"] for one in runs)),
@@ -67,12 +74,13 @@ def drain(target: Target, tasks: int, times: int, sides: list[tuple[str, Start, 
     }
 
 
-def _drained(target: Target, side: Side, tasks: int, queues: int, rate: float) -> dict[str, float]:
-    names = [side.queue(f"drain-{index}", rate=rate) for index in range(queues)]
-    due = time.time() + 2 + tasks / (8_000 if side.batches else 2_000)
-    side.fill(names, f"{target.url}/drain", tasks // queues, at=due)
-    if time.time() > due:
-        raise RuntimeError(f"{side.name} was not filled in time: this machine is busier than the benchmark allows for")
+def _drained(target: Target, side: Side, tasks: int, names: list[str], lead: float) -> dict[str, float] | None:
+    """One drain; None when the queues were not filled before their tasks were due."""
+    due = time.time() + lead
+    side.fill(names, f"{target.url}/drain", tasks // len(names), at=due)
+    if time.time() > due - 0.2:
+        target.wait(10 * tasks, patience=3)
+        return None
     target.ask("/_reset")
     time.sleep(max(0.0, due - time.time() - 0.1))
     before = side.cpu()
