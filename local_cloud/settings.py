@@ -23,11 +23,11 @@ def option(default: Any, help: str, *, kind: Callable[[str], Any] = str, flags: 
 
 
 def project_id(text: str) -> str:
-    """A project's id. Shorter ones than Google's (6 to 30 characters) are taken: code under test has them."""
+    """A project's id. Ones that Google would not give (short, with capitals) are taken: code under test has them."""
     if text.isdecimal():
         raise ValueError(f"{text} is a project number: give the project's id, and this as --project-number")
-    if not re.fullmatch(r"[a-z](?:[a-z0-9.:-]{0,61}[a-z0-9])?", text):
-        raise ValueError(f"{text!r} is no project id: lower-case letters, digits and hyphens, a letter first")
+    if not re.fullmatch(r"[A-Za-z](?:[A-Za-z0-9.:-]{0,61}[A-Za-z0-9])?", text):
+        raise ValueError(f"{text!r} is no project id: letters, digits and hyphens, a letter first, 63 at most")
     return text
 
 

@@ -15,7 +15,7 @@ REFUSED = {
     "a bad location": (["--location", "us central"], "is no location"),
     "a bad queue": (["--queue", "a_b"], "a queue's id has letters, digits and hyphens"),
     "half a queue's name": (["--queue", "projects/x/queues/q"], "projects/PROJECT/locations/LOCATION/queues/QUEUE"),
-    "a bad project in a queue's name": (["--queue", "projects/A/locations/l/queues/q"], "'A' is no project id"),
+    "a bad project in a queue's name": (["--queue", "projects/a_b/locations/l/queues/q"], "'a_b' is no project id"),
     "a queue of another project": (["--project", "other-app", "--queue", QUEUE], "a queue names dev"),
     "queues of two projects": (["--queue", QUEUE, "--queue", QUEUE.replace("dev", "x")], "is one project's"),
     "a bad port": (["--port", "99999"], "is no port"),
