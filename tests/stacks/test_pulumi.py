@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import local_engine
-from local_engine import ForeignOwnerError, Ports
+from local_engine import ForeignOwnerError, Ports, Result
 from tests.components.conftest import DIGEST
 from tests.local_engine.local_cloud import call, running
 from tests.stacks.pulumi_cli import ROOT, Pulumi
@@ -45,8 +45,7 @@ def local_cloud(pulumi: Pulumi, tmp_path: Path) -> Iterator[Ports]:
 
 
 def config(layer: str, ports: Ports) -> dict[str, Any]:
-    image = {"sluice:imageDigest": DIGEST} if layer == "local" else {}
-    return local_engine.stack_config(ROOT, layer, image, ports)
+    return local_engine.stack_config(ROOT, layer, image_of(layer), ports)
 
 
 def left(ports: Ports) -> dict[str, Any]:
@@ -72,6 +71,12 @@ def test_pulumi_deploys_finds_nothing_more_to_do_and_leaves_nothing(
         pulumi.up(layer, "--expect-no-changes")
         pulumi.refresh(layer)
         pulumi.up(layer, "--refresh", "--expect-no-changes")
+    queue = f"/v2/{REGION}/queues/split-payment-queue"
+    declared = call(local_cloud, "GET", queue)[1]["rateLimits"]
+    call(local_cloud, "PATCH", f"{queue}?updateMask=rateLimits", {"rateLimits": {"maxDispatchesPerSecond": 7}})
+    assert "=> 7" in pulumi.run("refresh", "--yes", "--diff", "--stack", "local")
+    pulumi.up("local", "--skip-preview")
+    assert call(local_cloud, "GET", queue)[1]["rateLimits"] == declared
     with pytest.raises(ForeignOwnerError, match="pulumi destroy"):
         apply("foundation-local", tmp_path / "engine", {}, local_cloud)
     for layer in reversed(LAYERS):
@@ -88,3 +93,26 @@ def test_pulumi_is_refused_where_sluice_up_has_deployed(pulumi: Pulumi, local_cl
     assert left(local_cloud) == standing
     result = apply("foundation-local", tmp_path / "engine", {}, local_cloud)
     assert (result.changed, result.writes) == (False, 0)
+
+
+@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
+def test_pulumi_previews_what_goes_to_google_with_no_network_and_as_the_local_engine_does(
+    pulumi: Pulumi, environment: str
+) -> None:
+    foundation = f"foundation-{environment}"
+    planned = {stack: previewed(stack) for stack in (foundation, environment)}
+    for stack, plan in planned.items():
+        pulumi.init(stack, local_engine.stack_config(ROOT, stack, image_of(stack)))
+        if stack == environment:
+            pulumi.pretend(foundation, planned[foundation].outputs | {"taskCreatorRole": "projects/p/roles/r"})
+        assert f"+ {len(plan.steps)} to create" in pulumi.run("preview", "--stack", stack)
+
+
+def previewed(stack: str) -> Result:
+    result = local_engine.run(stack, root=ROOT, mode="preview", state_dir=None, offline=True, overrides=image_of(stack))
+    assert result.ok, result.problems
+    return result
+
+
+def image_of(stack: str) -> dict[str, str]:
+    return {} if stack.startswith("foundation-") else {"sluice:imageDigest": DIGEST}
