@@ -40,6 +40,7 @@ speaks raw ASGI (streams, other people's bodies): `@API.mount("/run/")`. Routes 
 """
 
 import importlib
+import math
 import pkgutil
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -165,11 +166,14 @@ class Api:
         rest: bool = True,
         refusal: str = DENIED,
         checks_names: bool = True,
+        longest_call: float = math.inf,
     ) -> None:
         """`rest=False` leaves out the protos' URL templates; `refusal` is how the API words a missing permission.
 
-        `checks_names=False` is for an API that has words of its own for malformed resource names.
+        `checks_names=False` is for an API that has words of its own for malformed resource names. gRPC calls whose
+        deadline is more than `longest_call` seconds ahead are refused.
         """
+        self.longest_call = longest_call
         self._checks_names = checks_names and rest
         self.name = name
         self.rest = rest

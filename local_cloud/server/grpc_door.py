@@ -4,6 +4,7 @@ Owns gRPC: status, rich details in the `grpc-status-details-bin` trailer, server
 the registry's.
 """
 
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeAlias
 
@@ -15,6 +16,7 @@ from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Method, methods
 from local_cloud.errors import NUMBER, ApiError
 from local_cloud.iam.methods import MIXIN
+from local_cloud.pacific import pacific
 from local_cloud.registry import Binding, Door
 from local_cloud.server import calls
 from local_cloud.settings import MAX_REQUEST_BYTES
@@ -75,6 +77,7 @@ class GrpcDoor(grpc.GenericRpcHandler):
         async def unary(request: Any, context: Any) -> Any:
             binding = found[0]
             try:
+                _check_deadline(binding.api.longest_call, context.time_remaining())
                 if isinstance(request, bytes):
                     request = parsed(method, request)
                 if len(found) > 1:
@@ -116,6 +119,13 @@ def bindings(cloud: Cloud) -> dict[str, list[Binding]]:
             for method in methods(service).values():
                 found[method.path] = [api.rpcs.get(method.path) or Binding(api, None, None, None, method=method)]
     return found
+
+
+def _check_deadline(longest: float, left: float | None) -> None:
+    """Cloud Tasks takes no call that may last longer, in these words (google-cloud-go, issue 1577)."""
+    if left is not None and left > longest:
+        text = f"The request deadline is {pacific(time.time() + left)}."
+        raise ApiError("INVALID_ARGUMENT", f"{text} The deadline cannot be more than {longest:g}s in the future.")
 
 
 def parsed(method: Method, request: bytes) -> Any:

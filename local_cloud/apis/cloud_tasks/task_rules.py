@@ -5,8 +5,6 @@ Source: the v2 reference of Task and HttpRequest, and messages seen from the rea
 """
 
 import ipaddress
-from datetime import datetime, timedelta, timezone, tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from local_cloud.apis.cloud_tasks import app_engine
 from local_cloud.apis.cloud_tasks.headers import MAX_BYTES, check_headers
@@ -17,6 +15,7 @@ from local_cloud.engines.attempt import USER_AGENT, encode_url
 from local_cloud.engines.outgoing import split_url
 from local_cloud.engines.tasks import Task
 from local_cloud.errors import invalid
+from local_cloud.pacific import pacific
 
 Stored = message("google.cloud.tasks.v2.Task")
 
@@ -39,17 +38,6 @@ WITH_BODY = frozenset({METHODS["POST"], METHODS["PUT"], METHODS["PATCH"]})
 DEFAULT_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
-def _pacific() -> tzinfo:
-    """The zone in which Google writes times into messages; without zone files its winter time."""
-    try:
-        return ZoneInfo("America/Los_Angeles")
-    except ZoneInfoNotFoundError:
-        return timezone(timedelta(hours=-8))
-
-
-_PACIFIC = _pacific()
-
-
 def check(task: Message, now: float) -> None:
     """Refuses what the real service refuses, where the wording is known in its words."""
     kind = task.WhichOneof("message_type")
@@ -69,7 +57,7 @@ def check(task: Message, now: float) -> None:
     if not is_time(task.schedule_time):
         raise invalid("Task.scheduleTime is not a valid timestamp.")
     if task.HasField("schedule_time") and seconds(task.schedule_time) > now + MAX_AHEAD:
-        when = datetime.fromtimestamp(task.schedule_time.seconds, _PACIFIC).isoformat()
+        when = pacific(task.schedule_time.seconds)
         raise invalid(
             f"The Task.scheduleTime, {when}, is too far in the future. "
             "Schedule time must be no more than 720h in the future."
