@@ -157,8 +157,13 @@ class Target:
 
     def ask(self, path: str) -> Any:
         """One of its own pages."""
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
-            return json.load(answer)
+        for _ in range(3):
+            try:
+                with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+                    return json.load(answer)
+            except OSError:  # a thousand connections came before this one
+                time.sleep(0.2)
+        raise RuntimeError("the receiver of the benchmark does not answer")
 
     def wait(self, count: int, *, patience: float = 15.0) -> dict[str, float]:
         """Waits until so many requests came, or none any more for so many seconds."""
