@@ -123,7 +123,7 @@ def bindings(cloud: Cloud) -> dict[str, list[Binding]]:
 
 def _check_deadline(longest: float, left: float | None) -> None:
     """Cloud Tasks takes no call that may last longer, in these words (google-cloud-go, issue 1577)."""
-    if left is not None and left > longest:
+    if left is not None and left > longest + 1:  # the wire rounds timeouts up
         text = f"The request deadline is {pacific(time.time() + left)}."
         raise ApiError("INVALID_ARGUMENT", f"{text} The deadline cannot be more than {longest:g}s in the future.")
 
