@@ -49,8 +49,9 @@ def gcloud_variables(project: str, location: str, rest: str) -> dict[str, str]:
 
 #: The provider's endpoints by the middle of their variable's name, with the path that each product's base URL has.
 PROVIDER_ENDPOINTS = {
-    "ARTIFACT_REGISTRY": "/v1/", "CLOUD_RESOURCE_MANAGER": "/v1/", "CLOUD_RUN_V2": "/v2/",
-    "CLOUD_SCHEDULER": "/v1/", "CLOUD_TASKS": "/v2/", "IAM": "/v1/", "IAM_BETA": "/v1/", "IAM_CREDENTIALS": "/v1/",
+    "ARTIFACT_REGISTRY": "/v1/", "CLOUD_BILLING": "/v1/", "CLOUD_RESOURCE_MANAGER": "/v1/",
+    "CLOUD_RUN": "/", "CLOUD_RUN_V2": "/v2/", "CLOUD_SCHEDULER": "/v1/", "CLOUD_TASKS": "/v2/", "IAM": "/v1/",
+    "IAM_BETA": "/v1/", "IAM_CREDENTIALS": "/v1/",
     "LOGGING": "/v2/", "MONITORING": "/", "RESOURCE_MANAGER": "/v1/", "RESOURCE_MANAGER_V3": "/v3/",
     "SECRET_MANAGER": "/v1/", "SERVICE_USAGE": "/v1/", "SQL": "/sql/v1beta4/",
 }  # fmt: skip

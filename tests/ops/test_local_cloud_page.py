@@ -131,6 +131,8 @@ def test_every_endpoint_of_the_provider_is_served(cloud: Alone) -> None:
         ("GOOGLE_SERVICE_USAGE_CUSTOM_ENDPOINT", "projects/my-app/services?filter=state:ENABLED"),
         ("GOOGLE_ARTIFACT_REGISTRY_CUSTOM_ENDPOINT", "projects/my-app/locations/us-central1/repositories"),
         ("GOOGLE_MONITORING_CUSTOM_ENDPOINT", "v3/projects/my-app/alertPolicies"),
+        ("GOOGLE_CLOUD_RUN_CUSTOM_ENDPOINT", "apis/serving.knative.dev/v1/namespaces/my-app/services"),
+        ("GOOGLE_CLOUD_BILLING_CUSTOM_ENDPOINT", "projects/my-app/billingInfo"),
         ("GOOGLE_SQL_CUSTOM_ENDPOINT", "projects/my-app/instances"),
     ):
         token = values["GOOGLE_OAUTH_ACCESS_TOKEN"]
