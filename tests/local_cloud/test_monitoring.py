@@ -12,9 +12,9 @@ from google.cloud import monitoring_v3
 from local_cloud.cloud import Cloud
 from tests.fidelity import pins
 from tests.local_cloud.cloud_places import PARENT, PROJECT
+from tests.local_cloud.cloud_tasks.tasks_target import Target, advance
 from tests.local_cloud.metrics_client import RUN, TASKS, Aligner, Watcher, of, watching
 from tests.local_cloud.run_client import Runner, done, http, runner
-from tests.local_cloud.tasks_target import Target, advance
 from tests.local_cloud.test_run_executions import Batch
 
 

@@ -10,8 +10,8 @@ from google.cloud import monitoring_v3
 
 from tests.fidelity import pins
 from tests.local_cloud.cloud_places import PROJECT
+from tests.local_cloud.cloud_tasks.tasks_target import advance
 from tests.local_cloud.metrics_client import NAME, TASKS, Aligner, Watcher, watching
-from tests.local_cloud.tasks_target import advance
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ from local_cloud.running import Running
 from local_cloud.settings import Settings
 from tests.fidelity import pins
 from tests.local_cloud.cloud_places import PARENT
+from tests.local_cloud.cloud_tasks.tasks_target import advance
 from tests.local_cloud.conftest import Rest
 from tests.local_cloud.metrics_client import NAME, RUN, TASKS, Aligner, Watcher, watching
-from tests.local_cloud.tasks_target import advance
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from google.protobuf import duration_pb2, timestamp_pb2
 
 from tests.fidelity import pins
 from tests.local_cloud.cloud_places import LOCATION, PARENT, PROJECT, Place, inside
-from tests.local_cloud.tasks_target import Target, account, advance, call, idle
+from tests.local_cloud.cloud_tasks.tasks_target import Target, account, advance, call, idle
 
 pins(
     "cloud_tasks",

@@ -10,7 +10,7 @@ from google.protobuf import field_mask_pb2
 
 from tests.fidelity import pins
 from tests.local_cloud.cloud_places import PARENT, Place, inside
-from tests.local_cloud.tasks_target import Target, advance
+from tests.local_cloud.cloud_tasks.tasks_target import Target, advance
 
 pins(
     "cloud_tasks",

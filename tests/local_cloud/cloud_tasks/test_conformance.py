@@ -9,7 +9,7 @@ import yaml
 
 from tests.fidelity import pins
 from tests.local_cloud.cloud_places import PLACES, ROOT, Place
-from tests.local_cloud.cloud_tasks_record import CASES, Backoff, Case, Dispatch, Refusal
+from tests.local_cloud.cloud_tasks.cloud_tasks_record import CASES, Backoff, Case, Dispatch, Refusal
 
 pins(
     "cloud_tasks",

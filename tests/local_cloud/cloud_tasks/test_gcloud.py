@@ -8,8 +8,8 @@ import pytest
 from tests.fidelity import pins
 from tests.local_cloud import gcloud as real
 from tests.local_cloud.cloud_places import LOCATION, PARENT, PROJECT, Place, inside
+from tests.local_cloud.cloud_tasks.tasks_target import Target, account, idle
 from tests.local_cloud.gcloud import Gcloud
-from tests.local_cloud.tasks_target import Target, account, idle
 
 pytestmark = real.needed
 

@@ -1,6 +1,6 @@
 """What the real Cloud Tasks v2 answered, case by case, and how each is asked of a local cloud.
 
-The record's facts are pinned here, so that the tests stand by themselves; test_cloud_tasks_conformance.py compares the
+The record's facts are pinned here, so that the tests stand by themselves; test_conformance.py compares the
 copy with the record where that is at hand.
 """
 
@@ -16,7 +16,7 @@ from google.api_core import exceptions
 from google.protobuf import duration_pb2
 
 from tests.local_cloud.cloud_places import PARENT, Place
-from tests.local_cloud.tasks_target import Target, advance, idle
+from tests.local_cloud.cloud_tasks.tasks_target import Target, advance, idle
 
 #: The official client, which also takes dicts for messages; its annotations do not say so.
 Client = Any

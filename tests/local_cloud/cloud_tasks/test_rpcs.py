@@ -19,7 +19,7 @@ from local_cloud.running import Running
 from local_cloud.settings import Settings
 from tests.fidelity import pins
 from tests.local_cloud.cloud_places import LOCATION, PARENT, PROJECT, Place, inside
-from tests.local_cloud.tasks_target import Target, account, advance, idle
+from tests.local_cloud.cloud_tasks.tasks_target import Target, account, advance, idle
 
 URL = {"http_request": {"url": "http://h.example/"}}
 #: Over REST the client knows wider classes of some errors.

@@ -14,7 +14,7 @@ from local_cloud.cloud import Cloud
 from local_cloud.engines.attempt import Target as Sent
 from tests.fidelity import pins
 from tests.local_cloud.cloud_places import PARENT, Place, inside
-from tests.local_cloud.tasks_target import Target, account
+from tests.local_cloud.cloud_tasks.tasks_target import Target, account
 
 ACCOUNT = "invoker"
 
