@@ -11,17 +11,21 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import grpc
+import grpc.aio
 import uvloop
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import tasks_v2
-from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport, CloudTasksRestTransport
+from google.cloud.tasks_v2.services.cloud_tasks.transports import (
+    CloudTasksGrpcAsyncIOTransport,
+    CloudTasksGrpcTransport,
+    CloudTasksRestTransport,
+)
 
 from local_cloud.cloud import Cloud
 from local_cloud.running import Running
@@ -79,6 +83,17 @@ class Place:
         """Lets go of the clients' channels."""
         for channel in self._channels:
             channel.close()
+
+
+@asynccontextmanager
+async def async_client(ports: dict[str, int]) -> AsyncIterator[Any]:
+    """The official asynchronous client at the owner's door."""
+    channel = grpc.aio.insecure_channel(f"127.0.0.1:{ports['grpc']}")
+    made: Any = tasks_v2.CloudTasksAsyncClient(transport=CloudTasksGrpcAsyncIOTransport(channel=channel))
+    try:
+        yield made
+    finally:
+        await made.transport.close()
 
 
 @contextmanager

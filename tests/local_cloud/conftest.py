@@ -16,8 +16,7 @@ import pytest
 from local_cloud.cloud import Cloud
 from local_cloud.running import Running
 from local_cloud.settings import Settings
-
-ROOT = Path(__file__).parents[2]
+from tests.local_cloud.cloud_places import ROOT, Place, inside
 
 
 class Rest:
@@ -59,6 +58,13 @@ class Rest:
 async def running(tmp_path: Path) -> AsyncIterator[Running]:
     async with Running(Settings(state=tmp_path / "cloud")) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A cloud in a thread of this process, one for a whole file of tests of Google's own clients."""
+    with inside(tmp_path_factory.mktemp("cloud") / "state") as made:
+        yield made
 
 
 @pytest.fixture

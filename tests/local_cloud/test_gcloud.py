@@ -4,25 +4,18 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.local_cloud.cloud_places import LOCATION, PROJECT, Place, inside
+from tests.local_cloud.cloud_places import LOCATION, PROJECT, Place
 
 pytestmark = [
     pytest.mark.gcloud,
     pytest.mark.skipif(shutil.which("gcloud") is None, reason="the gcloud command is not installed"),
 ]
 ENDPOINTS = ("SECRETMANAGER", "LOGGING", "CLOUDSCHEDULER", "ARTIFACTREGISTRY", "SQL")
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with inside(tmp_path_factory.mktemp("cloud")) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

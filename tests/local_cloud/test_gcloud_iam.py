@@ -8,7 +8,7 @@ import pytest
 
 from tests.fidelity import pins
 from tests.local_cloud import gcloud as real
-from tests.local_cloud.cloud_places import PROJECT, Place, inside
+from tests.local_cloud.cloud_places import PROJECT, Place
 from tests.local_cloud.gcloud import Gcloud
 
 pytestmark = real.needed
@@ -16,12 +16,6 @@ pytestmark = real.needed
 EMAIL = f"gcsplit@{PROJECT}.iam.gserviceaccount.com"
 MEMBER = f"--member=serviceAccount:{EMAIL}"
 ACCOUNTS = ("iam", "service-accounts")
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with inside(tmp_path_factory.mktemp("gcloud-iam") / "state") as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ import pytest
 
 from local_cloud.cloud import Cloud
 from tests.fidelity import pins
-from tests.local_cloud.conftest import ROOT, Rest
+from tests.local_cloud.cloud_places import ROOT
+from tests.local_cloud.conftest import Rest
 
 BASE = "/v1/projects/sluice-local"
 EMAIL = "gcsplit@sluice-local.iam.gserviceaccount.com"

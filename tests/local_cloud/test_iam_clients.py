@@ -15,19 +15,13 @@ from google.cloud import iam_admin_v1 as admin
 from google.iam.v1 import policy_pb2  # type: ignore[import-untyped]
 
 from tests.fidelity import pins
-from tests.local_cloud.cloud_places import PROJECT, Place, inside
+from tests.local_cloud.cloud_places import PROJECT, Place
 from tests.local_cloud.google_clients import client
 
 NAME = f"projects/{PROJECT}"
 ROLE = "roles/iam.serviceAccountTokenCreator"
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 WIRES = pytest.mark.parametrize("wire", ["grpc", "rest"])
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with inside(tmp_path_factory.mktemp("iam") / "state") as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

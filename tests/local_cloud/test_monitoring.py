@@ -12,7 +12,7 @@ from google.cloud import monitoring_v3
 from local_cloud.cloud import Cloud
 from tests.fidelity import pins
 from tests.local_cloud.cloud_places import PARENT, PROJECT
-from tests.local_cloud.cloud_tasks.tasks_target import Target, advance
+from tests.local_cloud.cloud_tasks.tasks_target import Target, advance, listening
 from tests.local_cloud.metrics_client import RUN, TASKS, Aligner, Watcher, of, watching
 from tests.local_cloud.run_client import Runner, done, http, runner
 from tests.local_cloud.test_run_executions import Batch
@@ -32,10 +32,8 @@ def run(watch: Watcher, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
 
 @pytest.fixture(scope="module")
 def one_target() -> Iterator[Target]:
-    made = Target()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    with listening() as made:
+        yield made
 
 
 @pytest.fixture

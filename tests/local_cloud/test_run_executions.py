@@ -15,7 +15,7 @@ from google.cloud.run_v2.services.tasks.transports import TasksGrpcTransport
 from google.protobuf import duration_pb2
 
 from tests.fidelity import pins
-from tests.local_cloud.cloud_places import PARENT, PROJECT, Place, inside, process
+from tests.local_cloud.cloud_places import PARENT, PROJECT, Place, process
 from tests.local_cloud.image import until
 from tests.local_cloud.run_client import IMAGE, Runner, done, http, runner
 
@@ -45,12 +45,6 @@ class Batch:
     def until_started(self, job: run_v2.Job, *files: Path) -> run_v2.Execution:
         asyncio.run(until(lambda: all(file.exists() for file in files)))
         return self.latest(job)
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with inside(tmp_path_factory.mktemp("executions") / "state") as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

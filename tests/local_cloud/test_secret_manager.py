@@ -22,12 +22,6 @@ SHOWN = "projects/123456789012"
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with inside(tmp_path_factory.mktemp("secrets") / "state") as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def client(place: Place) -> Iterator[Any]:
     with grpc.insecure_channel(f"127.0.0.1:{place.ports['grpc']}") as channel:
         yield sm.SecretManagerServiceClient(transport=SecretManagerServiceGrpcTransport(channel=channel))

@@ -9,7 +9,7 @@ from google.api_core import exceptions
 from google.cloud import secretmanager_v1 as sm
 
 from tests.fidelity import pins
-from tests.local_cloud.cloud_places import PROJECT, Place, inside
+from tests.local_cloud.cloud_places import PROJECT, Place
 from tests.local_cloud.google_clients import client
 
 PARENT = f"projects/{PROJECT}"
@@ -17,12 +17,6 @@ REGION = f"{PARENT}/locations/us-central1"
 AUTOMATIC: dict[str, Any] = {"automatic": {}}
 TOPICS = [{"name": f"{PARENT}/topics/rotate"}]
 HOUR = {"seconds": 3600}
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with inside(tmp_path_factory.mktemp("secret-settings") / "state") as made:
-        yield made
 
 
 @pytest.fixture(params=["grpc", "rest"])

@@ -13,7 +13,7 @@ import pytest
 
 from local_cloud.store import StateError, Store
 from local_cloud.tombstones import SWEEP_EVERY
-from tests.local_cloud.conftest import ROOT
+from tests.local_cloud.cloud_places import ROOT
 
 
 async def test_a_reopened_store_has_what_was_committed(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from google.api_core import exceptions
 from google.protobuf import duration_pb2
 
 from tests.local_cloud.cloud_places import PARENT, Place
-from tests.local_cloud.cloud_tasks.tasks_target import Target, advance, idle
+from tests.local_cloud.cloud_tasks.tasks_target import advance, idle, listening
 
 #: The official client, which also takes dicts for messages; its annotations do not say so.
 Client = Any
@@ -120,7 +120,7 @@ class Dispatch:
     def prove(self, place: Place, wire: str) -> None:
         """The headers are those recorded, request by request."""
         client = place.client(wire)
-        with _target() as target, _queue(client, min_backoff={"seconds": 1}, max_backoff={"seconds": 1}) as queue:
+        with listening() as target, _queue(client, min_backoff={"seconds": 1}, max_backoff={"seconds": 1}) as queue:
             target.script = list(self.answers)
             request = {"url": target.url, "headers": {"x-MiXed": "Kept"}, "body": b"body"}
             client.create_task(parent=queue, task={"name": f"{queue}/tasks/t", "http_request": request})
@@ -161,7 +161,7 @@ class Backoff:
             "max_backoff": {"seconds": self.max_backoff},
             "max_doublings": self.max_doublings,
         }
-        with _target() as target, _queue(client, **retry) as queue:
+        with listening() as target, _queue(client, **retry) as queue:
             target.status = 500
             made = client.create_task(parent=queue, task={"http_request": {"url": target.url}})
             for attempt, wait in enumerate(self.waits, start=1):
@@ -172,16 +172,6 @@ class Backoff:
                 after = (task.schedule_time - task.last_attempt.response_time).total_seconds()
                 assert after == pytest.approx(wait, abs=0.001)
                 advance(place, wait)
-
-
-@contextmanager
-def _target() -> Iterator[Target]:
-    made = Target()
-    try:
-        yield made
-    finally:
-        made.server.shutdown()
-        made.server.server_close()
 
 
 @contextmanager

@@ -1,12 +1,17 @@
 """Where tasks of the client tests go, and what those tests ask of the cloud around them."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import requests
 
 from tests.local_cloud.cloud_places import PROJECT, Place
+
+#: A task that is never sent: its queue is paused.
+URL = {"http_request": {"url": "http://h.example/"}}
 
 
 class Target:
@@ -46,6 +51,22 @@ class Target:
         return self.seen
 
 
+@contextmanager
+def listening() -> Iterator[Target]:
+    """A target that goes when it is left."""
+    made = Target()
+    try:
+        yield made
+    finally:
+        made.server.shutdown()
+        made.server.server_close()
+
+
+def item(queue: str, task_id: str) -> dict[str, Any]:
+    """What creates a task that goes nowhere: a request, and an item of a batch."""
+    return {"parent": queue, "task": {"name": f"{queue}/tasks/{task_id}", **URL}}
+
+
 def advance(place: Place, seconds: float) -> None:
     requests.post(f"{place.rest}/_sluice/clock:advance", json={"seconds": seconds}, timeout=60).raise_for_status()
 
@@ -64,3 +85,10 @@ def account(place: Place, name: str) -> str:
     body = {"accountId": name, "serviceAccount": {}}
     email: str = call(place, "POST", f"/v1/projects/{PROJECT}/serviceAccounts", body)["email"]
     return email
+
+
+def bearer(place: Place, email: str) -> dict[str, str]:
+    """The header that a service account shows at the services' door."""
+    path = f"/v1/projects/-/serviceAccounts/{email}:generateAccessToken"
+    grant = call(place, "POST", path, {"scope": ["https://www.googleapis.com/auth/cloud-platform"]})
+    return {"Authorization": f"Bearer {grant['accessToken']}"}

@@ -2,19 +2,18 @@
 
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from google.api_core import exceptions
-from google.cloud import tasks_v2
-from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcAsyncIOTransport
 from google.protobuf import duration_pb2
 
 from local_cloud.running import Running
 from local_cloud.settings import Settings
 from tests.fidelity import pins
-from tests.local_cloud.cloud_places import PARENT, PROJECT
+from tests.local_cloud.cloud_places import PARENT, PROJECT, async_client
 from tests.local_cloud.conftest import Rest
 from tests.local_cloud.receiver import Receiver, receiver
 
@@ -41,12 +40,10 @@ class Room:
         return await self.client.create_task(parent=self.queue, task={"app_engine_http_request": request, **fields})
 
 
-def client_of(running: Running) -> Any:
-    """The official asynchronous client."""
-    import grpc.aio
-
-    channel = grpc.aio.insecure_channel(f"127.0.0.1:{running.cloud.ports['grpc']}")
-    return tasks_v2.CloudTasksAsyncClient(transport=CloudTasksGrpcAsyncIOTransport(channel=channel))
+@asynccontextmanager
+async def room_of(running: Running, there: Receiver) -> AsyncIterator[Room]:
+    async with async_client(running.cloud.ports) as client:
+        yield Room(running, there, client)
 
 
 @pytest.fixture
@@ -54,10 +51,9 @@ async def room(tmp_path: Path) -> AsyncIterator[Room]:
     async with (
         receiver(lambda: 0.0) as there,
         Running(Settings(state=tmp_path, app_engine_host=there.url)) as running,
+        room_of(running, there) as made,
     ):
-        client = client_of(running)
-        yield Room(running, there, client)
-        await client.transport.close()
+        yield made
 
 
 @pins(
@@ -230,8 +226,10 @@ async def test_a_deadline_may_be_a_day_long_and_a_missed_one_is_an_instance_that
 async def test_a_queues_routing_stands_for_that_of_its_tasks(tmp_path: Path) -> None:
     async with receiver(lambda: 0.0) as there:
         place = there.url.replace("127.0.0.1", "{service}.localhost")
-        async with Running(Settings(state=tmp_path, app_engine_host=place)) as running:
-            room = Room(running, there, client_of(running))
+        async with (
+            Running(Settings(state=tmp_path, app_engine_host=place)) as running,
+            room_of(running, there) as room,
+        ):
             from local_cloud.apis.cloud_tasks.state import State
 
             made = await room.make()
@@ -254,7 +252,6 @@ async def test_a_queues_routing_stands_for_that_of_its_tasks(tmp_path: Path) -> 
                 queue={"name": room.queue}, update_mask={"paths": ["app_engine_routing_override"]}
             )
             assert "app_engine_routing_override" not in cleared
-            await room.client.transport.close()
 
 
 @pins(
@@ -267,8 +264,11 @@ async def test_without_an_application_attempts_fail_with_a_hint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("APP_ENGINE_EMULATOR_HOST", raising=False)
-    async with Running(Settings(state=tmp_path)) as running, receiver(running.cloud.now) as there:
-        room = Room(running, there, client_of(running))
+    async with (
+        Running(Settings(state=tmp_path)) as running,
+        receiver(running.cloud.now) as there,
+        room_of(running, there) as room,
+    ):
         await room.make(retry_config=SLOW)
         made = await room.task({"relative_uri": "/x"})
         await running.cloud.clock.settle()
@@ -277,7 +277,6 @@ async def test_without_an_application_attempts_fail_with_a_hint(
         assert "--app-engine-host" in tried.last_attempt.response_status.message
         hints = [event["message"] for event in running.cloud.log.events if event["severity"] == "WARNING"]
         assert any(f"http://{DOMAIN}/x" in hint and "--app-engine-host" in hint for hint in hints)
-        await room.client.transport.close()
 
 
 async def test_the_variable_of_other_emulators_names_the_application_too(
@@ -285,12 +284,10 @@ async def test_the_variable_of_other_emulators_names_the_application_too(
 ) -> None:
     async with receiver(lambda: 0.0) as there:
         monkeypatch.setenv("APP_ENGINE_EMULATOR_HOST", there.url.removeprefix("http://"))
-        async with Running(Settings(state=tmp_path)) as running:
-            room = Room(running, there, client_of(running))
+        async with Running(Settings(state=tmp_path)) as running, room_of(running, there) as room:
             await room.make()
             await room.task({"relative_uri": "/here"})
             assert (await there.arrived(1))[0].target == "/here"
-            await room.client.transport.close()
 
 
 @pins(

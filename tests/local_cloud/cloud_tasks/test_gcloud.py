@@ -7,17 +7,11 @@ import pytest
 
 from tests.fidelity import pins
 from tests.local_cloud import gcloud as real
-from tests.local_cloud.cloud_places import LOCATION, PARENT, PROJECT, Place, inside
+from tests.local_cloud.cloud_places import LOCATION, PARENT, PROJECT, Place
 from tests.local_cloud.cloud_tasks.tasks_target import Target, account, idle
 from tests.local_cloud.gcloud import Gcloud
 
 pytestmark = real.needed
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with inside(tmp_path_factory.mktemp("cloud")) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +38,6 @@ class Tasks:
 @pytest.fixture
 def gcloud(session: Gcloud) -> Tasks:
     return Tasks(session)
-
-
-@pytest.fixture
-def target() -> Iterator[Target]:
-    made = Target()
-    yield made
-    made.server.shutdown()
 
 
 def test_queues_and_tasks_from_the_command_line(gcloud: Tasks) -> None:

@@ -5,25 +5,18 @@ destroy.
 """
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import requests
 
-from tests.local_cloud.cloud_places import PARENT, PROJECT, ROOT, Place, inside
+from tests.local_cloud.cloud_places import PARENT, PROJECT, ROOT, Place
 
 RECORD = ROOT.parent / "shared" / "conformance" / "provider_calls.json"
 QUEUE = f"{PARENT}/queues/split-payment-queue"
 RATES = {"maxConcurrentDispatches": 50, "maxDispatchesPerSecond": 100}
 RETRY = {"maxAttempts": 5, "maxBackoff": "60s", "maxDoublings": 5, "minBackoff": "1s"}
 LOGS = {"samplingRatio": 1}
-
-
-@pytest.fixture
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with inside(tmp_path_factory.mktemp("cloud")) as made:
-        yield made
 
 
 def test_what_the_provider_writes_reads_back(place: Place) -> None:

@@ -1,7 +1,6 @@
 """Queues through the official google-cloud-tasks client, over gRPC and REST."""
 
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,8 +8,8 @@ from google.api_core import exceptions
 from google.protobuf import field_mask_pb2
 
 from tests.fidelity import pins
-from tests.local_cloud.cloud_places import PARENT, Place, inside
-from tests.local_cloud.cloud_tasks.tasks_target import Target, advance
+from tests.local_cloud.cloud_places import LOCATION, PARENT, PROJECT, Place
+from tests.local_cloud.cloud_tasks.tasks_target import advance
 
 pins(
     "cloud_tasks",
@@ -19,29 +18,6 @@ pins(
     "ResumeQueue, the IAM methods; gRPC and REST",
     documented="Service CloudTasks",
 )
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with inside(tmp_path_factory.mktemp("cloud")) as made:
-        yield made
-
-
-@pytest.fixture(params=["grpc", "rest"])
-def client(place: Place, request: pytest.FixtureRequest) -> Any:
-    return place.client(request.param)
-
-
-@pytest.fixture
-def target() -> Iterator[Target]:
-    made = Target()
-    yield made
-    made.server.shutdown()
-
-
-@pytest.fixture
-def name() -> str:
-    return f"{PARENT}/queues/q-{uuid.uuid4().hex[:12]}"
 
 
 @pins(
@@ -167,3 +143,43 @@ def test_a_deleted_name_comes_free_after_seven_days(place: Place, client: Any, n
         client.get_queue(name=name)
     advance(place, 7 * 86400 + 1)
     assert client.create_queue(parent=PARENT, queue={"name": name}).name == name
+
+
+def test_the_projects_number_names_the_same_queue(client: Any, name: str) -> None:
+    numbered = name.replace(PROJECT, "123456789012")
+    parent = f"projects/123456789012/locations/{LOCATION}"
+    made = client.create_queue(parent=parent, queue={"name": numbered})
+    assert made.name == name
+    assert client.get_queue(name=numbered).name == name
+
+
+@pins(
+    "cloud_tasks",
+    "Queues",
+    "A queue is made under the location that its name is in",
+    observed="conformance runs published by aertje/cloud-tasks-emulator",
+)
+def test_a_queue_belongs_to_its_parent(client: Any) -> None:
+    elsewhere = f"projects/{PROJECT}/locations/us-east1/queues/q"
+    with pytest.raises(exceptions.GoogleAPICallError) as refused:
+        client.create_queue(parent=PARENT, queue={"name": elsewhere})
+    assert f"{elsewhere} must begin with {PARENT}." in refused.value.message
+
+
+@pins(
+    "cloud_tasks",
+    "Queues",
+    "Deleting a queue that is not there has words of its own",
+    observed="conformance runs published by aertje/cloud-tasks-emulator",
+)
+def test_deleting_what_is_not_there(client: Any, name: str) -> None:
+    with pytest.raises(exceptions.NotFound, match="Requested entity was not found"):
+        client.delete_queue(name=name)
+
+
+@pins("cloud_tasks", "Queues", "Any location is accepted", ours=True)
+@pins("cloud_tasks", "Queues", "There is no limit to the number of queues (Google: 1,000 a region)", ours=True)
+def test_what_google_limits_and_the_local_cloud_does_not(client: Any) -> None:
+    parent = f"projects/{PROJECT}/locations/moon-{uuid.uuid4().hex[:8]}"
+    made = client.create_queue(parent=parent, queue={"name": f"{parent}/queues/q"})
+    assert [queue.name for queue in client.list_queues(parent=parent)] == [made.name]

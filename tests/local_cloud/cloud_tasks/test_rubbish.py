@@ -2,7 +2,7 @@
 
 import math
 import string
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,17 +10,17 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.local_cloud.cloud_places import PARENT, Place, inside
+from tests.local_cloud.cloud_places import PARENT, Place
 
 QUEUE = f"{PARENT}/queues/q"
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with inside(tmp_path_factory.mktemp("cloud")) as made:
-        requests.post(f"{made.rest}/v2/{PARENT}/queues", json={"name": QUEUE}, timeout=10).raise_for_status()
-        requests.post(f"{made.rest}/v2/{QUEUE}:pause", timeout=10).raise_for_status()
-        yield made
+def place(place: Place) -> Place:
+    """With a paused queue."""
+    requests.post(f"{place.rest}/v2/{PARENT}/queues", json={"name": QUEUE}, timeout=10).raise_for_status()
+    requests.post(f"{place.rest}/v2/{QUEUE}:pause", timeout=10).raise_for_status()
+    return place
 
 
 LEAVES = st.one_of(

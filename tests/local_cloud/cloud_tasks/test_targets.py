@@ -1,8 +1,6 @@
 """Where HTTP tasks go: the overrides of a queue's http_target, field by field, BufferTask, and masks over both."""
 
 import json
-import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,16 +11,10 @@ from local_cloud.apis.cloud_tasks.state import State
 from local_cloud.cloud import Cloud
 from local_cloud.engines.attempt import Target as Sent
 from tests.fidelity import pins
-from tests.local_cloud.cloud_places import PARENT, Place, inside
+from tests.local_cloud.cloud_places import PARENT, Place
 from tests.local_cloud.cloud_tasks.tasks_target import Target, account
 
 ACCOUNT = "invoker"
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with inside(tmp_path_factory.mktemp("cloud")) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -33,18 +25,6 @@ def email(place: Place) -> str:
 @pytest.fixture
 def client(place: Place) -> Any:
     return place.client("grpc")
-
-
-@pytest.fixture
-def target() -> Iterator[Target]:
-    made = Target()
-    yield made
-    made.server.shutdown()
-
-
-@pytest.fixture
-def name() -> str:
-    return f"{PARENT}/queues/q-{uuid.uuid4().hex[:12]}"
 
 
 def sent(place: Place, queue: str) -> Sent:
