@@ -25,8 +25,12 @@ from components.task_queue import TaskQueue, TaskQueueConfig
 from spec import System, names
 
 
-class MissingImageError(Exception):
+class MissingImageError(pulumi.RunError):
     """No image is named: set sluice:imageDigest in the stack's config."""
+
+
+class MissingFoundationError(pulumi.RunError):
+    """The layer below was never applied, or by a program that exported less: apply it first."""
 
 
 def build(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]:
@@ -61,6 +65,7 @@ def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]
     site = Site.of(stack)
     full_name = f"{pulumi.get_organization()}/{pulumi.get_project()}/foundation-{stack.env}"
     foundation = pulumi.StackReference(f"foundation-{stack.env}", stack_name=full_name)
+    creator_role = foundation.get_output("taskCreatorRole").apply(lambda role: role or _unapplied(full_name))
 
     accounts = {name: _account(site, name, system) for name in system.services}
     operator = Operator(names.OPERATOR_ACCOUNT_ID, OperatorConfig(site=site))
@@ -70,7 +75,7 @@ def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]
             TaskQueueConfig(
                 site=site,
                 spec=spec,
-                creator_role=foundation.require_output("taskCreatorRole"),
+                creator_role=creator_role,
                 senders={sender: accounts[sender] for sender in spec.senders},
             ),
         )
@@ -122,6 +127,11 @@ def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]
         "services": {name: stack.url(name) for name in services},
         "revisions": {name: service.revision for name, service in services.items()},
     }
+
+
+def _unapplied(foundation: str) -> str:
+    name = foundation.rpartition("/")[2]
+    raise MissingFoundationError(f"{foundation} exports no taskCreatorRole. Apply it first: pulumi up --stack {name}")
 
 
 def _account(site: Site, service: str, system: System) -> ServiceAccount:

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Iterator
 from pathlib import Path
 
+import pulumi
 import pytest
 
 import local_engine
@@ -43,6 +44,15 @@ def test_both_layers_are_made_once_and_unmade(tmp_path: Path, standin: StandIn) 
     for layer in reversed(LAYERS):
         apply(layer, tmp_path, standin.config(), mode="destroy")
     assert [name for name in standin.things if not name.endswith("/users")] == []
+
+
+def test_a_foundation_that_exports_too_little_is_named(tmp_path: Path, standin: StandIn) -> None:
+    given = {key: value for key, value in standin.config().items() if key.endswith("Endpoint")}
+    given |= {"sluice:imageDigest": DIGEST}
+    for layer, program in (("foundation-local", lambda: pulumi.export("older", "x")), ("local", None)):
+        result = local_engine.run(layer, root=ROOT, mode="up", state_dir=tmp_path, overrides=given, program=program)
+    assert "Apply it first: pulumi up --stack foundation-local" in "\n".join(map(str, result.problems))
+    assert standin.written() == []
 
 
 @pytest.fixture
