@@ -79,10 +79,6 @@ async def test_an_id_token_is_reused_until_shortly_before_its_end(cloud: Cloud, 
     await cloud.clock.advance(300)
     assert cloud.identity.verify_id_token(first, AUDIENCE) is None
     assert cloud.identity.verify_id_token(second, AUDIENCE)
-    began = time.perf_counter()
-    for _ in range(10_000):
-        cloud.iam.accounts.id_token(EMAIL, AUDIENCE)
-    assert time.perf_counter() - began < 1
 
 
 async def test_altered_and_foreign_tokens_are_nothing(cloud: Cloud) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -110,12 +109,9 @@ BROKEN = {
 def test_a_broken_spec_is_refused_with_place_reason_and_fix(project: Project, broken: str) -> None:
     damage, first_line, reason, fix = BROKEN[broken]
     damage(project)
-    started = time.perf_counter()
-
     with pytest.raises(SpecErrors) as refused:
         load(project.root, "prod")
 
-    assert time.perf_counter() - started < 1
     blocks = str(refused.value).split("\n")
     place = next(number for number, line in enumerate(blocks) if line.startswith(first_line))
     assert reason in blocks[place + 1]
