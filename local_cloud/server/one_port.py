@@ -85,11 +85,16 @@ def _no_tunnel(seen: bytes) -> bytes:
 
 
 class _Half(asyncio.Protocol):
-    """One end of a relayed connection: what it gets the other end sends, as fast as that one's reader takes it."""
+    """One end of a relayed connection: what it gets the other end sends, as fast as that one's reader takes it.
 
-    def __init__(self, transport: Any = None) -> None:
+    Without a transport it is the end that we open, for the one that has come: `first` is what that one has said.
+    """
+
+    def __init__(self, transport: Any = None, *, came: "_Half | None" = None, first: bytes = b"") -> None:
         self.transport = transport
         self.other: Any = None
+        self._came = came
+        self._first = first
         self._joining: asyncio.Task[None] | None = None
 
     def join(self, address: tuple[str, int], first: bytes) -> None:
@@ -97,21 +102,28 @@ class _Half(asyncio.Protocol):
         self._joining = asyncio.ensure_future(self._join(address, first))
 
     async def _join(self, address: tuple[str, int], first: bytes) -> None:
+        def make() -> _Half:
+            return _Half(came=self, first=first)
+
         try:
-            _, other = await asyncio.get_running_loop().create_connection(_Half, *address)
+            await asyncio.get_running_loop().create_connection(make, *address)
         except OSError:  # the gRPC door is shut: so is this
             self.transport.close()
-            return
-        if self.transport.is_closing():
-            other.transport.close()
-            return
-        self.other, other.other = other.transport, self.transport
-        self.other.write(first)
-        self.transport.resume_reading()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Of the end that we opened."""
-        self.transport = transport
+    def connection_made(self, transport: Any) -> None:
+        """Of the end that we opened: both know each other from here on.
+
+        Not later: gRPC's server speaks first, and its words may be here before create_connection returns.
+        """
+        assert self._came is not None
+        self.transport, self.other = transport, self._came.transport
+        self._came.other = transport
+        transport.write(self._first)
+        self._first = b""
+        if self.other.is_closing():  # the client has gone meanwhile
+            transport.close()
+        else:
+            self.other.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         """Passed on as it is."""

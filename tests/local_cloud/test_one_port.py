@@ -12,7 +12,7 @@ from local_cloud.cloud import Cloud
 from local_cloud.descriptors import methods
 from local_cloud.settings import MAX_REQUEST_BYTES
 from tests.fidelity import pins
-from tests.local_cloud.conftest import Rest
+from tests.local_cloud.conftest import Process, Rest
 
 TASKS = "google.cloud.tasks.v2.CloudTasks"
 PARENT = "projects/sluice-local/locations/us-central1"
@@ -55,6 +55,18 @@ async def test_grpc_is_served_on_the_rest_port(cloud: Cloud, rest: Rest, door: s
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await rpc(channel, "GetQueue")(methods(TASKS)["GetQueue"].request(name="none"), metadata=metadata)
         assert "Queue does not exist" in str(dict(caught.value.trailing_metadata() or ()))
+
+
+async def test_every_new_grpc_connection_is_answered_however_many_come_at_once(process: Process) -> None:
+    """In the process, on uvloop: there gRPC's own first words come before the relay's connection counts as made."""
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+    for _ in range(10):
+        answers = await asyncio.gather(*(say(process.ports["rest"], preface) for _ in range(40)))
+        assert {answer[3:4] for answer in answers} == {b"\x04"}  # the gRPC server's SETTINGS
+    for _ in range(40):
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{process.ports['rest']}") as channel:
+            request = methods(TASKS)["ListQueues"].request(parent=PARENT)
+            assert not (await rpc(channel, "ListQueues")(request)).queues
 
 
 async def test_large_messages_and_many_calls_at_once_pass_the_one_port(cloud: Cloud, rest: Rest) -> None:
