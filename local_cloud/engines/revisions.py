@@ -171,10 +171,13 @@ class Revision:
             async with asyncio.timeout(max(patience, cold)):
                 return await waiting
         except TimeoutError:
-            raise NoInstanceError from None
+            if waiting.cancelled() or not waiting.done():
+                raise NoInstanceError from None
+            return waiting.result()  # its place came in the very turn in which its time ran out
         except asyncio.CancelledError:
             if waiting.done() and not waiting.cancelled() and waiting.exception() is None:
                 waiting.result().leave()
+                self._hand_out()
             raise
         finally:
             with contextlib.suppress(ValueError):

@@ -125,6 +125,49 @@ async def test_concurrency_is_kept_and_instances_are_added_up_to_the_maximum(ben
     assert most == 2
 
 
+def busy(revision: Revision) -> Instance:
+    """An instance without a process, whose only place is taken."""
+    instance = Instance("tiny-1", freeze=False)
+    instance.state = "ready"
+    instance.enter()
+    revision.instances.append(instance)
+    return instance
+
+
+async def test_place_that_comes_as_a_requests_time_runs_out_is_not_lost(bench: Bench) -> None:
+    revision = bench.revision(concurrency=1, max_instances=1)
+    instance = busy(revision)
+
+    async def ask() -> str:
+        async with revision.request(patience=0) as found:
+            return found.id
+
+    asking = asyncio.create_task(ask())
+    await asyncio.sleep(0)  # it waits, and its time is over at the loop's next turn
+    instance.leave()
+    revision._hand_out()
+    assert await asking == instance.id
+    assert instance.in_flight == 0
+
+
+async def test_place_of_a_request_that_is_given_up_goes_to_the_next(bench: Bench) -> None:
+    revision = bench.revision(concurrency=1, max_instances=1)
+    instance = busy(revision)
+
+    async def ask() -> str:
+        async with revision.request(patience=30) as found:
+            return found.id
+
+    first, second = asyncio.create_task(ask()), asyncio.create_task(ask())
+    await asyncio.sleep(0)
+    instance.leave()
+    revision._hand_out()
+    first.cancel()  # it has its place, and does not know yet
+    assert await second == instance.id
+    assert first.cancelled()
+    assert instance.in_flight == 0
+
+
 async def test_killed_instance_is_replaced_at_the_next_request(bench: Bench) -> None:
     revision = bench.revision()
     async with revision.request() as instance:
