@@ -17,6 +17,7 @@ from local_cloud.cloud import Cloud
 from local_cloud.running import Running
 from local_cloud.settings import Settings
 from tests.local_cloud.cloud_places import ROOT, Place, inside
+from tests.local_cloud.run_client import Runner, runner
 
 
 class Rest:
@@ -64,6 +65,13 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """A cloud in a thread of this process, one for a whole file of tests of Google's own clients."""
     with inside(tmp_path_factory.mktemp("cloud") / "state") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def run(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+    """The clients of Cloud Run at the place, with an image to deploy."""
+    with runner(place, tmp_path_factory.mktemp("image")) as made:
         yield made
 
 

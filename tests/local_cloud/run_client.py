@@ -52,6 +52,12 @@ def http(
             return Answer(error.code, error.read(), dict(error.headers))
 
 
+def to(revision: str, percent: int = 0, tag: str = "") -> run_v2.TrafficTarget:
+    """A share of the traffic, or a tag, for a revision."""
+    by_revision = run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION
+    return run_v2.TrafficTarget(type_=by_revision, revision=revision, percent=percent, tag=tag)
+
+
 def done(operation: Any) -> Any:
     """Wait for a long-running operation."""
     return operation.result(30)

@@ -9,21 +9,14 @@ from google.cloud.run_v2.services.jobs.transports import JobsGrpcTransport
 
 from tests.fidelity import pins
 from tests.local_cloud import gcloud as real
-from tests.local_cloud.cloud_places import PARENT, PROJECT, inside
+from tests.local_cloud.cloud_places import PARENT, PROJECT
 from tests.local_cloud.gcloud import Gcloud
 from tests.local_cloud.image import until
-from tests.local_cloud.run_client import IMAGE, NUMBER, Runner, http, runner
+from tests.local_cloud.run_client import IMAGE, NUMBER, Runner, http
 
 pytestmark = real.needed
 
 ACCOUNT = f"gcsplit@{PROJECT}.iam.gserviceaccount.com"
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
-    folder = tmp_path_factory.mktemp("run")
-    with inside(folder / "state") as place, runner(place, folder / "image") as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,8 @@
-"""Cloud Run as its clients and callers see it: deployments, conditions, traffic, the front door."""
+"""Deployments to Cloud Run as its clients see them: names, etags, conditions, images, secrets, revisions."""
 
 import asyncio
-import json
 import os
 import signal
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,9 +10,9 @@ from google.api_core import exceptions
 from google.cloud import run_v2
 
 from tests.fidelity import pins
-from tests.local_cloud.cloud_places import PARENT, PROJECT, inside
+from tests.local_cloud.cloud_places import PARENT, PROJECT
 from tests.local_cloud.image import until
-from tests.local_cloud.run_client import IMAGE, NUMBER, Runner, done, http, runner
+from tests.local_cloud.run_client import IMAGE, NUMBER, Runner, done, http, to
 
 pins(
     "run",
@@ -26,21 +22,9 @@ pins(
     documented="Services, Revisions",
 )
 
-BY_REVISION = run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION
 LATEST = run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST
 FAILED = run_v2.Condition.State.CONDITION_FAILED
 SUCCEEDED = run_v2.Condition.State.CONDITION_SUCCEEDED
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
-    folder = tmp_path_factory.mktemp("run")
-    with inside(folder / "state") as place, runner(place, folder / "image") as made:
-        yield made
-
-
-def to(revision: str, percent: int = 0, tag: str = "") -> run_v2.TrafficTarget:
-    return run_v2.TrafficTarget(type_=BY_REVISION, revision=revision, percent=percent, tag=tag)
 
 
 @pins(
@@ -81,44 +65,6 @@ def test_deployed_service_reads_back_ready_with_its_url(run: Runner) -> None:
 
 @pins(
     "run",
-    "The front door",
-    "`/run/[TAG---]SERVICE-NUMBER.REGION/` at the REST doors instead of `https://....run.app/`",
-    ours=True,
-)
-@pins(
-    "run",
-    "The front door",
-    "Headers: Host kept, X-Forwarded-For, X-Forwarded-Proto (http here), Forwarded, traceparent and "
-    "X-Cloud-Trace-Context added or kept",
-    documented="Container contract",
-)
-def test_request_reaches_the_container_as_cloud_run_sends_it(run: Runner) -> None:
-    made = run.create("shape")
-    answer = http(
-        f"{made.uri}/a%20b/c?x=1&y=%2F",
-        method="POST",
-        body=b"hi",
-        headers={"X-Own": "kept", "Authorization": "Bearer not-ours"},
-    )
-    seen = answer.json
-    assert (answer.status, seen["path"], seen["query"], seen["body"]) == (200, "/a b/c", "x=1&y=%2F", "hi")
-    headers = seen["headers"]
-    assert headers["host"] == f"127.0.0.1:{run.place.ports['rest']}"
-    assert headers["x-own"] == "kept"
-    assert headers["authorization"] == "Bearer not-ours"
-    assert headers["x-forwarded-for"] == "127.0.0.1"
-    assert headers["x-forwarded-proto"] == "http"
-    trace = headers["traceparent"].split("-")[1]
-    assert headers["x-cloud-trace-context"].startswith(trace + "/")
-    assert answer.headers["x-cloud-trace-context"].startswith(trace + "/")
-    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    assert http(made.uri, headers={"traceparent": parent}).json["headers"]["traceparent"] == parent
-    teapot = http(f"{made.uri}/teapot")
-    assert (teapot.status, teapot.headers["x-kettle"]) == (418, "on")
-
-
-@pins(
-    "run",
     "Instances",
     "Each instance has a port of its own (Google: 8080 in each container)",
     ours=True,
@@ -136,106 +82,6 @@ def test_environment_has_the_declared_and_the_platforms_own(run: Runner) -> None
         http(url, headers={"Metadata-Flavor": "Google"}).body
         == f"tiny-runner@{PROJECT}.iam.gserviceaccount.com".encode()
     )
-
-
-@pins(
-    "run",
-    "The front door",
-    "No run.routes.invoke: 403 page without a token, 401 with one that is not valid or for another "
-    "audience; the page names the binding that is missing",
-    observed="front end's pages",
-    ours=True,
-)
-@pins(
-    "run",
-    "The front door",
-    "X-Serverless-Authorization goes before Authorization",
-    documented="Service to service",
-)
-@pins(
-    "run",
-    "The front door",
-    "Both headers are passed on with their signatures. Google puts SIGNATURE_REMOVED_BY_GOOGLE in "
-    "the place of the signature of a token that it has checked; here it stays, so that each service "
-    "also verifies the token that a queue or a schedule shows it and a fault of that check is seen "
-    "before Google hides it. What a service does with a stripped token is proved by its own tests",
-    ours="Authenticating service-to-service",
-)
-def test_refused_without_the_binding_then_let_in_with_it(run: Runner) -> None:
-    made = run.create("closed", public=False)
-    caller = run.account("closed-caller")
-    bare = http(made.uri)
-    assert bare.status == 403
-    assert b"Your client does not have permission to get URL <code>/</code> from this server." in bare.body
-    bearer = {"Authorization": f"Bearer {run.id_token(caller, made.uri)}"}
-    refused = http(made.uri, headers=bearer)
-    assert refused.status == 403
-    assert b"--role=roles/run." in refused.body
-    assert f"serviceAccount:{caller}".encode() in refused.body
-    run.bind(made.name, "roles/run.invoker", f"serviceAccount:{caller}")
-    let_in = http(made.uri, headers=bearer)
-    assert let_in.status == 200
-    assert let_in.json["headers"]["authorization"] == bearer["Authorization"]
-    serverless = {"X-Serverless-Authorization": bearer["Authorization"], "Authorization": "Bearer other"}
-    assert http(made.uri, headers=serverless).status == 200
-    empty = {"X-Serverless-Authorization": "", "Authorization": bearer["Authorization"]}
-    assert http(made.uri, headers=empty).status == 403
-    for token in ("rubbish", run.id_token(caller, "https://elsewhere.example")):
-        wrong = http(made.uri, headers={"Authorization": f"Bearer {token}"})
-        assert wrong.status == 401
-        assert wrong.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
-
-
-@pins(
-    "run",
-    "The front door",
-    "Audiences: the service's URL, a path below it, a tag's URL, custom audiences",
-    documented="Custom audiences",
-    observed="Custom audiences",
-)
-def test_audience_may_be_a_tags_url_or_a_custom_one(run: Runner) -> None:
-    caller = run.account("audience-caller")
-    service = run.service("audience", revision="audience-a")
-    service.custom_audiences = ["my-audience"]
-    service.traffic = [to("audience-a", 100, "stable")]
-    made = done(run.services.create_service(parent=PARENT, service=service, service_id="audience"))
-    run.bind(made.name, "roles/run.invoker", f"serviceAccount:{caller}")
-    [status] = made.traffic_statuses
-    for audience in (made.uri, status.uri, f"{made.uri}/path", "my-audience"):
-        token = run.id_token(caller, audience)
-        assert http(f"{status.uri}/", headers={"Authorization": f"Bearer {token}"}).status == 200, audience
-
-
-@pins(
-    "run",
-    "The front door",
-    "Traffic by percent, spread evenly (Google: at random), and by tag",
-    documented="Rollouts",
-    ours=True,
-)
-def test_traffic_is_split_by_percent_and_reached_by_tag(run: Runner) -> None:
-    service = run.service("split", revision="split-a")
-    service.traffic = [to("split-a", 100, "stable")]
-    made = done(run.services.create_service(parent=PARENT, service=service, service_id="split"))
-    run.bind(made.name, "roles/run.invoker", "allUsers")
-    made.template.revision = "split-b"
-    made.template.containers[0].env = [{"name": "NEW", "value": "1"}]
-    made.traffic = [to("split-a", 75, "stable"), to("split-b", 25, "canary")]
-    made = run.update(made)
-    assert [s.uri for s in made.traffic_statuses] == [
-        f"{run.place.rest}/run/{tag}---split-{NUMBER}.us-central1" for tag in ("stable", "canary")
-    ]
-    seen = [http(f"{made.uri}/env").json["env"]["K_REVISION"] for _ in range(40)]
-    assert 8 <= seen.count("split-b") <= 12
-    for tag, revision in (("stable", "split-a"), ("canary", "split-b")):
-        url = f"{run.place.rest}/run/{tag}---split-{NUMBER}.us-central1/env"
-        assert http(url).json["env"]["K_REVISION"] == revision
-    # A rollback: the tag follows to the stable revision in one update of traffic alone.
-    moved = run_v2.Service(name=made.name, traffic=[to("split-a", 100, "stable"), to("split-a", 0, "canary")])
-    moved = run.update(moved, update_mask="traffic")
-    assert moved.template.revision == "split-b", "a mask leaves the rest alone"
-    assert http(url).json["env"]["K_REVISION"] == "split-a"
-    assert http(f"{run.place.rest}/run/gone---split-{NUMBER}.us-central1/").status == 404
 
 
 @pins(
@@ -377,19 +223,6 @@ def test_failed_deployment_leaves_traffic_with_the_ready_revision(run: Runner) -
     assert http(made.uri).status == 200
 
 
-def test_traffic_that_names_a_revision_stays_with_the_ready_one_until_that_is_ready(run: Runner) -> None:
-    made = run.create("named", revision="named-a")
-    made = run.update(run_v2.Service(name=made.name, template=made.template, traffic=[to("named-a", 100, "stable")]))
-    made.template.revision = "named-b"
-    made.template.containers[0].env = [{"name": "FAIL_AT_START", "value": "1"}]
-    made.traffic = [to("named-b", 100, "stable")]
-    with pytest.raises(exceptions.FailedPrecondition, match=r"exit\(3\)"):
-        run.update(made)
-    kept = run.services.get_service(name=made.name)
-    assert [status.revision for status in kept.traffic_statuses] == ["named-a"]
-    assert http(made.uri).status == 200
-
-
 @pins(
     "run",
     "Services and revisions",
@@ -429,80 +262,6 @@ def test_permission_taken_away_fails_the_next_start(run: Runner) -> None:
     assert http(made.uri).status == 200
 
 
-def test_crash_is_a_503_and_the_next_request_gets_a_new_instance(run: Runner) -> None:
-    made = run.create("crash")
-    [pid] = run.pids("crash")
-    broken = http(f"{made.uri}/crash")
-    assert (broken.status, broken.body) == (503, b"Service Unavailable")
-    answer = http(made.uri)
-    assert answer.status == 200
-    assert answer.json["pid"] != pid
-
-
-@pins(
-    "run",
-    "The front door",
-    "504 after the service's timeout; 503 when the instance breaks off; 429 without a free instance for 10 s",
-    documented="Troubleshooting",
-)
-def test_slow_answer_is_a_504_after_the_services_timeout(run: Runner) -> None:
-    made = run.create("slow", timeout="1s")
-    late = http(f"{made.uri}/slow", method="POST", body=b"2")
-    assert (late.status, late.body) == (504, b"upstream request timeout")
-
-
-def test_requests_above_concurrency_wait_and_all_are_answered(run: Runner, tmp_path: Path) -> None:
-    made = run.create("busy", max_instance_request_concurrency=2, scaling={"max_instance_count": 2})
-    door = tmp_path / "open"
-    with ThreadPoolExecutor(8) as pool:
-        calls = [pool.submit(http, f"{made.uri}/wait", method="POST", body=str(door).encode()) for _ in range(7)]
-        asyncio.run(until(lambda: sum(i["in_flight"] for i in run.status()["busy"]["instances"]) == 4))
-        door.touch()
-        answers = [call.result() for call in calls]
-    assert [a.status for a in answers] == [200] * 7
-    assert len({a.json["pid"] for a in answers}) == 2
-
-
-@pins(
-    "run",
-    "The front door",
-    "Request log entries with httpRequest, trace and instance",
-    documented="Logging",
-)
-@pins(
-    "run",
-    "Instances",
-    "Lines of output become entries; JSON lines give severity, message, trace, labels, httpRequest",
-    documented="Structured logging",
-)
-def test_request_log_and_output_share_the_trace(run: Runner) -> None:
-    made = run.create("logged")
-    line = json.dumps({"severity": "ERROR", "message": "spent", "unique_id": "U7", "logging.googleapis.com/trace": "T"})
-    http(f"{made.uri}/say", method="POST", body=line.encode())
-    http(f"{made.uri}/say", method="POST", body=b"plain words")
-    found: dict[str, list[dict]] = {}  # type: ignore[type-arg]
-
-    def arrived() -> bool:
-        body = {"resourceNames": [f"projects/{PROJECT}"], "filter": "resource.labels.service_name=logged"}
-        answer = http(f"{run.place.rest}/v2/entries:list", method="POST", body=json.dumps(body).encode())
-        found.clear()
-        for entry in answer.json.get("entries", []):
-            found.setdefault(entry["logName"].rpartition("%2F")[2], []).append(entry)
-        return len(found.get("stdout", [])) >= 3 and len(found.get("requests", [])) >= 2
-
-    asyncio.run(until(arrived))
-    structured = next(e for e in found["stdout"] if "jsonPayload" in e)
-    assert structured["severity"] == "ERROR"
-    assert structured["jsonPayload"] == {"message": "spent", "unique_id": "U7"}
-    assert structured["trace"] == f"projects/{PROJECT}/traces/T"
-    assert "plain words" in [e.get("textPayload") for e in found["stdout"]]
-    request = found["requests"][0]
-    assert request["httpRequest"]["status"] == 200
-    assert request["httpRequest"]["requestUrl"] == f"{made.uri}/say"
-    assert request["resource"]["labels"]["revision_name"] == made.latest_ready_revision.rpartition("/")[2]
-    assert request["trace"].startswith(f"projects/{PROJECT}/traces/")
-
-
 @pins(
     "run",
     "Instances",
@@ -520,27 +279,3 @@ def test_deleted_service_takes_its_instances_along(run: Runner) -> None:
         run.services.get_service(name=made.name)
     again = run.create("doomed", public=False)
     assert http(again.uri).status == 403, "a policy does not outlive its service"
-
-
-@pins(
-    "run",
-    "The front door",
-    "A caller that hangs up frees its place at once",
-    ours=True,
-)
-def test_caller_that_hangs_up_frees_its_place(run: Runner, tmp_path: Path) -> None:
-    import socket
-
-    made = run.create("hangup", max_instance_request_concurrency=1, scaling={"max_instance_count": 1})
-    path = made.uri.partition(str(run.place.ports["rest"]))[2]
-    with socket.create_connection(("127.0.0.1", run.place.ports["rest"])) as caller:
-        body = str(tmp_path / "open").encode()
-        head = f"POST {path}/wait HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
-        caller.sendall(head.encode() + body)
-        asyncio.run(until(lambda: any(i["in_flight"] for i in run.status()["hangup"]["instances"])))
-    answers: list[int] = []
-    thread = threading.Thread(target=lambda: answers.append(http(made.uri).status))
-    thread.start()
-    thread.join(20)
-    (tmp_path / "open").touch()
-    assert answers == [200]

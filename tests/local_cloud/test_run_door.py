@@ -4,7 +4,6 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,13 @@ from google.cloud import run_v2
 
 from local_cloud.run import bodies
 from tests.fidelity import pins
-from tests.local_cloud.cloud_places import LOCATION, PARENT, PROJECT, inside
+from tests.local_cloud.cloud_places import LOCATION, PARENT, PROJECT
 from tests.local_cloud.image import until
-from tests.local_cloud.run_client import NUMBER, Answer, Runner, done, http, runner
+from tests.local_cloud.run_client import NUMBER, Answer, Runner, done, http
 
 INTERNAL = run_v2.IngressTraffic.INGRESS_TRAFFIC_INTERNAL_ONLY
 BALANCED = run_v2.IngressTraffic.INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER
 NONE = run_v2.IngressTraffic.INGRESS_TRAFFIC_NONE
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
-    folder = tmp_path_factory.mktemp("door")
-    with inside(folder / "state") as place, runner(place, folder / "image") as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Every field of a service, one by one: acted upon (elsewhere), kept and read back, or refused with words."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -10,8 +9,8 @@ from google.cloud import run_v2
 from google.cloud.run_v2.services.worker_pools.transports import WorkerPoolsGrpcTransport
 
 from tests.fidelity import pins
-from tests.local_cloud.cloud_places import PARENT, inside
-from tests.local_cloud.run_client import IMAGE, Runner, done, http, runner
+from tests.local_cloud.cloud_places import PARENT
+from tests.local_cloud.run_client import IMAGE, Runner, done, http
 
 #: What is kept as it was sent and does nothing here, by the part of the service that has it.
 KEPT: dict[str, dict[str, Any]] = {
@@ -44,13 +43,6 @@ KEPT: dict[str, dict[str, Any]] = {
         "base_image_uri": "us-docker.pkg.dev/base/image",
     },
 }
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
-    folder = tmp_path_factory.mktemp("fields")
-    with inside(folder / "state") as place, runner(place, folder / "image") as made:
-        yield made
 
 
 @pins(

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,11 @@ from hypothesis import strategies as st
 
 from local_cloud.run.scaling import divide
 from tests.fidelity import pins
-from tests.local_cloud.cloud_places import PARENT, inside
+from tests.local_cloud.cloud_places import PARENT
 from tests.local_cloud.image import until
-from tests.local_cloud.run_client import Answer, Runner, done, http, runner
+from tests.local_cloud.run_client import Answer, Runner, done, http
 
 MANUAL = run_v2.ServiceScaling.ScalingMode.MANUAL
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
-    folder = tmp_path_factory.mktemp("scaling")
-    with inside(folder / "state") as place, runner(place, folder / "image") as made:
-        yield made
 
 
 def create(run: Runner, service_id: str, numbers: dict[str, Any], **template: Any) -> Any:

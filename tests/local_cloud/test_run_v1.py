@@ -2,23 +2,13 @@
 
 import json
 import socket
-from collections.abc import Iterator
-
-import pytest
 
 from tests.fidelity import pins
-from tests.local_cloud.cloud_places import LOCATION, PARENT, PROJECT, inside
+from tests.local_cloud.cloud_places import LOCATION, PARENT, PROJECT
 from tests.local_cloud.knative import SPACE, call, deployed, knative, ok
-from tests.local_cloud.run_client import IMAGE, NUMBER, Runner, http, runner
+from tests.local_cloud.run_client import IMAGE, NUMBER, Runner, http
 
 JOBS = f"/apis/run.googleapis.com/v1/namespaces/{PROJECT}"
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
-    folder = tmp_path_factory.mktemp("run")
-    with inside(folder / "state") as place, runner(place, folder / "image") as made:
-        yield made
 
 
 @pins(

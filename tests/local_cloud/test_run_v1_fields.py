@@ -7,16 +7,8 @@ from typing import Any
 import pytest
 
 from tests.fidelity import pins
-from tests.local_cloud.cloud_places import inside
 from tests.local_cloud.knative import SPACE, call, deployed, knative, ok
-from tests.local_cloud.run_client import IMAGE, Runner, runner
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
-    folder = tmp_path_factory.mktemp("run")
-    with inside(folder / "state") as place, runner(place, folder / "image") as made:
-        yield made
+from tests.local_cloud.run_client import IMAGE, Runner
 
 
 @pins(

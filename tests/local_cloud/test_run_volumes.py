@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,11 @@ from google.cloud import run_v2
 
 from local_cloud.engines.instances import StartError
 from tests.fidelity import pins
-from tests.local_cloud.cloud_places import PARENT, PROJECT, inside
+from tests.local_cloud.cloud_places import PARENT, PROJECT
 from tests.local_cloud.image import until
-from tests.local_cloud.run_client import IMAGE, Runner, done, http, runner
+from tests.local_cloud.run_client import IMAGE, Runner, done, http
 
 linux = pytest.mark.skipif(not Path("/proc/self/ns/mnt").exists(), reason="volumes need Linux's mount namespaces")
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
-    folder = tmp_path_factory.mktemp("volumes")
-    with inside(folder / "state") as place, runner(place, folder / "image") as made:
-        yield made
 
 
 def deploy(run: Runner, service_id: str, volumes: list[dict[str, Any]], mounts: dict[str, str], **more: Any) -> Any:
