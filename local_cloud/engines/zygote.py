@@ -35,6 +35,8 @@ PR_SET_PDEATHSIG = 1
 KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH")
 #: Signals that a fresh container has at their defaults.
 RESET_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGUSR1)
+#: Signals that the zygote ignores. A child holds them back until they are at their defaults, so that none is lost.
+HELD_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def die_with_parent(parent: int) -> None:
@@ -111,6 +113,7 @@ class Zygote:
         out, err = self.descriptors[:2]
         del self.descriptors[:2]
         parent = os.getpid()
+        signal.pthread_sigmask(signal.SIG_BLOCK, HELD_SIGNALS)
         try:
             pid = os.fork()
         except OSError as refused:
@@ -118,11 +121,14 @@ class Zygote:
             return
         finally:
             if os.getpid() == parent:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_SIGNALS)
                 os.close(out)
                 os.close(err)
         if pid == 0:
             self._prepare(message)
             become_instance(message, parent, out, err)
+        with contextlib.suppress(OSError):  # the child does it too; whoever is first, it can be signalled from now on
+            os.setpgid(pid, pid)
         self.children[pid] = message["id"]
         self._answer(event="started", id=message["id"], pid=pid)
 
@@ -173,6 +179,7 @@ def become_instance(message: dict[str, Any], parent: int, out: int, err: int) ->
         for number in RESET_SIGNALS:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as the interpreter starts with
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_SIGNALS)
         die_with_parent(parent)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(out, 1)
