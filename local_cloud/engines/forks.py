@@ -122,16 +122,32 @@ class ForkServer:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with theirs:
-            self._process = _spawn(self.image, theirs)
+            try:
+                self._process = _spawn(self.image, theirs)
+            except OSError:
+                ours.close()
+                raise
         self._socket, self.pid = ours, self._process.pid
         self._ready = loop.create_future()
         self._listener = loop.create_task(self._listen(ours))
         title = f"sluice: zygote {self.image.digest[7:19]}"
-        await self._send({"op": "preload", "modules": list(self.image.preload), "title": title})
-        await asyncio.shield(self._ready)
+        try:
+            await self._send({"op": "preload", "modules": list(self.image.preload), "title": title})
+            await asyncio.shield(self._ready)
+        except BaseException:  # nobody will have it
+            self._end()
+            raise
 
     async def fork(self, start: Start, line: Line) -> Process:
-        """Start an instance; returns as soon as it has a process id."""
+        """Start an instance; returns as soon as it has a process id. Cancelled, it leaves no instance behind."""
+        work = asyncio.ensure_future(self._fork(start, line))  # by itself: half a request would break the wire
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            work.add_done_callback(_unwanted)
+            raise
+
+    async def _fork(self, start: Start, line: Line) -> Process:
         loop = asyncio.get_running_loop()
         self._count += 1
         key = str(self._count)
@@ -150,6 +166,10 @@ class ForkServer:
             message |= {"volumes": [dict(volume) for volume in start.volumes]}
             image = {"entry": self.image.entry, "root": self.image.root}
             await self._send({"op": "fork", "id": key} | message | image, ends)
+        except BaseException:
+            for known in (self._starting, self._exits, self._broken):
+                known.pop(key, None)
+            raise
         finally:
             for end in ends:
                 os.close(end)
@@ -157,11 +177,14 @@ class ForkServer:
 
     async def stop(self) -> None:
         """End it and with it every instance that is left."""
+        self._end()
+        if self._listener is not None:
+            await self._listener
+
+    def _end(self) -> None:
         if self._socket is not None:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
-        if self._listener is not None:
-            await self._listener
 
     async def _send(self, message: Mapping[str, object], descriptors: Sequence[int] = ()) -> None:
         if self._socket is None:
@@ -218,6 +241,7 @@ class ForkServer:
             _settle(exited, -signal.SIGKILL)
         self._starting.clear()
         self._exits.clear()
+        self._broken.clear()
 
 
 def _spawn(image: Image, control: socket.socket) -> "subprocess.Popen[bytes]":
@@ -239,6 +263,12 @@ def _reap(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def _unwanted(work: asyncio.Future[Process]) -> None:
+    """An instance that came when nobody waited for it any more is ended."""
+    if not work.cancelled() and work.exception() is None:
+        work.result().signal(signal.SIGKILL)
 
 
 def _settle(future: asyncio.Future[int] | None, value: int) -> None:
