@@ -80,3 +80,8 @@ async def balances(sql: Any) -> dict[str, int]:
     """The ledger's accounts."""
     rows = await sql.fetch("SELECT account, sum(amount) AS balance FROM ledger_entries GROUP BY account")
     return {row["account"]: row["balance"] for row in rows}
+
+
+def alerts(lines: list[dict[str, Any]], event: str) -> int:
+    """How often something was logged that wakes a person."""
+    return sum(line.get("event") == event and line["severity"] == "ERROR" for line in lines)
