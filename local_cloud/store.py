@@ -244,7 +244,11 @@ class Store:
         if error is None:
             self.tombstones.written()
             for callback in round_.after:
-                callback()
+                try:
+                    callback()
+                except Exception as failed:  # one's own mistake, of which nobody else who waits is to hear
+                    told = {"message": "What was to follow a commit failed", "exception": failed}
+                    round_.loop.call_exception_handler(told)
             for waiter in round_.waiters:
                 if not waiter.done():
                     waiter.set_result(None)

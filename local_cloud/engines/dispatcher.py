@@ -212,7 +212,11 @@ class Dispatcher:
             elif not attempt.over:
                 assert attempt.origin is not None
                 done = partial(self._answered, attempt)
-                attempt.call = self._client.send(attempt.origin, attempt.request, done, attempt.head)
+                try:
+                    attempt.call = self._client.send(attempt.origin, attempt.request, done, attempt.head)
+                except Exception as error:  # that attempt's failure: the others go out
+                    code = wire.INTERNAL
+                    self._end(attempt, Outcome(0, code, f"{wire.CODE_NAMES[code]}({code}): {error!r}"))
                 if not attempt.echo:
                     attempt.request = b""
 
