@@ -111,7 +111,11 @@ class Settings:
         action="append",
         metavar="QUEUE",
     )
-    host: str = option("127.0.0.1", "the address to listen on", metavar="ADDRESS")
+    host: str = option(
+        "127.0.0.1",
+        "the address to listen on; the owner's door answers by any name where it is none of this machine's own",
+        metavar="ADDRESS",
+    )
     rest_port: int = option(
         0,
         "the owner's door, REST and gRPC on one port; 0 chooses a free one",

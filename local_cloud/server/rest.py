@@ -1,6 +1,7 @@
 """The REST doors: an ASGI application over the router, one per door.
 
-Owns HTTP: methods, bodies, headers, error envelopes. Paths below a mount (`/run/`) are handed on raw.
+Owns HTTP: methods, bodies, headers, error envelopes. Paths below a mount (`/run/`) are handed on raw. Who may not call
+at all (other sites' web pages) is web_pages.py's to say.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -9,14 +10,17 @@ from typing import Any
 from local_cloud.cloud import Cloud
 from local_cloud.errors import ApiError, error_json
 from local_cloud.registry import Binding, Door, HttpRequest, HttpResponse
-from local_cloud.server import calls, json_codec, transcode
+from local_cloud.server import calls, json_codec, transcode, web_pages
 from local_cloud.server.router import Match, Router
-from local_cloud.server.upgrades import NOT_HERE
+from local_cloud.server.upgrades import refused
 from local_cloud.settings import MAX_REQUEST_BYTES
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+#: Status, body, content type and more headers.
+Answer = tuple[int, bytes, str, dict[str, str]]
 
 VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 JSON = "application/json; charset=UTF-8"
@@ -35,23 +39,41 @@ class RestDoor:
         """ASGI, and the tunnels of upgrades.py."""
         if scope["type"] not in ("http", "tunnel"):
             return
+        if error := self._refuses(scope):
+            await self._send_answer(scope, send, _as_answer(error))
+            return
         path: str = scope["path"]
         for prefix, handler in self._mounts:
             if path.startswith(prefix) or path == prefix[:-1]:
                 await handler(self._cloud, scope, receive, send)
                 return
         if scope["type"] == "tunnel":
-            await send({"type": "tunnel.data", "body": NOT_HERE})
+            await send({"type": "tunnel.data", "body": refused(404, b"")})
             return
-        status, body, content_type, headers = await self._answer(scope, receive)
+        await self._send_answer(scope, send, await self._answer(scope, receive))
+
+    def _refuses(self, scope: Scope) -> ApiError | None:
+        if self._door is not Door.OWNER:
+            return None
+        words = web_pages.refusal(scope["headers"], listens_on=self._cloud.settings.host)
+        return ApiError("PERMISSION_DENIED", words) if words else None
+
+    async def _send_answer(self, scope: Scope, send: Send, answer: Answer) -> None:
+        status, body, content_type, headers = answer
+        if scope["type"] == "tunnel":
+            await send({"type": "tunnel.data", "body": refused(status, body)})
+            return
         sent = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
         sent += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         if content_type == JSON:
             sent.append((b"vary", b"Origin, X-Origin, Referer"))
+        origin = dict(scope["headers"]).get(b"origin", b"")
+        if web_pages.is_local(origin.decode("latin-1")):
+            sent.append((b"access-control-allow-origin", origin))
         await send({"type": "http.response.start", "status": status, "headers": sent})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
-    async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, bytes, str, dict[str, str]]:
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         query: dict[str, list[str]] = {}
         try:
             query = transcode.parse_query(scope["query_string"])
@@ -70,11 +92,9 @@ class RestDoor:
                 return await self._rpc(match, query, headers, body)
             return await self._route(match, scope, query, headers, body)
         except ApiError as error:
-            return error.http_status, transcode.dump(_envelope(error), {}), JSON, {}
+            return _as_answer(error)
 
-    async def _rpc(
-        self, match: Match, query: dict[str, list[str]], headers: dict[str, str], body: bytes
-    ) -> tuple[int, bytes, str, dict[str, str]]:
+    async def _rpc(self, match: Match, query: dict[str, list[str]], headers: dict[str, str], body: bytes) -> Answer:
         binding = match.route.binding
         try:
             if binding.handler is None:
@@ -92,7 +112,7 @@ class RestDoor:
 
     async def _route(
         self, match: Match, scope: Scope, query: dict[str, list[str]], headers: dict[str, str], body: bytes
-    ) -> tuple[int, bytes, str, dict[str, str]]:
+    ) -> Answer:
         binding: Binding = match.route.binding
         try:
             parsed = transcode.parse_json(body) if binding.wants_json else None
@@ -112,7 +132,6 @@ class RestDoor:
         listed = ", ".join([*allowed, "OPTIONS"])
         return {
             "allow": listed,
-            "access-control-allow-origin": "*",
             "access-control-allow-methods": listed,
             "access-control-allow-headers": "authorization, content-type, x-goog-api-client, x-goog-user-project",
         }
@@ -144,8 +163,8 @@ async def _read(receive: Receive, headers: dict[str, str]) -> bytes:
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _envelope(error: ApiError) -> dict[str, Any]:
-    return error_json(error, json_codec.encode)
+def _as_answer(error: ApiError) -> Answer:
+    return error.http_status, transcode.dump(error_json(error, json_codec.encode), {}), JSON, {}
 
 
 def build_router(cloud: Cloud) -> Router:

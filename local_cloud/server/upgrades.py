@@ -7,6 +7,7 @@ Owns the bytes. It speaks to mounts in events of its own, beside ASGI's: scope t
 import asyncio
 import contextlib
 from collections.abc import MutableMapping
+from http import HTTPStatus
 from typing import Any, cast
 
 import httptools
@@ -14,7 +15,11 @@ import httptools
 #: Bytes of a caller that wait for the mount before the caller is asked to pause.
 HIGH_WATER = 65536
 
-NOT_HERE = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+def refused(status: int, body: bytes) -> bytes:
+    """The whole answer to an upgrade that there is none of."""
+    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    return head.encode() + body
 
 
 class Upgrade(asyncio.Protocol):

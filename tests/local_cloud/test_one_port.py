@@ -89,7 +89,7 @@ async def test_large_messages_and_many_calls_at_once_pass_the_one_port(cloud: Cl
 
 
 async def test_first_bytes_may_come_one_by_one(cloud: Cloud) -> None:
-    request = b"POST /_sluice/idle HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    request = b"POST /_sluice/idle HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     parts = [request[n : n + 1] for n in range(len(request))]
     assert (await say(cloud.ports["rest"], *parts)).startswith(b"HTTP/1.1 200")
     preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
@@ -101,7 +101,8 @@ async def test_first_bytes_may_come_one_by_one(cloud: Cloud) -> None:
 @pins("standalone", "Starting", "A target in absolute form, as a proxy gets it, is its path", documented="RFC 9112")
 async def test_a_target_in_absolute_form_is_taken_as_its_path(cloud: Cloud) -> None:
     target = b"http://cloudtasks.googleapis.com/v2/" + PARENT.encode() + b"/queues"
-    answer = await say(cloud.ports["rest"], b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    rest = b" HTTP/1.1\r\nHost: cloudtasks.googleapis.com\r\nConnection: close\r\n\r\n"
+    answer = await say(cloud.ports["rest"], b"GET " + target + rest)
     assert answer.startswith(b"HTTP/1.1 200")
 
 

@@ -114,7 +114,7 @@ def test_a_body_reaches_the_instance_while_it_is_still_being_sent(run: Runner, p
     framing = "Transfer-Encoding: chunked" if chunked else "Content-Length: 10"
     path = plain.uri.partition(str(run.place.ports["rest"]))[2]
     with socket.create_connection(("127.0.0.1", run.place.ports["rest"]), timeout=20) as caller:
-        caller.sendall(f"POST {path}/echo HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n".encode())
+        caller.sendall(f"POST {path}/echo HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n".encode())
         answers = caller.makefile("rb")
         for piece in (b"first", b"again"):
             caller.sendall(b"5\r\n%s\r\n" % piece if chunked else piece)
@@ -135,7 +135,7 @@ def test_too_large_a_body_is_refused_before_and_while_it_is_sent(
 ) -> None:
     path = plain.uri.partition(str(run.place.ports["rest"]))[2]
     with socket.create_connection(("127.0.0.1", run.place.ports["rest"]), timeout=20) as caller:
-        caller.sendall(f"POST {path}/ HTTP/1.1\r\nHost: x\r\nContent-Length: 33554433\r\n\r\n".encode())
+        caller.sendall(f"POST {path}/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 33554433\r\n\r\n".encode())
         assert caller.makefile("rb").readline().startswith(b"HTTP/1.1 413")
 
     assert bodies.MAX_BODY == 32 << 20

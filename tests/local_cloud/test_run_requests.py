@@ -205,7 +205,7 @@ def test_caller_that_hangs_up_frees_its_place(run: Runner, tmp_path: Path) -> No
     path = made.uri.partition(str(run.place.ports["rest"]))[2]
     with socket.create_connection(("127.0.0.1", run.place.ports["rest"])) as caller:
         body = str(tmp_path / "open").encode()
-        head = f"POST {path}/wait HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"POST {path}/wait HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         caller.sendall(head.encode() + body)
         asyncio.run(until(lambda: any(i["in_flight"] for i in run.status()["hangup"]["instances"])))
     answers: list[int] = []
