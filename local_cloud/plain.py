@@ -94,3 +94,10 @@ def page(
     taken = ordered[: min(size or default, most)]
     more = len(ordered) > len(taken)
     return taken, base64.urlsafe_b64encode(key(taken[-1]).encode()).decode() if more else ""
+
+
+def newest_first(items: Iterable[Message], size: int, token: str) -> tuple[list[Message], str]:
+    """One page of what is listed by when it was made, the newest before the others."""
+    found = sorted(items, key=lambda item: item.create_time.ToNanoseconds(), reverse=True)
+    order = {str(item.name): f"{index:08}" for index, item in enumerate(found)}
+    return page(found, size, token, lambda item: order[str(item.name)])

@@ -9,7 +9,7 @@ from pathlib import Path
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, message
 from local_cloud.errors import already_exists, invalid
-from local_cloud.plain import page
+from local_cloud.plain import newest_first, page
 from local_cloud.registry import Api, Call, HttpRequest
 from local_cloud.run import deploy, door, names
 from local_cloud.run.rules import check_metadata, check_service_id
@@ -130,9 +130,7 @@ async def list_revisions(cloud: Cloud, _call: Call, request: Message) -> Message
     else:
         services.get(request.parent)
         found = [revision for _, revision in services.revisions_of(request.parent)]
-    found.sort(key=lambda r: r.create_time.ToNanoseconds(), reverse=True)
-    order = {str(revision.name): f"{index:08}" for index, revision in enumerate(found)}
-    taken, token = page(found, request.page_size, request.page_token, lambda r: order[str(r.name)])
+    taken, token = newest_first(found, request.page_size, request.page_token)
     return message("google.cloud.run.v2.ListRevisionsResponse")(revisions=taken, next_page_token=token)
 
 

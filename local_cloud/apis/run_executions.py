@@ -6,7 +6,7 @@ Source: google/cloud/run/v2/{execution,task}.proto.
 
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, message
-from local_cloud.plain import page
+from local_cloud.plain import newest_first, page
 from local_cloud.registry import Api, Call
 from local_cloud.run.executions import Executions
 from local_cloud.run.jobs import Jobs, check_etag
@@ -48,9 +48,7 @@ async def list_executions(cloud: Cloud, _call: Call, request: Message) -> Messag
     else:
         cloud.use(Jobs).get(request.parent)
         found = executions.of_job(request.parent)
-    found.sort(key=lambda e: e.create_time.ToNanoseconds(), reverse=True)
-    order = {str(execution.name): f"{index:08}" for index, execution in enumerate(found)}
-    taken, token = page(found, request.page_size, request.page_token, lambda e: order[str(e.name)])
+    taken, token = newest_first(found, request.page_size, request.page_token)
     return message("google.cloud.run.v2.ListExecutionsResponse")(executions=taken, next_page_token=token)
 
 

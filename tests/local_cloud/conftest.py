@@ -17,6 +17,7 @@ from local_cloud.cloud import Cloud
 from local_cloud.running import Running
 from local_cloud.settings import Settings
 from tests.local_cloud.cloud_places import ROOT, Place, inside
+from tests.local_cloud.metrics_client import Watcher, watching
 from tests.local_cloud.run_client import Runner, runner
 
 
@@ -72,6 +73,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def run(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
     """The clients of Cloud Run at the place, with an image to deploy."""
     with runner(place, tmp_path_factory.mktemp("image")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def watch(place: Place) -> Iterator[Watcher]:
+    """The client of Cloud Monitoring at the place."""
+    with watching(place) as made:
         yield made
 
 

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import grpc
 from google.cloud import monitoring_v3
 from google.cloud.monitoring_v3.services.metric_service.transports import MetricServiceGrpcTransport
 
-from tests.local_cloud.cloud_places import PARENT, PROJECT, Place, inside
+from tests.local_cloud.cloud_places import PARENT, PROJECT, Place
 
 NAME = f"projects/{PROJECT}"
 TASKS, RUN = "cloudtasks.googleapis.com", "run.googleapis.com"
@@ -76,9 +75,10 @@ def of(queue: str) -> str:
 
 
 @contextmanager
-def watching(folder: Path) -> Iterator[Watcher]:
-    """A cloud with its watcher."""
-    with inside(folder / "state") as place:
-        made = Watcher(place)
+def watching(place: Place) -> Iterator[Watcher]:
+    """A watcher that goes when it is left."""
+    made = Watcher(place)
+    try:
         yield made
+    finally:
         made.channel.close()

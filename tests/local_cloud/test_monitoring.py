@@ -13,21 +13,9 @@ from local_cloud.cloud import Cloud
 from tests.fidelity import pins
 from tests.local_cloud.cloud_places import PARENT, PROJECT
 from tests.local_cloud.cloud_tasks.tasks_target import Target, advance, listening
-from tests.local_cloud.metrics_client import RUN, TASKS, Aligner, Watcher, of, watching
-from tests.local_cloud.run_client import Runner, done, http, runner
+from tests.local_cloud.metrics_client import RUN, TASKS, Aligner, Watcher, of
+from tests.local_cloud.run_client import Runner, done, http
 from tests.local_cloud.test_run_executions import Batch
-
-
-@pytest.fixture(scope="module")
-def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watcher]:
-    with watching(tmp_path_factory.mktemp("monitoring")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def run(watch: Watcher, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
-    with runner(watch.place, tmp_path_factory.mktemp("image")) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Metrics of one's own through Google's own client: written, described, aggregated, refused as Google does."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -11,14 +10,7 @@ from google.cloud import monitoring_v3
 from tests.fidelity import pins
 from tests.local_cloud.cloud_places import PROJECT
 from tests.local_cloud.cloud_tasks.tasks_target import advance
-from tests.local_cloud.metrics_client import NAME, TASKS, Aligner, Watcher, watching
-
-
-@pytest.fixture(scope="module")
-def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watcher]:
-    with watching(tmp_path_factory.mktemp("monitoring")) as made:
-        yield made
-
+from tests.local_cloud.metrics_client import NAME, TASKS, Aligner, Watcher
 
 # Custom metrics
 

@@ -2,7 +2,6 @@
 
 import json
 import urllib.parse
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,7 @@ from tests.fidelity import pins
 from tests.local_cloud.cloud_places import PARENT
 from tests.local_cloud.cloud_tasks.tasks_target import advance
 from tests.local_cloud.conftest import Rest
-from tests.local_cloud.metrics_client import NAME, RUN, TASKS, Aligner, Watcher, watching
-
-
-@pytest.fixture(scope="module")
-def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watcher]:
-    with watching(tmp_path_factory.mktemp("monitoring")) as made:
-        yield made
+from tests.local_cloud.metrics_client import NAME, RUN, TASKS, Aligner, Watcher
 
 
 @pins(
