@@ -23,14 +23,15 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import orjson
 
 from local_cloud.descriptors import Message, message
-from local_cloud.tombstones import Tombstones, take_over
+from local_cloud.tombstones import Sweep, Tombstones, take_over
 
 T = TypeVar("T")
 
 #: 1: documents. 2: tombstones have a table of their own; a state of version 1 is taken over when it is opened.
 SCHEMA_VERSION = 2
-#: So many documents at most are written on the loop, and only when nothing was written within so many seconds.
-ALONE, QUIET = 8, 0.001
+#: So many rows with so many bytes at most are written on the loop, and only when nothing was written within so many
+#: seconds.
+ALONE, ALONE_BYTES, QUIET = 8, 65_536, 0.001
 #: Where such a write took longer than this, the disk is slow: all is left to the thread for a while (seconds).
 SLOW, SLOW_FOR = 0.003, 5.0
 
@@ -229,7 +230,7 @@ class Store:
                 deletes.append((row,))
         batch = _Batch(puts, deletes, *self.tombstones.pending())
         now = time.monotonic()
-        if now < self._quiet_from or len(marked) > ALONE:
+        if now < self._quiet_from or not batch.is_small():
             self._batches.put((batch, round_))
             return
         self._written(round_, self._commit(batch))
@@ -246,8 +247,8 @@ class Store:
             for callback in round_.after:
                 try:
                     callback()
-                except Exception as failed:  # one's own mistake, of which nobody else who waits is to hear
-                    told = {"message": "What was to follow a commit failed", "exception": failed}
+                except Exception as mistake:  # one's own mistake, of which nobody else who waits is to hear
+                    told = {"message": "What was to follow a commit failed", "exception": mistake}
                     round_.loop.call_exception_handler(told)
             for waiter in round_.waiters:
                 if not waiter.done():
@@ -285,8 +286,8 @@ class Store:
                 connection.executemany("DELETE FROM docs WHERE id = ?", batch.deletes)
             if batch.puts:
                 connection.executemany("INSERT OR REPLACE INTO docs VALUES (?, ?, ?, ?)", batch.puts)
-            if batch.expired is not None:
-                connection.execute("DELETE FROM tombstones WHERE until <= ?", (batch.expired,))
+            if batch.sweep is not None:
+                batch.sweep.step(connection)
             if batch.buried:
                 connection.executemany("INSERT OR REPLACE INTO tombstones VALUES (?, ?)", batch.buried)
             connection.execute("COMMIT")
@@ -312,7 +313,12 @@ class _Batch(NamedTuple):
     puts: list[tuple[int, str, str, bytes]]
     deletes: list[tuple[int]]
     buried: list[tuple[int, float]]
-    expired: float | None
+    sweep: Sweep | None
+
+    def is_small(self) -> bool:
+        """Whether it may be written on the loop."""
+        rows = len(self.puts) + len(self.deletes) + len(self.buried)
+        return self.sweep is None and rows <= ALONE and sum(len(put[3]) for put in self.puts) <= ALONE_BYTES
 
 
 def _lock(directory: Path) -> int:

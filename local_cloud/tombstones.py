@@ -16,10 +16,31 @@ import orjson
 if TYPE_CHECKING:
     from local_cloud.store import Store
 
-#: What has come free is deleted when at least so many were buried since the last time.
-SWEEP_EVERY = 10_000
+#: What has come free is deleted when at least so many were buried since the last time, and one transaction looks at so
+#: many rows for it: it holds up those who wait for their changes.
+SWEEP_EVERY, SLICE = 10_000, 20_000
 #: Pages of the table that look-ups keep in memory, in KB.
 _CACHE_KB = 1024
+
+
+class Sweep:
+    """One walk through the table, in the order of its keys, in slices: a transaction each."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+        self.kept = 0
+        self.over = False
+        self._after = -(2**63)
+
+    def step(self, connection: sqlite3.Connection) -> None:
+        """Deletes what has come free of the next slice; by the thread that writes, within its transaction."""
+        slice_ = "SELECT key FROM tombstones WHERE key > ? ORDER BY key LIMIT ?"
+        there, last = connection.execute(f"SELECT count(*), max(key) FROM ({slice_})", (self._after, SLICE)).fetchone()
+        if there:
+            free = "DELETE FROM tombstones WHERE key > ? AND key <= ? AND until <= ?"
+            self.kept += there - connection.execute(free, (self._after, last, self.now)).rowcount
+            self._after = last
+        self.over = there < SLICE
 
 
 class Tombstones:
@@ -32,7 +53,7 @@ class Tombstones:
         #: Not on disk yet, then being written.
         self._fresh: dict[int, float] = {}
         self._writing: dict[int, float] = {}
-        self._expired: float | None = None
+        self._sweep: Sweep | None = None
         self._since_sweep = 0
         self._sweep_at = SWEEP_EVERY
 
@@ -54,22 +75,26 @@ class Tombstones:
         return float(row[0]) if row else 0.0
 
     def sweep(self, now: float) -> None:
-        """Deletes what has come free, with the next transaction. It reads the whole table, so it doubles its steps."""
-        kept = self._read().execute("SELECT count(*) FROM tombstones").fetchone()[0]
-        self._since_sweep, self._sweep_at = 0, max(SWEEP_EVERY, kept)
-        if kept:
-            self._expired = now
+        """Deletes what has come free, with the next transactions. It reads the whole table, so it doubles its steps."""
+        self._since_sweep = 0
+        if self._sweep is None:
+            self._sweep = Sweep(now)
             self._store.touch()
 
-    def pending(self) -> tuple[list[tuple[int, float]], float | None]:
-        """What the next transaction writes: rows, and the time before which others are deleted."""
+    def pending(self) -> tuple[list[tuple[int, float]], Sweep | None]:
+        """What the next transaction writes: rows, and the slice from which it deletes others."""
         self._fresh, self._writing = {}, self._fresh
-        expired, self._expired = self._expired, None
-        return list(self._writing.items()), expired
+        return list(self._writing.items()), self._sweep
 
     def written(self) -> None:
         """The transaction is on disk."""
         self._writing = {}
+        if self._sweep is None:
+            return
+        if self._sweep.over:
+            self._sweep_at, self._sweep = max(SWEEP_EVERY, self._sweep.kept), None
+        else:
+            self._store.touch()
 
     def close(self) -> None:
         """Lets go of the file."""
