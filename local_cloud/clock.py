@@ -6,6 +6,7 @@ before the next, so that nothing is jumped over. Timers are not kept: whoever se
 """
 
 import asyncio
+import datetime
 import heapq
 import inspect
 import itertools
@@ -19,6 +20,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from local_cloud.store import StateError
+
+#: The longest single move: a hundred years.
+LONGEST_MOVE = 100 * 365.25 * 24 * 3600
+#: The clock never reads more than this: times of Google's APIs end with the year 9999, and keys outlive the clock.
+LATEST = datetime.datetime(9000, 1, 1, tzinfo=datetime.UTC).timestamp()
 #: How long (real seconds) a step waits for the work in flight before it goes on and says so.
 SETTLE_SECONDS = 30.0
 #: Turns of the event loop without work after which the cloud counts as at rest.
@@ -63,6 +70,14 @@ class Clock:
         self._file = os.open(path, os.O_RDWR)
         self._map = mmap.mmap(self._file, 8)
         self._offset: float = struct.unpack_from("<d", self._map)[0]
+        if not 0 <= self._offset <= LATEST - time.time():
+            self._map.close()
+            os.close(self._file)
+            raise StateError(
+                f"{path} says that the clock is {self._offset:g} seconds ahead, which no move makes it (it ends with "
+                "the year 8999). Nothing was changed: remove that file to go on at this machine's time, or give "
+                "another --state."
+            )
         self._heap: list[tuple[float, int, Timer]] = []
         self._serial = itertools.count()
         self._wake: asyncio.TimerHandle | None = None
@@ -168,7 +183,17 @@ class Clock:
                 "dispatched) would lie in the future. Give a number of seconds from 0 on; for an earlier time start "
                 "a cloud with a fresh state."
             )
+        if seconds > LONGEST_MOVE:
+            raise ClockError(
+                f"The clock cannot be moved by {seconds:g} seconds at once, and was not moved: the most is 100 years "
+                f"({LONGEST_MOVE:.0f} seconds)."
+            )
         async with self._moving:
+            if self.now() + seconds > LATEST:
+                raise ClockError(
+                    f"The clock cannot be moved by {seconds:g} seconds, and was not moved: it would pass the end of "
+                    "the year 8999, and times of Google's APIs end with 9999. Start a cloud with a fresh state."
+                )
             goal = self._offset + seconds
             before = self.fired
             unsettled: set[str] = set()

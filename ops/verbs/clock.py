@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any
 
 import typer
 
-from ops import clouds
+from ops import clouds, rest
 from ops.clouds import WhichCloud
-from ops.errors import BadUsage
+from ops.errors import BadUsage, CallFailed
 from ops.output import Output, counted
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -45,7 +46,12 @@ def advance(
     out = Output(as_json=as_json)
     cloud = clouds.find(which)
     before = cloud.status()
-    value = cloud.admin("POST", "clock:advance", {"seconds": seconds(by)}, timeout=600)
+    try:
+        value = cloud.admin("POST", "clock:advance", {"seconds": seconds(by)}, timeout=600)
+    except CallFailed as error:
+        if error.status != 400:
+            raise
+        raise BadUsage(rest.reason(error.body), fix="write 90s, 10m, 24h or 2d") from error
     after = cloud.status()
     out.step(f"the clock of {after['project']} stands at {value['now']}")
     for line in happened(before, after, value):
@@ -76,4 +82,7 @@ def seconds(text: str) -> float:
         raise BadUsage(
             f"`{text}` is no duration", why="the clock only moves forwards, by so much", fix="write 90s, 10m, 24h or 2d"
         )
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    total = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if math.isinf(total):
+        raise BadUsage("the clock cannot be moved that far, and was not moved", fix="write 90s, 10m, 24h or 2d")
+    return total

@@ -1,6 +1,7 @@
 """The clock moves from timer to timer, waits for the work each one starts, and keeps its offset."""
 
 import asyncio
+import datetime
 import mmap
 import struct
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from local_cloud.clock import Clock, ClockError
+from local_cloud.store import StateError
 from tests.fidelity import pins
 
 pins(
@@ -104,6 +106,35 @@ async def test_a_failing_timer_does_not_stop_the_others(clock: Clock) -> None:
 async def test_the_clock_does_not_go_back(clock: Clock, seconds: float) -> None:
     with pytest.raises(ClockError, match="cannot be moved"):
         await clock.advance(seconds)
+
+
+@pins(
+    "front_end",
+    "Operations, clock, state",
+    "A move of more than 100 years, or past the year 8999, is refused before anything is changed",
+    ours=True,
+)
+async def test_a_move_out_of_the_calendar_changes_nothing(clock: Clock) -> None:
+    century = 100 * 365.25 * 24 * 3600
+    with pytest.raises(ClockError, match="the most is 100 years"):
+        await clock.advance(99999999 * 3600.0)
+    assert (clock.offset, clock.path.read_bytes()) == (0, bytes(8))
+    while clock.now() < datetime.datetime(8900, 1, 2, tzinfo=datetime.UTC).timestamp():
+        await clock.advance(century)
+    before = clock.offset
+    with pytest.raises(ClockError, match="the year 8999"):
+        await clock.advance(century)
+    assert clock.offset == before
+    Clock(clock.path).close()
+
+
+@pytest.mark.parametrize("offset", [3.6e11, -60.0, float("nan"), float("inf")])
+def test_an_impossible_offset_is_refused_with_its_fix(tmp_path: Path, offset: float) -> None:
+    kept = struct.pack("<d", offset)
+    (tmp_path / "clock").write_bytes(kept)
+    with pytest.raises(StateError, match="remove that file"):
+        Clock(tmp_path / "clock")
+    assert (tmp_path / "clock").read_bytes() == kept
 
 
 async def test_the_offset_is_in_the_file_for_everybody_and_survives(clock: Clock) -> None:

@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import urllib.request
@@ -87,6 +88,12 @@ def test_a_damaged_state_is_named(tmp_path: Path) -> None:
     (tmp_path / "cloud").mkdir()
     (tmp_path / "cloud" / "state.db").write_text("rubbish")
     assert "state.db is not readable" in refuse(tmp_path / "cloud")
+
+
+def test_a_state_whose_clock_cannot_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "clock").write_bytes(struct.pack("<d", 3.6e11))
+    (tmp_path / "cloud.json").write_text("{}")
+    assert "remove that file to go on" in refuse(tmp_path)
 
 
 def test_a_state_directory_that_cannot_be_is_named(tmp_path: Path) -> None:

@@ -101,3 +101,7 @@ def test_one_move_takes_retries_retention_tokens_and_schedules_along(
 def test_a_duration_that_is_none_is_refused(tmp_path: Path) -> None:
     with started(tmp_path) as cloud:
         assert "write 90s, 10m, 24h or 2d" in cloud.sluice("clock", "advance", "tomorrow", check=2).stderr
+        far = cloud.sluice("clock", "advance", "99999999h", check=2).stderr
+        assert far.startswith("error: The clock cannot be moved by 3.6e+11 seconds at once, and was not moved")
+        assert "was not moved" in cloud.sluice("clock", "advance", f"{'9' * 400}h", check=2).stderr
+        assert json.loads(cloud.sluice("clock", "show", "--json").stdout)["offset"] == 0
