@@ -135,7 +135,9 @@ def test_a_command_that_is_killed_takes_its_cloud_with_it(tmp_path: Path) -> Non
 
 def test_a_second_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
     with started(tmp_path) as cloud, socket.create_connection(("127.0.0.1", cloud.port)) as slow:
-        slow.sendall(b"POST /_sluice/idle HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{")  # keeps the door open
+        slow.sendall(
+            b"POST /_sluice/idle HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"
+        )  # keeps the door open
         cloud.process.send_signal(signal.SIGINT)
         cloud.process.send_signal(signal.SIGINT)
         assert cloud.process.wait(90) in (0, 130)
