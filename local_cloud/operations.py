@@ -3,7 +3,7 @@
 An operation is named below its parent (`projects/P/locations/L/operations/ID`, or `operations/ID` where the API has
 no parent for them). Work here is quick, so most operations are done when they are answered; who needs time finishes
 one later, and `wait` holds its caller until then. Finished operations are kept for OPERATION_SECONDS of the cloud's
-clock, and no more than MOST_FINISHED of them.
+clock, and no more than MOST_FINISHED of them with MOST_BYTES.
 """
 
 import asyncio
@@ -23,8 +23,9 @@ WAIT_SECONDS = 300.0
 
 #: Cloud Run keeps operations for about 5 days; one rule for all.
 OPERATION_SECONDS = 5 * 86400
-#: More finished ones than this are not kept, however young: a batch's operation holds all of its tasks.
-MOST_FINISHED = 1000
+#: More finished ones than this, or with more bytes, are not kept, however young: a batch's operation holds all of its
+#: tasks. The last one is kept whatever its size.
+MOST_FINISHED, MOST_BYTES = 1000, 64 * 1024 * 1024
 
 KIND = "google.longrunning.Operation"
 
@@ -36,6 +37,8 @@ class Operations:
         self._cloud = cloud
         self._kept = cloud.store.messages("operations", KIND)
         self._ended = cloud.store.json("operations.ended")
+        self._sizes = {name: self._kept[name].ByteSize() for name in self._ended if name in self._kept}
+        self._bytes = sum(self._sizes.values())
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
 
     def done(
@@ -46,16 +49,20 @@ class Operations:
         error: ApiError | None = None,
         *,
         prefix: str = "",
+        known_as: str = "",
     ) -> Message:
         """An operation that is finished as it is answered."""
-        operation = self.begin(parent, metadata, prefix=prefix)
+        operation = self.begin(parent, metadata, prefix=prefix, known_as=known_as)
         return self.finish(operation.name, response, error)
 
-    def begin(self, parent: str, metadata: Message | None = None, *, prefix: str = "") -> Message:
-        """An operation that goes on; `parent` "" gives a name without one. Call finish() with its name."""
+    def begin(self, parent: str, metadata: Message | None = None, *, prefix: str = "", known_as: str = "") -> Message:
+        """An operation that goes on; `parent` "" gives a name without one. Call finish() with its name.
+
+        Who must find it again gives what it is `known_as` instead of chance.
+        """
         self._forget()
         below = f"{parent}/" if parent else ""
-        operation = message(KIND)(name=f"{below}operations/{prefix}{secrets.token_hex(12)}")
+        operation = message(KIND)(name=f"{below}operations/{prefix}{known_as or secrets.token_hex(12)}")
         if metadata is not None:
             operation.metadata.Pack(metadata)
         self._kept[operation.name] = operation
@@ -82,6 +89,11 @@ class Operations:
         if name in self._kept:
             self._kept.save(name)
             self._ended[name] = self._cloud.now()
+            self._bytes -= self._sizes.pop(name, 0)
+            self._sizes[name] = size = operation.ByteSize()
+            self._bytes += size
+            while self._bytes > MOST_BYTES and (oldest := next(iter(self._sizes))) != name:
+                self._drop(oldest)
         self._wake(name)
         return operation
 
@@ -100,8 +112,8 @@ class Operations:
 
     def get(self, name: str) -> Message:
         """The operation; NOT_FOUND as Google says it."""
-        found = self._kept.get(name)
-        if found is None:
+        found, ended = self._kept.get(name), self._ended.get(name)
+        if found is None or (ended is not None and ended < self._cloud.now() - OPERATION_SECONDS):
             raise not_found(f"Operation not found: {name}" if name else "Operation name is required.")
         return found
 
@@ -113,9 +125,13 @@ class Operations:
     def delete(self, name: str) -> None:
         """Forgets an operation; what it stands for goes on."""
         self.get(name)
+        self._drop(name)
+        self._wake(name)
+
+    def _drop(self, name: str) -> None:
         self._kept.pop(name)
         self._ended.pop(name)
-        self._wake(name)
+        self._bytes -= self._sizes.pop(name, 0)
 
     def _wake(self, name: str) -> None:
         for woken in self._waiting.pop(name, ()):
@@ -127,8 +143,7 @@ class Operations:
         spare = len(ended) - MOST_FINISHED
         for index, (name, when) in enumerate(list(islice(ended.items(), 10))):
             if when < horizon or index < spare:
-                self._kept.pop(name)
-                self._ended.pop(name)
+                self._drop(name)
 
 
 def _end(woken: "asyncio.Future[None]") -> None:

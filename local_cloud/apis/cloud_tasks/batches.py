@@ -26,8 +26,6 @@ METHODS = enum("google.cloud.tasks.v2.HttpMethod")
 
 #: The most tasks of one BatchCreateTasks and of one BatchDeleteTasks.
 MAX_CREATE, MAX_DELETE = 100, 1000
-#: Where request ids are kept, with the operations that they led to.
-BATCHES = "cloudtasks.batches"
 MAX_REQUEST_ID = 256
 #: What a buffered task has for a URL until its queue's parts are in it; the scheme's default is HTTPS.
 NO_ADDRESS = f"https://{NOWHERE}/"
@@ -115,26 +113,22 @@ def _operation(
             "ABORTED",
             f"None of the requests succeeded, refer to {kind}.failed_requests for individual error details",
         )
-    operation = cloud.operations.done(names.parent_of(queue), response, metadata, error)
-    if request.request_id:
-        cloud.store.json(BATCHES)[_key(call, queue, request.request_id)] = operation.name
-    return operation
+    known_as = _known_as(cloud, call, queue, request.request_id)
+    return cloud.operations.done(names.parent_of(queue), response, metadata, error, known_as=known_as)
 
 
 def _before(cloud: Cloud, call: Call, queue: str, request_id: str) -> Message | None:
     """The operation of the same batch, asked for before."""
     if len(request_id) > MAX_REQUEST_ID:
         raise invalid(f"The request_id must be at most {MAX_REQUEST_ID} characters.")
-    kept, key = cloud.store.json(BATCHES), _key(call, queue, request_id)
-    name = kept.get(key) if request_id else None
-    if name is None:
+    if not request_id:
         return None
     try:
-        return cloud.operations.get(name)
-    except ApiError:  # forgotten, as operations are after days
-        kept.pop(key)
+        return cloud.operations.get(f"{names.parent_of(queue)}/operations/{_known_as(cloud, call, queue, request_id)}")
+    except ApiError:  # none, or forgotten, as operations are after days
         return None
 
 
-def _key(call: Call, queue: str, request_id: str) -> str:
-    return f"{call.method} {queue} {request_id}"
+def _known_as(cloud: Cloud, call: Call, queue: str, request_id: str) -> str:
+    """What the operation of a batch with a request id is named: the id lives and goes with it."""
+    return cloud.identity.key_for(f"batch {call.method} {queue} {request_id}")[:24] if request_id else ""
