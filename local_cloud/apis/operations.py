@@ -1,9 +1,12 @@
 """google.longrunning.Operations and google.cloud.location.Locations: what most APIs share, over gRPC and REST.
 
 The REST paths are those that the APIs' service configurations give these methods; Cloud SQL has operations of its own.
+Whose an operation is its metadata says, and each service has permissions of its own for them (iam/permissions.py has
+the pages). Where a service publishes none, who may do what the operation tells of may see it.
 """
 
 import re
+from dataclasses import dataclass
 
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, message
@@ -13,6 +16,38 @@ from local_cloud.registry import Api, Call
 
 API = Api("operations", services=["google.longrunning.Operations", "google.cloud.location.Locations"], rest=False)
 
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a service asks of who calls for its operations; waiting is getting."""
+
+    get: str
+    list: str
+    delete: str
+    cancel: str
+
+
+#: By the metadata's type, or its package.
+_ASKED = {
+    "google.cloud.run.v2": _Asked(
+        "run.operations.get", "run.operations.list", "run.operations.delete", "run.operations.delete"
+    ),
+    "google.api.serviceusage.v1": _Asked(
+        "serviceusage.operations.get",
+        "serviceusage.operations.list",
+        "serviceusage.operations.delete",
+        "serviceusage.operations.cancel",
+    ),
+    "google.devtools.artifactregistry.v1": _Asked(
+        "artifactregistry.repositories.get",
+        "artifactregistry.repositories.list",
+        "artifactregistry.repositories.delete",
+        "artifactregistry.repositories.delete",
+    ),
+    "google.cloud.tasks.v2.BatchCreateTasksMetadata": _Asked(*["cloudtasks.tasks.create"] * 4),
+    "google.cloud.tasks.v2.BatchDeleteTasksMetadata": _Asked(*["cloudtasks.tasks.delete"] * 4),
+}
+
 _FILTER = re.compile(r"(done\s*[=:]\s*(?P<done>(?i:true|false)))?")
 _NAMES = ("v1/{name=operations/**}", "v1/{name=projects/*/locations/*/operations/*}")
 _NAMES_V2 = ("v2/{name=projects/*/locations/*/operations/*}",)
@@ -21,16 +56,16 @@ _LOCATIONS = ("v1", "v2")
 
 
 @API.rpc("GetOperation", also=[f"GET /{name}" for name in _NAMES + _NAMES_V2])
-async def get_operation(cloud: Cloud, _call: Call, request: Message) -> Message:
+async def get_operation(cloud: Cloud, call: Call, request: Message) -> Message:
     """One operation."""
-    return cloud.operations.get(cloud.canonical(request.name))
+    return _permitted(cloud, call, request.name, "get")
 
 
 @API.rpc("ListOperations", also=["GET /v1/{name=operations}", *(f"GET /{name}" for name in _LISTS)])
-async def list_operations(cloud: Cloud, _call: Call, request: Message) -> Message:
-    """The operations below a name, in pages; the filter is `done=true`, `done=false` or nothing."""
+async def list_operations(cloud: Cloud, call: Call, request: Message) -> Message:
+    """The operations below a name that the caller may list, in pages; the filter is `done=true` or `false`, or none."""
     parent = "" if request.name in ("", "operations") else cloud.canonical(request.name)
-    found = cloud.operations.list(parent)
+    found = _listed(cloud, call, parent)
     wanted = _FILTER.fullmatch(request.filter.strip())
     if wanted is None:
         raise invalid(
@@ -43,24 +78,24 @@ async def list_operations(cloud: Cloud, _call: Call, request: Message) -> Messag
 
 
 @API.rpc("DeleteOperation", also=[f"DELETE /{name}" for name in _NAMES + _NAMES_V2])
-async def delete_operation(cloud: Cloud, _call: Call, request: Message) -> Message:
+async def delete_operation(cloud: Cloud, call: Call, request: Message) -> Message:
     """Forgets an operation."""
-    cloud.operations.delete(cloud.canonical(request.name))
+    cloud.operations.delete(_permitted(cloud, call, request.name, "delete").name)
     return message("google.protobuf.Empty")()
 
 
 @API.rpc("CancelOperation", also=[f"POST /{name}:cancel" for name in _NAMES + _NAMES_V2])
-async def cancel_operation(cloud: Cloud, _call: Call, request: Message) -> Message:
+async def cancel_operation(cloud: Cloud, call: Call, request: Message) -> Message:
     """Best effort, as documented: what is done stays done, and nothing here can be stopped half-way."""
-    cloud.operations.get(cloud.canonical(request.name))
+    _permitted(cloud, call, request.name, "cancel")
     return message("google.protobuf.Empty")()
 
 
 @API.rpc("WaitOperation", waits=True, also=[f"POST /{name}:wait" for name in _NAMES + _NAMES_V2])
-async def wait_operation(cloud: Cloud, _call: Call, request: Message) -> Message:
+async def wait_operation(cloud: Cloud, call: Call, request: Message) -> Message:
     """The operation when it is done, or as it stands after the timeout."""
     seconds = request.timeout.ToNanoseconds() / 1e9 if request.HasField("timeout") else None
-    return await cloud.operations.wait(cloud.canonical(request.name), seconds)
+    return await cloud.operations.wait(_permitted(cloud, call, request.name, "get").name, seconds)
 
 
 @API.rpc("ListLocations", also=[f"GET /{v}/{{name=projects/*}}/locations" for v in _LOCATIONS])
@@ -75,6 +110,42 @@ async def get_location(cloud: Cloud, _call: Call, request: Message) -> Message:
     if cloud.canonical(request.name) != f"projects/{cloud.project}/locations/{cloud.location}":
         raise not_found(f"Location {request.name} is not found or access is unauthorized.")
     return _location(cloud)
+
+
+def _permitted(cloud: Cloud, call: Call, name: str, verb: str) -> Message:
+    """The operation, of a service that lets the caller at it; one of no service is the project owner's alone."""
+    found = cloud.operations.get(cloud.canonical(name))
+    asked = _asked(found)
+    if asked is not None:
+        cloud.iam.require(call.principal, getattr(asked, verb), _resource(cloud, found.name))
+    elif not call.principal.owner:
+        raise not_found(f"Operation not found: {name}")
+    return found
+
+
+def _listed(cloud: Cloud, call: Call, parent: str) -> list[Message]:
+    """Google asks the one service whose host was called; here it is every service that has operations below the name.
+
+    Who may list those of none is refused.
+    """
+    found = [(_asked(operation), operation) for operation in cloud.operations.list(parent)]
+    resource = _resource(cloud, parent)
+    permissions = {asked.list for asked in _ASKED.values()}
+    allowed = {one for one in permissions if cloud.iam.allows(call.principal, one, resource)}
+    if not allowed:
+        cloud.iam.require(call.principal, _ASKED["google.cloud.run.v2"].list, resource)
+        allowed = permissions  # nothing is refused: iam.mode is audit
+    return [one for asked, one in found if (call.principal.owner if asked is None else asked.list in allowed)]
+
+
+def _asked(operation: Message) -> _Asked | None:
+    kind = operation.metadata.type_url.rpartition("/")[2]
+    return _ASKED.get(kind) or _ASKED.get(kind.rpartition(".")[0])
+
+
+def _resource(cloud: Cloud, name: str) -> str:
+    """What is asked about: operations without a parent are the project's."""
+    return name if name.startswith("projects/") else f"projects/{cloud.project}"
 
 
 def _location(cloud: Cloud) -> Message:

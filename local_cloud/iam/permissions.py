@@ -121,9 +121,12 @@ google.api.serviceusage.v1.ServiceUsage https://cloud.google.com/service-usage/d
   BatchGetServices serviceusage.services.get
   BatchEnableServices serviceusage.services.enable
 
-google.longrunning.Operations https://cloud.google.com/iam/docs/roles-permissions (each service has its own; here the name of an operation is the key to it)
-  {Get,Delete,Cancel,Wait}Operation none
-  ListOperations none
+google.longrunning.Operations https://cloud.google.com/iam/docs/roles-permissions/run https://cloud.google.com/iam/docs/roles-permissions/serviceusage (Cloud Tasks and Artifact Registry have no permissions for operations)
+  GetOperation ~run.operations.get + serviceusage.operations.get for Service Usage's + cloudtasks.tasks.create for a batch of creations + cloudtasks.tasks.delete for a batch of deletions + artifactregistry.repositories.get for Artifact Registry's
+  WaitOperation ~run.operations.get + serviceusage.operations.get for Service Usage's + cloudtasks.tasks.create for a batch of creations + cloudtasks.tasks.delete for a batch of deletions + artifactregistry.repositories.get for Artifact Registry's
+  ListOperations ~run.operations.list + serviceusage.operations.list for Service Usage's + cloudtasks.tasks.create for batches of creations + cloudtasks.tasks.delete for batches of deletions + artifactregistry.repositories.list for Artifact Registry's
+  DeleteOperation ~run.operations.delete + serviceusage.operations.delete for Service Usage's + cloudtasks.tasks.create for a batch of creations + cloudtasks.tasks.delete for a batch of deletions + artifactregistry.repositories.delete for Artifact Registry's
+  CancelOperation ~run.operations.delete + serviceusage.operations.cancel for Service Usage's + cloudtasks.tasks.create for a batch of creations + cloudtasks.tasks.delete for a batch of deletions + artifactregistry.repositories.delete for Artifact Registry's
 google.cloud.location.Locations https://cloud.google.com/iam/docs/roles-permissions (each service has its own; there is one location)
   GetLocation none
   ListLocations none

@@ -65,7 +65,7 @@ roles/artifactregistry.repoAdmin | Artifact Registry Repository Administrator | 
 roles/artifactregistry.admin | Artifact Registry Administrator | roles/artifactregistry.repoAdmin artifactregistry.repositories.{create,delete,getIamPolicy,setIamPolicy,update}
 roles/serviceusage.serviceUsageConsumer | Service Usage Consumer | serviceusage.{operations.get,operations.list,quotas.get,services.get,services.list,services.use}
 roles/serviceusage.serviceUsageViewer | Service Usage Viewer | serviceusage.{operations.get,operations.list,quotas.get,services.get,services.list}
-roles/serviceusage.serviceUsageAdmin | Service Usage Admin | roles/serviceusage.serviceUsageConsumer serviceusage.services.{disable,enable}
+roles/serviceusage.serviceUsageAdmin | Service Usage Admin | roles/serviceusage.serviceUsageConsumer serviceusage.operations.{cancel,delete} serviceusage.services.{disable,enable}
 roles/browser | Browser | resourcemanager.projects.{get,getIamPolicy,list}
 roles/viewer | Viewer | roles/cloudtasks.viewer roles/run.viewer roles/iam.serviceAccountViewer roles/iam.roleViewer secretmanager.{secrets,versions}.{get,list} roles/logging.viewer roles/monitoring.viewer roles/cloudscheduler.viewer roles/pubsub.viewer roles/cloudsql.viewer roles/artifactregistry.reader roles/serviceusage.serviceUsageViewer
 roles/editor | Editor | roles/viewer roles/cloudtasks.admin roles/run.developer roles/iam.serviceAccountUser roles/logging.logWriter roles/monitoring.editor roles/cloudscheduler.admin roles/pubsub.editor roles/cloudsql.admin roles/artifactregistry.repoAdmin roles/serviceusage.serviceUsageAdmin secretmanager.secrets.{create,delete,update} secretmanager.versions.{add,destroy,disable,enable}

@@ -87,8 +87,9 @@ async def test_every_rpc_refuses_a_caller_without_the_permission_and_names_it(
     assert wrong == {}
 
 
-#: These show what the caller may see, or ask only for what is a project's own.
+#: These show what the caller may see, or ask only for what is a project's own, or by whose operation it is.
 ASKS_LATER = {
+    *(f"google.longrunning.Operations.{verb}Operation" for verb in ("Get", "Wait", "Delete", "Cancel")),
     "google.cloud.resourcemanager.v3.Projects.ListProjects",
     "google.cloud.resourcemanager.v3.Projects.SearchProjects",
 }
