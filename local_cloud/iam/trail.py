@@ -1,8 +1,9 @@
 """The audit trail: every decision as a line of JSON in the state directory, bounded, written shortly after.
 
 Two files of FILE_BYTES at most: the newer is appended to, the older is what was before. Decisions wait up to
-FLUSH_SECONDS for company, so a kill loses that much of the trail and nothing else. A line is an array, since thousands
-of decisions a second are written and few are read: `as_json` gives them their names.
+FLUSH_SECONDS for company, so a kill loses that much of the trail and nothing else. Where it cannot be written (a full
+disk), decisions are lost to the trail, which is said once, and nobody's call fails of it. A line is an array, since
+thousands of decisions a second are written and few are read: `as_json` gives them their names.
 """
 
 import asyncio
@@ -30,6 +31,7 @@ class Trail:
         self.older = directory / "iam-decisions.older.jsonl"
         self._waiting: list[Decision] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._failing = False
 
     def write(self, decision: "Decision") -> None:
         """Keeps a decision."""
@@ -47,6 +49,17 @@ class Trail:
         if not self._waiting:
             return
         data, self._waiting = b"".join(map(_line, self._waiting)), []
+        try:
+            self._append(data)
+        except OSError as error:
+            if not self._failing:
+                said = f"{self.path} cannot be written ({error.strerror}): decisions are missing from it until it can"
+                asyncio.get_running_loop().call_exception_handler({"message": said, "exception": error})
+            self._failing = True
+        else:
+            self._failing = False
+
+    def _append(self, data: bytes) -> None:
         if self.path.exists() and self.path.stat().st_size + len(data) > FILE_BYTES:
             self.path.replace(self.older)
         if not self.path.exists():
