@@ -11,7 +11,7 @@ import contextlib
 import ssl
 from collections import deque
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -198,13 +198,13 @@ class Pool:
 
     __slots__ = ("_idle", "_loop", "_opening", "_origin", "_tls", "_waiting", "known")
 
-    def __init__(self, origin: Origin, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, origin: Origin, loop: asyncio.AbstractEventLoop, tls: ssl.SSLContext | None) -> None:
         self._origin = origin
         self._loop = loop
         self._idle: deque[Connection] = deque()
         self._waiting: deque[Call] = deque()
         self._opening: set[asyncio.Task[None]] = set()
-        self._tls = ssl.create_default_context() if origin.tls else None
+        self._tls = tls
         #: Whole answers that leave the connection open, by their bytes.
         self.known: dict[bytes, Reply] = {}
 
@@ -293,12 +293,17 @@ class Client:
         self._pools: dict[Origin, Pool] = {}
         self._pruning: asyncio.TimerHandle | None = None
 
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """One for all origins: to read the machine's certificates takes tens of milliseconds."""
+        return ssl.create_default_context()
+
     def send(self, origin: Origin, request: bytes, done: Callable[[Reply], None], head: bool = False) -> Call:
         """Sends one request (all of its bytes) and calls `done` when it has ended."""
         call = Call(request, head, done)
         pool = self._pools.get(origin)
         if pool is None:
-            pool = self._pools[origin] = Pool(origin, self._loop)
+            pool = self._pools[origin] = Pool(origin, self._loop, self._tls if origin.tls else None)
         pool.send(call)
         if self._pruning is None:
             self._pruning = self._loop.call_later(IDLE_SECONDS, self._prune)
