@@ -34,6 +34,8 @@ STOP_GRACE = 10.0
 PROBE_STEP = 0.01
 #: Between the last answer and the freezing of an instance that is billed by request: its flush, and the next request.
 FREEZE_AFTER = 0.1
+#: So much of an instance's last line stands in the message of a failed start.
+LAST_LINE = 300
 #: Ports for instances: below the range that the kernel hands out to outgoing connections.
 PORTS = range(18_000, 32_000)
 
@@ -77,6 +79,7 @@ class Instance:
         self.frozen = False
         self.usage = Usage()
         self._process: Process | None = None
+        self._last_line = ""
         self._probing = 0
         self._freezing: asyncio.TimerHandle | None = None
 
@@ -92,9 +95,9 @@ class Instance:
             if sys.platform != "linux":
                 held.close()
             env = {**start.env, "PORT": str(self.port), "HOST": "127.0.0.1"}
-            self._process = await server.fork(replace(start, env=env), line)
+            self._process = await server.fork(replace(start, env=env), self._remembered(line))
             await self._until_ready(self._process, probe)
-        except (StartError, ForkError, asyncio.CancelledError) as error:
+        except BaseException as error:  # whatever it is: no process stays without an owner
             self.state = "gone"
             self.kill()
             if isinstance(error, ForkError):
@@ -107,6 +110,20 @@ class Instance:
         self.idle_since = time.monotonic()
         self._rest()
 
+    def _remembered(self, line: Line) -> Line:
+        """Keeps what it said last: for one that does not start, that mostly is why."""
+
+        def heard(stream: str, text: str) -> None:
+            self._last_line = text.strip() or self._last_line
+            line(stream, text)
+
+        return heard
+
+    def _said(self) -> str:
+        said = self._last_line
+        shown = said if len(said) <= LAST_LINE else f"{said[:LAST_LINE]}..."
+        return f"Its last output: {shown}" if shown else "It wrote nothing."
+
     async def _until_ready(self, process: Process, probe: Probe) -> None:
         deadline = time.monotonic() + probe.patience
         if probe.initial_delay:
@@ -118,14 +135,14 @@ class Instance:
                 raise StartError(
                     "The user-provided container failed to start and listen on the port defined provided by the "
                     f"PORT={self.port} environment variable within the allocated timeout: its startup probe "
-                    f"({probe.what}) did not succeed within {probe.patience:g} s."
+                    f"({probe.what}) did not succeed within {probe.patience:g} s. {self._said()}"
                 )
             await asyncio.wait([process.exited], timeout=PROBE_STEP)
         if process.broken:
             raise StartError(f"The instance could not be prepared: {process.broken[0]}")
         status = process.exited.result()
         how = f"exit({status})" if status >= 0 else f"signal {signal.Signals(-status).name}"
-        raise StartError(f"Container called {how} before it served on PORT={self.port}. Its last output is in the log.")
+        raise StartError(f"Container called {how} before it served on PORT={self.port}. {self._said()}")
 
     def enter(self) -> None:
         """A request arrives: the instance gets its CPU back if it was frozen."""

@@ -41,7 +41,7 @@ class Probe:
 
 
 async def check(probe: Probe, port: int) -> bool:
-    """One look."""
+    """One look. Whatever goes wrong, on either side, is no health."""
     try:
         async with asyncio.timeout(probe.timeout):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -51,7 +51,7 @@ async def check(probe: Probe, port: int) -> bool:
             finally:
                 writer.transport.abort()
             return probe.service is None or await _grpc(probe.service, port)
-    except (OSError, TimeoutError, IndexError):
+    except Exception:
         return False
 
 
@@ -68,12 +68,22 @@ async def _http(probe: Probe, port: int, reader: asyncio.StreamReader, writer: a
 
 async def _grpc(service: str, port: int) -> bool:
     name = service.encode()
+    question = b"\x0a" + _varint(len(name)) + name if name else b""
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         ask: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
         try:
-            return bool(await ask(b"\x0a" + bytes([len(name)]) + name if name else b"") == _SERVING)
+            return bool(await ask(question) == _SERVING)
         except grpc.aio.AioRpcError:
             return False
+
+
+def _varint(number: int) -> bytes:
+    """A length as it stands on the wire: seven bits a byte, the lowest first."""
+    made = bytearray()
+    while number > 0x7F:
+        made.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*made, number])
 
 
 class Timer(Protocol):
@@ -109,14 +119,20 @@ class Watch:
         self._timer.cancel()
 
     async def _due(self) -> None:
-        healthy = await self._look()
-        if self._stopped:
-            return
+        try:
+            healthy = await self._look()
+            if not self._stopped:
+                self._note(healthy)
+        except Exception as error:  # told, and looked again: an instance must not go unwatched
+            loop = asyncio.get_running_loop()
+            loop.call_exception_handler({"message": "A health probe of the local cloud failed", "exception": error})
+        with contextlib.suppress(RuntimeError):  # the loop is closing
+            if not self._stopped:
+                self._timer = self._later(self._probe.period, self._due)
+
+    def _note(self, healthy: bool) -> None:
         before, self._failures = self._failures, 0 if healthy else self._failures + 1
         if healthy and before >= self._probe.threshold:
             self._say(True)
         elif self._failures == self._probe.threshold:
             self._say(False)
-        with contextlib.suppress(RuntimeError):  # the loop is closing
-            if not self._stopped:
-                self._timer = self._later(self._probe.period, self._due)

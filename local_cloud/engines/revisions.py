@@ -230,6 +230,11 @@ class Revision:
         except StartError as error:
             instance.state = "gone"
             self._failed(str(error))
+        except Exception as error:
+            instance.state = "gone"
+            loop = asyncio.get_running_loop()
+            loop.call_exception_handler({"message": "An instance's start failed unforeseen", "exception": error})
+            self._failed(f"The local cloud could not start the instance: {type(error).__name__}: {error}")
         else:
             self._failures, self.last_error = 0, None
             watches = self._watch(instance)
@@ -240,6 +245,7 @@ class Revision:
                 for watch in watches:
                     watch.stop()
         finally:
+            instance.kill()  # its process is over, unless the cloud itself went wrong
             self.instances.remove(instance)
             self.gone.append(instance)
         self._scale()

@@ -208,6 +208,26 @@ async def test_instance_that_ends_at_start_fails_its_requests_with_the_reason(be
     await until(lambda: ("stdout", "no configuration") in bench.lines)
 
 
+async def test_start_that_fails_unforeseen_fails_its_requests_and_leaves_no_process(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
+    forked: list[int] = []
+
+    async def broken(instance: Instance, *_: object) -> None:
+        forked.append(instance.pid)
+        raise KeyError("unforeseen")
+
+    monkeypatch.setattr(Instance, "_until_ready", broken)
+    revision = bench.revision()
+    with pytest.raises(StartError, match="KeyError: 'unforeseen'"):
+        await asyncio.wait_for(revision.check(), 30)
+    assert not revision.instances
+    assert told == ["An instance's start failed unforeseen"]
+    await until(lambda: all(gone(pid) for pid in forked))
+
+
 @pins(
     "run",
     "Instances",
