@@ -37,6 +37,7 @@ class Cloud:
 
     def __init__(self, settings: Settings, apis: list[Api] | None = None) -> None:
         self.settings = settings
+        self._own = f"projects/{settings.project}/"
         self.apis = discover() if apis is None else apis
         self.store = Store(settings.state, self._store_failed)
         self.clock = Clock(settings.state / "clock")
@@ -96,7 +97,7 @@ class Cloud:
 
     def canonical(self, name: str) -> str:
         """A resource name with the project's number, or `-`, replaced by its id; other projects are refused."""
-        if not name.startswith("projects/"):
+        if name.startswith(self._own) or not name.startswith("projects/"):
             return name
         project, slash, rest = name[len("projects/") :].partition("/")
         plain, colon, verb = project.partition(":")

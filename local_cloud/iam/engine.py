@@ -7,8 +7,7 @@ visible after `delay` seconds of the cloud's clock.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from local_cloud.descriptors import Message
 from local_cloud.errors import ApiError, error_info, invalid
@@ -33,8 +32,7 @@ MAX_CACHED = 20_000
 MODES = ("enforce", "audit", "off")
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """One answer, for the caller and for the audit trail."""
 
     at: float

@@ -5,6 +5,7 @@ Source: the v2 reference of Task and HttpRequest, and messages seen from the rea
 """
 
 import ipaddress
+from functools import lru_cache
 
 from local_cloud.apis.cloud_tasks import app_engine
 from local_cloud.apis.cloud_tasks.headers import MAX_BYTES, check_headers
@@ -73,7 +74,8 @@ def stored(task: Message, application: app_engine.Application) -> bytes:
         kept.app_engine_http_request.CopyFrom(app_engine.stored(task, application))
         deadline = seconds(task.dispatch_deadline)
     else:
-        kept.http_request.CopyFrom(_stored_http(task.http_request))
+        kept.http_request.CopyFrom(task.http_request)
+        _fill(kept.http_request)
         deadline = seconds(task.dispatch_deadline) if task.HasField("dispatch_deadline") else DEFAULT_DEADLINE
     if deadline:
         put_duration(kept.dispatch_deadline, int(deadline * 1000) / 1000)
@@ -96,9 +98,8 @@ def check_size(queue: str, task: Task) -> None:
         raise invalid("Task size too large")
 
 
-def _stored_http(given: Message) -> Message:
-    request = type(given)()
-    request.CopyFrom(given)
+def _fill(request: Message) -> None:
+    """Puts in what the service adds to an HTTP request."""
     request.url = encode_url(request.url)
     request.http_method = request.http_method or METHODS["POST"]
     for name in [name for name in request.headers if name.lower() == "user-agent"]:
@@ -108,7 +109,6 @@ def _stored_http(given: Message) -> Message:
         request.oidc_token.audience = request.url
     if request.oauth_token.service_account_email and not request.oauth_token.scope:
         request.oauth_token.scope = DEFAULT_SCOPE
-    return request
 
 
 def account(task: Message) -> str:
@@ -126,8 +126,6 @@ def _check_request(request: Message) -> None:
         raise invalid("HttpRequest.url is required.")
     if not url.startswith(("http://", "https://")):
         raise invalid("HttpTarget.url must start with 'http://' or 'https://'.")
-    if len(encode_url(url)) > MAX_URL:
-        raise invalid(f"HttpRequest.url must be at most {MAX_URL} characters after encoding.")
     host = _host(url)
     signed = request.WhichOneof("authorization_header")
     if signed and url.startswith("http://") and not _is_local(host):
@@ -139,7 +137,10 @@ def _check_request(request: Message) -> None:
     check_headers(request.headers, "HttpRequest.headers", MAX_BYTES)
 
 
+@lru_cache(maxsize=512)  # a queue's tasks mostly have one address
 def _host(url: str) -> str:
+    if len(encode_url(url)) > MAX_URL:
+        raise invalid(f"HttpRequest.url must be at most {MAX_URL} characters after encoding.")
     try:
         return split_url(url)[0].host
     except ValueError as error:
