@@ -2,7 +2,8 @@
 
 The offset from the machine's clock lives in `DIR/clock` (8 bytes, little-endian float64), which services map to
 follow it; it survives a restart. Moving goes from timer to timer and lets the work that each one starts come to rest
-before the next, so that nothing is jumped over. Timers are not kept: whoever sets one sets it again at start.
+before the next, so that nothing is jumped over. Work that does not end is waited for only so long in real time: then
+the clock goes on, so that deadlines of that work fire. Timers are not kept: whoever sets one sets it again at start.
 """
 
 import asyncio
@@ -15,8 +16,8 @@ import os
 import struct
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +27,13 @@ from local_cloud.store import StateError
 LONGEST_MOVE = 100 * 365.25 * 24 * 3600
 #: The clock never reads more than this: times of Google's APIs end with the year 9999, and keys outlive the clock.
 LATEST = datetime.datetime(9000, 1, 1, tzinfo=datetime.UTC).timestamp()
-#: How long (real seconds) a step waits for the work in flight before it goes on and says so.
+#: How long (real seconds) idle waits, and a step of a move at most when new work comes and comes.
 SETTLE_SECONDS = 30.0
+#: How long (real seconds) a move waits for one piece of work in flight before it goes on without it, and says so.
+WAIT_SECONDS = 10.0
+#: Work of a name that was not waited for gets half the time from then on, down to this share: a target that hangs
+#: hangs at every retry.
+LEAST_SHARE = 0.1
 #: Turns of the event loop without work after which the cloud counts as at rest.
 QUIET_TURNS = 5
 
@@ -52,12 +58,31 @@ class Timer:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What a move did: the new time, timers fired, and what was still at work when waiting for it ended."""
+    """What a move did: the new time, timers fired, and the work, by name, that it went on without."""
 
     now: float
     offset: float
     fired: int
-    unsettled: tuple[str, ...]
+    unsettled: dict[str, int]
+
+
+class _Work:
+    """One piece of work in flight; `left`: the move that goes on waits for it no longer."""
+
+    __slots__ = ("_clock", "left", "since", "what")
+
+    def __init__(self, clock: "Clock", what: str) -> None:
+        self._clock = clock
+        self.what = what
+        self.since = 0.0
+        self.left = False
+
+    def __enter__(self) -> None:
+        self.since = time.monotonic()
+        self._clock._begun(self)
+
+    def __exit__(self, *_: object) -> None:
+        self._clock._done(self)
 
 
 class Clock:
@@ -82,8 +107,8 @@ class Clock:
         self._serial = itertools.count()
         self._wake: asyncio.TimerHandle | None = None
         self._wake_at = float("inf")
-        self._busy: Counter[str] = Counter()
-        self._busy_total = 0
+        self._work: set[_Work] = set()
+        self._left = 0
         self._rest = asyncio.Event()
         self._tasks: set[asyncio.Future[object]] = set()
         self._moving = asyncio.Lock()
@@ -117,18 +142,9 @@ class Clock:
         """call_at, counted from now."""
         return self.call_at(self.now() + seconds, fn)
 
-    @contextmanager
-    def busy(self, what: str) -> Iterator[None]:
+    def busy(self, what: str) -> AbstractContextManager[None]:
         """Marks work in flight: a move of the clock waits for it."""
-        self._busy[what] += 1
-        self._busy_total += 1
-        try:
-            yield
-        finally:
-            self._busy[what] -= 1
-            self._busy_total -= 1
-            if not self._busy_total:
-                self._rest.set()
+        return _Work(self, what)
 
     def spawn(self, work: Awaitable[object], what: str = "work") -> None:
         """Runs a coroutine in the background as work in flight."""
@@ -143,7 +159,7 @@ class Clock:
 
     def in_flight(self) -> dict[str, int]:
         """What is at work now, by name."""
-        return {name: count for name, count in self._busy.items() if count}
+        return dict(Counter(work.what for work in self._work))
 
     def next_due(self) -> float | None:
         """When the next timer is due."""
@@ -157,13 +173,9 @@ class Clock:
         quiet = 0
         while quiet < QUIET_TURNS:
             due = self.next_due()
-            if self._busy_total:
+            if self._work:
                 quiet = 0
-                self._rest.clear()
-                try:
-                    async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                        await self._rest.wait()
-                except TimeoutError:
+                if not await self._rests(deadline):
                     return False
             elif due is not None and due <= self.now():
                 quiet = 0
@@ -175,8 +187,8 @@ class Clock:
             await asyncio.sleep(0)
         return True
 
-    async def advance(self, seconds: float, settle: float = SETTLE_SECONDS) -> Moved:
-        """Moves the clock, stepping from timer to timer."""
+    async def advance(self, seconds: float, wait: float = WAIT_SECONDS) -> Moved:
+        """Moves the clock, stepping from timer to timer; `wait`: real seconds for each piece of work in flight."""
         if not seconds >= 0 or seconds == float("inf"):
             raise ClockError(
                 f"The clock cannot be moved by {seconds} seconds: what has happened (tokens issued, tasks "
@@ -196,19 +208,20 @@ class Clock:
                 )
             goal = self._offset + seconds
             before = self.fired
-            unsettled: set[str] = set()
+            move = _Move(wait)
+            for work in self._work:
+                work.left = False
+            self._left = 0
             while True:
-                if not await self.settle(settle):
-                    unsettled.update(self.in_flight() or {"timers": 1})
+                await self._step(move)
                 due = self.next_due()
                 if due is None or due - time.time() > goal:
                     break
                 self._set_offset(max(self._offset, due - time.time()))
                 self._run_due()
             self._set_offset(goal)
-            if not await self.settle(settle):
-                unsettled.update(self.in_flight() or {"timers": 1})
-            return Moved(self.now(), self._offset, self.fired - before, tuple(sorted(unsettled)))
+            await self._step(move)
+            return Moved(self.now(), self._offset, self.fired - before, dict(sorted(move.unsettled.items())))
 
     def close(self) -> None:
         """Stops the timers and lets go of the file."""
@@ -219,6 +232,52 @@ class Clock:
             task.cancel()
         self._map.close()
         os.close(self._file)
+
+    def _begun(self, work: _Work) -> None:
+        self._work.add(work)
+
+    def _done(self, work: _Work) -> None:
+        self._work.discard(work)
+        self._left -= work.left
+        if len(self._work) == self._left:
+            self._rest.set()
+
+    async def _rests(self, until: float) -> bool:
+        """Waits for the end of what is in flight (or, in a move, of what is still waited for)."""
+        self._rest.clear()
+        try:
+            async with asyncio.timeout(max(0.0, until - time.monotonic())):
+                await self._rest.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _step(self, move: "_Move") -> None:
+        """Waits until nothing is due and nothing in flight but what the move goes on without."""
+        last = time.monotonic() + max(SETTLE_SECONDS, move.wait)
+        quiet = 0
+        while quiet < QUIET_TURNS:
+            due = self.next_due()
+            if len(self._work) > self._left:
+                quiet = 0
+                waited_for = [work for work in self._work if not work.left]
+                until = min(last, max(move.until(work) for work in waited_for))
+                if not await self._rests(until):
+                    now = time.monotonic()
+                    late = [work for work in waited_for if work in self._work and min(last, move.until(work)) <= now]
+                    for work in late:
+                        work.left = True
+                    self._left += len(late)
+                    move.go_on_without(late)
+            elif due is not None and due <= self.now():
+                quiet = 0
+                if time.monotonic() > last:
+                    move.unsettled["timer"] += 1
+                    return
+                self._run_due()
+            else:
+                quiet += 1
+            await asyncio.sleep(0)
 
     def _set_offset(self, offset: float) -> None:
         self._offset = offset
@@ -263,3 +322,23 @@ class Clock:
         if not task.cancelled() and (error := task.exception()):
             loop = asyncio.get_running_loop()
             loop.call_exception_handler({"message": "Work of the local cloud failed", "exception": error})
+
+
+class _Move:
+    """How long one move waits for what, and what it went on without."""
+
+    def __init__(self, wait: float) -> None:
+        self.wait = wait
+        self.began = time.monotonic()
+        self.unsettled: Counter[str] = Counter()
+        self._shares: dict[str, float] = {}
+
+    def until(self, work: _Work) -> float:
+        """When the waiting for this work ends (monotonic)."""
+        return max(work.since, self.began) + self.wait * self._shares.get(work.what, 1.0)
+
+    def go_on_without(self, late: list[_Work]) -> None:
+        """Notes work whose time is over."""
+        self.unsettled.update(work.what for work in late)
+        for name in {work.what for work in late}:
+            self._shares[name] = max(LEAST_SHARE, self._shares.get(name, 1.0) / 2)

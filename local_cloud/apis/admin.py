@@ -7,7 +7,7 @@ import datetime
 import math
 from typing import Any
 
-from local_cloud.clock import SETTLE_SECONDS, ClockError
+from local_cloud.clock import WAIT_SECONDS, ClockError
 from local_cloud.cloud import Cloud
 from local_cloud.errors import invalid
 from local_cloud.registry import Api, Call, HttpRequest
@@ -46,18 +46,21 @@ async def clock(cloud: Cloud, _call: Call, _request: HttpRequest) -> Any:
 
 @API.route("POST", "/_sluice/clock:advance", owner_only=True)
 async def advance(cloud: Cloud, _call: Call, request: HttpRequest) -> Any:
-    """Moves the clock from timer to timer, letting each one's work come to rest."""
+    """Moves the clock from timer to timer, letting each one's work come to rest, for `wait` real seconds at most."""
     body = _object(request)
-    settle = min(_number(body, "settle"), MAX_WAIT) if "settle" in body else SETTLE_SECONDS
+    wait = min(_number(body, "wait"), MAX_WAIT) if "wait" in body else WAIT_SECONDS
+    if wait < 0:
+        raise invalid("wait is a number of real seconds, from 0 on.")
     try:
-        moved = await cloud.clock.advance(_number(body, "seconds"), settle)
+        moved = await cloud.clock.advance(_number(body, "seconds"), wait)
     except ClockError as error:
         raise invalid(str(error)) from None
     return {
         "now": rfc3339(moved.now),
         "offset": moved.offset,
         "fired": moved.fired,
-        "unsettled": list(moved.unsettled),
+        "unsettled": moved.unsettled,
+        "wait": wait,
     }
 
 

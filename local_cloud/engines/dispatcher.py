@@ -12,7 +12,6 @@ an attempt whose answer came within the last commit (a millisecond or so), as at
 
 import math
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -59,7 +58,6 @@ class Dispatcher:
         self._authorize = authorize
         self._outbox: list[Attempt] = []
         self._deadlines = Deadlines(clock, self._late)
-        self._busy: AbstractContextManager[None] | None = None
 
     # -- queues
 
@@ -168,10 +166,7 @@ class Dispatcher:
 
     def _start(self, queue: Queue, task: Task, now: float, *, forced: bool) -> None:
         attempt = Attempt(queue, task, now, forced)
-        self.in_flight += 1
-        if self._busy is None:
-            self._busy = self._clock.busy("dispatch")
-            self._busy.__enter__()
+        self._begin(attempt)
         task.inflight += 1
         queue.running += attempt.counted
         task.dispatched += 1
@@ -183,6 +178,11 @@ class Dispatcher:
         self._outbox.append(attempt)
         if len(self._outbox) == 1:
             self._journal.committed(self._send)
+
+    def _begin(self, attempt: Attempt) -> None:
+        self.in_flight += 1
+        attempt.work = self._clock.busy(f"attempt of queue {attempt.queue.id}")
+        attempt.work.__enter__()
 
     def _prepare(self, attempt: Attempt) -> float:
         """Makes the bytes of an attempt; what cannot be made is a failure of the attempt. Returns its deadline."""
@@ -244,16 +244,15 @@ class Dispatcher:
             self._repeat(attempt, now)
         self._watcher.answered(queue, task, outcome, attempt.url)
         self._pump(queue)
-        if self.in_flight == 0 and self._busy is not None:
-            busy, self._busy = self._busy, None
-            busy.__exit__(None, None, None)
+        if attempt.work is not None:
+            attempt.work.__exit__(None, None, None)
 
     def _repeat(self, attempt: Attempt, now: float) -> None:
         """Delivers what succeeded once more, byte for byte. Nothing follows from it: the task is gone."""
         again = Attempt(attempt.queue, attempt.task, now, True)
         again.origin, again.request, again.head = attempt.origin, attempt.request, attempt.head
         again.url, again.app_engine = attempt.url, attempt.app_engine
-        self.in_flight += 1
+        self._begin(again)
         again.task.inflight += 1
         self._deadlines.add(now + attempt.echo, again)
         self._outbox.append(again)

@@ -7,6 +7,7 @@ Leaves alone: what a missed deadline means for the task (dispatcher.py).
 import heapq
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from local_cloud.engines.attempt import Outcome
@@ -37,6 +38,7 @@ class Attempt:
         "request",
         "task",
         "url",
+        "work",
     )
 
     def __init__(self, queue: Queue, task: Task, at: float, forced: bool) -> None:
@@ -55,6 +57,8 @@ class Attempt:
         #: Its deadline where a success is to be delivered a second time, else 0.
         self.echo = 0.0
         self.app_engine = False
+        #: Its mark as work in flight, for which a move of the clock waits.
+        self.work: AbstractContextManager[None] | None = None
 
 
 class Deadlines:

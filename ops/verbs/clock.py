@@ -39,6 +39,9 @@ def show(
 def advance(
     by: Annotated[str, typer.Argument(help="How far: 90s, 10m, 24h, 2d.")],
     *,
+    wait: Annotated[
+        str, typer.Option("--wait", metavar="TIME", help="Real time that work in flight gets before it goes on: 10s.")
+    ] = "10s",
     which: WhichCloud = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
@@ -47,7 +50,7 @@ def advance(
     cloud = clouds.find(which)
     before = cloud.status()
     try:
-        value = cloud.admin("POST", "clock:advance", {"seconds": seconds(by)}, timeout=600)
+        value = cloud.admin("POST", "clock:advance", {"seconds": seconds(by), "wait": seconds(wait)}, timeout=600)
     except CallFailed as error:
         if error.status != 400:
             raise
@@ -70,8 +73,11 @@ def happened(before: dict[str, Any], after: dict[str, Any], moved: dict[str, Any
                 f"{name}: {counted(counts['attempts'], 'attempt')}, {counts['succeeded']} done, "
                 f"{counts['dropped']} given up, {queue['depth']} waiting"
             )
-    if moved["unsettled"]:
-        lines.append(f"not waited for any longer: {', '.join(moved['unsettled'])} still at work")
+    for what, count in moved["unsettled"].items():
+        noun, of, rest_ = what.partition(" of ")
+        lines.append(
+            f"{counted(count, noun)}{of}{rest_} had no answer after {moved['wait']:g} s (--wait): went on without"
+        )
     return lines
 
 

@@ -36,7 +36,7 @@ async def test_a_move_fires_every_timer_at_its_own_time(clock: Clock) -> None:
     moved = await clock.advance(60)
     assert [delay for delay, _ in seen] == [10, 30, 50]
     assert all(abs(at - delay) < 0.5 for delay, at in seen)
-    assert (moved.fired, moved.unsettled) == (3, ())
+    assert (moved.fired, moved.unsettled) == (3, {})
     assert moved.offset == 60
 
 
@@ -59,10 +59,30 @@ async def test_a_move_waits_for_the_work_that_a_timer_starts(clock: Clock) -> No
 async def test_work_that_does_not_end_is_named_and_does_not_hold_the_clock(clock: Clock) -> None:
     stuck = asyncio.Event()
     clock.spawn(stuck.wait(), "dispatch")
-    moved = await clock.advance(10, settle=0.05)
-    assert (moved.unsettled, moved.offset) == (("dispatch",), 10)
+    moved = await clock.advance(10, wait=0.05)
+    assert (moved.unsettled, moved.offset) == ({"dispatch": 1}, 10)
     stuck.set()
     assert await clock.settle(1)
+
+
+async def test_what_comes_to_rest_is_waited_for_beside_what_does_not(clock: Clock) -> None:
+    stuck, ends = asyncio.Event(), asyncio.Event()
+    order: list[str] = []
+
+    async def slow() -> None:
+        asyncio.get_running_loop().call_later(0.02, ends.set)
+        await ends.wait()
+        order.append("slow")
+
+    clock.spawn(stuck.wait(), "stuck")
+    clock.call_later(1, slow)
+    clock.call_later(2, lambda: order.append("at two"))
+    moved = await clock.advance(10, wait=0.5)
+    assert order == ["slow", "at two"]
+    assert moved.unsettled == {"stuck": 1}
+    assert clock.in_flight() == {"stuck": 1}
+    stuck.set()
+    assert await clock.settle(5)
 
 
 async def test_a_deadline_inside_the_move_ends_the_work_that_waits_for_it(clock: Clock) -> None:
@@ -73,7 +93,7 @@ async def test_a_deadline_inside_the_move_ends_the_work_that_waits_for_it(clock:
         await ended.wait()
 
     clock.spawn(dispatch(), "dispatch")
-    moved = await clock.advance(60, settle=0.05)
+    moved = await clock.advance(60, wait=0.05)
     assert ended.is_set()
     assert moved.fired == 1
 

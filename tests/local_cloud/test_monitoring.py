@@ -215,7 +215,7 @@ def test_executions_and_attempts_of_jobs_are_counted(watch: Watcher, run: Runner
 
 async def minute_ends(cloud: Cloud) -> None:
     """Moves the clock over the end of a minute while work is in flight, which a move would wait for."""
-    await cloud.clock.advance(60, settle=0)
+    await cloud.clock.advance(60, wait=0)
 
 
 def job(job_id: str) -> str:

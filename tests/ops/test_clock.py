@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -96,6 +97,20 @@ def test_one_move_takes_retries_retention_tokens_and_schedules_along(
     with started(tmp_path, "--state", "state") as again:
         assert "ahead of this machine" in again.sluice("clock", "show").stdout
         assert json.loads(again.sluice("clock", "show", "--json").stdout)["offset"] == 32 * 24 * 3600
+
+
+def test_a_move_says_what_it_went_on_without(tmp_path: Path) -> None:
+    with (
+        started(tmp_path, "--project", "my-app", "--queue", "slow") as cloud,
+        socket.create_server(("127.0.0.1", 0)) as deaf,
+    ):
+        task = {"task": {"httpRequest": {"url": f"http://127.0.0.1:{deaf.getsockname()[1]}/"}}}
+        call(cloud, "POST", f"/v2/{PARENT}/queues/slow/tasks", task)
+        said = cloud.sluice("clock", "advance", "5m", "--wait", "0.2s").stdout
+        assert "1 attempt of queue slow had no answer after 0.2 s" in said
+        told = json.loads(cloud.sluice("clock", "advance", "5m", "--wait", "0.2s", "--json").stdout)
+        assert told["unsettled"]["attempt of queue slow"] >= 1
+        assert call(cloud, "GET", "/_sluice/status")["queues"]["slow"]["attempts"] >= 1
 
 
 def test_a_duration_that_is_none_is_refused(tmp_path: Path) -> None:

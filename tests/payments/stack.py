@@ -133,7 +133,7 @@ class Stack:
 
     def advance(self, seconds: float) -> Any:
         """Move the clock, attempt by attempt."""
-        return self.admin("POST", "clock:advance", {"seconds": seconds})
+        return self.admin("POST", "clock:advance", {"seconds": seconds, "wait": 30})
 
     def idle(self, timeout: float = 60) -> Any:
         """Wait until nothing is due and nothing is in flight."""

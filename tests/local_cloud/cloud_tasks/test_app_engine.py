@@ -199,10 +199,10 @@ async def test_a_deadline_may_be_a_day_long_and_a_missed_one_is_an_instance_that
     await room.client.resume_queue(name=room.queue)
     await room.task({}, dispatch_deadline=duration_pb2.Duration(seconds=0))
     await room.there.arrived(1)
-    await room.cloud.clock.advance(590, settle=0.01)
+    await room.cloud.clock.advance(590, wait=0.01)
     assert len(room.there.requests) == 1
     hold, room.there.hold = room.there.hold, None
-    await room.cloud.clock.advance(20, settle=0.05)
+    await room.cloud.clock.advance(20, wait=0.05)
     second = (await room.there.arrived(2))[1]
     hold.set()
     assert second.header("X-AppEngine-TaskPreviousResponse") == "0"

@@ -133,3 +133,26 @@ async def test_what_is_no_answer_is_a_failure(room: Room, there: Receiver, answe
     await room.clock.advance(5)
     assert task.gone
     assert len(there.requests) == 2
+
+
+@pins(
+    "front_end",
+    "Operations, clock, state",
+    "A move waits 10 s (real) for an attempt without an answer (`wait`), then goes on: its deadline fires by the moved "
+    "clock; the answer counts what was not waited for",
+    ours=True,
+)
+async def test_a_move_goes_on_over_attempts_that_hang(room: Room, there: Receiver) -> None:
+    there.hold, room.deadline = asyncio.Event(), 600.0
+    queue = room.open(retry=RetryPolicy(min_backoff=300, max_backoff=300))
+    tasks = [room.add(queue, f"t{n}", there.url) for n in range(5)]
+    await there.arrived(5)
+    moved = await room.clock.advance(660, wait=0.3)
+    assert moved.unsettled == {"attempt of queue q": 5}
+    assert [outcome.code for outcome in room.notes.outcomes] == [4] * 5  # DEADLINE_EXCEEDED
+    assert [task.dispatched for task in tasks] == [1] * 5
+    assert (await room.clock.advance(300, wait=0.3)).unsettled == {"attempt of queue q": 5}
+    assert len(there.requests) == 10
+    there.hold.set()
+    assert await room.clock.settle()
+    assert all(task.gone for task in tasks)
