@@ -36,6 +36,8 @@ WAIT_SECONDS = 10.0
 LEAST_SHARE = 0.1
 #: Turns of the event loop without work after which the cloud counts as at rest.
 QUIET_TURNS = 5
+#: Timers are looked through for those that were taken back when there are so many, then when they have doubled.
+MANY = 1024
 
 
 class ClockError(ValueError):
@@ -104,6 +106,7 @@ class Clock:
                 "another --state."
             )
         self._heap: list[tuple[float, int, Timer]] = []
+        self._many = MANY
         self._serial = itertools.count()
         self._wake: asyncio.TimerHandle | None = None
         self._wake_at = float("inf")
@@ -132,6 +135,10 @@ class Clock:
 
     def call_at(self, when: float, fn: Callable[[], object]) -> Timer:
         """Calls `fn` when the clock reads `when`; a coroutine that it returns is run as work in flight."""
+        if len(self._heap) >= self._many:
+            self._heap = [entry for entry in self._heap if entry[2].fn is not None]
+            heapq.heapify(self._heap)
+            self._many = max(MANY, 2 * len(self._heap))
         timer = Timer(when, fn)
         heapq.heappush(self._heap, (when, next(self._serial), timer))
         if when < self._wake_at:

@@ -10,6 +10,7 @@ import hashlib
 import os
 from typing import Any
 
+from local_cloud.clock import Timer
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, enum, message
 from local_cloud.errors import already_exists, failed_precondition, not_found
@@ -29,6 +30,8 @@ class Secrets:
         self.secrets = cloud.store.messages("secretmanager.secrets", SECRET)
         self.versions = cloud.store.messages("secretmanager.versions", VERSION)
         self.payloads = cloud.store.collection("secretmanager.payloads", encode=bytes, decode=bytes)
+        #: When a secret is to go, by its name.
+        self.expiries: dict[str, Timer] = {}
         for path in cloud.store.directory.glob(f"{cloud.store.path.name}*"):
             with contextlib.suppress(OSError):
                 os.chmod(path, 0o600)
@@ -68,6 +71,8 @@ class Secrets:
             self.versions.pop(version)
             self.payloads.pop(version)
         del self.secrets[name]
+        if (timer := self.expiries.pop(name, None)) is not None:
+            timer.cancel()
         self._cloud.iam.forget(name)
 
     # Versions

@@ -233,6 +233,10 @@ def _resolve_ttl(cloud: Cloud, secret: Message) -> None:
 
 
 def _schedule_expiry(cloud: Cloud, name: str, secret: Message) -> None:
+    """One timer a secret: the last one is taken back."""
+    timers = cloud.use(Secrets).expiries
+    if (last := timers.pop(name, None)) is not None:
+        last.cancel()
     if secret.HasField("expire_time"):
         due = secret.expire_time.ToNanoseconds()
 
@@ -242,7 +246,7 @@ def _schedule_expiry(cloud: Cloud, name: str, secret: Message) -> None:
             if current is not None and current.expire_time.ToNanoseconds() == due:
                 secrets.delete(name)
 
-        cloud.clock.call_at(due / 1e9, expire)
+        timers[name] = cloud.clock.call_at(due / 1e9, expire)
 
 
 def _schedule_destruction(cloud: Cloud, key: str, version: Message) -> None:

@@ -108,6 +108,8 @@ class Dispatcher:
         self._disarm(queue)
         if queue.age_handle is not None:
             queue.age_handle.cancel()
+        if self.duplicates is not None:
+            self.duplicates.forget(queue.name)
 
     # -- tasks
 

@@ -23,6 +23,10 @@ class Duplicates:
     seed: int = 0
     _asked: dict[str, int] = field(default_factory=dict)
 
+    def forget(self, queue: str) -> None:
+        """The queue was deleted: one of its name counts anew."""
+        self._asked.pop(queue, None)
+
     def chosen(self, queue: str, task: Task) -> bool:
         """Whether a success of this attempt is to be delivered once more."""
         share = self.shares.get(queue)

@@ -89,6 +89,7 @@ async def delete_queue(cloud: Cloud, call: Call, request: Message) -> Message:
     if queue is None:
         raise names.no_queue_to_delete()
     state.dispatcher.close(queue)
+    state.watch.forget(queue.name)
     del state.configs[queue.name]
     state.deleted[queue.name] = call.now + QUEUE_NAME_KEPT
     cloud.iam.forget(queue.name)

@@ -61,10 +61,10 @@ class Watch:
     def answered(self, queue: Queue, task: Task, outcome: Outcome, url: str) -> None:
         """An attempt ended."""
         self.metrics.answered(queue, task, outcome)
-        counts = self.counts[queue.name]
-        counts["attempts"] += 1
-        if outcome.ok:
-            counts["succeeded"] += 1
+        if not queue.gone:
+            counts = self.counts[queue.name]
+            counts["attempts"] += 1
+            counts["succeeded"] += outcome.ok
         if self._sampled(queue):
             last = task.last
             retry = task.retry or queue.limits.retry
@@ -89,7 +89,8 @@ class Watch:
 
     def dropped(self, queue: Queue, task: Task, why: str) -> None:
         """A task was given up: Google tells nobody, so this line is all there is."""
-        self.counts[queue.name]["dropped"] += 1
+        if not queue.gone:
+            self.counts[queue.name]["dropped"] += 1
         last = task.last
         self._cloud.log.event(
             "WARNING",
@@ -101,10 +102,17 @@ class Watch:
             reason=why,
         )
 
+    def forget(self, queue: str) -> None:
+        """The queue was deleted."""
+        self.counts.pop(queue, None)
+        for key in [key for key in self._hinted if key[0] == queue]:
+            del self._hinted[key]
+
     def _hint(self, queue: Queue, task: Task, status: int, text: str) -> None:
         now = self._cloud.now()
         if now - self._hinted.get((queue.name, status), 0.0) >= HINT_EVERY:
-            self._hinted[queue.name, status] = now
+            if not queue.gone:
+                self._hinted[queue.name, status] = now
             attempt = task.dispatched
             self._cloud.log.event("WARNING", text, queue=queue.name, task=task.id, attempt=attempt, status=status)
 
