@@ -134,9 +134,10 @@ def test_crash_is_a_503_and_the_next_request_gets_a_new_instance(run: Runner) ->
     "504 after the service's timeout; 503 when the instance breaks off; 429 without a free instance for 10 s",
     documented="Troubleshooting",
 )
-def test_slow_answer_is_a_504_after_the_services_timeout(run: Runner) -> None:
-    made = run.create("slow", timeout="1s")
-    late = http(f"{made.uri}/slow", method="POST", body=b"2")
+def test_slow_answer_is_a_504_after_the_services_timeout(run: Runner, tmp_path: Path) -> None:
+    made, door = run.create("slow", timeout="1s"), tmp_path / "open"
+    late = http(f"{made.uri}/wait", method="POST", body=str(door).encode())
+    door.touch()  # no answer before this
     assert (late.status, late.body) == (504, b"upstream request timeout")
 
 
