@@ -204,6 +204,32 @@ def _same_traffic(first: Message, second: Message) -> bool:
 
 
 async def _finish(services: Services, name: str, operation: str, *, traffic_only: bool) -> None:
+    """Bring the deployment to its end, whatever happens: no operation stays open, no service reconciling."""
+    try:
+        await _bring_up(services, name, operation, traffic_only=traffic_only)
+    except Exception as error:
+        loop = asyncio.get_running_loop()
+        loop.call_exception_handler({"message": f"The deployment of {name} failed unforeseen", "exception": error})
+        why = f"The local cloud could not finish the deployment: {type(error).__name__}: {error}"
+        _give_up(services, name, operation, ApiError("INTERNAL", why))
+
+
+def _give_up(services: Services, name: str, operation: str, failure: ApiError) -> None:
+    if services.deployments.get(name) == operation:
+        services.deployments.pop(name)
+    service = services.services.get(name)
+    if service is not None and service.reconciling:
+        service.reconciling, service.observed_generation = False, service.generation
+        revision = services.revisions.get(service.latest_created_revision)
+        services.deploying.discard(service.latest_created_revision)
+        if revision is not None and revision.conditions[0].state == RECONCILING:
+            _condition(services, revision.conditions[0], "Ready", FAILED, text=failure.text, reason="REVISION_FAILED")
+            services.revisions.save(service.latest_created_revision)
+        _conclude(services, service, failure)
+    services.cloud.operations.finish(operation, error=failure)
+
+
+async def _bring_up(services: Services, name: str, operation: str, *, traffic_only: bool) -> None:
     """See the latest revision serve, then say so on revision, service and operation."""
     service = services.services[name]
     generation, revision_name = service.generation, service.latest_created_revision

@@ -159,6 +159,27 @@ class Executions:
         await asyncio.wait([run.work])
 
     async def _execute(self, name: str, run: Run) -> None:
+        """Bring the execution to its end, whatever happens."""
+        try:
+            await self._carry_out(name, run)
+        except Exception as error:
+            loop = asyncio.get_running_loop()
+            loop.call_exception_handler({"message": f"The execution {name} failed unforeseen", "exception": error})
+            run.cancelled = True
+            await asyncio.gather(*(attempt.stop("cancelled") for attempt in run.attempts))
+            self._runs.pop(name, None)
+            execution = self.executions.get(name)
+            if execution is not None:
+                why = f"The local cloud could not finish the execution: {type(error).__name__}: {error}"
+                for task in [task for task in self.tasks_of(name) if not status.over(task)]:
+                    status.ended(self.cloud, task, why, "JOB_STATUS_SERVICE_POLLING_ERROR")
+                    self.tasks.save(task.name)
+                status.ended(self.cloud, execution, why, "JOB_STATUS_SERVICE_POLLING_ERROR")
+                self.executions.save(name)
+                self._tell_job(execution)
+                self._answer(execution, "INTERNAL")
+
+    async def _carry_out(self, name: str, run: Run) -> None:
         execution = self.executions[name]
         waiting = iter([task for task in self.tasks_of(name) if not status.over(task)])
         side_by_side = min(execution.parallelism or execution.task_count, CEILING)
@@ -297,7 +318,7 @@ class Executions:
                 latest.completion_time.CopyFrom(execution.completion_time)
         jobs.kept.save(name)
 
-    def _answer(self, execution: Message) -> None:
+    def _answer(self, execution: Message, code: str = "ABORTED") -> None:
         """End the operation that waits for it: a failure is an error, a cancellation an answer, as on Google."""
         waiting: Mapping[str, str] | None = self.operations.get(execution.name)
         if waiting is None:
@@ -305,7 +326,7 @@ class Executions:
         self.operations.pop(execution.name)
         error = None
         if status.completion(execution) == "EXECUTION_FAILED":
-            error = ApiError("ABORTED", status.completed(execution).message)
+            error = ApiError(code, status.completed(execution).message)
         answer = execution
         if waiting["answer"] == "job":
             answer = self.cloud.use(Jobs).kept.get(job_of(execution.name)) or execution
