@@ -19,6 +19,15 @@ _METRIC = "cloudtasks.googleapis.com"
 _RESOURCE = "cloud_tasks_queue"
 
 
+#: What a stored App Engine task begins with: the tag of app_engine_http_request, its first field.
+_APP_ENGINE = b"\x12"
+
+
+def target_type(task: Task) -> str:
+    """The resource's label for where a task goes, without parsing it."""
+    return "APP_ENGINE" if task.spec.startswith(_APP_ENGINE) else "HTTP"
+
+
 class QueueMetrics:
     """What the meter is told of queues."""
 
@@ -33,12 +42,12 @@ class QueueMetrics:
 
     def answered(self, queue: Queue, task: Task, outcome: Outcome) -> None:
         """An attempt ended; the hot path of the dispatcher."""
-        name = queue.name
-        self._attempts[name, outcome.code] += 1
+        name, kind = queue.name, target_type(task)
+        self._attempts[name, kind, outcome.code] += 1
         last = task.last
         if last is not None:
             late = last.dispatch - last.schedule
-            self._delays[name].add(late * 1000.0 if late > 0.0 else 0.0)
+            self._delays[name, kind].add(late * 1000.0 if late > 0.0 else 0.0)
 
     def called(self, resource: str, method: str, code: str) -> None:
         """A call of the API was answered. Queues that are not there are no labels: anybody can make up names."""
@@ -48,20 +57,21 @@ class QueueMetrics:
             queue = "/".join(parts[:4])
         self._calls[queue, method, code] += 1
 
-    def _name(self, metric: str, resource: str, labels: dict[str, str]) -> Key | None:
+    def _name(self, metric: str, resource: str, labels: dict[str, str], kind: str = "HTTP") -> Key | None:
         parts = resource.split("/")
         if len(parts) < 4 or parts[0] != "projects" or parts[2] != "locations":
             return None
-        own = {"project_id": self._project, "location": parts[3], "target_type": "HTTP"}
+        own = {"project_id": self._project, "location": parts[3], "target_type": kind}
         own["queue_id"] = parts[5] if len(parts) > 5 and parts[4] == "queues" else ""
         return key(f"{_METRIC}/{metric}", _RESOURCE, own, labels)
 
-    def _attempt(self, counted: tuple[str, int]) -> Key | None:
-        name, code = counted
-        return self._name("queue/task_attempt_count", name, {"response_code": CODE_NAMES[code].lower()})
+    def _attempt(self, counted: tuple[str, str, int]) -> Key | None:
+        name, kind, code = counted
+        return self._name("queue/task_attempt_count", name, {"response_code": CODE_NAMES[code].lower()}, kind)
 
-    def _delay(self, queue: str) -> Key | None:
-        return self._name("queue/task_attempt_delays", queue, {})
+    def _delay(self, counted: tuple[str, str]) -> Key | None:
+        name, kind = counted
+        return self._name("queue/task_attempt_delays", name, {}, kind)
 
     def _call(self, counted: tuple[str, str, str]) -> Key | None:
         resource, method, code = counted

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from typing import Any
 
 from local_cloud.apis.cloud_tasks.app_engine import METHOD_NAMES
-from local_cloud.apis.cloud_tasks.metrics import QueueMetrics
+from local_cloud.apis.cloud_tasks.metrics import QueueMetrics, target_type
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import message
 from local_cloud.engines.attempt import CODE_NAMES, Outcome
@@ -133,7 +133,12 @@ class Watch:
             "severity": severity,
             "resource": {
                 "type": "cloud_tasks_queue",
-                "labels": {"project_id": project, "location": location, "queue_id": queue.id, "target_type": "HTTP"},
+                "labels": {
+                    "project_id": project,
+                    "location": location,
+                    "queue_id": queue.id,
+                    "target_type": target_type(task),
+                },
             },
             "jsonPayload": payload,
         }
