@@ -38,10 +38,15 @@ def new_execution(cloud: Cloud, job: Message, template: Message, execution_id: s
     return made
 
 
+def task_name(execution: str, index: int) -> str:
+    """What an execution's task is called."""
+    return f"{execution}/tasks/{execution.rpartition('/')[2]}-task{index}"
+
+
 def new_task(cloud: Cloud, execution: Message, index: int) -> Message:
     """A task that waits for its turn."""
     execution_id = execution.name.rpartition("/")[2]
-    made = message(TASK)(name=f"{execution.name}/tasks/{execution_id}-task{index}", job=execution.job, index=index)
+    made = message(TASK)(name=task_name(execution.name, index), job=execution.job, index=index)
     made.execution, made.uid, made.generation = execution_id, str(uuid.uuid4()), 1
     made.labels.update(execution.labels)
     made.annotations.update(execution.annotations)

@@ -3,6 +3,7 @@
 Owns what happens between RunJob and the end of its operation. Attempts live in memory: a cloud that is killed takes
 them along, and at its restart each counts as one that failed, tried again by max_retries, while tasks that had ended or
 not begun are as they were. Tasks run side by side up to `parallelism`, and up to CEILING on this machine.
+Of each job the latest MOST_KEPT executions are kept, and any that ended in the last KEPT_SECONDS.
 Source: https://cloud.google.com/run/docs/execute/jobs, .../configuring/max-retries, .../container-contract.
 """
 
@@ -12,6 +13,7 @@ import random
 import string
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from local_cloud.cloud import Cloud
@@ -31,6 +33,9 @@ from local_cloud.secrets import stamp
 
 #: Tasks of one execution that run at once at most: a laptop has not Google's thousands of CPUs.
 CEILING = 16
+#: A job's latest executions that are kept however old they are; what is older than these seconds and not among them
+#: is forgotten (https://cloud.google.com/run/docs/execute/jobs).
+MOST_KEPT, KEPT_SECONDS = 1000, 7 * 86400
 
 
 @dataclass(eq=False)
@@ -51,6 +56,10 @@ class Executions:
         self.tasks = cloud.store.messages("run.tasks", status.TASK)
         #: Operations that end with an execution: their name, and whether they answer with the execution or its job.
         self.operations = cloud.store.json("run.executions.operations")
+        #: The names of each job's executions, oldest first.
+        self._by_job: dict[str, dict[str, None]] = {}
+        for name in self.executions:
+            self._by_job.setdefault(job_of(name), {})[name] = None
         self._runs: dict[str, Run] = {}
         self._metrics = JobMetrics(cloud, self._running)
 
@@ -66,12 +75,13 @@ class Executions:
 
     def of_job(self, job: str) -> list[Message]:
         """The executions of a job, oldest first."""
-        return [found for name, found in self.executions.items() if name.startswith(f"{job}/executions/")]
+        return [self.executions[name] for name in self._by_job.get(job, ())]
 
     def tasks_of(self, execution: str) -> list[Message]:
         """The tasks of an execution, by index."""
-        prefix = f"{execution}/tasks/"
-        return sorted((t for name, t in self.tasks.items() if name.startswith(prefix)), key=lambda t: int(t.index))
+        found = self.executions.get(execution)
+        names = (status.task_name(execution, index) for index in range(found.task_count if found else 0))
+        return [task for name in names if (task := self.tasks.get(name)) is not None]
 
     # What callers ask for
 
@@ -85,12 +95,14 @@ class Executions:
         if execution.name in self.executions:
             raise already_exists(f"Resource '{execution.name.rpartition('/')[2]}' already exists.")
         self.executions[execution.name] = execution
+        self._by_job.setdefault(job_of(execution.name), {})[execution.name] = None
         for index in range(execution.task_count):
             task = status.new_task(self.cloud, execution, index)
             self.tasks[task.name] = task
         if operation:
             self.operations[execution.name] = {"operation": operation, "answer": answer}
         self._tell_job(execution, count=1)
+        self._forget_old(job_of(execution.name))
         self._launch(execution.name)
         return execution
 
@@ -114,13 +126,29 @@ class Executions:
     async def delete(self, name: str) -> Message:
         """Forget it with its tasks; one that runs is cancelled first."""
         await self._stop(name)
-        execution = self.get(name)
+        execution = self._forget(name)
+        execution.delete_time.FromNanoseconds(status.nanoseconds(self.cloud))
+        return execution
+
+    def _forget(self, name: str) -> Message:
+        execution, job = self.get(name), job_of(name)
         for task in self.tasks_of(name):
             self.tasks.pop(task.name)
         self.executions.pop(name)
+        self._by_job[job].pop(name)
+        if not self._by_job[job]:
+            self._by_job.pop(job)
         self._tell_job(execution, count=-1)
-        execution.delete_time.FromNanoseconds(status.nanoseconds(self.cloud))
         return execution
+
+    def _forget_old(self, job: str) -> None:
+        horizon = status.nanoseconds(self.cloud) - KEPT_SECONDS * 10**9
+        names = self._by_job[job]
+        for name in list(islice(names, max(len(names) - MOST_KEPT, 0))):
+            execution = self.executions[name]
+            if not status.over(execution) or execution.completion_time.ToNanoseconds() > horizon:
+                break
+            self._forget(name)
 
     # Across the cloud's own end
 
