@@ -131,8 +131,8 @@ class Identity:
 
         try:
             payload, _, signature = token.rpartition(".")
-            verify(self._rsa.public_key(), _unb64(signature), payload.encode())
-            claims: dict[str, Any] = orjson.loads(_unb64(payload.partition(".")[2]))
+            verify(self._rsa.public_key(), unb64(signature), payload.encode())
+            claims: dict[str, Any] = orjson.loads(unb64(payload.partition(".")[2]))
         except Exception:  # whatever is wrong with it, it is not ours
             return None
         valid = claims.get("iss") == ISSUER and claims.get("exp", 0) > self._clock.now()
@@ -152,7 +152,7 @@ class Identity:
         if not token.startswith(ACCESS_PREFIX):
             return None
         try:
-            data = _unb64(token[len(ACCESS_PREFIX) :])
+            data = unb64(token[len(ACCESS_PREFIX) :])
             seal, body = data[:16], data[16:]
             if not hmac.compare_digest(seal, hmac.digest(self._access, body, "sha256")[:16]):
                 return None
@@ -219,5 +219,6 @@ def _b64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def _unb64(text: str) -> bytes:
+def unb64(text: str) -> bytes:
+    """The bytes of a part of a token, which comes without padding."""
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

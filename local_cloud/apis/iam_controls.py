@@ -1,12 +1,11 @@
 """IAM's controls under /_sluice/iam, at the owner's door only: mode, delay, the trail of decisions, unused bindings."""
 
-import datetime
 import math
 from typing import Any
 
 from local_cloud.cloud import Cloud
 from local_cloud.errors import invalid
-from local_cloud.iam.unused import report
+from local_cloud.iam.unused import as_time, report
 from local_cloud.registry import Api, Call, HttpRequest
 
 API = Api("iam_controls", host="iam.googleapis.com")
@@ -75,7 +74,7 @@ async def reset(cloud: Cloud, _call: Call, _request: HttpRequest) -> Any:
 
 def _settings(cloud: Cloud) -> dict[str, Any]:
     iam = cloud.iam
-    spreading = [{"resource": name, "until": _time(until)} for name, until in iam.policies.spreading()]
+    spreading = [{"resource": name, "until": as_time(until)} for name, until in iam.policies.spreading()]
     return {"mode": iam.mode, "delay": iam.delay, "spreading": spreading}
 
 
@@ -83,7 +82,3 @@ def _given(request: HttpRequest, name: str) -> Any:
     if not isinstance(request.json, dict) or name not in request.json:
         raise invalid(f'A JSON object with "{name}" is expected.')
     return request.json[name]
-
-
-def _time(seconds: float) -> str:
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat().replace("+00:00", "Z")

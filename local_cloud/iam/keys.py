@@ -3,7 +3,6 @@
 Source: https://cloud.google.com/iam/docs/keys-create-delete and RFC 7523.
 """
 
-import base64
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import orjson
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, message
 from local_cloud.errors import already_exists, invalid
-from local_cloud.identity import key_id
+from local_cloud.identity import key_id, unb64
 from local_cloud.store import Collection
 
 if TYPE_CHECKING:
@@ -39,18 +38,15 @@ def kept(cloud: Cloud) -> Collection[Message]:
 def create(cloud: Cloud, account: Message) -> Message:
     """A new key; the answer, and only it, has the private half as a credentials file."""
     from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
 
-    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = private.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
-    public = private.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    from local_cloud.rsa_keys import load_key, new_key
+
+    pem = new_key()
+    public = load_key(pem).public_key()
+    public_pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     kid = secrets.token_hex(20)
     key = message(KIND)(
-        name=f"{account.name}/keys/{kid}", key_algorithm=2, public_key_data=public, key_origin=2, key_type=1
+        name=f"{account.name}/keys/{kid}", key_algorithm=2, public_key_data=public_pem, key_origin=2, key_type=1
     )
     key.valid_after_time.FromSeconds(int(cloud.now()))
     key.valid_before_time.FromSeconds(NEVER)
@@ -125,18 +121,17 @@ def public_keys(cloud: Cloud, account: Message) -> "dict[str, rsa.RSAPublicKey]"
 
 def verify_assertion(cloud: Cloud, assertion: str) -> dict[str, Any] | None:
     """The claims of a JWT that a key of its issuer has signed, expired or not (see `timely`)."""
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import padding
+    from local_cloud.rsa_keys import verify
 
     try:
         payload, _, signature = assertion.rpartition(".")
         head, _, body = payload.partition(".")
-        header, claims = orjson.loads(_unb64(head)), orjson.loads(_unb64(body))
+        header, claims = orjson.loads(unb64(head)), orjson.loads(unb64(body))
         account = cloud.iam.accounts.find(claims["iss"])
         if account is None:
             return None
         key = public_keys(cloud, account)[header["kid"]]
-        key.verify(_unb64(signature), payload.encode(), padding.PKCS1v15(), hashes.SHA256())
+        verify(key, unb64(signature), payload.encode())
         found: dict[str, Any] = claims
     except Exception:  # whatever is wrong with it, it is not a good assertion
         return None
@@ -156,7 +151,3 @@ def timely(cloud: Cloud, claims: dict[str, Any]) -> bool:
 
 def _valid(key: Message, now: float) -> bool:
     return bool(key.valid_after_time.seconds <= now < key.valid_before_time.seconds)
-
-
-def _unb64(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -29,21 +29,21 @@ def report(cloud: "Cloud") -> dict[str, Any]:
         one = {"resource": granted.resource, "role": granted.role, "member": granted.member}
         if granted.condition:
             one["condition"] = granted.condition
-        one["since"] = _time(use.since)
+        one["since"] = as_time(use.since)
         if use.permissions:
             made["used"].append(one | _used(cloud, granted, use, asked))
         elif why := _why_not(cloud, granted, asked):
             made["not_needed_here"].append(one | {"why": why})
         else:
             made["unused"].append(one)
-    return {"now": _time(cloud.now()), "mode": cloud.iam.mode, **made}
+    return {"now": as_time(cloud.now()), "mode": cloud.iam.mode, **made}
 
 
 def _used(cloud: "Cloud", granted: Granted, use: Use, asked: frozenset[str]) -> dict[str, Any]:
     held = cloud.iam.roles.permissions(granted.role)
     return {
         "calls": sum(use.permissions.values()),
-        "last": _time(use.last),
+        "last": as_time(use.last),
         "permissions": dict(sorted(use.permissions.items())),
         "permissions_not_used": sorted((held & asked) - use.permissions.keys()),
         "permissions_held": len(held),
@@ -83,5 +83,6 @@ def _asked(cloud: "Cloud") -> frozenset[str]:
     return frozenset(by_rpc | by_route | {*permissions.ELSEWHERE})
 
 
-def _time(seconds: float) -> str:
+def as_time(seconds: float) -> str:
+    """A time as the controls' answers show it."""
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat().replace("+00:00", "Z")
