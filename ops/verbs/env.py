@@ -26,6 +26,10 @@ GCLOUD_APIS = [
 ]  # fmt: skip
 
 
+#: Any token does at the owner's door; gcloud and the provider want one to be there.
+TOKEN = "local"
+
+
 def gcloud_variables(project: str, location: str, rest: str) -> dict[str, str]:
     """What points an unmodified gcloud at the REST door.
 
@@ -35,7 +39,8 @@ def gcloud_variables(project: str, location: str, rest: str) -> dict[str, str]:
     host, _, port = rest.partition("//")[2].partition(":")
     return {
         "CLOUDSDK_CORE_PROJECT": project,
-        "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
+        # Not AUTH_DISABLE_CREDENTIALS: with it gcloud drops --impersonate-service-account without a word.
+        "CLOUDSDK_AUTH_ACCESS_TOKEN": TOKEN,
         "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
         # `gcloud run deploy --add-cloudsql-instances` would ask, and without prompts give up, for an API not here.
         "CLOUDSDK_CORE_SHOULD_PROMPT_TO_ENABLE_API": "false",
@@ -55,9 +60,6 @@ PROVIDER_ENDPOINTS = {
     "LOGGING": "/v2/", "MONITORING": "/", "RESOURCE_MANAGER": "/v1/", "RESOURCE_MANAGER_V3": "/v3/",
     "SECRET_MANAGER": "/v1/", "SERVICE_USAGE": "/v1/", "SQL": "/sql/v1beta4/",
 }  # fmt: skip
-
-#: Any token does at the owner's door; the provider wants one to be there.
-TOKEN = "local"
 
 
 def client_variables(project: str, rest: str) -> dict[str, str]:

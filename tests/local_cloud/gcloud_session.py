@@ -15,7 +15,11 @@ def main(library: str) -> None:
     sys.path[:0] = [library, str(Path(library) / "third_party")]
     sys.stdout = io.StringIO()
     from googlecloudsdk import gcloud_main  # type: ignore[import-not-found]
+    from googlecloudsdk.api_lib.iamcredentials import util  # type: ignore[import-not-found]
     from googlecloudsdk.core import log  # type: ignore[import-not-found]
+    from googlecloudsdk.core.credentials import store  # type: ignore[import-not-found]
+
+    store.IMPERSONATION_TOKEN_PROVIDER = util.ImpersonationAccessTokenProvider()  # as gcloud's own main does
 
     command_line = gcloud_main.CreateCLI([])
     for line in sys.stdin:

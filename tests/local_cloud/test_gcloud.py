@@ -29,7 +29,7 @@ def gcloud(place: Place, config: Path, *words: str, plain: bool = False, stdin: 
         **os.environ,
         **{f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name}": f"{place.rest}/" for name in ENDPOINTS},
         "CLOUDSDK_CONFIG": str(config),
-        "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
+        "CLOUDSDK_AUTH_ACCESS_TOKEN": "local",
         "CLOUDSDK_CORE_PROJECT": PROJECT,
         "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
         "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",

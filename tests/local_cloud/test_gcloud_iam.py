@@ -41,6 +41,31 @@ def test_accounts_and_their_policies(gcloud: Gcloud) -> None:
     assert "NOT_FOUND" in gcloud.refused(*ACCOUNTS, "describe", gone)
 
 
+@pins(
+    "iam",
+    "Accounts, roles, project, services",
+    "gcloud --impersonate-service-account: tasks, run, iam and secrets answer as to the account",
+    observed="gcloud 528",
+)
+def test_gcloud_acts_as_an_account(gcloud: Gcloud) -> None:
+    email = f"viewer@{PROJECT}.iam.gserviceaccount.com"
+    gcloud.ok(*ACCOUNTS, "create", "viewer")
+    as_viewer = f"--impersonate-service-account={email}"
+    lists = (
+        ("tasks", "queues", "list", "--location=us-central1"),
+        ("run", "services", "list", "--region=us-central1"),
+        (*ACCOUNTS, "list"),
+        ("secrets", "list"),
+    )
+    for words in lists:
+        assert "IAM_PERMISSION_DENIED" in gcloud.refused(*words, as_viewer), words
+    binding = (PROJECT, f"--member=serviceAccount:{email}", "--role=roles/viewer")
+    gcloud.ok("projects", "add-iam-policy-binding", *binding)
+    for words in lists:
+        gcloud.ok(*words, as_viewer)
+    gcloud.ok("projects", "remove-iam-policy-binding", *binding)
+
+
 def test_keys_are_made_listed_and_deleted(gcloud: Gcloud, tmp_path: Path) -> None:
     file = tmp_path / "key.json"
     gcloud.ok(*ACCOUNTS, "keys", "create", str(file), f"--iam-account={EMAIL}")
