@@ -144,13 +144,22 @@ async def delete_revision(cloud: Cloud, _call: Call, request: Message) -> Messag
     return deploy.delete_revision(services, request.name, request.etag)
 
 
+@API.route("GET", "/_sluice/images", owner_only=True)
+async def list_images(cloud: Cloud, _call: Call, _request: HttpRequest) -> dict[str, object]:
+    """The images whose code is known."""
+    return {"images": [{"digest": digest, **manifest} for digest, manifest in cloud.use(Services).images.items()]}
+
+
 @API.route("POST", "/_sluice/images", owner_only=True)
 async def register_image(cloud: Cloud, _call: Call, request: HttpRequest) -> dict[str, object]:
-    """Make the code behind an image digest known: {"digest", "root", "entry", "preload"}."""
+    """Make the code behind an image known, by digest or name: {"digest", "root", "entry", "preload"}."""
     given = request.json if isinstance(request.json, dict) else {}
     digest, root, entry, modules = (given.get(key) for key in ("digest", "root", "entry", "preload"))
     if not (isinstance(digest, str) and digest):
-        raise invalid('An image needs a "digest": "sha256:..." as it stands behind the @ of the image\'s name.')
+        raise invalid(
+            'An image needs a "digest": what a deployment names it by, which is the "sha256:..." behind the @, or, '
+            'where there is no @, the whole name, such as "hello" or "us-docker.pkg.dev/p/r/hello:v1".'
+        )
     if not (isinstance(root, str) and Path(root).is_absolute() and Path(root).is_dir()):  # noqa: ASYNC240
         raise invalid(f'The image\'s "root" must be an absolute path of a folder: {root!r}.')
     if not (isinstance(entry, str) and entry):

@@ -114,9 +114,10 @@ class Services:
         digest = image.rpartition("@")[2] if "@" in image else image
         if digest not in self.servers.images:
             raise StartError(
-                f"Image '{image}' not found. The local cloud runs code that was registered for a digest: POST "
-                f'{self.cloud.rest_url}/_sluice/images {{"digest": "{digest}", "root": "/folder/with/the/code", '
-                '"entry": "module:function", "preload": []} and deploy again.'
+                f"Image '{image}' not found. The local cloud runs code that was registered for an image: ./sluice "
+                f"image add {digest} --root /folder/with/the/code --entry module:function (or POST "
+                f'{self.cloud.rest_url}/_sluice/images {{"digest": "{digest}", "root": ..., "entry": ...}}), '
+                "and deploy again."
             )
         return await self.servers.get(digest)
 

@@ -210,6 +210,32 @@ def test_unknown_image_fails_the_revision_and_says_how_to_register_it(run: Runne
 @pins(
     "run",
     "Services and revisions",
+    "A revision that does not start says the container's last line: an entry that cannot be imported is found there",
+    ours="Cloud Run points to the log",
+)
+def test_an_entry_that_cannot_be_imported_is_named_by_the_revision(run: Runner, tmp_path: Path) -> None:
+    run.register("astray", str(tmp_path), "no_such_module:main")
+    with pytest.raises(exceptions.FailedPrecondition, match=r"exit\(1\).*No module named 'no_such_module'"):
+        done(
+            run.services.create_service(
+                parent=PARENT, service=run.service("astray", image="astray"), service_id="astray"
+            )
+        )
+
+
+def test_images_are_registered_by_digest_or_name_and_listed(run: Runner, tmp_path: Path) -> None:
+    url = f"{run.place.rest}/_sluice/images"
+    refused = http(url, method="POST", body=b"{}")
+    assert refused.status == 400
+    assert "whole name" in refused.json["error"]["message"]
+    run.register("by-name:v1", str(tmp_path), "app:main", ("json",))
+    manifest = {"digest": "by-name:v1", "root": str(tmp_path), "entry": "app:main", "preload": ["json"]}
+    assert manifest in http(url).json["images"]
+
+
+@pins(
+    "run",
+    "Services and revisions",
     "A failed deployment fails the operation and the Ready condition; LATEST stays with the last ready revision",
     documented="Troubleshooting",
 )
