@@ -6,21 +6,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ops import clouds
 from ops.cloud import Cloud
-from ops.clouds import WhichCloud
+from ops.clouds import Record, WhichCloud
 from ops.errors import OpsError
 from ops.output import Output
 
 #: Seconds that a cloud gets to stop: open requests may end.
-STOPPED_WITHIN = 20.0
+STOPPED_WITHIN = 30.0
 
 
 def register(app: typer.Typer) -> None:
@@ -71,11 +74,49 @@ def stop(
             why="`stop` stops one of them",
             fix=f"name it: --cloud {running[0].url}" if running else "there is nothing to stop",
         )
-    os.kill(meant[0].pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOPPED_WITHIN
-    while any(record.pid == meant[0].pid for record in clouds.running()):
-        if time.monotonic() > deadline:
-            raise OpsError(f"the cloud with pid {meant[0].pid} does not stop", fix=f"kill -9 {meant[0].pid}")
-        time.sleep(0.05)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(meant[0].pid, signal.SIGTERM)
+    _wait_for_end(meant[0])
     out.step(f"the cloud of {meant[0].project} is stopped", meant[0].url)
     out.result({"stopped": vars(meant[0])})
+
+
+def _wait_for_end(record: Record) -> None:
+    """Returns when the process is gone and its state free for the next one. Its doors close long before."""
+    deadline = time.monotonic() + STOPPED_WITHIN
+    while (alive := _alive(record.pid)) or _held(record.state):
+        if time.monotonic() > deadline:
+            what = f"the cloud with pid {record.pid}"
+            raise OpsError(
+                f"{what} was asked to stop, and still runs {STOPPED_WITHIN:g} s later"
+                if alive
+                else f"{what} is gone, but another process holds its state {record.state}",
+                why="a call or an attempt may still be under way",
+                fix=f"wait for it, or kill -9 {record.pid}" if alive else f"see who has {record.state}/lock open",
+            )
+        time.sleep(0.05)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _held(state: str) -> bool:
+    """Whether somebody has the state's lock."""
+    try:
+        handle = os.open(Path(state) / "lock", os.O_RDWR)
+    except OSError:  # a fresh state is gone with its cloud
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
