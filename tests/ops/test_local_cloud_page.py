@@ -71,6 +71,28 @@ def test_gcloud_works_as_the_page_says(cloud: Alone) -> None:
     assert "reports" in shell(cloud, script).splitlines()[-1]
 
 
+@pytest.mark.gcloud
+@pytest.mark.skipif(shutil.which("gcloud") is None, reason="the gcloud command is not installed")
+def test_a_service_is_deployed_as_the_page_says(cloud: Alone) -> None:
+    (cloud.folder / "hello").mkdir()
+    (cloud.folder / "hello/app.py").write_text(blocks("python service")[0])
+    [script] = blocks("sh deploy")
+    said = shell(cloud, script)
+    assert "hello from hello-00001-" in said
+    assert said.splitlines()[-1].split() == ["hello", str((cloud.folder / "hello").resolve()), "app:main"]
+
+
+@pytest.mark.gcloud
+@pytest.mark.skipif(shutil.which("gcloud") is None, reason="the gcloud command is not installed")
+def test_an_account_may_do_what_the_page_says(cloud: Alone) -> None:
+    [script] = blocks("sh iam")
+    said = shell(cloud, script)
+    assert said.count("refused, with what is missing") == 1
+    assert "emails" in said.partition("refused")[2], "the second time it is let through"
+    assert "cloudtasks.queues.list" in said
+    cloud.sluice("iam", "mode", "enforce")
+
+
 @pytest.mark.parametrize("number", range(2), ids=["grpc", "rest"])
 def test_googles_python_client_works_as_the_page_says(cloud: Alone, number: int) -> None:
     program = cloud.folder / f"program{number}.py"
