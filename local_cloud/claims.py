@@ -1,6 +1,7 @@
 """Whose a state directory is: names in it, and tokens under way, are one project's.
 
-Owns `cloud.json` in the directory, which also saves giving the same names again at the next start.
+Owns what makes a directory a state, and `cloud.json` in it, which also saves giving the same names again at the next
+start.
 """
 
 import json
@@ -9,6 +10,11 @@ from pathlib import Path
 from local_cloud.settings import Settings
 
 FILE = "cloud.json"
+
+#: Either of these makes a directory a state.
+_STATE = {FILE, "state.db"}
+#: What a cloud that ended while it began has left, and what a volume has of its own.
+_HARMLESS = {"lock", "clock", "lost+found"}
 
 
 def kept(directory: Path) -> dict[str, str]:
@@ -19,6 +25,17 @@ def kept(directory: Path) -> dict[str, str]:
         return {}
     names = ("project", "project_number", "location")
     return {name: found[name] for name in names if isinstance(found.get(name), str)} if isinstance(found, dict) else {}
+
+
+def strangers(directory: Path) -> list[str]:
+    """What lies in a directory that is no state: its names, sorted; empty for a state, and where one can be begun."""
+    try:
+        names = {path.name for path in directory.iterdir()}
+    except OSError:  # it is not there yet; or it cannot be used, which the store says
+        return []
+    if names & _STATE:
+        return []
+    return sorted(name for name in names - _HARMLESS if not name.startswith("."))
 
 
 def claim(settings: Settings) -> None:

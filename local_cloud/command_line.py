@@ -37,6 +37,12 @@ def parse(arguments: Sequence[str] | None = None, prog: str = "python -m local_c
         more |= {"default": None} if more.get("action") == "store_true" else {"type": kind}
         parser.add_argument(*flags, dest=name, **more)
     said = vars(parser.parse_args(arguments))
+    if said["state"] and (foreign := claims.strangers(said["state"])):
+        more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
+        parser.error(
+            f"--state {said['state']} is a directory of something else: it has {', '.join(foreign[:3])}{more} "
+            "in it, and neither cloud.json nor state.db; give a new or empty directory, or one of a local cloud"
+        )
     projects, locations = places_of(said["queues"] or ())
     values = {
         **{name: made.default for name, made in given.items()},

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from local_cloud.command_line import parse
+from tests.fidelity import pins
 
 QUEUE = "projects/dev/locations/here/queues/q"
 
@@ -65,3 +66,23 @@ def test_a_temporary_folder_that_cannot_be_is_said(
     with pytest.raises(SystemExit):
         parse([])
     assert "--state" in capsys.readouterr().err
+
+
+@pins("standalone", "Starting", "--state takes no directory of something else: it is left as it is", ours=True)
+def test_a_directory_of_something_else_is_no_state(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    for name in (".keep", "lock", "clock"):
+        (docs / name).touch()
+    assert parse(["--state", str(docs)]).state == docs
+    for name in ("a.md", "b.md", "c.md", "d.md"):
+        (docs / name).touch()
+    with pytest.raises(SystemExit):
+        parse(["--state", str(docs)])
+    said = capsys.readouterr().err
+    assert "it has a.md, b.md, c.md and 1 more in it" in said
+    assert said.count("\n") == 1
+    for mark in ("state.db", "cloud.json"):
+        (docs / mark).touch()
+        assert parse(["--state", str(docs)]).state == docs
+        (docs / mark).unlink()
