@@ -1,5 +1,7 @@
-"""What a cloud that is started by itself has from its first moment: the queues that were asked for."""
+"""What a cloud that is started by itself has from its first moment: the queues that were asked for,
+beside those that its state holds."""
 
+from local_cloud.apis.cloud_tasks.state import State
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import methods
 from local_cloud.errors import ApiError
@@ -14,10 +16,8 @@ class QueueError(Exception):
 
 
 async def make_queues(cloud: Cloud) -> dict[str, list[str]]:
-    """Makes the queues that are missing, with Google's defaults, by the call that a client would make."""
-    done: dict[str, list[str]] = {"made": [], "kept": []}
-    if not cloud.settings.queues:
-        return done
+    """Makes the queues that are missing, with Google's defaults, as a client would; says which there are."""
+    made: list[str] = []
     method = methods(SERVICE)["CreateQueue"]
     binding = next(api.rpcs[method.path] for api in cloud.apis if method.path in api.rpcs)
     for name in dict.fromkeys(cloud.settings.queue_names):
@@ -27,7 +27,6 @@ async def make_queues(cloud: Cloud) -> dict[str, list[str]]:
         except ApiError as error:
             if error.code != "ALREADY_EXISTS":
                 raise QueueError(f"--queue {name}: {error.text}") from error
-            done["kept"].append(name)
         else:
-            done["made"].append(name)
-    return done
+            made.append(name)
+    return {"made": made, "kept": [name for name in cloud.use(State).dispatcher.queues if name not in made]}

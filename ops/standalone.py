@@ -35,6 +35,9 @@ HELP = f"""
 Without --port it listens on {DEFAULT_PORT}. With --json it says where it is, and what happens, as JSON lines.
 """
 
+#: The ready message names so many queues.
+SHOWN = 20
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -78,13 +81,14 @@ def welcome(ready: dict[str, Any]) -> str:
     """Where things are, and what to do next."""
     url = _url(ready)
     queues = [name.rpartition("/")[2] for name in (*ready["queues"]["made"], *ready["queues"]["kept"])]
+    more = f" and {len(queues) - SHOWN} more" if len(queues) > SHOWN else ""
     state = "fresh, gone when it stops (--state DIR keeps it)" if ready["fresh"] else f"kept in {ready['state']}"
     return "\n".join(
         [
             f"The local cloud runs at {url}, REST and gRPC.",
             f"  project  {ready['project']}, {ready['location']}",
             f"  state    {state}",
-            f"  queues   {', '.join(queues) or 'none yet (--queue NAME makes one)'}",
+            f"  queues   {', '.join(queues[:SHOWN]) + more or 'none yet (--queue NAME makes one)'}",
             "",
             "In another terminal:",
             f'  eval "$(./sluice env --cloud {url})"   points gcloud, Terraform, Pulumi and clients here',

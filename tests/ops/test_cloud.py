@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ops.standalone import welcome
 from tests.fidelity import pins
 from tests.ops.alone import Alone, environment, sluice, started
 
@@ -100,6 +101,10 @@ def test_a_kept_state_goes_on_where_it_was(tmp_path: Path) -> None:
         assert [name.rpartition("/")[2] for name in again.ready["queues"]["kept"]] == ["mails"]
         assert [name.rpartition("/")[2] for name in again.ready["queues"]["made"]] == ["more"]
         assert again.end() == 0
+    with started(tmp_path, "--state", "kept") as third:
+        assert [name.rpartition("/")[2] for name in third.ready["queues"]["kept"]] == ["mails", "more"]
+        assert "  queues   mails, more\n" in welcome(third.ready)
+        assert third.end() == 0
 
 
 @pins("standalone", "Starting", "Without --state everything is fresh, and gone at the end", ours=True)
