@@ -19,7 +19,7 @@ import typer
 
 from ops import rest
 from ops.cloud import Cloud, LocalCloud
-from ops.errors import OpsError
+from ops.errors import NotRunning, OpsError
 from ops.home import Home
 from ops.supervisor import control
 
@@ -30,7 +30,8 @@ WhichCloud = Annotated[
         "--cloud",
         envvar="SLUICE_CLOUD",
         metavar="URL",
-        help="The local cloud meant. Otherwise: the stack's in SLUICE_HOME, or else the one of `sluice cloud start`.",
+        help="The local cloud meant. Otherwise: the stack's where SLUICE_HOME is set or one runs, or else the one of "
+        "`sluice cloud start`.",
     ),
 ]
 
@@ -56,7 +57,7 @@ def find(url: str = "") -> Cloud:
         return _at(url if "://" in url else f"http://{url}")
     home = Home.find()
     if os.environ.get("SLUICE_HOME") or (home.ports() is not None and control.running(home)):
-        return LocalCloud(home)
+        return _stack(home)
     alone = running()
     if len(alone) > 1:
         raise NoCloud(
@@ -71,6 +72,17 @@ def find(url: str = "") -> Cloud:
             fix="./sluice up starts a stack, ./sluice cloud start a cloud by itself",
         )
     return Cloud(alone[0].url)
+
+
+def _stack(home: Home) -> LocalCloud:
+    """The stack's. SLUICE_HOME names it: a command for it never falls to another cloud, but says which there are."""
+    try:
+        return LocalCloud(home)
+    except NotRunning as error:
+        if alone := running():
+            found = ", ".join(f"--cloud {record.url} ({record.project})" for record in alone)
+            error.fix += f"; or name the cloud that runs by itself: {found}; or unset SLUICE_HOME"
+        raise
 
 
 def keep(record: Record) -> Path | None:

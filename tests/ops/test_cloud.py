@@ -69,6 +69,13 @@ def test_a_running_cloud_is_found_without_being_named(cloud: Alone) -> None:
     assert f"export SLUICE_CLOUD={cloud.url}" in cloud.sluice("env").stdout
 
 
+def test_a_stack_that_is_named_and_does_not_run_gives_no_other_cloud_but_its_name(cloud: Alone) -> None:
+    for verb in (["env"], ["clock", "advance", "1h"], ["logs"]):
+        said = sluice(cloud.folder, *verb, check=1, SLUICE_HOME=str(cloud.folder / "home")).stderr
+        assert "no local stack is running" in said
+        assert f"--cloud {cloud.url} (dev)" in said
+
+
 @pins("standalone", "Starting", "Another project: CONSUMER_INVALID, with how to start a cloud for it", ours=True)
 def test_a_client_of_another_project_is_told_how_to_start_for_it(cloud: Alone) -> None:
     with pytest.raises(urllib.error.HTTPError) as caught:
