@@ -56,7 +56,7 @@ def logs(
 
 
 def show(out: Output, entry: dict[str, Any]) -> None:
-    """One entry as a line: time, severity, service, message, and what else it says."""
+    """One entry as a line: date and time, severity, service, message, and what else it says."""
     payload = entry.get("jsonPayload", {})
     severity = entry.get("severity", "DEFAULT")
     labels = entry.get("resource", {}).get("labels", {})
@@ -64,7 +64,7 @@ def show(out: Output, entry: dict[str, Any]) -> None:
     text = payload.get("message") or entry.get("textPayload") or _request(entry) or entry.get("logName", "")
     more = "  ".join(f"{key}={value}" for key, value in payload.items() if key not in _HEAD and value not in (None, ""))
     colour = _COLOURS.get(severity, "default")
-    line = f"{entry.get('timestamp', '')[11:23]}  {severity:<8} {who:<14} {text}"
+    line = f"{entry.get('timestamp', '')[:23].replace('T', ' ')}  {severity:<8} {who:<14} {text}"
     out.plain(line, style=colour, end="  " if more else "\n")
     if more:
         out.plain(more, style="dim")

@@ -16,7 +16,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ops.output import Output
 from ops.standalone import welcome
+from ops.verbs import logs
 from tests.fidelity import pins
 from tests.ops.alone import Alone, environment, sluice, started
 
@@ -74,6 +76,12 @@ def test_a_stack_that_is_named_and_does_not_run_gives_no_other_cloud_but_its_nam
         said = sluice(cloud.folder, *verb, check=1, SLUICE_HOME=str(cloud.folder / "home")).stderr
         assert "no local stack is running" in said
         assert f"--cloud {cloud.url} (dev)" in said
+
+
+def test_a_line_of_the_log_has_its_date(capsys: pytest.CaptureFixture[str]) -> None:
+    entry = {"timestamp": "2026-03-04T05:06:07.123456Z", "severity": "INFO", "textPayload": "said"}
+    logs.show(Output(as_json=False), entry)
+    assert capsys.readouterr().out.startswith("2026-03-04 05:06:07.123  INFO")
 
 
 @pins("standalone", "Starting", "Another project: CONSUMER_INVALID, with how to start a cloud for it", ours=True)
