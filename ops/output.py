@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -57,3 +58,10 @@ class Output:
 def counted(number: int, noun: str) -> str:
     """`1 error`, `2 errors`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def depth(queue: Mapping[str, Any]) -> str:
+    """`30 waiting, 5 running`: a queue's tasks, of which those whose attempts run do not wait."""
+    running = queue.get("running", 0)
+    waiting = f"{max(0, queue['depth'] - running)} waiting"
+    return f"{waiting}, {running} running" if running else waiting

@@ -11,7 +11,7 @@ import typer
 from ops import clouds, rest
 from ops.clouds import WhichCloud
 from ops.errors import BadUsage, CallFailed
-from ops.output import Output, counted
+from ops.output import Output, counted, depth
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -71,7 +71,7 @@ def happened(before: dict[str, Any], after: dict[str, Any], moved: dict[str, Any
         if any(counts.values()):
             lines.append(
                 f"{name}: {counted(counts['attempts'], 'attempt')}, {counts['succeeded']} done, "
-                f"{counts['dropped']} given up, {queue['depth']} waiting"
+                f"{counts['dropped']} given up, {depth(queue)}"
             )
     for what, count in moved["unsettled"].items():
         noun, of, rest_ = what.partition(" of ")

@@ -20,7 +20,7 @@ from ops import clouds
 from ops.cloud import Cloud
 from ops.clouds import Record, WhichCloud
 from ops.errors import OpsError
-from ops.output import Output
+from ops.output import Output, depth
 
 #: Seconds that a cloud gets to stop: open requests may end.
 STOPPED_WITHIN = 30.0
@@ -52,7 +52,7 @@ def status(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JS
         found.append({**vars(record), "location": told["location"], "queues": told["queues"]})
         out.plain(f"{record.url}  project {record.project} ({told['location']}), pid {record.pid}, state {kept}")
         for name, queue in sorted(told["queues"].items()):
-            out.plain(f"  {name}  {queue['state'].lower()}, {queue['depth']} waiting")
+            out.plain(f"  {name}  {queue['state'].lower()}, {depth(queue)}")
     if not found:
         out.say("no local cloud runs by itself; ./sluice cloud start starts one")
     out.result(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 import urllib.error
@@ -111,6 +112,10 @@ def test_a_move_says_what_it_went_on_without(tmp_path: Path) -> None:
         told = json.loads(cloud.sluice("clock", "advance", "5m", "--wait", "0.2s", "--json").stdout)
         assert told["unsettled"]["attempt of queue slow"] >= 1
         assert call(cloud, "GET", "/_sluice/status")["queues"]["slow"]["attempts"] >= 1
+        call(cloud, "POST", f"/v2/{PARENT}/queues/slow/tasks", task)
+        deaf.accept()
+        shown = cloud.sluice("cloud", "status").stdout
+        assert re.search(r"slow  running, (0 waiting, 2|1 waiting, 1) running", shown), shown
 
 
 def test_a_duration_that_is_none_is_refused(tmp_path: Path) -> None:
