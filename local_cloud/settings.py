@@ -155,7 +155,10 @@ class Settings:
         metavar="RATE",
     )
     tasks_duplicates: float = option(
-        0.0, "the share of successful tasks that are delivered a second time (0.1: one in ten)", kind=share
+        0.0,
+        "the share of successful tasks that are delivered a second time (0.1: one in ten)",
+        kind=share,
+        metavar="SHARE",
     )
     metric_lag: float = option(
         0.0, "until points of metrics can be read; Google's take up to 3 minutes", kind=seconds, metavar="SECONDS"

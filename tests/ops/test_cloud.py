@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -223,3 +224,5 @@ def test_help_lists_every_setting(tmp_path: Path) -> None:
     shown = sluice(tmp_path, "cloud", "start", "--help").stdout
     for flag in ("--state", "--fresh", "--project", "--queue", "--port", "--iam-mode", "--iam-delay", "--json"):
         assert flag in shown
+    assert "--tasks-duplicates SHARE" in shown
+    assert not re.search(r"--[a-z-]+ [A-Z]+_[A-Z_]+", shown)
