@@ -13,6 +13,8 @@ from typing import Any
 #: Bodies and messages above this are refused (413 / RESOURCE_EXHAUSTED), as Google's front end does at 10 MB.
 MAX_REQUEST_BYTES = 10 * 1024 * 1024
 
+#: What `--project` takes.
+_PROJECT = re.compile(r"[A-Za-z](?:[A-Za-z0-9.:-]{0,61}[A-Za-z0-9])?")
 #: What `--queue` takes beside a plain id.
 _QUEUE = re.compile(r"projects/([^/]+)/locations/([^/]+)/queues/([^/]+)")
 
@@ -26,8 +28,10 @@ def project_id(text: str) -> str:
     """A project's id. Ones that Google would not give (short, with capitals) are taken: code under test has them."""
     if text.isdecimal():
         raise ValueError(f"{text} is a project number: give the project's id, and this as --project-number")
-    if not re.fullmatch(r"[A-Za-z](?:[A-Za-z0-9.:-]{0,61}[A-Za-z0-9])?", text):
-        raise ValueError(f"{text!r} is no project id: letters, digits and hyphens, a letter first, 63 at most")
+    if not _PROJECT.fullmatch(text):
+        better = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+        hint = f", such as {better}" if _PROJECT.fullmatch(better) else ""
+        raise ValueError(f"{text!r} is no project id: letters, digits and hyphens, a letter first, 63 at most{hint}")
     return text
 
 

@@ -12,6 +12,7 @@ QUEUE = "projects/dev/locations/here/queues/q"
 REFUSED = {
     "a project's number": (["--project", "123456"], "is a project number"),
     "a bad project": (["--project", "My_App"], "'My_App' is no project id"),
+    "a project that is nearly one": (["--project", "my_app"], "63 at most, such as my-app"),
     "a bad number": (["--project-number", "0x1"], "is no project number"),
     "a bad location": (["--location", "us central"], "is no location"),
     "a bad queue": (["--queue", "a_b"], "a queue's id has letters, digits and hyphens"),
