@@ -38,9 +38,9 @@ def parse(arguments: Sequence[str] | None = None, prog: str = "python -m local_c
         parser.add_argument(*flags, dest=name, **more)
     said = vars(parser.parse_args(arguments))
     if said["state"] and (foreign := claims.strangers(said["state"])):
-        more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
+        beside = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
         parser.error(
-            f"--state {said['state']} is a directory of something else: it has {', '.join(foreign[:3])}{more} "
+            f"--state {said['state']} is a directory of something else: it has {', '.join(foreign[:3])}{beside} "
             "in it, and neither cloud.json nor state.db; give a new or empty directory, or one of a local cloud"
         )
     projects, locations = places_of(said["queues"] or ())

@@ -46,13 +46,22 @@ def test_stop_returns_when_the_process_is_gone(
         assert process.stdout.readline() == "closing\n"
         recorded(monkeypatch, process.pid, tmp_path)
         monkeypatch.setattr(cloud, "STOPPED_WITHIN", 60)
-        process.stdin.write("end\n")
-        process.stdin.flush()
-        ends = threading.Thread(target=process.wait)  # its parent: it is not gone before we have looked
+
+        def end() -> None:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdout.readline()  # it was asked to stop
+            process.stdin.write("end\n")
+            process.stdin.flush()
+            process.wait()
+
+        ends = threading.Thread(target=end)
         ends.start()
         cloud.stop()
-        assert process.poll() == 0
+        with pytest.raises(ProcessLookupError):
+            os.kill(process.pid, 0)
         ends.join()
+        assert process.returncode == 0
     assert "the cloud of my-app is stopped" in capsys.readouterr().out
 
 
