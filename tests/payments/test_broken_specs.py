@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +23,6 @@ HOSTPAY_QUEUE = "queue_configs/tasks/hostpay-execution-queue.yaml"
 SPLIT_QUEUE = "queue_configs/tasks/split-payment-queue.yaml"
 GCHOSTPAY = "service_code/gchostpay/service.yaml"
 LONG = "gc" + "very-long-name-" * 3 + "service"
-
-#: Seconds for a whole command, of which the specs take a small part; the machine may be busy.
-QUICK = 5.0
 
 
 @dataclass(frozen=True)
@@ -115,9 +111,7 @@ def test_up_refuses_a_broken_spec_with_place_reason_and_fix_and_starts_nothing(
     copy: Copy, mistake: Callable[[Copy], str]
 ) -> None:
     place = mistake(copy)
-    started = time.monotonic()
     done = copy.sluice("up", "--no-pay")
-    assert time.monotonic() - started < QUICK
     assert done.returncode == 1, done.stdout + done.stderr
     said = (done.stdout + done.stderr).splitlines()
     at = next((number for number, line in enumerate(said) if line.strip().startswith(place)), None)

@@ -53,6 +53,7 @@ def insider(stack: Stack, since: str) -> Iterator[Insider]:
     made = Insider(stack)
     before = {service: stack.instances(service) for service in SYSTEM.services}
     yield made
+    made.close()
     stumbled = entries(stack, since, 'jsonPayload.event="unexpected_error"')
     assert [entry["jsonPayload"] for entry in stumbled] == []
     assert {service: stack.instances(service) for service in SYSTEM.services} == before
