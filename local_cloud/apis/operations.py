@@ -1,7 +1,7 @@
 """google.longrunning.Operations and google.cloud.location.Locations: what most APIs share, over gRPC and REST.
 
 The REST paths are those that the APIs' service configurations give these methods; Cloud SQL has operations of its own.
-Whose an operation is its metadata says, and each service has permissions of its own for them (iam/permissions.py has
+Whose an operation is its metadata says, and each service has permissions of its own for them (iam/asked has
 the pages). Where a service publishes none, who may do what the operation tells of may see it.
 """
 

@@ -23,7 +23,12 @@ OUTPUT = HERE / "google.pb.gz"
 SOURCES = (
     "google/api/httpbody.proto",
     "google/api/serviceusage/v1",
+    "google/cloud/billing/budgets/v1",
+    "google/cloud/binaryauthorization/v1/resources.proto",
+    "google/cloud/binaryauthorization/v1/service.proto",
     "google/cloud/extended_operations.proto",
+    "google/cloud/kms/v1/resources.proto",
+    "google/cloud/kms/v1/service.proto",
     "google/cloud/location",
     "google/cloud/resourcemanager/v3",
     "google/cloud/run/v2",

@@ -25,13 +25,13 @@ def handled() -> dict[str, Binding]:
 @pins(
     "iam",
     "Policies and decisions",
-    "Every RPC asks for what Google's table of permission per method says (local_cloud/iam/permissions.py, by page)",
+    "Every RPC asks for what Google's table of permission per method says (local_cloud/iam/asked, by page)",
     documented="each service's access control reference",
 )
 def test_every_handler_asks_for_what_the_table_says() -> None:
     found = handled()
     missing = sorted(found.keys() - RULES.keys())
-    assert not missing, f"add what Google's reference says of {missing} to local_cloud/iam/permissions.py"
+    assert not missing, f"add what Google's reference says of {missing} to local_cloud/iam/asked"
     asked = {name: binding.permission for name, binding in found.items()}
     wanted = {name: None if RULES[name].by_handler else RULES[name].permission for name in found}
     assert asked == wanted
