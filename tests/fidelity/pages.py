@@ -88,9 +88,8 @@ PAGES: dict[str, Page] = {
     "logging": Page(
         "Cloud Logging v2",
         "entries, the query language, retention",
-        ("Entries",),
+        ("Entries", "Log-based metrics", "Sinks, buckets, views"),
         apis=("logging",),
-        absent={"Sinks, buckets, views, exclusions": "nothing of the system uses them yet"},
     ),
     "monitoring": Page(
         "Cloud Monitoring v3",
@@ -111,6 +110,45 @@ PAGES: dict[str, Page] = {
             "Queries in MQL and PromQL": "filters and aggregations are what Google's clients and alerts use",
             "CPU, memory and billed time of jobs": "their attempts and executions are counted",
         },
+    ),
+    "alerting": Page(
+        "Alerting",
+        "conditions, incidents, notifications",
+        ("Conditions", "Incidents", "Notifications"),
+    ),
+    "pubsub": Page(
+        "Pub/Sub v1",
+        "topics, subscriptions, publish, pull, push, ordering, dead letters",
+        (
+            "Topics and subscriptions",
+            "Publishing",
+            "Pull",
+            "Push",
+            "Ordering",
+            "Dead letters",
+            "Snapshots and schemas",
+            "Metrics",
+        ),
+    ),
+    "storage": Page(
+        "Cloud Storage (JSON API v1)",
+        "buckets, objects, preconditions",
+        ("Buckets", "Objects"),
+    ),
+    "artifact_registry": Page(
+        "Artifact Registry",
+        "repositories, images pushed and pulled, run by digest",
+        ("Repositories", "Images", "Running an image"),
+    ),
+    "sql": Page(
+        "Cloud SQL Admin v1beta4",
+        "instances, databases and users over the embedded Postgres",
+        ("Instances, databases, users",),
+    ),
+    "infrastructure": Page(
+        "What stands around a system",
+        "networks, keys, workload identity, budgets",
+        ("Networks", "Keys", "Workload identity", "Billing and policy"),
     ),
     "scheduler": Page(
         "Cloud Scheduler v1",
