@@ -1,9 +1,9 @@
 """Google's own table of permission per RPC: what each method asks of its caller, by the page that says so.
 
 The table is `asked/*.txt`, one file an API. A test holds every declared handler against it
-(tests/local_cloud/test_iam_permissions.py): whoever adds an RPC adds its line. Under a service and its page, a line is a
-method and its permission, asked on the resource in the method's URL. `none` asks for nothing, `~` marks what the handler
-asks for itself, `+` what is asked besides, and when. `{a,b}Resource stem` stands for `aResource stem.a` and
+(tests/local_cloud/test_iam_permissions.py): whoever adds an RPC adds its line. Under a service and its page, a line is
+a method and its permission, asked on the resource in the method's URL. `none` asks for nothing, `~` marks what the
+handler asks for itself, `+` what is asked besides, and when. `{a,b}Resource stem` stands for `aResource stem.a` and
 `bResource stem.b`.
 """
 
