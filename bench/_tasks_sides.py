@@ -192,8 +192,8 @@ def _target(kind: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
         yield process, int(process.stdout.readline())
 
 
-def _run(processes: int, *arguments: str) -> list[Any]:
-    command = [sys.executable, "-m", "bench._tasks_load", *arguments]
+def _run(processes: int, *arguments: str, module: str = "bench._tasks_load") -> list[Any]:
+    command = [sys.executable, "-m", module, *arguments]
     running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) for _ in range(processes)]
     said = [process.communicate()[0] for process in running]
     if any(process.returncode for process in running):

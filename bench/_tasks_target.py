@@ -2,9 +2,9 @@
 
 `python -m bench._tasks_target http` answers every request at once (200; below /fail 500) and does as little as it can,
 so that it is never what is measured. GET /_stats says how many came and when the first and the last did; below /log and
-/fail it notes each task's name and time, which GET /_log gives and forgets. `... grpc` is grpc.aio answering CreateTask
-with what it was sent: what grpc's own Python server costs when it does nothing. Times are CLOCK_MONOTONIC, which all
-processes of a machine share.
+/fail it notes the time of each task's name, or pushed message's id, which GET /_log gives and forgets. `... grpc` is
+grpc.aio answering CreateTask with what it was sent: what grpc's own Python server costs when it does nothing. Times are
+CLOCK_MONOTONIC, which all processes of a machine share.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ import uvloop
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)")
 _NAME = re.compile(rb"\r\nx-cloudtasks-taskname: *([^\r]*)")
+#: A pushed message of Pub/Sub.
+_MESSAGE = re.compile(rb'"message_?[iI]d": *"(\d+)"')
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 _FAIL = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
 
@@ -55,13 +57,13 @@ class Receiver(asyncio.Protocol):
             size = int(length[1]) if length else 0
             if len(buffer) < end + 4 + size:
                 break
-            answers.append(self._answer(head))
+            answers.append(self._answer(head, buffer[end + 4 : end + 4 + size]))
             at = end + 4 + size
         self._rest = buffer[at:]
         if answers:
             self._transport.write(b"".join(answers))
 
-    def _answer(self, head: bytes) -> bytes:
+    def _answer(self, head: bytes, body: bytes) -> bytes:
         seen, path = self._seen, head.split(b" ", 2)[1]
         if path.startswith(b"/_"):
             return self._told(path)
@@ -69,7 +71,7 @@ class Receiver(asyncio.Protocol):
         seen.first = seen.first or now
         seen.count += 1
         if path.startswith((b"/log", b"/fail")):
-            name = _NAME.search(head) or _NAME.search(head.lower())
+            name = _NAME.search(head) or _NAME.search(head.lower()) or _MESSAGE.search(body)
             seen.log.append((name[1].decode() if name else "", now))
         return _FAIL if path.startswith(b"/fail") else _OK
 
