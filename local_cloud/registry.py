@@ -58,6 +58,7 @@ H = TypeVar("H", bound=Handler)
 Hook = Callable[["Cloud"], Awaitable[None]]
 ResourceOf = Callable[[Any], str]
 Observer = Callable[["Cloud", "Binding", Any, str], None]
+Claim = Callable[[Mapping[str, Any]], bool]
 
 
 class Door(Enum):
@@ -184,6 +185,8 @@ class Api:
         self.rpcs: dict[str, Binding] = {}
         self.routes: list[Binding] = []
         self.mounts: dict[str, Handler] = {}
+        #: Which requests below a mount's prefix are its own, where others' paths lie there too.
+        self.claims: dict[str, Claim] = {}
         self.starts: list[Hook] = []
         self.stops: list[Hook] = []
         self.policies: list[Any] = []
@@ -258,11 +261,17 @@ class Api:
 
         return declare
 
-    def mount(self, prefix: str) -> Callable[[H], H]:
-        """Declares an ASGI handler `(cloud, scope, receive, send)` for all paths below a prefix, at both doors."""
+    def mount(self, prefix: str, claims: "Claim | None" = None) -> Callable[[H], H]:
+        """Declares an ASGI handler `(cloud, scope, receive, send)` for all paths below a prefix, at both doors.
+
+        `claims` says of an ASGI scope whether it is the mount's, where the prefix is not its alone. In the scope,
+        "sluice.door" is the Door.
+        """
 
         def declare(handler: H) -> H:
             self.mounts[prefix] = handler
+            if claims is not None:
+                self.claims[prefix] = claims
             return handler
 
         return declare

@@ -33,7 +33,7 @@ class RestDoor:
         self._cloud = cloud
         self._door = door
         self._router = router
-        self._mounts = [(prefix, api.mounts[prefix]) for api in cloud.apis for prefix in api.mounts]
+        self._mounts = [(p, api.mounts[p], api.claims.get(p)) for api in cloud.apis for p in api.mounts]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI, and the tunnels of upgrades.py."""
@@ -43,8 +43,9 @@ class RestDoor:
             await self._send_answer(scope, send, _as_answer(error))
             return
         path: str = scope["path"]
-        for prefix, handler in self._mounts:
-            if path.startswith(prefix) or path == prefix[:-1]:
+        for prefix, handler, claims in self._mounts:
+            if (path.startswith(prefix) or path == prefix[:-1]) and (claims is None or claims(scope)):
+                scope["sluice.door"] = self._door
                 await handler(self._cloud, scope, receive, send)
                 return
         if scope["type"] == "tunnel":

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 NAMES = frozenset({"localhost", "metadata", "metadata.google.internal", "169.254.169.254"})
 CONTAINERS = frozenset({"host.docker.internal", "host.containers.internal"})
 GOOGLES = ".googleapis.com"
+REGISTRIES = "-docker.pkg.dev"
 
 
 def refusal(headers: Iterable[tuple[bytes, bytes]], *, listens_on: str) -> str | None:
@@ -62,7 +63,7 @@ def _is_known(name: str, listens_on: str) -> bool:
     if not _is_loopback(listens_on) or _is_loopback(name) or name in NAMES or name in CONTAINERS:
         return True
     # gcloud puts REGION- before the host of its endpoint: us-central1-127.0.0.1. No name in the DNS ends so.
-    return name.endswith((GOOGLES, "-127.0.0.1", "-localhost", f"-{listens_on}"))
+    return name.endswith((GOOGLES, REGISTRIES, "-127.0.0.1", "-localhost", f"-{listens_on}"))
 
 
 def _is_own(origin: str, name: str, listens_on: str) -> bool:
