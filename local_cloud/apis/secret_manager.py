@@ -13,6 +13,7 @@ from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, message
 from local_cloud.engines.crc32c import crc32c
 from local_cloud.errors import failed_precondition, invalid
+from local_cloud.logs.fields import free
 from local_cloud.logs.query import QueryError, parse
 from local_cloud.plain import merge, page
 from local_cloud.registry import Api, Call
@@ -219,7 +220,7 @@ def _check_etag(current: Message, given: str) -> None:
 
 def _filtered(found: list[Message], text: str) -> list[Message]:
     try:
-        query = parse(text)
+        query = parse(text, free)
     except QueryError as error:
         raise invalid(f"Invalid filter: {error}") from None
     if not text.strip():

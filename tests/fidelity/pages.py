@@ -88,7 +88,7 @@ PAGES: dict[str, Page] = {
     "logging": Page(
         "Cloud Logging v2",
         "entries, the query language, retention",
-        ("Entries", "Log-based metrics", "Sinks, buckets, views"),
+        ("Entries", "Query language", "Log-based metrics", "Sinks, buckets, views"),
         apis=("logging",),
     ),
     "monitoring": Page(
