@@ -1,6 +1,6 @@
 """The metrics of Cloud Run: requests as they end, instances as they are at the end of each minute.
 
-Owns what run.googleapis.com counts for revisions; the tables of names are in metrics/descriptors.py.
+Owns what run.googleapis.com counts for revisions; the tables of names are in metrics/descriptors/.
 Source: https://cloud.google.com/monitoring/api/metrics_gcp (run).
 """
 
