@@ -118,6 +118,8 @@ class Clock:
         self.fired = 0
         #: Called when the clock has been moved, before what is due then.
         self.passed: list[Callable[[], None]] = []
+        #: Asked by a move for times at which it should stop on its way, though no timer is due; None for none.
+        self.stops: list[Callable[[], float | None]] = []
 
     @property
     def offset(self) -> float:
@@ -221,7 +223,7 @@ class Clock:
             self._left = 0
             while True:
                 await self._step(move)
-                due = self.next_due()
+                due = self._next_step()
                 if due is None or due - time.time() > goal:
                     break
                 self._set_offset(max(self._offset, due - time.time()))
@@ -229,6 +231,12 @@ class Clock:
             self._set_offset(goal)
             await self._step(move)
             return Moved(self.now(), self._offset, self.fired - before, dict(sorted(move.unsettled.items())))
+
+    def _next_step(self) -> float | None:
+        """Where a move goes next: to a timer, or to where somebody wants it to stop."""
+        wanted = [when for stop in self.stops if (when := stop()) is not None and when > self.now()]
+        due = self.next_due()
+        return min([*wanted, due]) if due is not None else min(wanted, default=None)
 
     def close(self) -> None:
         """Stops the timers and lets go of the file."""

@@ -73,21 +73,31 @@ class Meter:
         self._clock = clock
         self._counted: list[_Counted[Any]] = []
         self._samplers: list[Sampler] = []
+        #: Told of the end (nanoseconds) of the last minute that is over, when its points are there.
+        self.ended: list[Callable[[int], None]] = []
         self._minute = 0
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.TimerHandle | None = None
 
-    def counter(self, metric: str, naming: Naming[K]) -> "defaultdict[K, int]":
-        """Counts of a DELTA metric: `counts[key] += 1`."""
+    def counter(self, metric: str | Metric, naming: Naming[K]) -> "defaultdict[K, int]":
+        """Counts of a DELTA metric, the platform's own by its type: `counts[key] += 1`."""
         counts: defaultdict[K, int] = defaultdict(int)
-        self._counted.append(_Counted(METRICS[metric], naming, counts))
+        self._counted.append(_Counted(_known(metric), naming, counts))
         return counts
 
-    def distribution(self, metric: str, naming: Naming[K]) -> Tallies[K]:
+    def distribution(self, metric: str | Metric, naming: Naming[K]) -> Tallies[K]:
         """Values of a DELTA metric of distributions: `tallies[key].add(value)`."""
-        tallies: Tallies[K] = Tallies(METRICS[metric].buckets or exponential(66, 1.4, 1.0))
-        self._counted.append(_Counted(METRICS[metric], naming, tallies))
+        known = _known(metric)
+        tallies: Tallies[K] = Tallies(known.buckets or exponential(66, 1.4, 1.0))
+        self._counted.append(_Counted(known, naming, tallies))
         return tallies
+
+    def let_go(self, counts: "defaultdict[Any, int] | Tallies[Any]") -> None:
+        """No longer counts what counter() or distribution() gave; what was counted until now becomes points."""
+        self.catch_up()
+        for counted in [one for one in self._counted if one.counts is counts]:
+            self._drain_one(counted, self._minute + STEP)
+            self._counted.remove(counted)
 
     def sampler(self, sample: Sampler) -> None:
         """Asked at the end of each minute, with the seconds since it was asked last.
@@ -95,6 +105,11 @@ class Meter:
         After a move of the clock these are many, and what it gives holds for each of the minutes.
         """
         self._samplers.append(sample)
+
+    @property
+    def counting(self) -> bool:
+        """Whether something was counted in the minute that runs."""
+        return any(counted.counts for counted in self._counted)
 
     def start(self) -> None:
         """Begins with the minute that runs."""
@@ -129,6 +144,11 @@ class Meter:
         if first // (60 * STEP) != (first + over * STEP) // (60 * STEP):
             self.points.expire(self._now())
         self._minute += over * STEP
+        for told in self.ended:
+            try:
+                told(self._minute)
+            except Exception as error:
+                _failed(error)
         self._write_soon()
 
     def changed(self) -> None:
@@ -147,14 +167,16 @@ class Meter:
 
     def _drain(self, end: int) -> None:
         for counted in self._counted:
-            metric = counted.metric
-            if not counted.counts:
-                continue
-            try:
-                for key, value in counted.drain():
-                    self.points.append(key, metric.kind, metric.value, Run(end - STEP, end, 1, value))
-            except Exception as error:
-                _failed(error)
+            if counted.counts:
+                self._drain_one(counted, end)
+
+    def _drain_one(self, counted: _Counted[Any], end: int) -> None:
+        metric = counted.metric
+        try:
+            for key, value in counted.drain():
+                self.points.append(key, metric.kind, metric.value, Run(end - STEP, end, 1, value))
+        except Exception as error:
+            _failed(error)
 
     def _now(self) -> int:
         return int(self._clock.now() * SECOND)
@@ -179,6 +201,10 @@ class Meter:
     def _write(self) -> None:
         self._writing = None
         self.points.flush()
+
+
+def _known(metric: str | Metric) -> Metric:
+    return METRICS[metric] if isinstance(metric, str) else metric
 
 
 def _failed(error: Exception) -> None:

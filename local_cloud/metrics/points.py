@@ -4,6 +4,7 @@ Owns order (a point is never older than the one before), retention and the budge
 marked and written by `flush()`, which the meter calls once a second at most. What the numbers mean is others' affair.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import isfinite
@@ -44,10 +45,13 @@ class Kept:
     def points(self, after: int, until: int) -> list[Point]:
         """What ended in (after, until], oldest first."""
         found: list[Point] = []
-        for chunk in self.chunks:
-            if chunk[-1].last > after and chunk[0].end <= until:
-                for run in chunk:
-                    found.extend(run.points(after, until))
+        for chunk in self.chunks[bisect_right(self.chunks, after, key=lambda chunk: chunk[-1].last) :]:
+            if chunk[0].end > until:
+                break
+            for run in chunk[bisect_right(chunk, after, key=lambda run: run.last) :]:
+                if run.end > until:
+                    break
+                found.extend(run.points(after, until))
         return found
 
 
