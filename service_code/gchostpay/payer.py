@@ -20,7 +20,7 @@ from service_code.kit.money import Amount, MoneyError, read
 from service_code.kit.runtime import Kit
 from service_code.kit.settings import Settings, SettingsError
 from service_code.kit.signer import DigestSigner, Limits, LocalSigner, SigningRefusedError
-from service_code.kit.tokens import HostPayTokens, Purpose
+from service_code.kit.tokens import HostPayClaim, Purpose, Tokens
 
 CONFIRM_QUEUE = "hostpay-confirm-queue"
 #: The one network on which this wallet pays, and the currency in which it takes gas.
@@ -54,7 +54,7 @@ class Payer:
         self.kit = kit
         self.node = Node(settings.secret("ETHEREUM_RPC_URL").strip(), kit.outside)
         self.exchange = ChangeNow(settings.endpoints.changenow, settings.secret("CHANGENOW_API_KEY"), kit.outside)
-        self.tokens = HostPayTokens(settings.secret("TPS_HOSTPAY_SIGNING_KEY"), Purpose.HOSTPAY_EXECUTION)
+        self.tokens = Tokens(settings.secret("TPS_HOSTPAY_SIGNING_KEY"), Purpose.HOSTPAY_EXECUTION, HostPayClaim)
         self.signer = _signer(kit)
         self.stuck_after = timedelta(seconds=settings.number("STUCK_AFTER_SECONDS", 90))
         self.confirm_after = timedelta(seconds=settings.number("CONFIRM_AFTER_SECONDS", 1))

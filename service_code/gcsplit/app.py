@@ -15,7 +15,7 @@ from service_code.kit.changenow import ChangeNow
 from service_code.kit.orders import SplitOrder
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Handler, Operator, Schedule, Service
-from service_code.kit.tokens import HostPayTokens, Purpose
+from service_code.kit.tokens import HostPayClaim, Purpose, Tokens
 
 #: Secrets and the fewest characters each must have.
 SECRETS = {"TPS_HOSTPAY_SIGNING_KEY": 32, "CHANGENOW_API_KEY": 16}
@@ -27,7 +27,7 @@ def service(kit: Kit) -> Service:
     exchange = ChangeNow(kit.settings.endpoints.changenow, kit.settings.secret("CHANGENOW_API_KEY"), kit.outside)
     splitter = Splitter(kit, rules, exchange)
     replayer = Replayer(kit, rules, exchange, splitter)
-    tokens = HostPayTokens(kit.settings.secret("TPS_HOSTPAY_SIGNING_KEY"), Purpose.HOSTPAY_EXECUTION)
+    tokens = Tokens(kit.settings.secret("TPS_HOSTPAY_SIGNING_KEY"), Purpose.HOSTPAY_EXECUTION, HostPayClaim)
     return Service(
         name="gcsplit",
         handlers=[Handler("/process_split", SplitOrder, splitter.split)],

@@ -20,7 +20,7 @@ from service_code.kit.money import Amount
 from service_code.kit.orders import HostPayOrder, PendingHostPay, SplitOrder
 from service_code.kit.outcomes import Dead, Done, Next, Outcome, Retry
 from service_code.kit.runtime import Kit
-from service_code.kit.tokens import HostPayClaim, HostPayTokens
+from service_code.kit.tokens import HostPayClaim, Tokens
 
 #: A death that stands.
 DEAD = "SELECT 1 FROM failed_transactions WHERE unique_id = $1 AND status = 'dead'"
@@ -142,7 +142,7 @@ def pending_of(row: Any) -> PendingHostPay:
 class HostPayMinter:
     """Turns a pending host payment into the order that travels: the token is minted when the task is made."""
 
-    def __init__(self, tokens: HostPayTokens) -> None:
+    def __init__(self, tokens: Tokens[HostPayClaim]) -> None:
         self._tokens = tokens
 
     def __call__(self, stored: dict[str, Any], minted_at: datetime) -> HostPayOrder:

@@ -1,13 +1,15 @@
-"""TPS_HOSTPAY, the token by which gcsplit orders a host payment: the documents' layout and its exact successor.
+"""Tokens between the payout's services: who signs, for which door, in which of two envelopes.
 
-Old layout (DECISIONS 7, token 1 of the staged payout's document), read for old producers: unique_id (16, null-padded),
-cn_api_id, from_currency, from_network (a length byte each), from_amount (double), payin_address, timestamp (u32
-seconds), the first 16 bytes of HMAC-SHA256 over all before. Big-endian, URL-safe base64 without padding.
+TPS_HOSTPAY orders a host payment (gcsplit to the payer); four internal tokens go between gchostpay1, 2 and 3 (seeds/001
+section 6). What each says, and its two layouts, stand in `token_layouts`.
 
-Successor (version byte 2, which no printable unique_id can begin with): version u8 | purpose u8 | key id 4 |
-unique_id 16 | generation u16 | cn_api_id | from_currency | from_network | from_amount u256 base units | payin_address |
-issued_at u64 ms | the whole HMAC-SHA256. A token is refused at a service for whose purpose it was not made. Time is
-judged by the caller (`age`), since a signed payout outlives its token.
+Old envelope, read for old producers and written when asked: unique_id (16, null-padded) | the kind's old layout |
+timestamp (u32 seconds) | the first 16 bytes of HMAC-SHA256 over all before. Big-endian, URL-safe base64 unpadded.
+
+Successor, written by default (version byte 2, which no printable unique_id can begin with): version u8 | purpose u8 |
+key id 4 | unique_id 16 | generation u16 | the kind's new layout | issued_at u64 ms | the whole HMAC-SHA256. A token is
+refused at a service for whose purpose it was not made: old tokens 1 and 3 share a layout and a key and cannot tell.
+Time is judged by the caller (`age`), since a signed payout outlives its token.
 """
 
 from __future__ import annotations
@@ -15,17 +17,20 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import IntEnum
+from typing import Any, Generic, TypeVar, cast
 
-from service_code.kit.binary import Reader, TokenError, armour, fixed, short, unarmour
-from service_code.kit.clock import from_millis, to_millis
-from service_code.kit.money import Amount, MoneyError, read_double
+from service_code.kit import token_layouts as layouts
+from service_code.kit.binary import Reader, TokenError, armour, fixed, unarmour
+from service_code.kit.clock import to_millis
+from service_code.kit.token_layouts import NEW, OLD, Claim, ExecuteClaim, HostPayClaim, Kind, PaidClaim, StatusClaim
 
-VERSION = 2
-#: A token from further ahead than this was not minted by a clock of ours.
-SKEW = timedelta(seconds=30)
+__all__ = ["Claim", "ExecuteClaim", "HostPayClaim", "PaidClaim", "Purpose", "StatusClaim", "Tokens"]
+
+#: Bytes of the signatures of the two envelopes.
+_SIGNATURE, _OLD_SIGNATURE = 32, 16
+C = TypeVar("C", bound=Claim)
 
 
 class Purpose(IntEnum):
@@ -33,31 +38,23 @@ class Purpose(IntEnum):
 
     HOSTPAY_EXECUTION = 1
     HOSTPAY_TRIGGER = 2
+    STATUS_CHECK = 3
+    STATUS_RESULT = 4
+    PAYMENT_EXECUTE = 5
+    PAYMENT_RESULT = 6
 
 
-#: How long a token of each purpose lives (DECISIONS 7).
-WINDOWS = {Purpose.HOSTPAY_EXECUTION: timedelta(seconds=60), Purpose.HOSTPAY_TRIGGER: timedelta(hours=24)}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HostPayClaim:
-    """What a verified token says. `version` 1 is the documents' layout, which knows no generation."""
-
-    unique_id: str
-    generation: int = 1
-    cn_api_id: str
-    amount: Amount
-    network: str
-    payin_address: str
-    issued_at: datetime
-    version: int = VERSION
-
-    def age(self, now: datetime) -> timedelta:
-        """Return how old the token is; one from the future beyond our clocks' skew is refused."""
-        age = now - self.issued_at
-        if age < -SKEW:
-            raise TokenError("TOKEN_FROM_FUTURE", "the token was issued in the future")
-        return max(age, timedelta(0))
+_DAY = timedelta(hours=24)
+#: How long a token of each purpose lives (DECISIONS 7, seeds/001 section 6).
+WINDOWS = dict.fromkeys(Purpose, _DAY) | {Purpose.HOSTPAY_EXECUTION: timedelta(seconds=60)}
+KINDS: dict[Purpose, Kind] = {
+    Purpose.HOSTPAY_EXECUTION: layouts.HOSTPAY,
+    Purpose.HOSTPAY_TRIGGER: layouts.HOSTPAY,
+    Purpose.STATUS_CHECK: layouts.HOSTPAY,
+    Purpose.STATUS_RESULT: layouts.STATUS,
+    Purpose.PAYMENT_EXECUTE: layouts.EXECUTE,
+    Purpose.PAYMENT_RESULT: layouts.PAID,
+}
 
 
 def read_keys(secret: str) -> list[bytes]:
@@ -70,42 +67,48 @@ def key_id(key: bytes) -> bytes:
     return hashlib.sha256(b"TPS_HOSTPAY key id\0" + key).digest()[:4]
 
 
-class HostPayTokens:
-    """Mints and verifies the tokens of one purpose."""
+class Tokens(Generic[C]):
+    """Mints and verifies the tokens of one purpose, whose claims are of one kind."""
 
-    def __init__(self, secret: str, purpose: Purpose) -> None:
+    def __init__(self, secret: str, purpose: Purpose, claim: type[C]) -> None:
         self._keys = read_keys(secret)
+        self._kind = KINDS[purpose]
+        if self._kind.claim is not claim:
+            raise TypeError(f"tokens for {purpose.name} carry {self._kind.claim.__name__}")
         self.purpose = purpose
         self.window = WINDOWS[purpose]
 
-    def mint(self, claim: HostPayClaim) -> str:
-        """Sign a claim in the successor's layout with the first key."""
+    def mint(self, claim: C, *, version: int = NEW) -> str:
+        """Sign a claim with the first key: in the successor's layout, or in the documents' for a reader of theirs."""
+        if version == OLD:
+            return self._mint_old(claim)
         key = self._keys[0]
         body = b"".join(
             (
-                bytes([VERSION, self.purpose]),
+                bytes([NEW, self.purpose]),
                 key_id(key),
                 fixed(claim.unique_id, 16),
                 struct.pack(">H", claim.generation),
-                short(claim.cn_api_id),
-                short(claim.amount.currency),
-                short(claim.network),
-                claim.amount.units.to_bytes(32, "big"),
-                short(claim.payin_address),
+                self._kind.write(claim, NEW),
                 struct.pack(">Q", to_millis(claim.issued_at)),
             )
         )
         return armour(body + hmac.digest(key, body, "sha256"))
 
-    def read(self, token: str) -> HostPayClaim:
+    def _mint_old(self, claim: C) -> str:
+        body = fixed(claim.unique_id, 16) + self._kind.write(claim, OLD)
+        body += struct.pack(">I", int(claim.issued_at.timestamp()))
+        return armour(body + hmac.digest(self._keys[0], body, "sha256")[:_OLD_SIGNATURE])
+
+    def read(self, token: str) -> C:
         """Verify a token of either layout and return what it says; its age is the caller's to judge."""
         raw = unarmour(token)
-        return self._read_successor(raw) if raw[0] == VERSION else self._read_old(raw)
+        return self._read_successor(raw) if raw[0] == NEW else self._read_old(raw)
 
-    def _read_successor(self, raw: bytes) -> HostPayClaim:
-        if len(raw) < 38:
+    def _read_successor(self, raw: bytes) -> C:
+        if len(raw) < 6 + _SIGNATURE:
             raise TokenError("TOKEN_INVALID", "the token is cut short")
-        body, signature = raw[:-32], raw[-32:]
+        body, signature = raw[:-_SIGNATURE], raw[-_SIGNATURE:]
         key = next((key for key in self._keys if key_id(key) == body[2:6]), None)
         if key is None:
             raise TokenError("TOKEN_UNKNOWN_KEY", "the token was signed by a key that is not known here")
@@ -114,55 +117,21 @@ class HostPayTokens:
         if body[1] != self.purpose:
             raise TokenError("TOKEN_PURPOSE", "the token was not made for this service")
         reader = Reader(body[6:])
-        unique_id, generation = reader.fixed(16), reader.unpack(">H")
-        cn_api_id, currency, network = reader.short(), reader.short(), reader.short()
-        units, address, millis = reader.u256(), reader.short(), reader.unpack(">Q")
-        reader.end()
-        return HostPayClaim(
-            unique_id=unique_id,
-            generation=generation,
-            cn_api_id=cn_api_id,
-            amount=_amount(currency, units),
-            network=network,
-            payin_address=address,
-            issued_at=_moment(millis),
-        )
+        fields = {"unique_id": reader.fixed(16), "generation": reader.unpack(">H"), **self._kind.read(reader, NEW)}
+        return self._claim(reader, fields, reader.unpack(">Q"), NEW)
 
-    def _read_old(self, raw: bytes) -> HostPayClaim:
-        if len(raw) < 17:
+    def _read_old(self, raw: bytes) -> C:
+        if len(raw) <= _OLD_SIGNATURE:
             raise TokenError("TOKEN_INVALID", "the token is cut short")
-        body, signature = raw[:-16], raw[-16:]
-        if not any(hmac.compare_digest(hmac.digest(key, body, "sha256")[:16], signature) for key in self._keys):
+        body, signature = raw[:-_OLD_SIGNATURE], raw[-_OLD_SIGNATURE:]
+        digests = (hmac.digest(key, body, "sha256")[:_OLD_SIGNATURE] for key in self._keys)
+        if not any(hmac.compare_digest(digest, signature) for digest in digests):
             raise TokenError("TOKEN_SIGNATURE", "the token's signature does not match")
         reader = Reader(body)
-        unique_id, cn_api_id = reader.fixed(16), reader.short()
-        currency, network, double = reader.short().lower(), reader.short(), reader.double()
-        address, seconds = reader.short(), reader.unpack(">I")
+        fields = {"unique_id": reader.fixed(16), **self._kind.read(reader, OLD)}
+        return self._claim(reader, fields, reader.unpack(">I") * 1000, OLD)
+
+    def _claim(self, reader: Reader, fields: dict[str, Any], millis: int, version: int) -> C:
         reader.end()
-        try:
-            amount = read_double(double, currency)
-        except MoneyError as error:
-            raise TokenError("TOKEN_AMOUNT", str(error)) from error
-        return HostPayClaim(
-            unique_id=unique_id,
-            cn_api_id=cn_api_id,
-            amount=amount,
-            network=network,
-            payin_address=address,
-            issued_at=_moment(seconds * 1000),
-            version=1,
-        )
-
-
-def _amount(currency: str, units: int) -> Amount:
-    try:
-        return Amount(currency=currency, units=units)
-    except MoneyError as error:
-        raise TokenError("TOKEN_AMOUNT", str(error)) from error
-
-
-def _moment(millis: int) -> datetime:
-    try:
-        return from_millis(millis)
-    except (OverflowError, ValueError, OSError) as error:
-        raise TokenError("TOKEN_INVALID", "the token's time is none") from error
+        claim: Any = self._kind.claim  # of the type C, as the constructor has compared
+        return cast(C, claim(**fields, issued_at=layouts.moment(millis), version=version))

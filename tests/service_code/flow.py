@@ -7,7 +7,7 @@ from typing import Any
 from service_code.kit.clock import from_millis
 from service_code.kit.money import Amount
 from service_code.kit.orders import PendingHostPay
-from service_code.kit.tokens import HostPayClaim, HostPayTokens, Purpose
+from service_code.kit.tokens import HostPayClaim, Purpose, Tokens
 from tests.service_code.outer import Task
 from tests.service_code.test_webhook import ipn, notify, order
 from tests.service_code.world import SECRETS, Running, World
@@ -38,8 +38,8 @@ def share(units: int) -> int:
     return units * 95 // 100
 
 
-def tokens(purpose: Purpose = Purpose.HOSTPAY_EXECUTION, key: str | None = None) -> HostPayTokens:
-    return HostPayTokens(key or SECRETS["TPS_HOSTPAY_SIGNING_KEY"], purpose)
+def tokens(purpose: Purpose = Purpose.HOSTPAY_EXECUTION, key: str | None = None) -> Tokens[HostPayClaim]:
+    return Tokens(key or SECRETS["TPS_HOSTPAY_SIGNING_KEY"], purpose, HostPayClaim)
 
 
 def claim(world: World, pending: PendingHostPay | None = None, **more: Any) -> HostPayClaim:

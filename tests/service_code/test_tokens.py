@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from service_code.kit import order_token
 from service_code.kit.binary import TokenError, armour, unarmour
 from service_code.kit.money import LARGEST, Amount
-from service_code.kit.tokens import HostPayClaim, HostPayTokens, Purpose
+from service_code.kit.tokens import Claim, ExecuteClaim, HostPayClaim, PaidClaim, Purpose, StatusClaim, Tokens
 
 KEY = "k" * 64
-TOKENS = HostPayTokens(KEY, Purpose.HOSTPAY_EXECUTION)
+TOKENS = Tokens(KEY, Purpose.HOSTPAY_EXECUTION, HostPayClaim)
 AT = datetime(2026, 11, 22, 12, 0, 0, 123000, tzinfo=UTC)
 
 printable = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=40)
@@ -117,9 +117,9 @@ def test_an_old_token_whose_double_is_no_amount_is_refused(amount: float) -> Non
 def test_a_token_is_refused_where_it_was_not_made_for_and_under_keys_not_known() -> None:
     token = TOKENS.mint(claim())
     with pytest.raises(TokenError) as purpose:
-        HostPayTokens(KEY, Purpose.HOSTPAY_TRIGGER).read(token)
+        Tokens(KEY, Purpose.HOSTPAY_TRIGGER, HostPayClaim).read(token)
     with pytest.raises(TokenError) as key:
-        HostPayTokens("x" * 64, Purpose.HOSTPAY_EXECUTION).read(token)
+        Tokens("x" * 64, Purpose.HOSTPAY_EXECUTION, HostPayClaim).read(token)
     with pytest.raises(TokenError) as old:
         TOKENS.read(old_token(key="x" * 64))
     assert [error.value.code for error in (purpose, key, old)] == [
@@ -130,10 +130,10 @@ def test_a_token_is_refused_where_it_was_not_made_for_and_under_keys_not_known()
 
 
 def test_a_key_is_rotated_by_putting_the_new_one_first() -> None:
-    both = HostPayTokens("n" * 64 + "\n" + KEY + "\n", Purpose.HOSTPAY_EXECUTION)
+    both = Tokens("n" * 64 + "\n" + KEY + "\n", Purpose.HOSTPAY_EXECUTION, HostPayClaim)
     assert both.read(TOKENS.mint(claim())) == claim()
     assert both.read(old_token()).version == 1
-    assert HostPayTokens("n" * 64, Purpose.HOSTPAY_EXECUTION).read(both.mint(claim())) == claim()
+    assert Tokens("n" * 64, Purpose.HOSTPAY_EXECUTION, HostPayClaim).read(both.mint(claim())) == claim()
 
 
 def test_age_is_judged_by_the_given_time() -> None:
@@ -141,6 +141,110 @@ def test_age_is_judged_by_the_given_time() -> None:
     assert claim().age(AT - timedelta(seconds=29)) == timedelta(0)
     with pytest.raises(TokenError):
         claim().age(AT - timedelta(seconds=31))
+
+
+#: Internal tokens by purpose: a claim of each, and its document's layout written out by hand from seeds/001 section 6.
+PAYMENT: dict[str, Any] = {
+    "cn_api_id": "cn42",
+    "amount": Amount(currency="eth", units=47_500_000_000_000_000),
+    "network": "eth",
+}
+COMMON: dict[str, Any] = {"unique_id": "pay-1", "issued_at": AT.replace(microsecond=0), "version": 1}
+TO = "0x" + "ab" * 20
+HEAD, MONEY = b"pay-1".ljust(16, b"\0") + b"\x04cn42", b"\x03ETH\x03eth" + struct.pack(">d", 0.0475)
+TAIL = bytes([42]) + TO.encode()
+WHEN = struct.pack(">I", int(AT.timestamp()))
+DOCUMENTS: dict[Purpose, tuple[Claim, bytes]] = {
+    Purpose.HOSTPAY_TRIGGER: (HostPayClaim(**COMMON, **PAYMENT, payin_address=TO), HEAD + MONEY + TAIL + WHEN),
+    Purpose.STATUS_CHECK: (HostPayClaim(**COMMON, **PAYMENT, payin_address=TO), HEAD + MONEY + TAIL + WHEN),
+    Purpose.STATUS_RESULT: (
+        StatusClaim(**COMMON, **PAYMENT, payin_address=TO, status="waiting"),
+        HEAD + b"\x07waiting" + MONEY + TAIL + WHEN,
+    ),
+    Purpose.PAYMENT_EXECUTE: (ExecuteClaim(**COMMON, **PAYMENT, payin_address=TO), HEAD + MONEY + TAIL + WHEN),
+    Purpose.PAYMENT_RESULT: (
+        PaidClaim(
+            **COMMON, cn_api_id="cn42", tx_hash="0x" + "cd" * 32, tx_status="success", gas_used=21000, block_number=7
+        ),
+        HEAD + bytes([66]) + b"0x" + b"cd" * 32 + b"\x07success" + struct.pack(">dQ", 21000.0, 7) + WHEN,
+    ),
+}
+
+
+@pytest.mark.parametrize("purpose", DOCUMENTS, ids=lambda purpose: purpose.name.lower())
+def test_each_layout_of_the_documents_is_read_and_written_byte_for_byte(purpose: Purpose) -> None:
+    said, body = DOCUMENTS[purpose]
+    tokens: Tokens[Any] = Tokens(KEY, purpose, type(said))
+    signed = body + hmac.new(KEY.encode(), body, hashlib.sha256).digest()[:16]
+    token = base64.urlsafe_b64encode(signed).rstrip(b"=").decode()
+    assert tokens.read(token) == said
+    assert tokens.mint(said, version=1) == token
+
+
+successors = st.one_of(
+    st.tuples(st.just(Purpose.STATUS_CHECK), claims),
+    st.tuples(
+        st.just(Purpose.STATUS_RESULT),
+        st.builds(lambda one, status: StatusClaim(**fields_of(one), status=status), claims, printable),
+    ),
+    st.tuples(
+        st.just(Purpose.PAYMENT_EXECUTE),
+        st.builds(
+            lambda one, count, first, code: ExecuteClaim(
+                **fields_of(one), attempt_count=count, first_attempt_at=first, last_error_code=code
+            ),
+            claims,
+            st.integers(0, 255),
+            st.none() | st.just(AT),
+            st.just("") | printable,
+        ),
+    ),
+    st.tuples(
+        st.just(Purpose.PAYMENT_RESULT),
+        st.builds(
+            PaidClaim,
+            unique_id=st.just("pay-1"),
+            generation=st.integers(1, 65535),
+            cn_api_id=printable,
+            issued_at=st.just(AT),
+            tx_hash=printable,
+            tx_status=printable,
+            gas_used=st.integers(0, 2**64 - 1),
+            block_number=st.integers(0, 2**64 - 1),
+        ),
+    ),
+)
+
+
+def fields_of(one: HostPayClaim) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in HostPayClaim.__dataclass_fields__}
+
+
+@given(successors)
+def test_every_internal_claim_survives_its_token_and_enters_no_other_door(pair: tuple[Purpose, Any]) -> None:
+    purpose, said = pair
+    token = Tokens(KEY, purpose, type(said)).mint(said)
+    for door, (example, _) in DOCUMENTS.items():
+        reader: Tokens[Any] = Tokens(KEY, door, type(example))
+        if door is purpose:
+            assert reader.read(token) == said
+        else:
+            with pytest.raises(TokenError) as refused:
+                reader.read(token)
+            assert refused.value.code == "TOKEN_PURPOSE"
+
+
+def test_the_documents_layout_forgets_what_it_has_no_place_for_and_refuses_what_does_not_fit() -> None:
+    tokens: Tokens[Any] = Tokens(KEY, Purpose.PAYMENT_EXECUTE, ExecuteClaim)
+    fields = {**fields_of(claim()), "version": 2, "generation": 3}
+    again = tokens.read(
+        tokens.mint(ExecuteClaim(**fields, attempt_count=2, first_attempt_at=AT, last_error_code="X"), version=1)
+    )
+    assert (again.generation, again.attempt_count, again.first_attempt_at, again.last_error_code) == (1, 0, None, "")
+    with pytest.raises(TokenError):
+        tokens.mint(ExecuteClaim(**fields, attempt_count=256))
+    with pytest.raises(TypeError):
+        Tokens(KEY, Purpose.PAYMENT_EXECUTE, HostPayClaim)
 
 
 orders = st.builds(
