@@ -139,6 +139,14 @@ PAGES: dict[str, Page] = {
         "Artifact Registry",
         "repositories, images pushed and pulled, run by digest",
         ("Repositories", "Images", "Running an image"),
+        apis=("artifact_registry",),
+        absent={
+            "Maven, npm, Python, apt, yum, Go and generic artifacts": "kept as repositories; what is in them is not "
+            "here: UNIMPLEMENTED by name",
+            "Remote and virtual repositories": "kept and read back; the registry holds nothing in them",
+            "Attachments, rules, exports, vulnerability scanning": "nothing of the system uses them",
+            "Digests other than sha256": "as Google's",
+        },
     ),
     "sql": Page(
         "Cloud SQL Admin v1beta4",
