@@ -1,8 +1,8 @@
-"""Cloud Monitoring's plain part: notification channels, alert policies and dashboards are checked, kept and read back.
+"""Cloud Monitoring's plain part: notification channels and alert policies are checked, kept and read back.
 
 Nothing is watched and nobody is notified. The checks are those that Google makes when a policy is written
-(google/monitoring/v3/alert.proto): conditions, durations, the rate limit of log matches, widgets of a dashboard.
-Metrics are monitoring_descriptors.py's and monitoring_series.py's, of the same API.
+(google/monitoring/v3/alert.proto): conditions, durations, the rate limit of log matches.
+Dashboards, services, groups and all else of the API are the neighbours' whose names begin with monitoring_.
 """
 
 import secrets
@@ -13,7 +13,6 @@ from local_cloud.errors import failed_precondition, invalid
 from local_cloud.plain import Plain
 from local_cloud.plain_api import Kind, declare
 from local_cloud.registry import Api
-from local_cloud.secrets import stamp
 
 API = Api(
     "monitoring",
@@ -21,14 +20,18 @@ API = Api(
         "google.monitoring.v3.NotificationChannelService",
         "google.monitoring.v3.AlertPolicyService",
         "google.monitoring.v3.MetricService",
+        "google.monitoring.v3.ServiceMonitoringService",
+        "google.monitoring.v3.UptimeCheckService",
+        "google.monitoring.v3.SnoozeService",
+        "google.monitoring.v3.GroupService",
+        "google.monitoring.v3.QueryService",
         "google.monitoring.dashboard.v1.DashboardsService",
     ],
 )
 
 ALERT = "google.monitoring.v3.AlertPolicy"
 CHANNEL = "google.monitoring.v3.NotificationChannel"
-DASHBOARD = "google.monitoring.dashboard.v1.Dashboard"
-MAX_CONDITIONS, MAX_WIDGETS = 6, 50
+MAX_CONDITIONS = 6
 _COMPARISONS = ("COMPARISON_GT", "COMPARISON_LT")
 
 
@@ -104,24 +107,6 @@ def _check_condition(policy: Message, condition: Message, where: str) -> None:
                 raise invalid(f"Field {where}.{kind}.filter must name a {needed}.")
 
 
-def _complete_dashboard(_cloud: Cloud, made: Message, current: Message | None) -> None:
-    if not made.display_name:
-        raise invalid("Field dashboard.display_name is required.")
-    if current is not None and made.etag and made.etag != current.etag:
-        raise failed_precondition(f"The etag of the dashboard is {current.etag}, not {made.etag}. Read it again.")
-    layout = made.WhichOneof("layout")
-    tiles = getattr(getattr(made, layout), "tiles" if layout == "mosaic_layout" else "widgets", ()) if layout else ()
-    if len(tiles) > MAX_WIDGETS:
-        raise invalid(f"A dashboard may have at most {MAX_WIDGETS} widgets, not {len(tiles)}.")
-    stamp(made)
-    made.etag = made.etag.strip('"')
-
-
-def _dashboard_id(_cloud: Cloud, _made: Message) -> str:
-    parts = secrets.token_hex(16)
-    return "-".join((parts[:8], parts[8:12], parts[12:16], parts[16:20], parts[20:]))
-
-
 declare(
     API,
     Kind(
@@ -138,18 +123,10 @@ declare(
         new_id=_number, complete=_complete_policy,
     ),
 )  # fmt: skip
-declare(
-    API,
-    Kind(
-        proto=DASHBOARD, service="DashboardsService", noun="Dashboard", plural="Dashboards", field="dashboard",
-        items="dashboards", parent="parent", collection="dashboards", permission="monitoring.dashboards",
-        new_id=_dashboard_id, complete=_complete_dashboard,
-    ),
-)  # fmt: skip
 
 
 @API.on_start
 async def start(cloud: Cloud) -> None:
     """Load what is kept, so that nothing of it is lost on a state that nobody asks about."""
-    for kind in (CHANNEL, ALERT, DASHBOARD):
+    for kind in (CHANNEL, ALERT):
         Plain(cloud, kind)

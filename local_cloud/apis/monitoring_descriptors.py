@@ -1,6 +1,6 @@
 """Cloud Monitoring: which metrics and monitored resources there are, and metrics that users make.
 
-The platform's own are tables (metrics/descriptors.py); custom ones are kept by metrics/catalogue.py.
+The platform's own are tables (metrics/descriptors/); custom ones are kept by metrics/catalogue.py.
 Source: google/monitoring/v3/metric_service.proto, https://cloud.google.com/monitoring/custom-metrics.
 """
 
@@ -38,7 +38,7 @@ async def list_metric_descriptors(cloud: Cloud, _call: Call, request: Message) -
         kinds = list(descriptor.monitored_resource_types) or list(RESOURCES)
         if any(wanted.matches(subject | {("resource.type", ""): kind}) for kind in kinds):
             found.append(descriptor)
-    size = _page_size(request.page_size)
+    size = page_size(request.page_size)
     taken, token = page(found, size, request.page_token, lambda d: str(d.type), default=MAX_PAGE, most=MAX_PAGE)
     response = message("google.monitoring.v3.ListMetricDescriptorsResponse")
     return response(metric_descriptors=taken, next_page_token=token)
@@ -104,7 +104,7 @@ async def list_resource_descriptors(cloud: Cloud, _call: Call, request: Message)
     found = [
         kind for kind in RESOURCES if wanted.matches({("resource.type", ""): kind, ("project", ""): cloud.project})
     ]
-    size = _page_size(request.page_size)
+    size = page_size(request.page_size)
     taken, token = page(found, size, request.page_token, str, default=1000)
     response = message("google.monitoring.v3.ListMonitoredResourceDescriptorsResponse")
     made = [resource_message(cloud.project, kind) for kind in taken]
@@ -130,7 +130,8 @@ def check_type(metric: str, field: str) -> None:
         raise invalid(f'Field {field} had an invalid value of "{metric}": it must start with one of {allowed}.')
 
 
-def _page_size(size: int) -> int:
+def page_size(size: int) -> int:
+    """A size of pages that is none below zero."""
     if size < 0:
         raise invalid("Field pageSize must not be negative.")
     return size

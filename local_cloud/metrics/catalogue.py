@@ -1,16 +1,19 @@
-"""Which metrics exist: the platform's own, and those that users have made.
+"""Which metrics exist: the platform's own, those that users have made, and those that Logging counts for them.
 
 Owns custom descriptors (kept in the store) and the laws of changing them. Source:
 google/monitoring/v3/metric_service.proto, https://cloud.google.com/monitoring/custom-metrics/creating-metrics.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from local_cloud.descriptors import Message, message
 from local_cloud.metrics.descriptors import KINDS, METRICS, RESOURCES, TYPES, metric_message
+from local_cloud.metrics.slo import Slo
 from local_cloud.store import Store
 
+#: Log-based metrics are named after this; Logging makes and keeps them.
+LOGGED = "logging.googleapis.com/user/"
 #: "custom.googleapis.com/..." may have so many descriptors in a project.
 MAX_CUSTOM = 10_000
 _KINDS = {number: name for name, number in KINDS.items()}
@@ -35,11 +38,17 @@ class Catalogue:
     def __init__(self, store: Store, project: str) -> None:
         self.project = project
         self.custom = store.messages("metrics.descriptors", "google.api.MetricDescriptor")
+        #: An SLO by its full name; set by who keeps them.
+        self.find_slo: Callable[[str], Slo | None] = lambda _name: None
+        self._logged = store.messages("plain.google.logging.v2.LogMetric", "google.logging.v2.LogMetric")
 
     def get(self, metric: str) -> Message | None:
         """A metric's descriptor."""
         if metric in METRICS:
             return metric_message(self.project, METRICS[metric])
+        if metric.startswith(LOGGED):
+            logged = self._logged.get(f"projects/{self.project}/metrics/{metric.removeprefix(LOGGED)}")
+            return None if logged is None else logged.metric_descriptor
         return self.custom.get(metric)
 
     def find(self, metric: str) -> Metric | None:
@@ -47,8 +56,8 @@ class Catalogue:
         own = METRICS.get(metric)
         if own is not None:
             labels = frozenset(label[0] for label in own.labels)
-            return Metric(metric, own.kind, own.value, own.unit, labels, frozenset(own.resources))
-        made = self.custom.get(metric)
+            return Metric(metric, own.kind, own.value, own.unit, labels, frozenset(own.resources or RESOURCES))
+        made = self.get(metric)
         if made is None:
             return None
         labels = frozenset(label.key for label in made.labels)
@@ -58,7 +67,8 @@ class Catalogue:
     def all(self) -> list[Message]:
         """Every descriptor, by type."""
         found = [metric_message(self.project, metric) for metric in METRICS.values()]
-        return sorted([*found, *self.custom.values()], key=lambda made: str(made.type))
+        logged = [metric.metric_descriptor for metric in self._logged.values()]
+        return sorted([*found, *self.custom.values(), *logged], key=lambda made: str(made.type))
 
     def keep(self, descriptor: Message) -> Message:
         """Makes or changes a custom metric; labels that it had stay."""

@@ -131,6 +131,20 @@ def percentile(found: Distribution, percent: float) -> float:
     return bounds[-1] if bounds else found.mean
 
 
+def below(found: Distribution, value: float) -> float:
+    """How many values lie below one, evenly spread within their buckets."""
+    bounds, passed = bounds_of(found.buckets), 0.0
+    if not found.counts:
+        return float(found.size) if found.mean < value else 0.0
+    for index, count in enumerate(found.counts):
+        low, high = _edges(found, index, bounds)
+        if high <= value and (index < len(bounds) or low < value):
+            passed += count
+        elif low < value:
+            passed += count * (value - low) / (high - low)
+    return passed
+
+
 def variance(found: Distribution) -> float:
     """The mean of squared deviations."""
     return found.deviation / found.size if found.size else 0.0

@@ -1,7 +1,8 @@
 """A query of time series: filter, interval, aggregations, to the series that come out.
 
 Owns the order (select, align, reduce, again for a second aggregation), what a filter may name, and the refusals of what
-does not exist. Used by ListTimeSeries; whoever watches metrics asks the same way.
+does not exist. Used by ListTimeSeries; whoever watches metrics asks the same way. A filter may also be a selector of an
+SLO's series, `select_slo_burn_rate("projects/P/services/S/serviceLevelObjectives/O", "3600s")` (slo.py).
 Source: https://cloud.google.com/monitoring/api/v3/filters, .../reading-metrics, metric_service.proto.
 """
 
@@ -9,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from local_cloud.errors import ApiError, invalid, not_found
-from local_cloud.metrics import align, filters, points, reduce
+from local_cloud.metrics import align, filters, points, reduce, slo
 from local_cloud.metrics.catalogue import Catalogue, Metric
 from local_cloud.metrics.descriptors import RESOURCES
 from local_cloud.metrics.points import Points
-from local_cloud.metrics.series import SECOND, Key, Series
+from local_cloud.metrics.series import SECOND, STEP, Key, Series
 
 NO_METRIC = (
     'Cannot find metric(s) that match type = "{type}". If a metric was created recently, it could take up to 10 '
@@ -48,6 +49,8 @@ class Selection:
 
     metric: Metric
     filter: filters.Filter
+    #: Where the filter selects series of an SLO, which are worked out and not kept.
+    slo: "tuple[slo.Selector, slo.Slo] | None" = None
 
     def matches(self, key: Key, project: str) -> bool:
         """Whether a series is meant."""
@@ -71,7 +74,9 @@ def parse(text: str, field: str = "filter") -> filters.Filter:
 
 
 def choose(catalogue: Catalogue, text: str, field: str = "filter") -> Selection:
-    """Reads a filter for series: it must name one metric, and what it names must exist."""
+    """Reads a filter for series: it must name one metric or select an SLO's, and what it names must exist."""
+    if is_slo(text):
+        return _choose_slo(catalogue, text, field)
     found = parse(text, field)
     types = found.wanted.get(("metric.type", ""), [])
     if len(set(types)) != 1:
@@ -96,6 +101,26 @@ def choose(catalogue: Catalogue, text: str, field: str = "filter") -> Selection:
     return Selection(metric, found)
 
 
+def is_slo(text: str) -> bool:
+    """Whether a filter is a selector of an SLO's series: it names neither a metric nor a resource."""
+    return text.lstrip().startswith("select_slo_")
+
+
+def _choose_slo(catalogue: Catalogue, text: str, field: str) -> Selection:
+    try:
+        selector = slo.read(text)
+    except ValueError as error:
+        raise _refused(field, text, str(error)) from None
+    assert selector is not None
+    found = catalogue.find_slo(selector.slo)
+    if found is None:
+        raise not_found(f"Service level objective '{selector.slo}' not found.")
+    kind, value, unit = slo.SELECTORS[selector.name]
+    labels = frozenset({"event_type"}) if selector.name == "select_slo_counts" else frozenset[str]()
+    metric = Metric(selector.text, kind, value, unit, labels, frozenset({"global"}))
+    return Selection(metric, filters.Filter(text), (selector, found))
+
+
 def run(
     stored: Points,
     selection: Selection,
@@ -111,8 +136,16 @@ def run(
     aggregations = check(metric, aggregations)
     first = aggregations[0] if aggregations else None
     reach = align.reach(first.aligner, metric.kind, first.period) if first is not None else 0
-    chosen = [kept for kept in stored.find(metric.type) if selection.matches(kept.key, project)]
-    found = sorted(points.iterate(chosen, start - reach, min(end, visible)))
+    if selection.slo is not None:
+        # Ratios of an alignment period are those of its events, not means of ratios: the points are the periods'.
+        selector, objective = selection.slo
+        step = first.period if first is not None else STEP
+        last = end if first is not None else end // STEP * STEP
+        until = min(end, visible)
+        found = selector.series(objective, start - reach, until, step=step, end=last, project=project)
+    else:
+        chosen = [kept for kept in stored.find(metric.type) if selection.matches(kept.key, project)]
+        found = sorted(points.iterate(chosen, start - reach, min(end, visible)))
     for aggregation in aggregations:
         if aggregation.aligner != "ALIGN_NONE":
             found = [align.align(series, aggregation.aligner, aggregation.period, start, end) for series in found]

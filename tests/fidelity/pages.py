@@ -103,6 +103,9 @@ PAGES: dict[str, Page] = {
             "Custom metrics",
             "Permissions",
             "Policies and dashboards",
+            "Services and SLOs",
+            "Uptime checks",
+            "Snoozes and groups",
         ),
         apis=("monitoring",),
         absent={
