@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import orjson
 
@@ -34,6 +34,17 @@ SCHEMA_VERSION = 2
 ALONE, ALONE_BYTES, QUIET = 8, 65_536, 0.001
 #: Where such a write took longer than this, the disk is slow: all is left to the thread for a while (seconds).
 SLOW, SLOW_FOR = 0.003, 5.0
+
+
+class Durable(Protocol):
+    """Something else that answers wait for: whether it has what is not on disk yet, and when it has not."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether something that an answer waits for is not on disk yet."""
+
+    async def committed(self) -> None:
+        """Returns when all that was changed so far is."""
 
 
 class StateError(Exception):
@@ -136,6 +147,7 @@ class Store:
         self._quiet_from = 0.0
         self.tombstones = Tombstones(self, self.path)
         self._failure: Exception | None = None
+        self._joined: list[Durable] = []
         self._thread = threading.Thread(target=self._write, name="store", daemon=True)
         self._thread.start()
 
@@ -157,10 +169,18 @@ class Store:
     @property
     def pending(self) -> bool:
         """Whether something is not on disk yet."""
-        return self._upcoming is not None or self._writing is not None or self._failure is not None
+        own = self._upcoming is not None or self._writing is not None or self._failure is not None
+        return own or any(other.pending for other in self._joined)
+
+    def join(self, other: "Durable") -> None:
+        """From now on committed() waits for this one's changes too; it is closed by its owner."""
+        self._joined.append(other)
 
     async def committed(self) -> None:
-        """Returns when everything marked so far is on disk."""
+        """Returns when everything marked so far is on disk, and what those have that have joined."""
+        for other in self._joined:
+            if other.pending:
+                await other.committed()
         if self._failure:
             raise self._failure
         if round_ := self._upcoming or self._writing:

@@ -1,0 +1,1 @@
+"""Pub/Sub beneath its API: the durable log of messages, each subscription's backlog, and publishing for everybody."""
