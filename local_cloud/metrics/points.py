@@ -5,7 +5,7 @@ marked and written by `flush()`, which the meter calls once a second at most. Wh
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -81,6 +81,10 @@ class Points:
     def find(self, metric: str) -> list[Kept]:
         """Every series of a metric."""
         return self._metrics.get(metric, [])
+
+    def all(self) -> Iterable[Kept]:
+        """Every series."""
+        return self._series.values()
 
     def get(self, key: Key) -> Kept | None:
         """One series."""
