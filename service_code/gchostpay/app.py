@@ -6,15 +6,16 @@ scheduler; /wallet, /wallet/resume and /payouts/{unique_id}/abandon for operator
 
 from __future__ import annotations
 
-from service_code.gchostpay.operate import Operating
 from service_code.gchostpay.pay import Paying
-from service_code.gchostpay.payer import Payer
-from service_code.gchostpay.settle import Settler
-from service_code.gchostpay.sweep import Sweeper
 from service_code.kit.orders import ConfirmPayout, HostPayOrder
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Component, Handler, Operator, Schedule, Service
+from service_code.kit.wallet.operate import Operating
+from service_code.kit.wallet.payer import Payer
+from service_code.kit.wallet.settle import Settler
+from service_code.kit.wallet.sweep import Sweeper
 
+CONFIRM_QUEUE = "hostpay-confirm-queue"
 #: Secrets and the fewest characters each must have.
 SECRETS = {
     "TPS_HOSTPAY_SIGNING_KEY": 32,
@@ -26,7 +27,7 @@ SECRETS = {
 
 def service(kit: Kit) -> Service:
     """Declare the service's doors."""
-    payer = Payer(kit)
+    payer = Payer(kit, CONFIRM_QUEUE)
     settler = Settler(payer)
     operating = Operating(payer, settler)
 

@@ -38,8 +38,10 @@ class Refusal(Enum):
 
     ALREADY_KNOWN = "already known"
     NONCE_TOO_LOW = "nonce too low"
+    NONCE_TOO_HIGH = "nonce too high"
     UNDERPRICED = "underpriced"
     INSUFFICIENT_FUNDS = "insufficient funds"
+    GAS_LIMIT = "gas limit"
     REVERTED = "reverted"
     OTHER = "other"
 
@@ -47,14 +49,20 @@ class Refusal(Enum):
 _TEXTS = (
     (Refusal.ALREADY_KNOWN, ("already known", "already imported", "known transaction", "alreadyknown")),
     (Refusal.NONCE_TOO_LOW, ("nonce too low", "nonce is too low", "invalid nonce", "oldnonce")),
+    (Refusal.NONCE_TOO_HIGH, ("nonce too high", "nonce is too high", "nonce gap", "noncegap")),
     (Refusal.UNDERPRICED, ("underpriced", "fee too low", "less than block base fee", "max fee per gas less than")),
     (Refusal.INSUFFICIENT_FUNDS, ("insufficient funds", "insufficient balance")),
+    (Refusal.GAS_LIMIT, ("intrinsic gas too low", "exceeds block gas limit", "gas required exceeds", "out of gas")),
     (Refusal.REVERTED, ("revert",)),
 )
 
 
 class NodeAwayError(RuntimeError):
     """The node gave no usable answer; a transaction that was sent may or may not be known to it."""
+
+    def __init__(self, why: str, code: str = "NODE_ERROR") -> None:
+        super().__init__(why)
+        self.code = code
 
 
 class NodeRefusedError(RuntimeError):
@@ -148,7 +156,7 @@ class Node:
             return await self._outside.call("POST", self._url, what=what, headers=headers, body=body, timeout=TIMEOUT)
         except UnreachableError as error:
             _log.warning("the node is away", what="rpc_call", status="unreachable", method=what)
-            raise NodeAwayError(str(error)) from error
+            raise NodeAwayError(str(error), "NODE_TIMEOUT" if error.timeout else "NODE_UNREACHABLE") from error
 
     async def chain_id(self) -> int:
         """Return the chain's id."""
@@ -248,7 +256,8 @@ def _result(method: str, status: int, body: Any) -> Any:
     message = str(said.get("message", "")) if isinstance(said, dict) else str(said)
     code = said.get("code") if isinstance(said, dict) else None
     if status == 429 or (code in (-32005, -32603, 429) and not _meaningful(message)):
-        raise NodeAwayError(f"{method}: the node cannot now ({code})")
+        limited = status == 429 or code in (-32005, 429)
+        raise NodeAwayError(f"{method}: the node cannot now ({code})", "NODE_RATE_LIMITED" if limited else "NODE_ERROR")
     raise NodeRefusedError(method, message)
 
 

@@ -22,7 +22,11 @@ LONGEST_ANSWER = 4_000_000
 
 
 class UnreachableError(RuntimeError):
-    """The other side did not answer: nothing is known of what it did."""
+    """The other side did not answer (`timeout`: in time): nothing is known of what it did."""
+
+    def __init__(self, why: str, *, timeout: bool = False) -> None:
+        super().__init__(why)
+        self.timeout = timeout
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ class Outside:
             ) as response:
                 return Answer(response.status, await _whole(response, what))
         except TimeoutError as error:
-            raise UnreachableError(f"{what}: no answer in {timeout:g} s") from error
+            raise UnreachableError(f"{what}: no answer in {timeout:g} s", timeout=True) from error
         except (aiohttp.ClientError, OSError) as error:
             raise UnreachableError(f"{what}: {type(error).__name__}") from error
 

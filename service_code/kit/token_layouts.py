@@ -95,15 +95,17 @@ def whole(name: str, layout: str) -> Part:
     return Part(lambda claim: _packed(name, layout, getattr(claim, name)), lambda reader: {name: reader.unpack(layout)})
 
 
-def _packed(name: str, layout: str, value: int | float) -> bytes:
+def _packed(name: str, layout: str, value: float) -> bytes:
     try:
-        return struct.pack(layout, value)
+        packed: bytes = struct.pack(layout, value)
     except struct.error as error:
         raise TokenError("TOKEN_INVALID", f"{name} {value} does not fit its place in the token") from error
+    return packed
 
 
 def _write_exact(claim: Any) -> bytes:
-    return short(claim.amount.currency) + short(claim.network) + claim.amount.units.to_bytes(32, "big")
+    units: int = claim.amount.units
+    return short(claim.amount.currency) + short(claim.network) + units.to_bytes(32, "big")
 
 
 def _read_exact(reader: Reader) -> dict[str, Any]:

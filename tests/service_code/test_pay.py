@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from service_code.gchostpay.payer import Payer
 from service_code.kit.tokens import Purpose
+from service_code.kit.wallet.payer import Payer
 from tests.service_code import flow
 from tests.service_code.conftest import Chain
 from tests.service_code.flow import ETH, balances, confirm_all, pay_task, share
@@ -124,7 +124,7 @@ def kill(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
         monkeypatch.setattr(Payer, "broadcast", die)
         monkeypatch.setattr(Outbox, "send", die)
     else:
-        monkeypatch.setattr("service_code.gchostpay.book.Book.mark_broadcast", die)
+        monkeypatch.setattr("service_code.kit.wallet.book.Book.mark_broadcast", die)
         monkeypatch.setattr(Outbox, "send", die)
 
 
@@ -195,7 +195,7 @@ async def test_a_token_lives_sixty_seconds_while_nothing_is_signed(
 async def test_a_token_that_dies_while_the_wallet_is_locked_is_not_signed(
     world: World, chain: Chain, sql: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from service_code.gchostpay.book import Book
+    from service_code.kit.wallet.book import Book
 
     _, task = await flow.split(world)
     lock = Book.lock

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from eth_account import Account
 
-from service_code.gchostpay.payer import OnChain
+from service_code.kit.wallet.payer import OnChain
 from tests.service_code import flow
 from tests.service_code.conftest import Chain
 from tests.service_code.flow import alerts, balances, confirm_all
@@ -126,7 +126,7 @@ async def test_a_raised_payout_keeps_its_data(
     def call_of(amount: Any, to: str) -> OnChain:
         return OnChain(to=to, value=amount.units, data="0xa9059cbb")
 
-    monkeypatch.setattr("service_code.gchostpay.pay.transfer_of", call_of)
+    monkeypatch.setattr("service_code.kit.wallet.signing.transfer_of", call_of)
     _, task = await flow.split(world)
     chain.automine = False
     async with world.run("gchostpay") as payer:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from service_code.gchostpay.payer import Payer
-from service_code.gchostpay.settle import Settler
+from service_code.kit.wallet.payer import Payer
+from service_code.kit.wallet.settle import Settler
 from tests.payments import judge
 from tests.service_code import flow
 from tests.service_code.conftest import Chain
@@ -19,7 +19,7 @@ from tests.service_code.world import World
 async def test_one_sweep_makes_everything_final_that_is(
     world: World, chain: Chain, sql: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service_code.gchostpay.settle.BLOCKS", 2)
+    monkeypatch.setattr("service_code.kit.wallet.settle.BLOCKS", 2)
     async with world.run("gchostpay") as payer:
         for _ in range(5):
             assert (await payer.deliver((await flow.split(world))[1])).status == 200
@@ -149,7 +149,7 @@ async def test_what_was_mined_elsewhere_since_it_was_judged_is_not_taken_back(
         assert (await payer.deliver(task)).status == 200
         await confirm_all(world, payer)
         before = await balances(sql)
-        settler = Settler(Payer(payer.kit))
+        settler = Settler(Payer(payer.kit, "hostpay-confirm-queue"))
         row = await sql.fetchrow("SELECT nonce, tx_hash, mined_block FROM tx_variants")
         stale = {**dict(row), "mined_block_hash": "0x" + "ee" * 32}
         assert await settler.take_back(stale) == 0

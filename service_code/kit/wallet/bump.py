@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from service_code.gchostpay.payer import Payer
 from service_code.kit import logs
 from service_code.kit.chain import TRANSFER_GAS, Fees
 from service_code.kit.clock import moment
 from service_code.kit.signer import SignedTransfer, SigningRefusedError, Transfer
+from service_code.kit.wallet.payer import Payer
 
 #: What a replacement offers of the old fees, in per mille: above the 10 % more that nodes ask for.
 RAISE = 1125

@@ -10,13 +10,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import wraps
 
-from service_code.gchostpay.bump import add_variant
-from service_code.gchostpay.payer import Payer
-from service_code.gchostpay.settle import Settler
 from service_code.kit import logs
 from service_code.kit.call import Call
 from service_code.kit.chain import NodeAwayError, NodeRefusedError
 from service_code.kit.service import Incoming, Reply
+from service_code.kit.wallet.bump import add_variant
+from service_code.kit.wallet.payer import Payer
+from service_code.kit.wallet.settle import Settler
 
 _log = logs.get("operate")
 

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from service_code.gchostpay.bump import add_variant
-from service_code.gchostpay.payer import Payer
-from service_code.gchostpay.settle import PATIENCE, Settler
 from service_code.kit import logs
 from service_code.kit.call import Call
 from service_code.kit.chain import NodeAwayError, NodeRefusedError
+from service_code.kit.wallet.bump import add_variant
+from service_code.kit.wallet.payer import Payer
+from service_code.kit.wallet.settle import PATIENCE, Settler
 
 #: Nonces that one sweep looks at, how many at a time, and how many it raises the fees of.
 AT_ONCE = 300

@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from service_code.gchostpay.book import Book
-from service_code.gchostpay.payer import GAS_CURRENCY, Payer
 from service_code.kit import ledger, logs
 from service_code.kit.call import Call
 from service_code.kit.chain import NodeAwayError, NodeRefusedError, Receipt
@@ -23,6 +21,8 @@ from service_code.kit.db import Connection
 from service_code.kit.money import Amount
 from service_code.kit.orders import ConfirmPayout
 from service_code.kit.outcomes import Dead, Done, Outcome, Retry
+from service_code.kit.wallet.book import Book
+from service_code.kit.wallet.payer import GAS_CURRENCY, Payer
 
 #: Blocks by which nodes behind one address may lag: a count is believed only as of so long ago.
 LAG = 2

@@ -1,4 +1,4 @@
-"""What the payer's parts share: wallet, node, signer, exchange, book, and getting a signed transaction to the chain.
+"""What the wallet's parts share: node, signer, book, queue of confirmations, and getting a transaction to the chain.
 
 USDT and other tokens will differ in one place, `transfer_of`: what a payout of a currency looks like as a transaction.
 CHAIN_ID, the four limits, STUCK_AFTER_SECONDS and CONFIRM_AFTER_SECONDS are config; HOST_WALLET_KMS_KEY, a key version
@@ -10,19 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from service_code.gchostpay.book import Book
 from service_code.kit import logs
 from service_code.kit.chain import Node, NodeAwayError, NodeRefusedError, Refusal
-from service_code.kit.changenow import ChangeNow
 from service_code.kit.clock import moment
 from service_code.kit.kms import KmsSigner
 from service_code.kit.money import Amount, MoneyError, read
 from service_code.kit.runtime import Kit
 from service_code.kit.settings import Settings, SettingsError
 from service_code.kit.signer import DigestSigner, Limits, LocalSigner, SigningRefusedError
-from service_code.kit.tokens import HostPayClaim, Purpose, Tokens
+from service_code.kit.wallet.book import Book
 
-CONFIRM_QUEUE = "hostpay-confirm-queue"
 #: The one network on which this wallet pays, and the currency in which it takes gas.
 NETWORK = "eth"
 GAS_CURRENCY = "eth"
@@ -49,12 +46,12 @@ def transfer_of(amount: Amount, to: str) -> OnChain | None:
 class Payer:
     """The wallet and everything around it."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: Kit, confirm_queue: str) -> None:
         settings = kit.settings
         self.kit = kit
+        #: Where a signed payout waits for its receipt.
+        self.confirm_queue = confirm_queue
         self.node = Node(settings.secret("ETHEREUM_RPC_URL").strip(), kit.outside)
-        self.exchange = ChangeNow(settings.endpoints.changenow, settings.secret("CHANGENOW_API_KEY"), kit.outside)
-        self.tokens = Tokens(settings.secret("TPS_HOSTPAY_SIGNING_KEY"), Purpose.HOSTPAY_EXECUTION, HostPayClaim)
         self.signer = _signer(kit)
         self.stuck_after = timedelta(seconds=settings.number("STUCK_AFTER_SECONDS", 90))
         self.confirm_after = timedelta(seconds=settings.number("CONFIRM_AFTER_SECONDS", 1))
@@ -68,7 +65,8 @@ class Payer:
             found = await self.node.chain_id()
             if found != self.signer.chain_id:
                 _log.error("the node is on another chain", what="wrong_chain", status="error", chain=found)
-                raise NodeAwayError(f"the node is on chain {found}, the signer on {self.signer.chain_id}")
+                why = f"the node is on chain {found}, the signer on {self.signer.chain_id}"
+                raise NodeAwayError(why, "WRONG_CHAIN")
             self._ready = Book(self.signer.address, self.signer.chain_id)
         return self._ready
 

@@ -1,7 +1,7 @@
 """The wallet's book: nonces, signed variants and payouts as rows, under one row lock per wallet and chain.
 
 One nonce has one intent and one or more signed variants; any mined variant settles it. Whoever allocates a nonce or
-adds a variant holds the wallet's row. Statements only: what is decided with them stands in `pay`, `settle`, `bump`.
+adds a variant holds the wallet's row. Statements only: what is decided with them stands in `signing`, `settle`, `bump`.
 """
 
 from __future__ import annotations
