@@ -9,13 +9,13 @@ from __future__ import annotations
 from service_code.gcsplit.letters import Letters
 from service_code.gcsplit.replay import Replayer
 from service_code.gcsplit.rules import rules_of
-from service_code.gcsplit.split import HostPayMinter, Splitter
+from service_code.gcsplit.split import Splitter
 from service_code.gcsplit.sweep import Sweeper
+from service_code.kit import minting
 from service_code.kit.changenow import ChangeNow
 from service_code.kit.orders import SplitOrder
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Handler, Operator, Schedule, Service
-from service_code.kit.tokens import HostPayClaim, Purpose, Tokens
 
 #: Secrets and the fewest characters each must have.
 SECRETS = {"TPS_HOSTPAY_SIGNING_KEY": 32, "CHANGENOW_API_KEY": 16}
@@ -27,7 +27,7 @@ def service(kit: Kit) -> Service:
     exchange = ChangeNow(kit.settings.endpoints.changenow, kit.settings.secret("CHANGENOW_API_KEY"), kit.outside)
     splitter = Splitter(kit, rules, exchange)
     replayer = Replayer(kit, rules, exchange, splitter)
-    tokens = Tokens(kit.settings.secret("TPS_HOSTPAY_SIGNING_KEY"), Purpose.HOSTPAY_EXECUTION, HostPayClaim)
+    secret = kit.settings.secret("TPS_HOSTPAY_SIGNING_KEY")
     return Service(
         name="gcsplit",
         handlers=[Handler("/process_split", SplitOrder, splitter.split)],
@@ -37,5 +37,5 @@ def service(kit: Kit) -> Service:
             Operator("POST", "/dead/{unique_id}/replay", replayer.replay),
             Operator("GET", "/dead-letters", Letters(kit).listed),
         ],
-        minters={"PendingHostPay": HostPayMinter(tokens)},
+        minters={**minting.ORDER.minter(secret), **minting.TRIGGER.minter(secret)},
     )

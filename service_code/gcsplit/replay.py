@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from service_code.gcsplit.deaths import claim, revive
-from service_code.gcsplit.rules import GRACE, HOSTPAY_QUEUE, Rules
+from service_code.gcsplit.rules import GRACE, HOSTPAY_QUEUES, Rules
 from service_code.gcsplit.split import Splitter, pending_of
 from service_code.kit import logs
 from service_code.kit.call import Call
@@ -108,7 +108,9 @@ class Replayer:
             return Reply(200, {"status": "already_replayed", "unique_id": unique_id})
         pending = await self._splitter.write(connection, order, ordered, call.now)
         return (
-            await self._send(pending, call) if pending else Reply(409, {"error": "NOT_DEAD", "reason": "it was split"})
+            await self._send(pending, ordered.way, call)
+            if pending
+            else Reply(409, {"error": "NOT_DEAD", "reason": "it was split"})
         )
 
     async def _replay_hostpay(self, unique_id: str, generation: int, call: Call) -> Reply:
@@ -133,12 +135,13 @@ class Replayer:
             """,
             *(unique_id, generation + 1, made.id, made.payin_address, made.to_amount, made.valid_until, call.now),
         )
+        assert row is not None
         await revive(connection, unique_id, generation, status="replayed", at=call.now)
-        return await self._send(pending_of(row), call)
+        return await self._send(pending_of(row), row["way"], call)
 
     async def _order(self, row: Any, now: datetime) -> ExchangeOrder:
         """Return the old exchange order while it still waits for long enough, else a fresh one."""
-        needed = now + self._rules.window + GRACE
+        needed = now + self._rules.windows[row["way"]] + GRACE
         if row["valid_until"] is None or row["valid_until"] > needed:
             state = await self._exchange.state(row["cn_api_id"])
             if state.status == WAITING:
@@ -155,10 +158,11 @@ class Replayer:
             to_network=row["to_network"],
             address=row["payout_address"],
         )
-        return await self._exchange.order(route, self._rules.refund_address)
+        return await self._exchange.order(route, self._rules.refund_address, fixed=row["way"] == "single")
 
-    async def _send(self, pending: PendingHostPay, call: Call) -> Reply:
-        send = Send(queue=HOSTPAY_QUEUE, message=pending, unique_id=pending.unique_id, key=str(pending.generation))
+    async def _send(self, pending: PendingHostPay, way: str, call: Call) -> Reply:
+        queue = HOSTPAY_QUEUES[way]
+        send = Send(queue=queue, message=pending, unique_id=pending.unique_id, key=str(pending.generation))
         rows: list[Row] = await self._kit.outbox.write(await call.begin(), [send], call.now)
         await call.commit()
         await self._kit.outbox.send(rows)

@@ -1,7 +1,8 @@
 """What a payment is divided by, and how long a host payment may take. Pure, from config.
 
-SPLIT_CLIENT_PERCENT is every client's share (95); SPLIT_CLIENT_PERCENT_BY_CHANNEL, a JSON object, sets it for single
-channels. DECISIONS 3 and 12.
+STAGED_PERCENT of the payments are paid out in stages (gchostpay1), the others at once (gchostpay); STAGED_SALT mixes
+the choice anew. SPLIT_CLIENT_PERCENT is every client's share (95); SPLIT_CLIENT_PERCENT_BY_CHANNEL, a JSON object, sets
+it for single channels. DECISIONS 3 and 12.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ import json
 from dataclasses import dataclass
 from datetime import timedelta
 
+from service_code.kit import routes
 from service_code.kit.settings import Settings, SettingsError
 
-HOSTPAY_QUEUE = "hostpay-execution-queue"
+#: The queue of each way to pay out.
+HOSTPAY_QUEUES = {"single": "hostpay-execution-queue", "staged": "gcsplit-hostpay-trigger-queue"}
 #: The network on which the host wallet pays.
 HOST_NETWORK = "eth"
-#: Used where the queue's spec names no window.
-TOKEN_WINDOW = timedelta(seconds=60)
+#: Used where a queue's spec names no window.
+TOKEN_WINDOWS = {"single": timedelta(seconds=60), "staged": timedelta(hours=24)}
 #: After the window: a handler that accepted a token in its last second may still be signing; clocks differ.
 GRACE = timedelta(seconds=30)
 #: A received payment that could not be split for so long is dead; gcwebhook's sweeper tries until then.
@@ -29,12 +32,19 @@ class Rules:
 
     percent: int
     by_channel: dict[int, int]
-    window: timedelta
+    #: How long a host payment's newest token lives, by way.
+    windows: dict[str, timedelta]
     refund_address: str | None
+    staged_percent: int
+    staged_salt: str
 
     def client_percent(self, channel_id: int) -> int:
         """Return the client's share."""
         return self.by_channel.get(channel_id, self.percent)
+
+    def way(self, unique_id: str) -> str:
+        """Choose how a payment is paid out; asked once, at its split, and stored with it."""
+        return "staged" if routes.takes_new_way(self.staged_salt, unique_id, self.staged_percent) else "single"
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -47,10 +57,15 @@ def rules_of(settings: Settings) -> Rules:
         raise SettingsError(f'{name} must be a JSON object such as {{"-100123": 97}}') from error
     if not all(1 <= share <= 100 for share in (percent, *by_channel.values())):
         raise SettingsError("SPLIT_CLIENT_PERCENT and SPLIT_CLIENT_PERCENT_BY_CHANNEL must be 1 to 100")
-    edge = settings.queues.get(HOSTPAY_QUEUE)
+    windows = dict(TOKEN_WINDOWS)
+    for way, queue in HOSTPAY_QUEUES.items():
+        edge = settings.queues.get(queue)
+        windows[way] = (edge.token_window if edge else None) or windows[way]
     return Rules(
         percent=percent,
         by_channel=by_channel,
-        window=(edge.token_window if edge else None) or TOKEN_WINDOW,
+        windows=windows,
         refund_address=settings.config("REFUND_ADDRESS", "") or None,
+        staged_percent=routes.percent_of(settings, "STAGED_PERCENT"),
+        staged_salt=settings.config("STAGED_SALT", "staged"),
     )

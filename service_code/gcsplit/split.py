@@ -11,19 +11,22 @@ from datetime import datetime
 from typing import Any
 
 from service_code.gcsplit.deaths import bury, claim
-from service_code.gcsplit.rules import HOST_NETWORK, HOSTPAY_QUEUE, Rules
+from service_code.gcsplit.rules import HOST_NETWORK, HOSTPAY_QUEUES, Rules
 from service_code.kit import ledger, logs, money
 from service_code.kit.call import Call
 from service_code.kit.changenow import ChangeNow, ExchangeAwayError, ExchangeOrder, ExchangeRefusedError, Route
 from service_code.kit.db import Connection
 from service_code.kit.money import Amount
-from service_code.kit.orders import HostPayOrder, PendingHostPay, SplitOrder
+from service_code.kit.orders import PendingHostPay, SplitOrder
 from service_code.kit.outcomes import Dead, Done, Next, Outcome, Retry
 from service_code.kit.runtime import Kit
-from service_code.kit.tokens import HostPayClaim, Tokens
+from service_code.kit.staged import PendingTrigger
 
 #: A death that stands.
 DEAD = "SELECT 1 FROM failed_transactions WHERE unique_id = $1 AND status = 'dead'"
+
+#: What the outbox keeps of a host payment, by way.
+PENDING: dict[str, type[PendingHostPay]] = {"single": PendingHostPay, "staged": PendingTrigger}
 
 _log = logs.get("split")
 
@@ -35,6 +38,7 @@ class Ordered:
     route: Route
     parts: money.Split
     made: ExchangeOrder
+    way: str
 
 
 class Splitter:
@@ -51,7 +55,7 @@ class Splitter:
         if row is not None:
             # A crash may have come between the commit and the task: Next sends what is unsent and nothing else.
             again = row["status"] == "pending_hostpay" and row["generation"] == 1
-            return Next(HOSTPAY_QUEUE, pending_of(row)) if again else Done("already_processed")
+            return Next(HOSTPAY_QUEUES[row["way"]], pending_of(row)) if again else Done("already_processed")
         if await self._kit.db.row(DEAD, order.unique_id) is not None:
             return Done("already_dead")
         try:
@@ -74,7 +78,7 @@ class Splitter:
             return Dead(error.code, error.why) if died else Done("already_processed")
         connection = await call.begin()
         pending = await self.write(connection, order, ordered, call.now)
-        return Next(HOSTPAY_QUEUE, pending) if pending else Done("already_processed")
+        return Next(HOSTPAY_QUEUES[ordered.way], pending) if pending else Done("already_processed")
 
     async def order_exchange(self, order: SplitOrder) -> Ordered:
         """Divide, and create the exchange order for the client's share; a share of nothing is refused."""
@@ -88,9 +92,11 @@ class Splitter:
             to_network=order.payout_network,
             address=order.client_wallet,
         )
-        made = await self._exchange.order(route, self._rules.refund_address)
-        _log.info("exchange ordered", status="ordered", cn_api_id=made.id)
-        return Ordered(route=route, parts=parts, made=made)
+        way = self._rules.way(order.unique_id)
+        # A fixed rate lives for minutes, a staged payout may wait for a day.
+        made = await self._exchange.order(route, self._rules.refund_address, fixed=way == "single")
+        _log.info("exchange ordered", status="ordered", cn_api_id=made.id, way=way)
+        return Ordered(route=route, parts=parts, made=made, way=way)
 
     async def write(
         self, connection: Connection, order: SplitOrder, ordered: Ordered, at: datetime
@@ -105,19 +111,19 @@ class Splitter:
             INSERT INTO split_payout_que
                 (unique_id, cn_api_id, from_currency, from_network, from_amount, platform_amount, client_percent,
                  payin_address, to_currency, to_network, to_amount, payout_address, valid_until, status, created_at,
-                 pending_since)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'pending_hostpay', $14, $14)
+                 pending_since, way)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'pending_hostpay', $14, $14, $15)
             ON CONFLICT (unique_id) DO NOTHING
             """,
             *(order.unique_id, made.id, route.amount.currency, route.from_network, route.amount.units),
             *(order.amount.units - route.amount.units, self._rules.client_percent(order.channel_id)),
             *(made.payin_address, route.to_currency, route.to_network, made.to_amount, route.address),
-            *(made.valid_until, at),
+            *(made.valid_until, at, ordered.way),
         )
         if status.endswith(" 0"):
             return None
         await ledger.post(connection, [ledger.split(order.unique_id, order.amount, ordered.parts, made.id)], at)
-        return PendingHostPay(
+        return PENDING[ordered.way](
             unique_id=order.unique_id,
             generation=1,
             cn_api_id=made.id,
@@ -129,7 +135,7 @@ class Splitter:
 
 def pending_of(row: Any) -> PendingHostPay:
     """Make the message of a host payment from its row."""
-    return PendingHostPay(
+    return PENDING[row["way"]](
         unique_id=row["unique_id"],
         generation=row["generation"],
         cn_api_id=row["cn_api_id"],
@@ -137,24 +143,3 @@ def pending_of(row: Any) -> PendingHostPay:
         network=row["from_network"],
         payin_address=row["payin_address"],
     )
-
-
-class HostPayMinter:
-    """Turns a pending host payment into the order that travels: the token is minted when the task is made."""
-
-    def __init__(self, tokens: Tokens[HostPayClaim]) -> None:
-        self._tokens = tokens
-
-    def __call__(self, stored: dict[str, Any], minted_at: datetime) -> HostPayOrder:
-        """Mint the token of a stored message."""
-        pending = PendingHostPay.read(stored)
-        claim = HostPayClaim(
-            unique_id=pending.unique_id,
-            generation=pending.generation,
-            cn_api_id=pending.cn_api_id,
-            amount=pending.amount,
-            network=pending.network,
-            payin_address=pending.payin_address,
-            issued_at=minted_at,
-        )
-        return HostPayOrder(token=self._tokens.mint(claim))

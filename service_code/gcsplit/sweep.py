@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from service_code.gcsplit.deaths import bury, revive
-from service_code.gcsplit.rules import GRACE, HOSTPAY_QUEUE, SPLIT_WINDOW, Rules
+from service_code.gcsplit.rules import GRACE, HOSTPAY_QUEUES, SPLIT_WINDOW, Rules
 from service_code.kit import deadletters, ledger, logs
 from service_code.kit.call import Call
 from service_code.kit.db import Connection
@@ -36,8 +36,10 @@ class Sweeper:
     async def sweep(self, call: Call) -> Mapping[str, Any]:
         """Do one round; each payment in a transaction of its own, so that one cannot hold up the rest."""
         now = call.now
-        oldest = now - self._rules.window - GRACE
-        resent = await self._kit.outbox.resend(queue=HOSTPAY_QUEUE, created_after=oldest)
+        oldest = {way: now - window - GRACE for way, window in self._rules.windows.items()}
+        resent = 0
+        for way, queue in HOSTPAY_QUEUES.items():
+            resent += await self._kit.outbox.resend(queue=queue, created_after=oldest[way])
         completed = await self._complete(now)
         dead = await self._bury_unpaid(now, oldest) + await self._bury_unsplit(now)
         late = await self._revive_paid(now)
@@ -59,9 +61,10 @@ class Sweeper:
         )
         return len(rows)
 
-    async def _bury_unpaid(self, now: datetime, oldest: datetime) -> int:
+    async def _bury_unpaid(self, now: datetime, oldest: Mapping[str, datetime]) -> int:
         candidates = await self._kit.db.fetch(
-            f"SELECT unique_id FROM ({UNPAID}) AS unpaid ORDER BY pending_since LIMIT $2", oldest, AT_ONCE
+            f"SELECT unique_id FROM ({UNPAID}) AS unpaid ORDER BY pending_since LIMIT $3",
+            *(oldest["single"], oldest["staged"], AT_ONCE),
         )
         dead = 0
         for candidate in candidates:
@@ -70,7 +73,9 @@ class Sweeper:
                 lock = "SELECT 1 FROM split_payout_que WHERE unique_id = $1 FOR UPDATE SKIP LOCKED"
                 if await connection.fetchrow(lock, candidate["unique_id"]) is None:
                     continue
-                row = await connection.fetchrow(f"{UNPAID} AND que.unique_id = $2", oldest, candidate["unique_id"])
+                row = await connection.fetchrow(
+                    f"{UNPAID} AND que.unique_id = $3", oldest["single"], oldest["staged"], candidate["unique_id"]
+                )
                 dead += row is not None and await self._bury_one(connection, row, now)
         logs.about(unique_id=None)
         return dead
@@ -86,7 +91,7 @@ class Sweeper:
             UPDATE outbox SET cancelled_at = $3
             WHERE unique_id = $1 AND queue = $2 AND sent_at IS NULL AND cancelled_at IS NULL
             """,
-            *(unique_id, HOSTPAY_QUEUE, now),
+            *(unique_id, HOSTPAY_QUEUES[row["way"]], now),
         )
         letter = deadletters.Letter(
             service=self._kit.settings.service,
@@ -114,11 +119,11 @@ class Sweeper:
     async def _cause(self, connection: Connection, row: Any) -> tuple[str, str]:
         """Name the death by what the payer said of this generation, or else by the window."""
         if row["error_code"]:
-            return row["error_code"], "the chain has settled that this payout never happens"
+            return row["error_code"], row["error_why"] or "the chain has settled that this payout never happens"
         said = await connection.fetchrow(
             """
             SELECT code, why FROM dead_letters
-            WHERE unique_id = $1 AND generation = $2 AND endpoint = '/hostpay_webhook' ORDER BY id DESC LIMIT 1
+            WHERE unique_id = $1 AND generation = $2 AND service LIKE 'gchostpay%' ORDER BY id DESC LIMIT 1
             """,
             *(row["unique_id"], row["generation"]),
         )
@@ -177,20 +182,29 @@ class Sweeper:
         return revived
 
 
-#: Pending host payments that will not happen: $1 is the oldest moment whose token could still be good. A row without a
-#: sent mark may have been sent all the same, its mark lost: its last attempt counts, which at first is its creation.
+#: Pending host payments that will not happen: $1, and $2 for staged ones, is the oldest moment whose token could still
+#: be good. A row without a sent mark may have been sent all the same, its mark lost: its last attempt counts, which at
+#: first is its creation. Of a staged payout the last token of all its stages counts; what a stage has closed is certain.
 UNPAID = """
-    SELECT que.*, failed.error_code, o.sent_at
+    SELECT que.*, coalesce(failed.error_code, stage.error_code) AS error_code, stage.error_why,
+        o.sent_at
     FROM split_payout_que AS que
     LEFT JOIN split_payout_hostpay AS failed
         ON failed.unique_id = que.unique_id AND failed.generation = que.generation AND failed.status = 'failed'
+    LEFT JOIN hostpay_stages AS stage
+        ON stage.unique_id = que.unique_id AND stage.generation = que.generation
+        AND stage.state IN ('refused', 'failed')
     LEFT JOIN LATERAL (
-        SELECT sent_at, minted_at AS since
-        FROM outbox WHERE outbox.id = 'hostpay-execution-queue:' || que.unique_id || ':' || que.generation
+        SELECT min(sent_at) AS sent_at, max(minted_at) AS since FROM outbox
+        WHERE outbox.unique_id = que.unique_id AND CASE que.way
+            WHEN 'staged' THEN outbox.queue = 'gcsplit-hostpay-trigger-queue' OR outbox.queue LIKE 'gchostpay%'
+            ELSE outbox.id = 'hostpay-execution-queue:' || que.unique_id || ':' || que.generation
+        END
     ) AS o ON true
     WHERE que.status = 'pending_hostpay'
       AND NOT EXISTS (
           SELECT 1 FROM split_payout_hostpay h WHERE h.unique_id = que.unique_id AND h.status <> 'failed'
       )
-      AND (failed.id IS NOT NULL OR coalesce(o.since, que.pending_since) < $1)
+      AND (failed.id IS NOT NULL OR stage.error_code IS NOT NULL
+           OR coalesce(o.since, que.pending_since) < CASE que.way WHEN 'staged' THEN $2::timestamptz ELSE $1 END)
 """

@@ -40,7 +40,7 @@ HEALTH_TIMEOUT = 0.6
 HEALTH_LONGEST = 10.0
 HEALTH_LIVES = 1.0
 #: The newest migration that this code needs; an older database is unhealthy.
-SCHEMA = "20261101000005"
+SCHEMA = "20261123000001"
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _log = logs.get("app")
@@ -56,7 +56,8 @@ class App:
         self._service = service
         self._door = Door(kit.settings, kit.clock, kit.outside, public=bool(service.public))
         self._in_flight = 0
-        self._components = (Component("database", self._database, needed=True), *service.components)
+        database = () if kit.stateless else (Component("database", self._database, needed=True),)
+        self._components = (*database, *service.components)
         self._checks: dict[str, asyncio.Task[None]] = {}
         self._health: tuple[float, int, dict[str, Any]] = (float("-inf"), 503, {})
         kit.mint(service.minters)

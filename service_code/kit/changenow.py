@@ -1,4 +1,4 @@
-"""The exchange, ChangeNow's API v2: a fixed rate, an order at that rate, and what became of an order.
+"""The exchange, ChangeNow's API v2: a rate, an order at that rate, and what became of an order.
 
 Only what the services need. An order costs nothing until somebody pays to its address, so that one made twice is
 harmless. Amounts are sent as exact decimals; the exchange's numbers are read exactly and compared with ours, since
@@ -78,24 +78,25 @@ class ChangeNow:
         self._headers = {"x-changenow-api-key": key, "Content-Type": "application/json"}
         self._outside = outside
 
-    async def order(self, route: Route, refund_address: str | None = None) -> ExchangeOrder:
-        """Fix a rate and create an order at it."""
+    async def order(self, route: Route, refund_address: str | None = None, *, fixed: bool = True) -> ExchangeOrder:
+        """Create an order: at a rate fixed for some minutes, or (`fixed` false) at the rate of when it is paid."""
         pair = {
             "fromCurrency": route.amount.currency,
             "fromNetwork": route.from_network,
             "toCurrency": route.to_currency,
             "toNetwork": route.to_network,
         }
-        query = {**pair, "fromAmount": route.amount.text(), "flow": "fixed-rate", "type": "direct", "useRateId": "true"}
+        how = {"flow": "fixed-rate" if fixed else "standard", "type": "direct"}
+        query = {**pair, **how, "fromAmount": route.amount.text(), **({"useRateId": "true"} if fixed else {})}
         estimate = await self._ask("GET", "/v2/exchange/estimated-amount", params=query)
         wish: dict[str, Any] = {
             **pair,
+            **how,
             "fromAmount": route.amount.text(),
             "address": route.address,
-            "flow": "fixed-rate",
-            "type": "direct",
-            "rateId": str(estimate.get("rateId") or ""),
         }
+        if fixed:
+            wish["rateId"] = str(estimate.get("rateId") or "")
         if refund_address:
             wish["refundAddress"] = refund_address
         made = await self._ask("POST", "/v2/exchange", body=json.dumps(wish).encode())

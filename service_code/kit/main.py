@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logs.configure(name, os.environ.get("GCP_PROJECT_ID", ""))
     module = importlib.import_module(f"service_code.{name}.app")
     try:
-        settings = read(name, os.environ, module.SECRETS)
+        settings = read(name, os.environ, module.SECRETS, stateless=getattr(module, "STATELESS", False))
         from service_code.kit.app import build
         from service_code.kit.runtime import Kit
 

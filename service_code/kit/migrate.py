@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import asyncpg
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
-ROLES = ("gcwebhook", "gcsplit", "gchostpay")
+ROLES = ("gcwebhook", "gcsplit", "gchostpay", "gchostpay1", "gchostpay3")
 USAGE = "usage: DATABASE_URL=postgresql://owner@host/payments python -m service_code.kit.migrate up|status|down"
 
 

@@ -1,6 +1,7 @@
 """What a handler may decide. The worker alone turns it into an HTTP answer (DESIGN section 3).
 
-Next, Done and Dead commit what the handler wrote, together with the outcome's own rows; Retry takes it back.
+Next, Done and Dead commit what the handler wrote, together with the outcome's own rows; Retry takes it back. A service
+without a database answers Forward in the place of Next.
 """
 
 from __future__ import annotations
@@ -44,6 +45,18 @@ class Next:
 
 
 @dataclass(frozen=True, slots=True)
+class Forward:
+    """Go on at another station, from a service that keeps nothing: the task is made before this one is acknowledged.
+
+    `key` names the task: a delivery that comes again makes the same one, which the queue refuses as existing.
+    """
+
+    queue: str
+    message: Message
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """Nothing more to do here."""
 
@@ -65,4 +78,4 @@ class Dead:
     why: str
 
 
-Outcome = Next | Done | Retry | Dead
+Outcome = Next | Forward | Done | Retry | Dead

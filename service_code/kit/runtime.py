@@ -21,6 +21,8 @@ class Kit:
         self.clock = clock or open_clock(settings.endpoints.clock)
         self.access = access or GoogleAccess(self.clock)
         self.outside = Outside()
+        #: A service without a database: it may not write, and has no outbox.
+        self.stateless = not settings.database_url
         self.db = Database(settings.database_url, self.access, settings.service)
         self.tasks = Tasks(settings.endpoints.cloud_tasks, settings.queues, self.outside, self.access)
         self.minters: dict[str, Minter] = {}
@@ -33,7 +35,8 @@ class Kit:
     async def open(self) -> None:
         """Open the outside and the database."""
         await self.outside.open()
-        await self.db.open()
+        if not self.stateless:
+            await self.db.open()
 
     async def close(self) -> None:
         """Close what was opened."""

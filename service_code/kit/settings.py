@@ -81,8 +81,11 @@ class Settings:
         return int(text)
 
 
-def read(service: str, environ: Mapping[str, str], secrets: Mapping[str, int]) -> Settings:
-    """Read the environment, or raise one error that names every variable that is wrong."""
+def read(service: str, environ: Mapping[str, str], secrets: Mapping[str, int], *, stateless: bool = False) -> Settings:
+    """Read the environment, or raise one error that names every variable that is wrong.
+
+    A `stateless` service has no database, and no DATABASE_URL.
+    """
     wrong: list[str] = []
 
     def text(name: str, default: str | None = None) -> str:
@@ -139,7 +142,7 @@ def read(service: str, environ: Mapping[str, str], secrets: Mapping[str, int]) -
         url=text("SERVICE_URL"),
         revision=text("K_REVISION", "none"),
         port=port(),
-        database_url=text("DATABASE_URL"),
+        database_url="" if stateless else text("DATABASE_URL"),
         queues=MappingProxyType({name: edge for name, edge in queues.items() if edge}),
         callers=MappingProxyType(callers),
         endpoints=Endpoints(**{key: value for key, value in overrides.items() if key not in unknown and value}),

@@ -2,14 +2,15 @@
 
 Next, Done and Dead answer 200, Retry and unexpected errors 500; 429 and 503 are overload alone, since they slow the
 whole queue. A body that is no message of this door is stored as a dead letter and acknowledged: retrying would not mend
-it. A message of a newer release is a Retry, since a rollback must not kill payments. No answer carries more of an error
-than a code and a reason of our own.
+it; where there is no database, the log keeps it. A message of a newer release is a Retry, since a rollback must not
+kill payments. No answer carries more of an error than a code and a reason of our own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -18,9 +19,10 @@ from service_code.kit import deadletters, logs
 from service_code.kit.call import Call
 from service_code.kit.db import UNAVAILABLE, OverloadedError
 from service_code.kit.messages import NewerError, UnreadableError
-from service_code.kit.outcomes import Dead, Done, Next, Outcome, Retry, Send
+from service_code.kit.outcomes import Dead, Done, Forward, Next, Outcome, Retry, Send
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Handler
+from service_code.kit.tasks import TaskError
 
 _log = logs.get("worker")
 
@@ -77,6 +79,8 @@ class Worker:
             case Next():
                 await self._next(outcome, call)
                 return 200, {"status": "next"}
+            case Forward():
+                return await self._forward(outcome)
             case Dead():
                 await self._bury(outcome, body, call)
                 return 200, {"status": "dead", "code": outcome.code, "why": outcome.why}
@@ -101,6 +105,16 @@ class Worker:
             elif isinstance(result, BaseException):
                 raise result
 
+    async def _forward(self, outcome: Forward) -> tuple[int, dict[str, str]]:
+        trace = str(logs.current("trace") or "")
+        try:
+            made = await self._kit.tasks.create(outcome.queue, outcome.key, outcome.message.encode(), trace=trace)
+        except TaskError as error:
+            _log.error("the task could not be made", what="enqueue_failed", queue=outcome.queue, error=str(error))
+            return 500, {"status": "retry", "why": "the next task could not be made"}
+        _log.info("task made" if made else "task was made before", queue=outcome.queue, status="sent")
+        return 200, {"status": "next"}
+
     async def _bury(self, outcome: Dead, body: bytes, call: Call) -> None:
         letter = deadletters.Letter(
             service=self._kit.settings.service,
@@ -113,11 +127,13 @@ class Worker:
             task=call.task,
             attempt=call.attempt,
         )
-        new = await deadletters.store(await call.begin(), letter, call.now)
-        await call.commit()
+        if self._kit.stateless:
+            said: dict[str, Any] = {"body": deadletters.strike(body)}
+        else:
+            said = {"repeat": not await deadletters.store(await call.begin(), letter, call.now)}
+            await call.commit()
         # Said at every delivery that ends so: a crash between commit and log must not lose the alert.
-        why, repeat = outcome.why, not new
-        _log.error("dead letter", what="dead_letter", status="dead", code=outcome.code, why=why, repeat=repeat)
+        _log.error("dead letter", what="dead_letter", status="dead", code=outcome.code, why=outcome.why, **said)
 
 
 async def _nothing() -> None:

@@ -135,6 +135,7 @@ class Outer:
             "expectedAmountFrom": float(wish["fromAmount"]),
             "exact": Decimal(wish["fromAmount"]),
             "toAmount": 42.5,
+            "flow": wish["flow"],
             "validUntil": self.valid_until,
         }
         self.orders[order_id] = order

@@ -31,12 +31,19 @@ QUEUES = {
     "channel-access-queue": ("gcwebhook", "/grant-access", None),
     "hostpay-execution-queue": ("gchostpay", "/hostpay_webhook", 60),
     "hostpay-confirm-queue": ("gchostpay", "/confirm", None),
+    "gcsplit-hostpay-trigger-queue": ("gchostpay1", "/", 86400),
+    "gchostpay-status-check-queue": ("gchostpay2", "/", 86400),
+    "gchostpay-status-response-queue": ("gchostpay1", "/status-verified", 86400),
+    "gchostpay-payment-execute-queue": ("gchostpay3", "/", 86400),
+    "gchostpay-payment-response-queue": ("gchostpay1", "/payment-completed", 86400),
+    "gchostpay3-confirm-queue": ("gchostpay3", "/confirm", None),
 }
 SECRETS = {
     "PROCESSOR_IPN_KEY": "ipn-key-for-tests-0123456789abcdef",
     "SUCCESS_URL_SIGNING_KEY": "success-url-key-for-tests-0123456789abcdef",
     "TELEGRAM_BOT_TOKEN": "123456:bot-token-for-tests",
     "TPS_HOSTPAY_SIGNING_KEY": "hostpay-key-for-tests-0123456789abcdef-0123456789abcdef",
+    "HOSTPAY_INTERNAL_SIGNING_KEY": "internal-key-for-tests-" + "0123456789abcdef" * 4,
     "CHANGENOW_API_KEY": "changenow-key-for-tests",
 }
 
@@ -225,7 +232,8 @@ class World:
     async def run(self, service: str, **more: str) -> AsyncIterator[Running]:
         """Run an instance of a service; more than one of the same may run."""
         module = importlib.import_module(f"service_code.{service}.app")
-        settings = settings_module.read(service, self.environ(service, **more), module.SECRETS)
+        stateless = getattr(module, "STATELESS", False)
+        settings = settings_module.read(service, self.environ(service, **more), module.SECRETS, stateless=stateless)
         kit = Kit(settings, clock=self.clock, access=StaticAccess())
         app = build(kit, module.service(kit))
         async with app.router.lifespan_context(app):

@@ -1,0 +1,142 @@
+"""The staged payout's decisions (seeds/001 sections 4 and 8, DECISIONS 11): one row a payout, locked meanwhile.
+
+accept     a payout that nobody has paid is written down and its exchange order asked for
+on_status  only an order that waits is paid; a new one is asked for again in a minute; every other is refused for good,
+           which is certain, since the same lock is held by whoever lets it be executed
+on_paid    what the chain has made of it is noted
+
+A delivery that comes again sends what was unsent and changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+
+from service_code.gchostpay1 import stages
+from service_code.gchostpay1.stages import CHECKING, EXECUTING
+from service_code.kit import logs
+from service_code.kit.binary import TokenError
+from service_code.kit.call import Call
+from service_code.kit.changenow import OVER, WAITING
+from service_code.kit.clock import to_millis
+from service_code.kit.outcomes import Dead, Done, Next, Outcome
+from service_code.kit.runtime import Kit
+from service_code.kit.staged import PayoutMined, PendingCheck, PendingExecute, StatusSeen, TriggerPayout
+from service_code.kit.tokens import Claim, HostPayClaim, PaidClaim, Purpose, StatusClaim, Tokens
+
+CHECK_QUEUE = "gchostpay-status-check-queue"
+EXECUTE_QUEUE = "gchostpay-payment-execute-queue"
+#: An order that is not ready yet is asked for again after this.
+AGAIN = timedelta(seconds=60)
+#: Statuses that gchostpay2 answers where the exchange has none, as codes.
+ODD = {"unknown": "EXCHANGE_UNKNOWN", "mismatch": "EXCHANGE_MISMATCH"}
+
+_log = logs.get("orchestrate")
+
+
+class Orchestrator:
+    """Handles POST /, /status-verified and /payment-completed."""
+
+    def __init__(self, kit: Kit) -> None:
+        secret, own = kit.settings.secret, "HOSTPAY_INTERNAL_SIGNING_KEY"
+        self._kit = kit
+        self._triggers = Tokens(secret("TPS_HOSTPAY_SIGNING_KEY"), Purpose.HOSTPAY_TRIGGER, HostPayClaim)
+        self._statuses = Tokens(secret(own), Purpose.STATUS_RESULT, StatusClaim)
+        self._results = Tokens(secret(own), Purpose.PAYMENT_RESULT, PaidClaim)
+
+    async def accept(self, message: TriggerPayout, call: Call) -> Outcome:
+        """Take a payout on, unless it is signed already."""
+        try:
+            claim = self._triggers.read(message.token)
+            age = self._about(claim, call)
+        except TokenError as error:
+            return Dead(error.code, error.why)
+        paid = "SELECT 1 FROM split_payout_hostpay WHERE unique_id = $1 AND status <> 'failed'"
+        if await self._kit.db.row(paid, claim.unique_id) is not None:
+            return Done("already_processed")
+        connection = await call.begin()
+        row = await stages.lock(connection, claim)
+        if row is None:
+            if age > self._triggers.window:
+                return Dead("TOKEN_EXPIRED", "the token is older than a day")
+            await stages.accept(connection, claim, call.now)
+        elif row["state"] != CHECKING:
+            return Done(f"already_{row['state']}")
+        return Next(CHECK_QUEUE, _check(claim), key=f"{claim.generation}:1")
+
+    async def on_status(self, message: StatusSeen, call: Call) -> Outcome:
+        """Decide by what the exchange said."""
+        try:
+            claim = self._statuses.read(message.token)
+            self._about(claim, call)
+        except TokenError as error:
+            return Dead(error.code, error.why)
+        row = await stages.lock(await call.begin(), claim)
+        if row is None:
+            return Dead("UNKNOWN_PAYOUT", "no payout of this id and generation was accepted")
+        if row["state"] not in (CHECKING, EXECUTING):
+            return Done(f"already_{row['state']}")
+        if row["state"] == CHECKING:
+            return await self._decide(claim, message.token, row["accepted_at"], call)
+        return Next(EXECUTE_QUEUE, _execute(claim), key=str(claim.generation))
+
+    async def _decide(self, claim: StatusClaim, token: str, accepted_at: datetime, call: Call) -> Outcome:
+        connection = await call.begin()
+        if claim.status == WAITING:
+            await stages.seen(connection, claim, EXECUTING, claim.status, call.now)
+            return Next(EXECUTE_QUEUE, _execute(claim), key=str(claim.generation))
+        await stages.seen(connection, claim, CHECKING, claim.status, call.now)
+        if claim.status == "new" and call.now - accepted_at <= self._statuses.window:
+            turn = hashlib.sha256(token.encode()).hexdigest()[:12]
+            return Next(CHECK_QUEUE, _check(claim), after=AGAIN, key=f"{claim.generation}:{turn}")
+        code, why = refusal(claim.status)
+        await stages.close(connection, claim, "refused", call.now, code=code, why=why)
+        return Dead(code, why)
+
+    async def on_paid(self, message: PayoutMined, call: Call) -> Outcome:
+        """Note that the chain has paid it."""
+        try:
+            claim = self._results.read(message.token)
+            self._about(claim, call)
+        except TokenError as error:
+            return Dead(error.code, error.why)
+        logs.about(tx_hash=claim.tx_hash)
+        connection = await call.begin()
+        row = await stages.lock(connection, claim)
+        if row is None:
+            return Dead("UNKNOWN_PAYOUT", "no payout of this id and generation was accepted")
+        await stages.close(connection, claim, "paid", call.now, tx_hash=claim.tx_hash)
+        since = round((call.now - row["accepted_at"]).total_seconds(), 3)
+        _log.info("payment workflow completed", what="payout_completed", status=claim.tx_status, payout_seconds=since)
+        return Done("completed")
+
+    def _about(self, claim: Claim, call: Call) -> timedelta:
+        call.about(claim.unique_id, claim.generation)
+        age = claim.age(call.now)
+        logs.about(cn_api_id=claim.cn_api_id, token_age=round(age.total_seconds(), 3))
+        return age
+
+
+def refusal(status: str) -> tuple[str, str]:
+    """Code and reason for an order that takes no payment."""
+    if status in ODD:
+        return ODD[status], "the exchange does not know the order, or expects another amount or at another address"
+    code = f"EXCHANGE_{status.upper()}" if status in OVER else "EXCHANGE_NOT_WAITING"
+    return code, f"the exchange order is {status[:20]}: it takes no payment"
+
+
+def _check(claim: HostPayClaim) -> PendingCheck:
+    return PendingCheck(
+        unique_id=claim.unique_id,
+        generation=claim.generation,
+        cn_api_id=claim.cn_api_id,
+        amount=claim.amount,
+        network=claim.network,
+        payin_address=claim.payin_address,
+    )
+
+
+def _execute(claim: StatusClaim) -> PendingExecute:
+    # The moment of the first attempt is that of the first token: the day that a payout has runs from there.
+    return PendingExecute(**_check(claim).model_dump(), first_attempt_at=to_millis(claim.issued_at))
