@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import secrets
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -13,10 +14,17 @@ from ops import rest
 from ops.errors import BadUsage, CallFailed
 from ops.follow import UNITS, Follower, show_payment, show_summary
 from ops.home import Home
+from ops.operator import Operator
 from ops.output import Output
 
 #: A day: nobody follows payments for longer.
 LONGEST_TIMEOUT = 86_400.0
+
+#: The ways to pay out, by the name of the flow.
+WAYS = {"split": "single", "staged": "staged"}
+
+#: Ids that are tried until enough take the way that is wanted.
+TRIES = 2_000
 
 #: Up to so many payments are shown hop by hop; more are counted.
 SHOWN = 5
@@ -32,6 +40,9 @@ def pay(
     amount: Annotated[str, typer.Option("--amount", help="What each customer pays, such as 0.05.")] = "0.05",
     currency: Annotated[str, typer.Option("--currency", help="In which currency.")] = "eth",
     count: Annotated[int, typer.Option("--count", min=1, max=100_000, help="How many payments.")] = 1,
+    flow: Annotated[
+        str, typer.Option("--flow", help=f"Which way they are paid out: {', '.join(WAYS)}; any unless given.")
+    ] = "",
     rate: Annotated[float, typer.Option("--rate", help="How many a second.")] = 50.0,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds to follow them after the last.")] = 120.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
@@ -39,7 +50,9 @@ def pay(
     """Send and follow; exit 1 unless every payment was paid."""
     out = Output(as_json=as_json)
     _check(amount, currency, rate, timeout)
-    result = send(Home.find(), out, amount=amount, currency=currency, count=count, rate=rate, timeout=timeout)
+    home = Home.find()
+    ids = ids_of(Operator(home), flow, count) if flow else None
+    result = send(home, out, amount=amount, currency=currency, count=count, rate=rate, timeout=timeout, ids=ids)
     out.result(result)
     if result["paid"] != count:
         raise typer.Exit(1)
@@ -65,12 +78,39 @@ def _check(amount: str, currency: str, rate: float, timeout: float) -> None:
         )
 
 
+def ids_of(operator: Operator, flow: str, count: int) -> list[str]:
+    """Ids of payments that take this way: the service that chooses is asked, since the choice goes by the id."""
+    if flow not in WAYS:
+        raise BadUsage(f"--flow is {flow}", why="no payment is paid out so", fix=f"use one of: {', '.join(WAYS)}")
+    found: list[str] = []
+    for _ in range(TRIES + 20 * count):
+        unique_id = secrets.token_hex(8)
+        if operator.call("GET", "gcsplit", f"/ways/{unique_id}")["way"] == WAYS[flow]:
+            found.append(unique_id)
+        if len(found) == count:
+            return found
+    raise BadUsage(
+        f"no payment takes the way of --flow {flow} in this stack",
+        why="STAGED_PERCENT of gcsplit leaves it no share",
+        fix="set STAGED_PERCENT between 1 and 99 in sluice:settings of stacks/Pulumi.local.yaml, then ./sluice up",
+    )
+
+
 def send(
-    home: Home, out: Output, *, amount: str, currency: str, count: int, rate: float, timeout: float = 120.0
+    home: Home,
+    out: Output,
+    *,
+    amount: str,
+    currency: str,
+    count: int,
+    rate: float,
+    timeout: float = 120.0,
+    ids: list[str] | None = None,
 ) -> dict[str, Any]:
     """Send the notices, follow every payment; what became of each."""
     follower = Follower(home)
-    body = {"amount": amount, "currency": currency, "count": count, "rate": rate, "wait": True}
+    body: dict[str, Any] = {"amount": amount, "currency": currency, "count": count, "rate": rate, "wait": True}
+    body |= {"unique_ids": ids} if ids else {}
     url = f"http://127.0.0.1:{follower.operator.cloud.ports.sandbox}/processor/payments"
     try:
         sent = rest.call("POST", url, body, timeout=count / rate + timeout)["payments"]

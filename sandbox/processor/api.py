@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -58,6 +59,7 @@ class Wanted:
     payout_currency: str
     payout_network: str
     client_wallet: str | None
+    unique_ids: list[str]
 
 
 def read(raw: Mapping[str, Any]) -> Wanted:
@@ -65,7 +67,7 @@ def read(raw: Mapping[str, Any]) -> Wanted:
     defaults: dict[str, Any] = {
         "amount": None, "currency": "eth", "count": 1, "rate": 50, "duplicate_every": 0, "wait": True, "notify": True,
         "attempts": ATTEMPTS, "subscription_days": 30, "payout_currency": "usdt", "payout_network": "eth",
-        "client_wallet": None,
+        "client_wallet": None, "unique_ids": [],
     }  # fmt: skip
     for key in raw:
         if key not in defaults:
@@ -86,9 +88,20 @@ def read(raw: Mapping[str, Any]) -> Wanted:
     payout, network = str(given["payout_currency"]).lower(), str(given["payout_network"]).lower()
     if network not in NETWORKS.get(payout, ()):
         raise BadRequestError(f"'payout_currency' {payout} is not paid out on 'payout_network' {network}")
+    _check_ids(given)
     del given["amount"]
     checked = {"units": units, "currency": currency, "payout_currency": payout, "payout_network": network}
     return Wanted(**(given | checked))
+
+
+def _check_ids(given: dict[str, Any]) -> None:
+    """Payments may be given their ids, as a merchant's invoices have theirs; then these are as many as are made."""
+    ids = given["unique_ids"]
+    if not isinstance(ids, list) or not all(isinstance(one, str) and re.fullmatch(r"[!-~]{1,16}", one) for one in ids):
+        raise BadRequestError("'unique_ids' must be a list of ids, each of 1 to 16 printable characters")
+    if len(set(ids)) != len(ids) or (ids and given["count"] not in (1, len(ids))):
+        raise BadRequestError("'unique_ids' must be different, and as many as 'count'")
+    given["count"] = len(ids) or given["count"]
 
 
 class ProcessorApi:
@@ -109,10 +122,10 @@ class ProcessorApi:
             web.get("/processor/sent", self._sent),
         ]
 
-    def mint(self, wanted: Wanted) -> str:
+    def mint(self, wanted: Wanted, unique_id: str | None = None) -> str:
         """Make the next payment and write it down; returns its unique_id."""
         number = int(self._store.fact("payments") or "0") + 1
-        unique_id = base64.b32encode(self._keys.secret(f"payment {number}")[:10]).decode()
+        unique_id = unique_id or base64.b32encode(self._keys.secret(f"payment {number}")[:10]).decode()
         now = self._clock.now()
         order = Order(
             unique_id=unique_id, user_id=100_000_000 + number, channel_id=-1_001_000_000_000 - number % 10,
@@ -150,7 +163,7 @@ class ProcessorApi:
             due = begin + index / wanted.rate
             if due - loop.time() > 0:
                 await asyncio.sleep(due - loop.time())
-            unique_id = self.mint(wanted)
+            unique_id = self.mint(wanted, wanted.unique_ids[index] if wanted.unique_ids else None)
             made.append(unique_id)
             row = self._store.row("SELECT copies FROM payments WHERE unique_id = ?", unique_id)
             tasks += [self._sender.send(unique_id, copy, 0.0) for copy in range(row["copies"] if row else 0)]

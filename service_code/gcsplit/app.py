@@ -1,7 +1,7 @@
 """gcsplit: divides a payment between client and platform, orders the exchange and has the host pay it.
 
-Its doors: /process_split behind split-payment-queue; /sweep for the scheduler; /dead, /dead/{unique_id}/replay and
-/dead-letters (those of all services) for operators.
+Its doors: /process_split behind split-payment-queue; /sweep for the scheduler; /dead, /dead/{unique_id}/replay,
+/dead-letters (those of all services) and /ways/{unique_id} for operators.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from service_code.gcsplit.rules import rules_of
 from service_code.gcsplit.split import Splitter
 from service_code.gcsplit.sweep import Sweeper
 from service_code.kit import minting
+from service_code.kit.call import Call
 from service_code.kit.changenow import ChangeNow
 from service_code.kit.orders import SplitOrder
 from service_code.kit.runtime import Kit
-from service_code.kit.service import Handler, Operator, Schedule, Service
+from service_code.kit.service import Handler, Incoming, Operator, Reply, Schedule, Service
 
 #: Secrets and the fewest characters each must have.
 SECRETS = {"TPS_HOSTPAY_SIGNING_KEY": 32, "CHANGENOW_API_KEY": 16}
@@ -28,6 +29,11 @@ def service(kit: Kit) -> Service:
     splitter = Splitter(kit, rules, exchange)
     replayer = Replayer(kit, rules, exchange, splitter)
     secret = kit.settings.secret("TPS_HOSTPAY_SIGNING_KEY")
+
+    async def way(incoming: Incoming, _call: Call) -> Reply:
+        unique_id = incoming.path["unique_id"]
+        return Reply(200, {"unique_id": unique_id, "way": rules.way(unique_id)})
+
     return Service(
         name="gcsplit",
         handlers=[Handler("/process_split", SplitOrder, splitter.split)],
@@ -36,6 +42,7 @@ def service(kit: Kit) -> Service:
             Operator("GET", "/dead", replayer.dead),
             Operator("POST", "/dead/{unique_id}/replay", replayer.replay),
             Operator("GET", "/dead-letters", Letters(kit).listed),
+            Operator("GET", "/ways/{unique_id}", way),
         ],
         minters={**minting.ORDER.minter(secret), **minting.TRIGGER.minter(secret)},
     )

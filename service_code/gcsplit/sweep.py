@@ -184,7 +184,7 @@ class Sweeper:
 
 #: Pending host payments that will not happen: $1, and $2 for staged ones, is the oldest moment whose token could still
 #: be good. A row without a sent mark may have been sent all the same, its mark lost: its last attempt counts, which at
-#: first is its creation. Of a staged payout the last token of all its stages counts; what a stage has closed is certain.
+#: first is its creation. Of a staged payout the last token of all stages counts; what a stage has closed is certain.
 UNPAID = """
     SELECT que.*, coalesce(failed.error_code, stage.error_code) AS error_code, stage.error_why,
         o.sent_at

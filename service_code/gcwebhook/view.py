@@ -17,8 +17,10 @@ QUERIES = {
     "payout_network, received_at, split_tries FROM split_payout_request WHERE unique_id = $1",
     "access": "SELECT queued_at, tries, granted_at, refused_at FROM channel_access WHERE unique_id = $1",
     "split": "SELECT generation, cn_api_id, from_currency, from_network, from_amount::text, platform_amount::text, "
-    "client_percent, payin_address, to_currency, to_network, to_amount, payout_address, valid_until, "
+    "client_percent, way, payin_address, to_currency, to_network, to_amount, payout_address, valid_until, "
     "status, created_at, pending_since, closed_at FROM split_payout_que WHERE unique_id = $1",
+    "stages": "SELECT generation, state, exchange_status, tx_hash, error_code, error_why, accepted_at, checked_at, "
+    "closed_at FROM hostpay_stages WHERE unique_id = $1 ORDER BY generation",
     "payouts": "SELECT generation, cn_api_id, from_currency, from_amount::text, payin_address, status, wallet, "
     "chain_id, nonce, tx_hash, block_number, block_hash, gas_used::text, gas_price::text, error_code, signed_at, "
     "broadcast_at, mined_at, final_at FROM split_payout_hostpay WHERE unique_id = $1 ORDER BY id",
@@ -91,6 +93,10 @@ def hops_of(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     hops += [(row["sent_at"], f"queued on {row['queue']}", None) for row in found["outbox"]]
     hops += [(row["granted_at"], "channel access granted", None) for row in found["access"]]
     hops += [(row["created_at"], "split and exchange ordered", row["cn_api_id"]) for row in found["split"]]
+    for row in found["stages"]:
+        hops.append((row["accepted_at"], "staged payout accepted", f"generation {row['generation']}"))
+        hops.append((row["checked_at"], "exchange order seen", row["exchange_status"]))
+        hops.append((row["closed_at"], f"staged payout {row['state']}", row["error_code"]))
     for row in found["payouts"]:
         hops.append((row["signed_at"], "payout signed", row["tx_hash"]))
         hops.append((row["broadcast_at"], "payout broadcast", row["tx_hash"]))

@@ -34,7 +34,8 @@ def test_every_service_can_start_with_its_environment(system: System, service: s
     assert system.stack is not None
     environ = environment(system, system.stack, service)
     secrets = {name: system.secrets[name].min_length for name in system.service(service).secrets}
-    settings = read(service, environ | {name: "x" * size for name, size in secrets.items()}, secrets)
+    given = environ | {name: "x" * size for name, size in secrets.items()}
+    settings = read(service, given, secrets, stateless=not system.service(service).database)
     assert settings.url == system.stack.url(service)
     assert set(settings.queues) == {queue.name for queue in system.queues_out_of(service)}
     assert set(settings.callers) == set(system.callers(service))

@@ -187,6 +187,7 @@ class World:
             "/dead",
             "/dead/{unique_id}/replay",
             "/dead-letters",
+            "/ways/{unique_id}",
             "/wallet",
             "/wallet/resume",
         ]

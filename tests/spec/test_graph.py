@@ -59,7 +59,7 @@ def test_invokers_of_a_service_are_its_callers_and_nobody_else(project: Project)
 def test_a_secret_names_its_readers(project: Project) -> None:
     readers = load(project.root).consumers("TPS_HOSTPAY_SIGNING_KEY")
 
-    assert [service.name for service in readers] == ["gchostpay", "gcsplit"]
+    assert [service.name for service in readers] == ["gchostpay", "gchostpay1", "gcsplit"]
 
 
 def test_schedules_are_jobs_with_an_account(project: Project) -> None:
@@ -67,16 +67,20 @@ def test_schedules_are_jobs_with_an_account(project: Project) -> None:
 
     assert [(call.job, call.path, call.account_id) for call in calls] == [
         ("gchostpay-sweep", "/sweep", "gchostpay-scheduler"),
+        ("gchostpay1-sweep", "/sweep", "gchostpay1-scheduler"),
+        ("gchostpay3-sweep", "/sweep", "gchostpay3-scheduler"),
         ("gcsplit-sweep", "/sweep", "gcsplit-scheduler"),
         ("gcwebhook-sweep", "/sweep", "gcwebhook-scheduler"),
     ]
 
 
 def test_every_account_is_listed_with_its_purpose(project: Project) -> None:
-    accounts = load(project.root).account_ids()
+    system = load(project.root)
+    accounts = system.account_ids()
 
     assert accounts["split-payment-invoker"] == "dispatches of split-payment-queue"
-    assert len(accounts) == 2 + 2 * 3 + 4
+    scheduled = [service for service in system.services.values() if service.schedules]
+    assert len(accounts) == 2 + len(system.services) + len(scheduled) + len(system.queues)
 
 
 def test_a_database_brings_its_roles(project: Project) -> None:
