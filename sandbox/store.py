@@ -48,6 +48,7 @@ CREATE INDEX IF NOT EXISTS answers_by_payment ON answers (unique_id);
 CREATE TABLE IF NOT EXISTS telegram (
   id INTEGER PRIMARY KEY, at REAL NOT NULL, method TEXT NOT NULL, chat_id TEXT, request TEXT NOT NULL,
   ok INTEGER NOT NULL, response TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS slack (id INTEGER PRIMARY KEY, at REAL NOT NULL, body TEXT NOT NULL);
 """
 
 

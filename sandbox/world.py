@@ -30,6 +30,7 @@ from sandbox.faults import Faults
 from sandbox.keys import Keys
 from sandbox.processor.api import ProcessorApi
 from sandbox.processor.sender import Sender
+from sandbox.slack import Slack
 from sandbox.store import Store
 from sandbox.telegram import Telegram
 
@@ -127,6 +128,7 @@ class World:
             *self.faults.routes(),
             *ExchangeApi(self.book, self.clock, self.faults, self._config.changenow_api_key).routes(),
             *ProcessorApi(self._config, self.store, self.clock, self.keys, self.sender).routes(),
+            *Slack(self.store, self.clock, self.faults).routes(),
             *Telegram(self.store, self.clock, self.keys, self.faults, self._config.telegram_bot_token).routes(),
         ])  # fmt: skip
         return app
@@ -185,7 +187,7 @@ class World:
                 rows.append(f"<tr><td>{html.escape(f'{name} {key}')}</td><td>{html.escape(str(item))}</td></tr>")
         links = " ".join(
             f'<a href="{path}">{path}</a>'
-            for path in ("/status", "/processor/sent", "/exchange/records", "/telegram/sent", "/faults")
+            for path in ("/status", "/processor/sent", "/exchange/records", "/telegram/sent", "/slack/sent", "/faults")
         )
         page = f"<!doctype html><title>sandbox</title><h1>Sandbox</h1><p>{links}</p><table>{''.join(rows)}</table>"
         return web.Response(text=page, content_type="text/html")

@@ -129,7 +129,7 @@ def register_image(cloud: LocalCloud, digest: str, folder: Path) -> None:
 def add_secrets(home: Home, cloud: LocalCloud, out: Output) -> int:
     """Add the first version of each secret that has none; how many were added."""
     rpc = control.children(home)["sandbox"]["said"]["rpc"]
-    values = material.with_chain(material.load(home), rpc)
+    values = material.with_sandbox(material.load(home), rpc, f"http://127.0.0.1:{cloud.ports.sandbox}")
     added = versions.add_missing(cloud, identity.of_local_stack().project, values)
     if added:
         out.step("secrets have their first versions", ", ".join(added))

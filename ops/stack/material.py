@@ -22,14 +22,14 @@ _PARTICULAR = {
     "TELEGRAM_BOT_TOKEN": lambda: f"{random.randbelow(10**10):010d}:{random.token_urlsafe(26)}",
 }
 
-#: The chain's URL holds a key, as a node provider's does; the sandbox says it when it is ready.
-CHAIN_URL = "ETHEREUM_RPC_URL"
+#: URLs into the sandbox: the chain's holds a key, as a node provider's does, and the sandbox says it when it is ready.
+CHAIN_URL, SLACK_URL = "ETHEREUM_RPC_URL", "SLACK_ALERT_WEBHOOK"
 
 
 def load(home: Home) -> dict[str, str]:
     """The values by name; those that are missing are made and kept."""
     known = cast(dict[str, str], home.read("secrets.json") or {})
-    wanted = [name for name in specs.load().secrets if name != CHAIN_URL]
+    wanted = [name for name in specs.load().secrets if name not in (CHAIN_URL, SLACK_URL)]
     missing = [name for name in wanted if name not in known]
     if missing:
         known |= {name: _make(name) for name in missing}
@@ -44,9 +44,9 @@ def host_wallet(values: dict[str, str]) -> str:
     return str(Account.from_key(values["HOST_WALLET_PRIVATE_KEY"]).address)
 
 
-def with_chain(values: dict[str, str], rpc: str) -> dict[str, str]:
-    """The values with the URL of the sandbox's chain, which holds a key as a node provider's does."""
-    return {**values, CHAIN_URL: rpc}
+def with_sandbox(values: dict[str, str], rpc: str, sandbox: str) -> dict[str, str]:
+    """The values with the addresses of the sandbox's chain and of its Slack."""
+    return {**values, CHAIN_URL: rpc, SLACK_URL: f"{sandbox}/slack/services/T0/B0/local"}
 
 
 def _make(name: str) -> str:

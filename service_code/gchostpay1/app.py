@@ -1,7 +1,8 @@
 """gchostpay1: the staged payout's orchestrator. It calls nobody outside.
 
 Its doors: / behind gcsplit-hostpay-trigger-queue; /status-verified behind gchostpay-status-response-queue;
-/payment-completed behind gchostpay-payment-response-queue; /sweep for the scheduler.
+/payment-completed behind gchostpay-payment-response-queue; /payment-failed behind gchostpay-payment-failed-queue;
+/sweep for the scheduler.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from service_code.gchostpay1.sweep import Sweeper
 from service_code.kit import minting
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Handler, Schedule, Service
-from service_code.kit.staged import PayoutMined, StatusSeen, TriggerPayout
+from service_code.kit.staged import PayoutFailed, PayoutMined, StatusSeen, TriggerPayout
 
 #: Secrets and the fewest characters each must have.
 SECRETS = {"TPS_HOSTPAY_SIGNING_KEY": 32, "HOSTPAY_INTERNAL_SIGNING_KEY": 64}
@@ -27,6 +28,7 @@ def service(kit: Kit) -> Service:
             Handler("/", TriggerPayout, orchestrator.accept),
             Handler("/status-verified", StatusSeen, orchestrator.on_status),
             Handler("/payment-completed", PayoutMined, orchestrator.on_paid),
+            Handler("/payment-failed", PayoutFailed, orchestrator.on_failed),
         ],
         schedules=[Schedule("/sweep", Sweeper(kit).sweep)],
         minters={**minting.CHECK.minter(secret), **minting.EXECUTE.minter(secret)},

@@ -4,6 +4,7 @@ accept     a payout that nobody has paid is written down and its exchange order 
 on_status  only an order that waits is paid; a new one is asked for again in a minute; every other is refused for good,
            which is certain, since the same lock is held by whoever lets it be executed
 on_paid    what the chain has made of it is noted
+on_failed  that the executor has given it up and buried it is noted
 
 A delivery that comes again sends what was unsent and changes nothing.
 """
@@ -22,7 +23,7 @@ from service_code.kit.changenow import OVER, WAITING
 from service_code.kit.clock import to_millis
 from service_code.kit.outcomes import Dead, Done, Next, Outcome
 from service_code.kit.runtime import Kit
-from service_code.kit.staged import PayoutMined, PendingCheck, PendingExecute, StatusSeen, TriggerPayout
+from service_code.kit.staged import PayoutFailed, PayoutMined, PendingCheck, PendingExecute, StatusSeen, TriggerPayout
 from service_code.kit.tokens import Claim, HostPayClaim, PaidClaim, Purpose, StatusClaim, Tokens
 
 CHECK_QUEUE = "gchostpay-status-check-queue"
@@ -36,7 +37,7 @@ _log = logs.get("orchestrate")
 
 
 class Orchestrator:
-    """Handles POST /, /status-verified and /payment-completed."""
+    """Handles POST /, /status-verified, /payment-completed and /payment-failed."""
 
     def __init__(self, kit: Kit) -> None:
         secret, own = kit.settings.secret, "HOSTPAY_INTERNAL_SIGNING_KEY"
@@ -110,6 +111,19 @@ class Orchestrator:
         since = round((call.now - row["accepted_at"]).total_seconds(), 3)
         _log.info("payment workflow completed", what="payout_completed", status=claim.tx_status, payout_seconds=since)
         return Done("completed")
+
+    async def on_failed(self, news: PayoutFailed, call: Call) -> Outcome:
+        """Note that it failed for good; its money is in the liability account and a replay is an operator's affair."""
+        logs.about(cn_api_id=news.cn_api_id)
+        connection = await call.begin()
+        row = await stages.lock(connection, news)
+        if row is None:
+            return Dead("UNKNOWN_PAYOUT", "no payout of this id and generation was accepted")
+        if row["state"] == EXECUTING:
+            code, why = news.error_code, news.error_message
+            await stages.close(connection, news, "failed", call.now, code=code, why=why)
+            _log.warning("payment workflow failed", what="payout_given_up", status="failed", code=code)
+        return Done("failed")
 
     def _about(self, claim: Claim, call: Call) -> timedelta:
         call.about(claim.unique_id, claim.generation)

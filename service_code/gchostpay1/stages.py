@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from service_code.kit.db import Connection
-from service_code.kit.tokens import Claim, HostPayClaim
+from service_code.kit.tokens import HostPayClaim
+
+
+class Payout(Protocol):
+    """What names a payout's row."""
+
+    @property
+    def unique_id(self) -> str:
+        """The payment."""
+        ...
+
+    @property
+    def generation(self) -> int:
+        """Which of its payouts."""
+        ...
+
 
 #: States in which a payout goes on.
 CHECKING, EXECUTING = "checking", "executing"
@@ -26,13 +41,13 @@ async def accept(connection: Connection, claim: HostPayClaim, at: datetime) -> b
     return not status.endswith(" 0")
 
 
-async def lock(connection: Connection, claim: Claim) -> Any:
+async def lock(connection: Connection, claim: Payout) -> Any:
     """Return a payout's row, locked until the transaction ends; None where it was never accepted."""
     sql = "SELECT * FROM hostpay_stages WHERE unique_id = $1 AND generation = $2 FOR UPDATE"
     return await connection.fetchrow(sql, claim.unique_id, claim.generation)
 
 
-async def seen(connection: Connection, claim: Claim, state: str, status: str, at: datetime) -> None:
+async def seen(connection: Connection, claim: Payout, state: str, status: str, at: datetime) -> None:
     """Note what the exchange said, and the state that follows."""
     await connection.execute(
         """
@@ -44,7 +59,7 @@ async def seen(connection: Connection, claim: Claim, state: str, status: str, at
 
 
 async def close(
-    connection: Connection, claim: Claim, state: str, at: datetime, *, code: str = "", why: str = "", tx_hash: str = ""
+    connection: Connection, claim: Payout, state: str, at: datetime, *, code: str = "", why: str = "", tx_hash: str = ""
 ) -> None:
     """Note how a payout ended here."""
     await connection.execute(

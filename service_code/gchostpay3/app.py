@@ -1,7 +1,7 @@
 """gchostpay3: the staged payout's executor, which pays from the host wallet.
 
-Its doors: / behind gchostpay-payment-execute-queue; /confirm behind gchostpay3-confirm-queue; /sweep for the scheduler.
-What operators may do with the wallet is at gchostpay, which shares it.
+Its doors: / behind gchostpay-payment-execute-queue and gchostpay3-retry-queue; /confirm behind
+gchostpay3-confirm-queue; /sweep for the scheduler. Operators see to the wallet at gchostpay, which shares it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,17 @@ from service_code.kit.wallet.sweep import Sweeper
 
 CONFIRM_QUEUE = "gchostpay3-confirm-queue"
 #: Secrets and the fewest characters each must have.
-SECRETS = {"HOSTPAY_INTERNAL_SIGNING_KEY": 64, "ETHEREUM_RPC_URL": 12, "HOST_WALLET_PRIVATE_KEY": 64}
+SECRETS = {
+    "HOSTPAY_INTERNAL_SIGNING_KEY": 64,
+    "ETHEREUM_RPC_URL": 12,
+    "HOST_WALLET_PRIVATE_KEY": 64,
+    "SLACK_ALERT_WEBHOOK": 4,
+}
 
 
 def service(kit: Kit) -> Service:
     """Declare the service's doors."""
+    secret = kit.settings.secret("HOSTPAY_INTERNAL_SIGNING_KEY")
     payer = Payer(kit, CONFIRM_QUEUE)
     settler = Settler(payer)
     executor = Executor(payer, settler)
@@ -38,5 +44,5 @@ def service(kit: Kit) -> Service:
         ],
         schedules=[Schedule("/sweep", Sweeper(payer, settler).sweep)],
         components=[Component("chain", chain)],
-        minters=minting.MINED.minter(kit.settings.secret("HOSTPAY_INTERNAL_SIGNING_KEY")),
+        minters={**minting.MINED.minter(secret), **minting.EXECUTE.minter(secret)},
     )

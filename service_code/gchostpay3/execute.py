@@ -1,17 +1,19 @@
 """Executing: has the kit's wallet sign what gchostpay1 has let through, and tells it when the chain has mined it.
 
-The exchange was asked by gchostpay2; here only the token's day counts, and only before a signed row exists.
+The exchange was asked by gchostpay2; here only the token's day and the payment's own failures count (`failing`), and
+only before a signed row exists.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from service_code.gchostpay3.failing import Failing
 from service_code.kit import logs
 from service_code.kit.binary import TokenError
 from service_code.kit.call import Call
 from service_code.kit.orders import ConfirmPayout
-from service_code.kit.outcomes import Dead, Done, Next, Outcome, Retry
+from service_code.kit.outcomes import Dead, Done, Next, Outcome
 from service_code.kit.staged import ExecutePayout, PendingMined
 from service_code.kit.tokens import ExecuteClaim, HostPayClaim, Purpose, Tokens
 from service_code.kit.wallet.failures import ERRORS, Fault, PayoutError, classify
@@ -29,6 +31,7 @@ class Executor:
         self._kit = payer.kit
         self._signing = Signing(payer)
         self._settler = settler
+        self._failing = Failing(self._kit)
         secret = self._kit.settings.secret("HOSTPAY_INTERNAL_SIGNING_KEY")
         self._tokens = Tokens(secret, Purpose.PAYMENT_EXECUTE, ExecuteClaim)
 
@@ -55,7 +58,8 @@ class Executor:
         except ERRORS as error:
             failure = classify(error)
         alert(failure.code)
-        return Dead(failure.code, failure.why) if failure.fault is Fault.FINAL else Retry(failure.why)
+        await call.rollback()
+        return await self._failing.outcome(claim, failure, call)
 
     def _in_time(self, claim: HostPayClaim, now: datetime) -> None:
         first = claim.first_attempt_at if isinstance(claim, ExecuteClaim) else None

@@ -1,11 +1,12 @@
 """gcsplit: divides a payment between client and platform, orders the exchange and has the host pay it.
 
 Its doors: /process_split behind split-payment-queue; /sweep for the scheduler; /dead, /dead/{unique_id}/replay,
-/dead-letters (those of all services) and /ways/{unique_id} for operators.
+/dead-letters (those of all services), /failed-transactions and /ways/{unique_id} for operators.
 """
 
 from __future__ import annotations
 
+from service_code.gcsplit.failed import Failed
 from service_code.gcsplit.letters import Letters
 from service_code.gcsplit.replay import Replayer
 from service_code.gcsplit.rules import rules_of
@@ -28,6 +29,7 @@ def service(kit: Kit) -> Service:
     exchange = ChangeNow(kit.settings.endpoints.changenow, kit.settings.secret("CHANGENOW_API_KEY"), kit.outside)
     splitter = Splitter(kit, rules, exchange)
     replayer = Replayer(kit, rules, exchange, splitter)
+    failed = Failed(kit)
     secret = kit.settings.secret("TPS_HOSTPAY_SIGNING_KEY")
 
     async def way(incoming: Incoming, _call: Call) -> Reply:
@@ -43,6 +45,10 @@ def service(kit: Kit) -> Service:
             Operator("POST", "/dead/{unique_id}/replay", replayer.replay),
             Operator("GET", "/dead-letters", Letters(kit).listed),
             Operator("GET", "/ways/{unique_id}", way),
+            Operator("GET", "/failed-transactions", failed.listed),
+            Operator("POST", "/failed-transactions/{unique_id}/retry", replayer.replay),
+            Operator("POST", "/failed-transactions/{unique_id}/status", failed.mark),
+            Operator("POST", "/failed-transactions/{unique_id}/recovered", failed.recovered),
         ],
         minters={**minting.ORDER.minter(secret), **minting.TRIGGER.minter(secret)},
     )

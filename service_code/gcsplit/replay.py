@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from service_code.gcsplit.deaths import claim, revive
 from service_code.gcsplit.rules import GRACE, HOSTPAY_QUEUES, Rules
 from service_code.gcsplit.split import Splitter, pending_of
 from service_code.kit import logs
@@ -23,6 +22,7 @@ from service_code.kit.changenow import (
     Route,
 )
 from service_code.kit.clock import to_millis
+from service_code.kit.deaths import hold_split, revive
 from service_code.kit.money import Amount
 from service_code.kit.orders import PendingHostPay, SplitOrder
 from service_code.kit.outbox import Row
@@ -50,7 +50,7 @@ class Replayer:
         rows = await self._kit.db.fetch(
             """
             SELECT unique_id, generation, stage, error_code, error_message, cn_api_id, currency, amount, failed_at
-            FROM failed_transactions WHERE status = 'dead' ORDER BY failed_at LIMIT $1
+            FROM failed_transactions WHERE status IN ('dead', 'investigating') ORDER BY failed_at LIMIT $1
             """,
             LISTED,
         )
@@ -77,7 +77,7 @@ class Replayer:
         )
         if dead is None:
             return Reply(404, {"error": "NOT_DEAD", "reason": "no death of this payment is recorded"})
-        if dead["status"] != "dead":
+        if dead["status"] not in ("dead", "investigating"):
             return Reply(200, {"status": f"already_{dead['status']}", "unique_id": unique_id})
         try:
             if dead["stage"] == "split":
@@ -103,7 +103,7 @@ class Replayer:
         )
         ordered = await self._splitter.order_exchange(order)
         connection = await call.begin()
-        await claim(connection, unique_id)
+        await hold_split(connection, unique_id)
         if not await revive(connection, unique_id, 0, status="replayed", at=call.now):
             return Reply(200, {"status": "already_replayed", "unique_id": unique_id})
         pending = await self._splitter.write(connection, order, ordered, call.now)

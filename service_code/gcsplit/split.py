@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from service_code.gcsplit.deaths import bury, claim
 from service_code.gcsplit.rules import HOST_NETWORK, HOSTPAY_QUEUES, Rules
 from service_code.kit import ledger, logs, money
 from service_code.kit.call import Call
 from service_code.kit.changenow import ChangeNow, ExchangeAwayError, ExchangeOrder, ExchangeRefusedError, Route
 from service_code.kit.db import Connection
+from service_code.kit.deaths import OPEN, Death, bury, hold_split
 from service_code.kit.money import Amount
 from service_code.kit.orders import PendingHostPay, SplitOrder
 from service_code.kit.outcomes import Dead, Done, Next, Outcome, Retry
@@ -23,7 +23,7 @@ from service_code.kit.runtime import Kit
 from service_code.kit.staged import PendingTrigger
 
 #: A death that stands.
-DEAD = "SELECT 1 FROM failed_transactions WHERE unique_id = $1 AND status = 'dead'"
+DEAD = f"SELECT 1 FROM failed_transactions WHERE unique_id = $1 AND {OPEN}"
 
 #: What the outbox keeps of a host payment, by way.
 PENDING: dict[str, type[PendingHostPay]] = {"single": PendingHostPay, "staged": PendingTrigger}
@@ -63,18 +63,17 @@ class Splitter:
         except ExchangeAwayError as error:
             return Retry(str(error))
         except ExchangeRefusedError as error:
-            connection = await call.begin()
-            died = await bury(
-                connection,
-                order.unique_id,
+            death = Death(
+                unique_id=order.unique_id,
                 generation=0,
                 stage="split",
                 account=ledger.UNSPLIT_FUNDS,
                 held=order.amount,
                 code=error.code,
                 why=error.why,
-                at=call.now,
+                service=self._kit.settings.service,
             )
+            died = await bury(await call.begin(), death, call.now)
             return Dead(error.code, error.why) if died else Done("already_processed")
         connection = await call.begin()
         pending = await self.write(connection, order, ordered, call.now)
@@ -103,7 +102,7 @@ class Splitter:
     ) -> PendingHostPay | None:
         """Write the row and the posting; None if another attempt, or a death, was faster."""
         route, made = ordered.route, ordered.made
-        await claim(connection, order.unique_id)
+        await hold_split(connection, order.unique_id)
         if await connection.fetchrow(DEAD, order.unique_id) is not None:
             return None
         status = await connection.execute(

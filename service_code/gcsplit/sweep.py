@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from service_code.gcsplit.deaths import bury, revive
 from service_code.gcsplit.rules import GRACE, HOSTPAY_QUEUES, SPLIT_WINDOW, Rules
 from service_code.kit import deadletters, ledger, logs
 from service_code.kit.call import Call
 from service_code.kit.db import Connection
+from service_code.kit.deaths import Death, bury, hold_payout, revive
 from service_code.kit.money import Amount
 from service_code.kit.runtime import Kit
 
@@ -70,6 +70,9 @@ class Sweeper:
         for candidate in candidates:
             logs.about(unique_id=candidate["unique_id"])
             async with self._kit.db.transaction() as connection:
+                # The payout first, as whoever signs or buries does.
+                if not await hold_payout(connection, candidate["unique_id"], patient=False):
+                    continue
                 lock = "SELECT 1 FROM split_payout_que WHERE unique_id = $1 FOR UPDATE SKIP LOCKED"
                 if await connection.fetchrow(lock, candidate["unique_id"]) is None:
                     continue
@@ -103,18 +106,20 @@ class Sweeper:
             generation=generation,
         )
         await deadletters.store(connection, letter, now)
-        return await bury(
-            connection,
-            unique_id,
+        death = Death(
+            unique_id=unique_id,
             generation=generation,
             stage="hostpay",
             account=ledger.EXCHANGE_CLEARING,
             held=Amount(currency=row["from_currency"], units=row["from_amount"]),
             code=code,
             why=why,
-            at=now,
+            service=self._kit.settings.service,
             cn_api_id=row["cn_api_id"],
+            network=row["from_network"],
+            payin_address=row["payin_address"],
         )
+        return await bury(connection, death, now)
 
     async def _cause(self, connection: Connection, row: Any) -> tuple[str, str]:
         """Name the death by what the payer said of this generation, or else by the window."""
@@ -147,17 +152,17 @@ class Sweeper:
         dead = 0
         for row in rows:
             async with self._kit.db.transaction() as connection:
-                dead += await bury(
-                    connection,
-                    row["unique_id"],
+                death = Death(
+                    unique_id=row["unique_id"],
                     generation=0,
                     stage="split",
                     account=ledger.UNSPLIT_FUNDS,
                     held=Amount(currency=row["currency"], units=row["amount"]),
                     code="SPLIT_WINDOW_PASSED",
                     why="the payment could not be split within 24 hours",
-                    at=now,
+                    service=self._kit.settings.service,
                 )
+                dead += await bury(connection, death, now)
         return dead
 
     async def _revive_paid(self, now: datetime) -> int:

@@ -30,8 +30,9 @@ QUERIES = {
     "ORDER BY v.signed_at",
     "outbox": "SELECT service, queue, created_at, attempts, sent_at, cancelled_at, last_error FROM outbox "
     "WHERE unique_id = $1 ORDER BY created_at, id",
-    "failed": "SELECT generation, stage, error_code, error_message, currency, amount::text, status, failed_at, "
-    "closed_at FROM failed_transactions WHERE unique_id = $1 ORDER BY generation",
+    "failed": "SELECT generation, stage, error_code, error_message, currency, amount::text, status, retryable, "
+    "attempt_count, first_attempt_at, recovery_tx_hash, failed_at, closed_at FROM failed_transactions "
+    "WHERE unique_id = $1 ORDER BY generation",
     "dead_letters": "SELECT service, endpoint, code, why, attempt_number, created_at FROM dead_letters "
     "WHERE unique_id = $1 ORDER BY id",
     "ledger": "SELECT p.entry_key, p.kind, p.reference, p.posted_at, json_agg(json_build_object('account', e.account, "
@@ -75,7 +76,7 @@ def status_of(found: dict[str, list[dict[str, Any]]]) -> str:
     payout = next((row for row in reversed(found["payouts"]) if row["status"] != "failed"), None)
     if payout is not None:
         return "paid" if payout["status"] == "completed" else "paying"
-    if any(row["status"] == "dead" for row in found["failed"]):
+    if any(row["status"] in ("dead", "investigating") for row in found["failed"]):
         return "dead"
     if found["split"]:
         return str(found["split"][0]["status"])
@@ -103,7 +104,7 @@ def hops_of(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
         hops.append((row["mined_at"], "payout mined", f"block {row['block_number']}"))
         hops.append((row["final_at"], "payout final", None))
     hops += [(row["failed_at"], "dead", row["error_code"]) for row in found["failed"]]
-    hops += [(row["closed_at"], row["status"], None) for row in found["failed"] if row["status"] != "dead"]
+    hops += [(row["closed_at"], row["status"], row["recovery_tx_hash"]) for row in found["failed"] if row["closed_at"]]
     return [{"at": at, "hop": hop, "detail": detail} for at, hop, detail in sorted((h for h in hops if h[0]), key=_at)]
 
 

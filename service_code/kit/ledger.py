@@ -9,6 +9,7 @@ to zero per currency, which the database enforces at commit. Nothing is changed 
     gas       gas_expense +G, host_wallet -G                (every mined transaction of the wallet)
     dead      exchange_clearing +C or unsplit_funds +X, dead_payouts -same
     revive    the death's lines with the opposite sign
+    recovered dead_payouts +C, settled_outside -C         (an operator paid it by other means)
     reversal  the lines of a posting whose block was reorganised away, with the opposite sign
 """
 
@@ -32,6 +33,7 @@ ROUNDING = "rounding"
 HOST_WALLET = "host_wallet"
 GAS_EXPENSE = "gas_expense"
 DEAD_PAYOUTS = "dead_payouts"
+SETTLED_OUTSIDE = "settled_outside"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +104,12 @@ def revive(unique_id: str, generation: int, held: Amount, account: str, why: str
     """A dead payment goes on (replay) or turns out to have been paid."""
     lines = {account: -held.units, DEAD_PAYOUTS: held.units}
     return _posting(f"revive:{unique_id}:{generation}", unique_id, held.currency, why, **lines)
+
+
+def recovered(unique_id: str, generation: int, held: Amount, reference: str) -> Posting:
+    """A dead payment was paid by other means."""
+    lines = {DEAD_PAYOUTS: held.units, SETTLED_OUTSIDE: -held.units}
+    return _posting(f"recovered:{unique_id}:{generation}", unique_id, held.currency, reference, **lines)
 
 
 def turn(posting: Posting, taken_back: Collection[str]) -> Posting:

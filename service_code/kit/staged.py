@@ -51,6 +51,18 @@ class PayoutMined(Tokened):
     """gchostpay3 to gchostpay1: this is what the chain made of it (token 4)."""
 
 
+class PayoutFailed(Message):
+    """gchostpay3 to gchostpay1, and on to where a batch came from: it failed for good and is buried (seeds/004)."""
+
+    unique_id: UniqueId
+    generation: Generation
+    cn_api_id: Text
+    error_code: Annotated[str, Field(min_length=1, max_length=60)]
+    error_message: Annotated[str, Field(max_length=1000)]
+    attempt_count: Annotated[int, Field(ge=0, le=255)]
+    failed_at: Millis
+
+
 class PendingTrigger(PendingHostPay):
     """A TriggerPayout in the outbox."""
 

@@ -56,6 +56,8 @@ class Outer:
     changenow_refusal: str | None = None
     telegram: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     telegram_status: int = 200
+    slack: list[dict[str, Any]] = field(default_factory=list)
+    slack_status: int = 200
     valid_until: str | None = None
     key: rsa.RSAPrivateKey = field(
         default_factory=lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -81,6 +83,7 @@ class Outer:
                 web.post("/changenow/v2/exchange", self._order),
                 web.get("/changenow/v2/exchange/by-id", self._by_id),
                 web.post("/telegram/{bot}/{method}", self._telegram),
+                web.post("/slack", self._slack),
             ]
         )
         return app
@@ -107,6 +110,11 @@ class Outer:
             )
         )
         return web.json_response(task)
+
+    async def _slack(self, request: web.Request) -> web.Response:
+        if self.slack_status == 200:
+            self.slack.append(await request.json())
+        return web.Response(text="ok", status=self.slack_status)
 
     async def _certs(self, _: web.Request) -> web.Response:
         key = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key()))

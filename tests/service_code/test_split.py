@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from service_code.gcsplit import sweep as sweep_module
-from service_code.gcsplit.deaths import bury
 from service_code.gcsplit.split import Splitter
 from service_code.kit.call import Call
+from service_code.kit.deaths import bury
 from service_code.kit.orders import SplitOrder
 from tests.service_code import flow
 from tests.service_code.conftest import Chain
@@ -129,9 +129,26 @@ async def test_a_death_is_named_by_what_the_payer_said(world: World, chain: Chai
     assert await sql.fetchval("SELECT error_code FROM failed_transactions") == "EXCHANGE_FAILED"
 
 
-async def test_a_payout_signed_in_its_last_second_and_seen_late_is_taken_back_from_the_dead(
-    world: World, chain: Chain, sql: Any
+async def test_a_payer_whose_clock_is_behind_signs_nothing_that_is_buried(world: World, chain: Chain, sql: Any) -> None:
+    unique_id, task = await flow.split(world)
+    async with world.run("gchostpay") as payer, world.run("gcsplit") as splitter:
+        world.clock.at += 200
+        assert (await splitter.sweep())["dead"] == 1
+        world.clock.at -= 150
+        assert (await payer.deliver(task)).json() == {"status": "already_failed"}
+        world.clock.at += 150
+        assert (await splitter.operate("POST", f"/dead/{unique_id}/replay")).json()["status"] == "replayed"
+        (again,) = world.outer.take(HOSTPAY)
+        assert (await payer.deliver(again)).json() == {"status": "next"}
+        await confirm_all(world, payer)
+    assert (await balances(sql))["dead_payouts"] == 0
+
+
+async def test_what_the_release_before_signed_though_it_was_buried_is_taken_back_from_the_dead(
+    world: World, chain: Chain, sql: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    before = "SELECT 1 WHERE $1::text IS NULL AND $2::integer IS NULL"  # it did not look
+    monkeypatch.setattr("service_code.kit.wallet.signing.BURIED", before)
     unique_id, task = await flow.split(world)
     async with world.run("gchostpay") as payer, world.run("gcsplit") as splitter:
         world.clock.at += 200

@@ -71,7 +71,8 @@ async def test_a_staged_payout_is_paid_once_though_everything_comes_twice(world:
     paid = await sql.fetchrow("SELECT * FROM split_payout_hostpay")
     assert (stage["unique_id"], stage["state"], stage["exchange_status"]) == (unique_id, "paid", "waiting")
     assert (stage["tx_hash"], paid["status"]) == (paid["tx_hash"], "completed")
-    assert await chain.balance(paid["payin_address"]) == share(ETH // 20)
+    found = await chain.ask("eth_getTransactionByHash", paid["tx_hash"])
+    assert (int(found["value"], 16), found["to"]) == (share(ETH // 20), paid["payin_address"].lower())
     held = await balances(sql)
     assert held["exchange_clearing"] == 0
     assert held["host_wallet"] < 0

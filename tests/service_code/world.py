@@ -36,6 +36,8 @@ QUEUES = {
     "gchostpay-status-response-queue": ("gchostpay1", "/status-verified", 86400),
     "gchostpay-payment-execute-queue": ("gchostpay3", "/", 86400),
     "gchostpay-payment-response-queue": ("gchostpay1", "/payment-completed", 86400),
+    "gchostpay3-retry-queue": ("gchostpay3", "/", 86400),
+    "gchostpay-payment-failed-queue": ("gchostpay1", "/payment-failed", None),
     "gchostpay3-confirm-queue": ("gchostpay3", "/confirm", None),
 }
 SECRETS = {
@@ -152,10 +154,11 @@ class Running:
         assert answer.status == 200, answer.text
         return answer.json()
 
-    async def operate(self, method: str, path: str) -> Answer:
+    async def operate(self, method: str, path: str, body: Any = None) -> Answer:
         """Call as an operator."""
         token = self.world.token(self.kit.settings.service, OPERATOR)
-        return await self.request(method, path, Authorization=f"Bearer {token}")
+        raw = b"" if body is None else json.dumps(body).encode()
+        return await self.request(method, path, raw, Authorization=f"Bearer {token}")
 
 
 class World:
@@ -188,6 +191,10 @@ class World:
             "/dead/{unique_id}/replay",
             "/dead-letters",
             "/ways/{unique_id}",
+            "/failed-transactions",
+            "/failed-transactions/{unique_id}/retry",
+            "/failed-transactions/{unique_id}/status",
+            "/failed-transactions/{unique_id}/recovered",
             "/wallet",
             "/wallet/resume",
         ]
@@ -212,6 +219,7 @@ class World:
             "CHAIN_ID": str(self.chain_id),
             "ETHEREUM_RPC_URL": self.rpc,
             "HOST_WALLET_PRIVATE_KEY": self.wallet.key.hex(),
+            "SLACK_ALERT_WEBHOOK": f"{self.outer.url}/slack",
             **SECRETS,
             **more,
         }

@@ -19,6 +19,7 @@ from eth_utils.address import is_address, is_checksum_address
 from service_code.kit import logs
 from service_code.kit.call import Call
 from service_code.kit.chain import LEAST_TIP, TRANSFER_GAS, Quote
+from service_code.kit.deaths import BURIED, hold_payout
 from service_code.kit.orders import ConfirmPayout
 from service_code.kit.outcomes import Done, Next, Outcome
 from service_code.kit.signer import SigningRefusedError, Transfer
@@ -109,9 +110,12 @@ class Signing:
         return replace(quote, gas=gas, fees=capped)
 
     async def _allocate(self, claim: HostPayClaim, plan: Plan, call: Call, recheck: Recheck) -> Outcome:
-        """Under the wallet's lock: check again, take the nonce, sign, store. Nothing is sent before the commit."""
+        """Under the payout's and the wallet's lock: check again, take the nonce, sign, store. Nothing is sent yet."""
         book, signer, on_chain, quote = await self._payer.book(), self._payer.signer, plan.on_chain, plan.quote
         connection = await call.begin()
+        await hold_payout(connection, claim.unique_id)
+        if await connection.fetchrow(BURIED, claim.unique_id, claim.generation) is not None:
+            return Done("already_failed")
         wallet = await book.lock(connection, quote.pending_nonce)
         again = "SELECT * FROM split_payout_hostpay WHERE unique_id = $1 AND (status <> 'failed' OR generation >= $2)"
         faster = await connection.fetchrow(again, claim.unique_id, claim.generation)
