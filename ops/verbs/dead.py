@@ -1,4 +1,4 @@
-"""`sluice dead`: payments whose window passed without a payout: list them, replay each once; and dead letters.
+"""`sluice dead`: payments that died: list them, replay each once, mark them, settle them otherwise; and dead letters.
 
 A letter is a message that no service could handle. It is kept for people to read and moves no money by itself.
 """
@@ -6,6 +6,7 @@ A letter is a message that no service could handle. It is kept for people to rea
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import typer
 
@@ -29,20 +30,34 @@ def register(app: typer.Typer) -> None:
     group.command("replay", help="Pay them after all: a fresh token, a fresh exchange where the old one is over.")(
         replay
     )
+    group.command("mark", help="Say that one is being looked into, or that nobody does any more.")(mark)
+    group.command("settle", help="Record that one was paid by other means: its money leaves the liability.")(settle)
     group.command("letters", help="Messages that could not be handled: where, and why.")(letters)
     app.add_typer(group, name="dead")
 
 
-def list_(*, as_json: Json = False) -> None:
+def list_(
+    *,
+    status: Annotated[str, typer.Option("--status", help="open, all, or one such as recovered.")] = "open",
+    code: Annotated[str, typer.Option("--code", help="Of this error alone, such as INSUFFICIENT_FUNDS.")] = "",
+    as_json: Json = False,
+) -> None:
     """Print the dead payments."""
     out = Output(as_json=as_json)
-    dead = _dead(Operator(Home.find()))
+    dead = _dead(Operator(Home.find()), status, code)
     if dead:
-        rows = [[d["unique_id"], d["since"][:19], d["code"], coins(d["amount"], d["currency"]), d["why"]] for d in dead]
-        out.table(["payment", "since", "code", "amount", "why"], rows)
+        rows = [
+            [
+                *(d["unique_id"], d["failed_at"][:19], d["error_code"], coins(d["amount"], d["currency"])),
+                *(str(d["attempt_count"] or ""), d["status"] if d["retryable"] else f"{d['status']}, look first"),
+                d["error_message"],
+            ]
+            for d in dead
+        ]
+        out.table(["payment", "since", "code", "amount", "attempts", "status", "why"], rows)
         out.say("\n./sluice dead replay PAYMENT pays one after all")
     else:
-        out.say("no payment is dead")
+        out.say("no payment is dead" if status == "open" and not code else "no death is recorded like this")
     out.result({"dead": dead})
 
 
@@ -75,6 +90,48 @@ def replay(
         raise typer.Exit(1)
 
 
+def mark(
+    payment: Annotated[str, typer.Argument(help="Its id.")],
+    status: Annotated[str, typer.Argument(help="investigating, or dead to take that back.")],
+    *,
+    note: Annotated[str, typer.Option("--note", help="What people should know.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Mark a dead payment; it stays dead."""
+    _post(payment, "status", {"status": status, **({"note": note} if note else {})}, Output(as_json=as_json))
+
+
+def settle(
+    payment: Annotated[str, typer.Argument(help="Its id.")],
+    *,
+    tx_hash: Annotated[str, typer.Option("--tx", help="The transaction that paid it.")] = "",
+    note: Annotated[str, typer.Option("--note", help="How it was paid, where there is no transaction.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Record a payment by other means; it can never be replayed after that."""
+    out = Output(as_json=as_json)
+    if not (tx_hash or note):
+        raise BadUsage("say how it was paid", fix="give --tx 0x... or --note")
+    if not (yes or as_json):
+        typer.confirm(f"Record that {payment} was paid by other means? It is never replayed after that.", abort=True)
+    _post(payment, "recovered", {k: v for k, v in (("tx_hash", tx_hash), ("note", note)) if v}, out)
+
+
+def _post(payment: str, what: str, body: dict[str, str], out: Output) -> None:
+    try:
+        answer = dict(Operator(Home.find()).call("POST", KEEPER, f"/failed-transactions/{payment}/{what}", body))
+    except CallFailed as error:
+        if error.status in (400, 404):
+            raise BadUsage(
+                f"{payment}: {rest.reason(error.body)}", fix="./sluice dead list shows what is dead"
+            ) from error
+        raise
+    done = answer.get("already")
+    out.step(f"{payment}  {answer['status']}", f"it was {done} before" if done else "")
+    out.result(answer)
+
+
 def letters(*, as_json: Json = False) -> None:
     """Print the dead letters, as the service lists them."""
     out = Output(as_json=as_json)
@@ -88,8 +145,14 @@ def letters(*, as_json: Json = False) -> None:
     out.result({"letters": found})
 
 
-def _dead(operator: Operator) -> list[dict[str, Any]]:
-    return list(operator.call("GET", KEEPER, "/dead")["dead"])
+def _dead(operator: Operator, status: str = "open", code: str = "") -> list[dict[str, Any]]:
+    query = urlencode({"status": status, **({"code": code} if code else {})})
+    try:
+        return list(operator.call("GET", KEEPER, f"/failed-transactions?{query}")["failed_transactions"])
+    except CallFailed as error:
+        if error.status == 400:
+            raise BadUsage(rest.reason(error.body)) from error
+        raise
 
 
 def _replay(operator: Operator, payment: str) -> dict[str, Any]:
