@@ -64,6 +64,8 @@ def reason(text: str) -> str:
         value = json.loads(text)
     except ValueError:
         return text.strip().splitlines()[0][:300] if text.strip() else "(empty answer)"
+    if isinstance(value, dict) and isinstance(value.get("reason"), str):  # a service's, beside its code
+        return str(value["reason"])
     error = value.get("error", value) if isinstance(value, dict) else value
     if isinstance(error, dict):
         error = error.get("message") or error.get("reason") or error.get("status") or error

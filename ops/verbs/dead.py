@@ -49,7 +49,7 @@ def list_(
         rows = [
             [
                 *(d["unique_id"], d["failed_at"][:19], d["error_code"], coins(d["amount"], d["currency"])),
-                *(str(d["attempt_count"] or ""), d["status"] if d["retryable"] else f"{d['status']}, look first"),
+                *(str(d["attempt_count"] or ""), _standing(d)),
                 d["error_message"],
             ]
             for d in dead
@@ -143,6 +143,11 @@ def letters(*, as_json: Json = False) -> None:
         out.plain(f"    attempt {one['attempt_number']}: {one['why']}", style="dim")
     out.say("\n./sluice logs --payment PAYMENT shows how one came to this" if found else "there is no dead letter")
     out.result({"letters": found})
+
+
+def _standing(death: dict[str, Any]) -> str:
+    hopeless = not death["retryable"] and not death["closed_at"]
+    return f"{death['status']}, look first" if hopeless else str(death["status"])
 
 
 def _dead(operator: Operator, status: str = "open", code: str = "") -> list[dict[str, Any]]:
