@@ -38,9 +38,10 @@ roles/secretmanager.secretVersionManager | Secret Manager Secret Version Manager
 roles/secretmanager.viewer | Secret Manager Viewer | secretmanager.{locations,secrets,versions}.{get,list} secretmanager.secrets.getIamPolicy resourcemanager.projects.{get,list}
 roles/secretmanager.admin | Secret Manager Admin | roles/secretmanager.viewer roles/secretmanager.secretVersionManager secretmanager.secrets.{create,delete,setIamPolicy,update} secretmanager.versions.access
 roles/logging.logWriter | Logs Writer | logging.logEntries.{create,route}
+roles/logging.viewAccessor | Logs View Accessor | logging.views.access
 roles/logging.viewer | Logs Viewer | logging.{buckets,exclusions,locations,logMetrics,logs,operations,queries,sinks,views}.{get,list} logging.logEntries.list resourcemanager.projects.get
-roles/logging.configWriter | Logs Configuration Writer | logging.{buckets,exclusions,logMetrics,sinks,views}.{create,delete,get,list,update} resourcemanager.projects.get
-roles/logging.admin | Logging Admin | roles/logging.logWriter roles/logging.viewer roles/logging.configWriter logging.logs.delete
+roles/logging.configWriter | Logs Configuration Writer | logging.{buckets,exclusions,logMetrics,sinks,views}.{create,delete,get,list,update} logging.buckets.undelete logging.{cmekSettings,settings}.{get,update} logging.views.{getIamPolicy,setIamPolicy} resourcemanager.projects.get
+roles/logging.admin | Logging Admin | roles/logging.logWriter roles/logging.viewer roles/logging.viewAccessor roles/logging.configWriter logging.logs.delete
 roles/monitoring.metricWriter | Monitoring Metric Writer | monitoring.metricDescriptors.{create,get,list} monitoring.monitoredResourceDescriptors.{get,list} monitoring.timeSeries.create
 roles/monitoring.viewer | Monitoring Viewer | monitoring.{alertPolicies,dashboards,groups,metricDescriptors,monitoredResourceDescriptors,notificationChannelDescriptors,notificationChannels,services,slos,snoozes,uptimeCheckConfigs}.{get,list} monitoring.timeSeries.list resourcemanager.projects.get
 roles/monitoring.editor | Monitoring Editor | roles/monitoring.viewer roles/monitoring.metricWriter monitoring.{alertPolicies,dashboards,groups,notificationChannels,services,slos,snoozes,uptimeCheckConfigs}.{create,delete,update} monitoring.metricDescriptors.delete
@@ -60,14 +61,30 @@ roles/cloudsql.viewer | Cloud SQL Viewer | cloudsql.{backupRuns,databases,instan
 roles/cloudsql.editor | Cloud SQL Editor | roles/cloudsql.client roles/cloudsql.viewer cloudsql.databases.{create,update} cloudsql.instances.{restart,update}
 roles/cloudsql.admin | Cloud SQL Admin | roles/cloudsql.editor roles/cloudsql.instanceUser cloudsql.{databases,instances,users}.{create,delete,update}
 roles/artifactregistry.reader | Artifact Registry Reader | artifactregistry.{dockerimages,files,locations,packages,repositories,tags,versions}.{get,list} artifactregistry.repositories.downloadArtifacts
-roles/artifactregistry.writer | Artifact Registry Writer | roles/artifactregistry.reader artifactregistry.repositories.uploadArtifacts artifactregistry.tags.{create,update}
+roles/artifactregistry.writer | Artifact Registry Writer | roles/artifactregistry.reader artifactregistry.repositories.uploadArtifacts artifactregistry.tags.{create,update} artifactregistry.{packages,versions}.update
 roles/artifactregistry.repoAdmin | Artifact Registry Repository Administrator | roles/artifactregistry.writer artifactregistry.{packages,tags,versions}.delete artifactregistry.repositories.deleteArtifacts
 roles/artifactregistry.admin | Artifact Registry Administrator | roles/artifactregistry.repoAdmin artifactregistry.repositories.{create,delete,getIamPolicy,setIamPolicy,update}
+roles/cloudkms.cryptoKeyEncrypter | Cloud KMS CryptoKey Encrypter | cloudkms.cryptoKeyVersions.useToEncrypt cloudkms.locations.{get,list} resourcemanager.projects.get
+roles/cloudkms.cryptoKeyDecrypter | Cloud KMS CryptoKey Decrypter | cloudkms.cryptoKeyVersions.useToDecrypt cloudkms.locations.{get,list} resourcemanager.projects.get
+roles/cloudkms.cryptoKeyEncrypterDecrypter | Cloud KMS CryptoKey Encrypter/Decrypter | roles/cloudkms.cryptoKeyEncrypter roles/cloudkms.cryptoKeyDecrypter
+roles/cloudkms.publicKeyViewer | Cloud KMS CryptoKey Public Key Viewer | cloudkms.cryptoKeyVersions.viewPublicKey cloudkms.locations.{get,list} resourcemanager.projects.get
+roles/cloudkms.signer | Cloud KMS CryptoKey Signer | cloudkms.cryptoKeyVersions.useToSign cloudkms.locations.{get,list} resourcemanager.projects.get
+roles/cloudkms.verifier | Cloud KMS CryptoKey Verifier | cloudkms.cryptoKeyVersions.useToVerify cloudkms.locations.{get,list} resourcemanager.projects.get
+roles/cloudkms.signerVerifier | Cloud KMS CryptoKey Signer/Verifier | roles/cloudkms.signer roles/cloudkms.verifier cloudkms.cryptoKeyVersions.viewPublicKey
+roles/cloudkms.expertRawAesCbc | Cloud KMS Expert Raw AES-CBC Key Manager | cloudkms.cryptoKeyVersions.manageRawAesCbcKeys cloudkms.locations.{get,list}
+roles/cloudkms.expertRawAesCtr | Cloud KMS Expert Raw AES-CTR Key Manager | cloudkms.cryptoKeyVersions.manageRawAesCtrKeys cloudkms.locations.{get,list}
+roles/cloudkms.viewer | Cloud KMS Viewer | cloudkms.{cryptoKeyVersions,cryptoKeys,keyRings,locations,retiredResources}.{get,list} cloudkms.operations.get resourcemanager.projects.get
+roles/cloudkms.cryptoOperator | Cloud KMS Crypto Operator | roles/cloudkms.cryptoKeyEncrypterDecrypter roles/cloudkms.signerVerifier cloudkms.locations.generateRandomBytes
+roles/cloudkms.admin | Cloud KMS Admin | roles/cloudkms.viewer cloudkms.cryptoKeyVersions.{create,delete,destroy,restore,update} cloudkms.{cryptoKeys,keyRings}.{create,getIamPolicy,setIamPolicy} cloudkms.cryptoKeys.{delete,update}
+roles/compute.viewer | Compute Viewer | compute.{addresses,globalAddresses,globalOperations,networks,regionOperations,regions,routers,routes,subnetworks,zones}.{get,list} resourcemanager.projects.{get,list} serviceusage.{services.get,services.list}
+roles/compute.networkViewer | Compute Network Viewer | compute.{addresses,globalAddresses,networks,regions,routers,routes,subnetworks,zones}.{get,list} resourcemanager.projects.{get,list}
+roles/compute.networkAdmin | Compute Network Admin | roles/compute.networkViewer compute.{globalOperations,regionOperations}.{get,list} compute.globalAddresses.{create,delete,setLabels,use} compute.networks.{create,delete,update,updatePolicy,use} compute.{routers,subnetworks}.{create,delete,update,use} compute.routes.{create,delete} compute.subnetworks.{expandIpCidrRange,setPrivateIpGoogleAccess} servicenetworking.services.{addPeering,deleteConnection,get}
+roles/servicenetworking.networksAdmin | Service Networking Admin | servicenetworking.services.{addPeering,deleteConnection,get}
 roles/serviceusage.serviceUsageConsumer | Service Usage Consumer | serviceusage.{operations.get,operations.list,quotas.get,services.get,services.list,services.use}
 roles/serviceusage.serviceUsageViewer | Service Usage Viewer | serviceusage.{operations.get,operations.list,quotas.get,services.get,services.list}
 roles/serviceusage.serviceUsageAdmin | Service Usage Admin | roles/serviceusage.serviceUsageConsumer serviceusage.operations.{cancel,delete} serviceusage.services.{disable,enable}
 roles/browser | Browser | resourcemanager.projects.{get,getIamPolicy,list}
-roles/viewer | Viewer | roles/cloudtasks.viewer roles/run.viewer roles/iam.serviceAccountViewer roles/iam.roleViewer secretmanager.{secrets,versions}.{get,list} roles/logging.viewer roles/monitoring.viewer roles/cloudscheduler.viewer roles/pubsub.viewer roles/cloudsql.viewer roles/artifactregistry.reader roles/serviceusage.serviceUsageViewer
-roles/editor | Editor | roles/viewer roles/cloudtasks.admin roles/run.developer roles/iam.serviceAccountUser roles/logging.logWriter roles/monitoring.editor roles/cloudscheduler.admin roles/pubsub.editor roles/cloudsql.admin roles/artifactregistry.repoAdmin roles/serviceusage.serviceUsageAdmin secretmanager.secrets.{create,delete,update} secretmanager.versions.{add,destroy,disable,enable}
+roles/viewer | Viewer | roles/compute.viewer roles/cloudkms.viewer roles/cloudtasks.viewer roles/run.viewer roles/iam.serviceAccountViewer roles/iam.roleViewer secretmanager.{secrets,versions}.{get,list} roles/logging.viewer roles/monitoring.viewer roles/cloudscheduler.viewer roles/pubsub.viewer roles/cloudsql.viewer roles/artifactregistry.reader roles/serviceusage.serviceUsageViewer
+roles/editor | Editor | roles/viewer roles/compute.networkAdmin roles/cloudtasks.admin roles/run.developer roles/iam.serviceAccountUser roles/logging.logWriter roles/monitoring.editor roles/cloudscheduler.admin roles/pubsub.editor roles/cloudsql.admin roles/artifactregistry.repoAdmin roles/serviceusage.serviceUsageAdmin secretmanager.secrets.{create,delete,update} secretmanager.versions.{add,destroy,disable,enable}
 roles/owner | Owner | *
 """  # noqa: E501

@@ -139,7 +139,7 @@ def parsed(method: Method, request: bytes) -> Any:
 
 def _by_resource(found: list[Binding], request: Any) -> Binding:
     for binding in found:
-        if any(policies.fits(request.resource) for policies in binding.api.policies):
+        if binding.names is not None and binding.names.fullmatch(request.resource):
             return binding
     raise ApiError("NOT_FOUND", f"The local cloud keeps no policies for {request.resource!r}.")
 

@@ -160,6 +160,14 @@ PAGES: dict[str, Page] = {
         "What stands around a system",
         "networks, keys, workload identity, budgets",
         ("Networks", "Keys", "Workload identity", "Billing and policy"),
+        apis=("kms",),
+        absent={
+            "Imported and external keys, unpadded RSA, post-quantum algorithms": "refused by name",
+            "Hardware modules and their attestations": "a key of protection level HSM lies in a file like the others",
+            "Packets, firewalls, instances, load balancers": "networks are declared and checked, nothing is routed",
+            "AWS, SAML and X.509 providers of workload identity": "kept and read back; tokens are exchanged for OIDC",
+            "Spending": "nothing costs money here: a budget is kept and never alerts",
+        },
     ),
     "scheduler": Page(
         "Cloud Scheduler v1",
