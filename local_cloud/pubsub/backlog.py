@@ -143,6 +143,18 @@ class Backlog(Holder):
         self.pump()
         return refused
 
+    def put_back(self, deliveries: Iterable[Delivery]) -> None:
+        """Deliveries that reached nobody: as if they had not been made."""
+        for _, number in self._known([delivery.ack_id for delivery in deliveries], Refusals()):
+            if (lease := self._leases.get(number)) is not None:
+                self._leases.end(lease)
+                self._keep_failures(lease)
+                if self.law.ordered and lease.key:
+                    self._take_back(lease)
+                else:
+                    self._again.append(number)
+        self.pump()
+
     def pump(self) -> None:
         """Hands out what may go out, in turns among the consumers that have room."""
         if self._pumping:
@@ -215,7 +227,7 @@ class Backlog(Holder):
             if parts is None or parts.subscription != self.key:
                 refused[text] = Refusals.INVALID
                 continue
-            current = parts.life == ack_ids.LIFE
+            current = parts.life == self._pubsub.life
             lease = self._leases.get(parts.number)
             if self.law.exactly_once and not (lease is not None and current and lease.serial == parts.serial):
                 refused[text] = Refusals.INVALID
@@ -276,7 +288,7 @@ class Backlog(Holder):
         deadline = self._pubsub.clock.now() + consumer.deadline
         lease = self._leases.start(number, deadline, consumer, size=entry.size, key=key, failures=failures)
         raw = self._pubsub.log.read(entry.place, entry.size)
-        return Delivery(ack_ids.encode(self.key, number, lease.serial), failures + 1, raw)
+        return Delivery(ack_ids.encode(self.key, number, lease.serial, self._pubsub.life), failures + 1, raw)
 
     def _finish(self, numbers: list[int]) -> None:
         """Messages are acknowledged for good."""
@@ -292,11 +304,7 @@ class Backlog(Holder):
         self._leases.end(lease)
         ordered = self.law.ordered and bool(lease.key)
         if ordered:
-            for other in self._order.take_back(number, lease.key):
-                follower = self._leases.get(other)
-                if follower is not None and follower.failures:
-                    self.failures[other] = follower.failures
-                self._leases.end(follower)
+            self._take_back(lease)
         if self.law.max_attempts and failures >= self.law.max_attempts and self._bury(lease, failures):
             return
         self.failures[number] = failures
@@ -311,6 +319,17 @@ class Backlog(Holder):
                 self._order.block(lease.key)
         elif not ordered:
             self._again.append(number)
+
+    def _take_back(self, lease: Lease) -> None:
+        """With a message of an ordering key go all that follow it."""
+        for other in self._order.take_back(lease.number, lease.key):
+            if (follower := self._leases.get(other)) is not None:
+                self._leases.end(follower)
+                self._keep_failures(follower)
+
+    def _keep_failures(self, lease: Lease) -> None:
+        if lease.failures:
+            self.failures[lease.number] = lease.failures
 
     def _bury(self, lease: Lease, failures: int) -> bool:
         """Whether the dead letter topic has taken the message."""

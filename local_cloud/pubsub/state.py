@@ -5,6 +5,7 @@ them together: loading, publishing, seeking, snapshots' holds. What callers may 
 refused, is the API's (apis/pubsub/); the law of one backlog is backlog.py's.
 """
 
+import secrets
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -35,6 +36,8 @@ class PubSub:
         self.topics = cloud.store.messages("pubsub.topics", "google.pubsub.v1.Topic")
         self.subscriptions = cloud.store.messages("pubsub.subscriptions", "google.pubsub.v1.Subscription")
         self.backlogs: dict[str, Backlog] = {}
+        #: Leases are of one life of the process.
+        self.life = secrets.randbits(32)
         #: Asked of every message before it is published, with its topic; raises what speaks against it.
         self.validate: Callable[[Message, Message], None] = lambda _topic, _message: None
         #: Asked to take a message (backlog, serialized PubsubMessage, attempts) whose attempts are used up.
@@ -75,7 +78,9 @@ class PubSub:
         self.log.on_segment = self._tell_ends
 
     async def close(self) -> None:
-        """Writes what is left."""
+        """Sends consumers away, to come again, and writes what is left."""
+        for backlog in self.backlogs.values():
+            backlog.close(ApiError("UNAVAILABLE", "The service was unable to fulfill your request. Please try again."))
         self._cleaner.stop()
         await self.log.close()
 
