@@ -31,7 +31,7 @@ ID_SHIFT, FIRST_TOPIC = 40, 5000
 class PubSub:
     """`cloud.use(PubSub)`. Its verbs are synchronous; what they change is on disk with `cloud.store.committed()`."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: Cloud, log: Log) -> None:
         self.clock = cloud.clock
         self.topics = cloud.store.messages("pubsub.topics", "google.pubsub.v1.Topic")
         self.subscriptions = cloud.store.messages("pubsub.subscriptions", "google.pubsub.v1.Subscription")
@@ -43,8 +43,7 @@ class PubSub:
         #: Asked to take a message (backlog, serialized PubsubMessage, attempts) whose attempts are used up.
         self.dead_letter: Callable[[Backlog, bytes, int], bool] = lambda _backlog, _raw, _attempts: False
         self.watchers: list[Watcher] = []
-        self.log = Log(cloud.settings.state / "pubsub", cloud.store.on_failure or (lambda _: None))
-        cloud.store.join(self.log)
+        self.log = log
         #: Topic name -> its number; holder's name -> its number, its topic's, and the first message it can have.
         self._numbers = cloud.store.json("pubsub.topic_numbers")
         self._held = cloud.store.json("pubsub.holders")
