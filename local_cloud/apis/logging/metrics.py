@@ -6,6 +6,7 @@ refusals are ours where no public issue has Google's.
 
 import re
 from itertools import pairwise
+from urllib.parse import unquote
 
 from local_cloud.apis.logging.api import API
 from local_cloud.apis.logging.filters import query
@@ -37,7 +38,8 @@ async def create_log_metric(cloud: Cloud, _call: Call, request: Message) -> Mess
 @API.rpc("UpdateLogMetric", permission="logging.logMetrics.update")
 async def update_log_metric(cloud: Cloud, _call: Call, request: Message) -> Message:
     """Replace a log-based metric, or make it."""
-    parent, _, name = request.metric_name.partition("/metrics/")
+    parent, _, quoted = request.metric_name.partition("/metrics/")
+    name = unquote(quoted)
     given = request.metric.name
     if given not in ("", name):
         raise invalid(f"The name of the metric, '{given}', is not that of the request, '{name}'.")
@@ -53,9 +55,9 @@ async def get_log_metric(cloud: Cloud, _call: Call, request: Message) -> Message
 @API.rpc("DeleteLogMetric", permission="logging.logMetrics.delete")
 async def delete_log_metric(cloud: Cloud, _call: Call, request: Message) -> Message:
     """Forget a log-based metric with its data."""
-    found = _get(cloud, request.metric_name)
-    cloud.use(Config).counting.remove(request.metric_name)
-    cloud.use(Metrics).delete(request.metric_name)
+    found, name = _get(cloud, request.metric_name), _quoted(request.metric_name)
+    cloud.use(Config).counting.remove(name)
+    cloud.use(Metrics).delete(name)
     for kept in list(cloud.meter.points.find(found.metric_descriptor.type)):
         cloud.meter.points.forget(kept)
     return message("google.protobuf.Empty")()
@@ -70,14 +72,20 @@ async def list_log_metrics(cloud: Cloud, _call: Call, request: Message) -> Messa
 
 
 def _get(cloud: Cloud, name: str) -> Message:
-    found = cloud.use(Metrics).kept.get(name)
+    found = cloud.use(Metrics).kept.get(_quoted(name))
     if found is None:
-        raise not_found(f"Metric {name.partition('/metrics/')[2]} does not exist")
+        raise not_found(f"Metric {unquote(name.partition('/metrics/')[2])} does not exist")
     return found
 
 
+def _quoted(name: str) -> str:
+    """A metric's resource name, in which slashes of its id are %2F."""
+    parent, _, metric = name.partition("/metrics/")
+    return f"{parent}/metrics/{unquote(metric).replace('/', '%2F')}"
+
+
 def _keep(cloud: Cloud, parent: str, given: Message, name: str, *, replace: bool) -> Message:
-    metrics, full = cloud.use(Metrics), f"{parent}/metrics/{name}"
+    metrics, full = cloud.use(Metrics), _quoted(f"{parent}/metrics/{name}")
     if not _METRIC_ID.fullmatch(name) or name.startswith("/"):
         raise invalid(
             f"Invalid metric name '{name}': at most 100 letters, digits and _-.,+!*',()%/ are allowed, and no slash "
