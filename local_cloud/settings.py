@@ -83,6 +83,13 @@ def app_host(text: str) -> str:
     return text.rstrip("/")
 
 
+def postgres_url(text: str) -> str:
+    """Where a Postgres server is, and who administers it."""
+    if text and not re.match(r"postgres(ql)?://", text):
+        raise ValueError(f"{text!r} is no Postgres URL: postgresql://USER@HOST:PORT/postgres")
+    return text
+
+
 def rate(text: str) -> float:
     """Dispatches a second."""
     if not re.fullmatch(r"\d+(\.\d+)?", text):
@@ -166,6 +173,13 @@ class Settings:
     )
     metric_lag: float = option(
         0.0, "until points of metrics can be read; Google's take up to 3 minutes", kind=seconds, metavar="SECONDS"
+    )
+    postgres: str = option(
+        "",
+        "the administrator's URL of a Postgres server, such as postgresql://postgres@127.0.0.1:5432/postgres: Cloud "
+        "SQL's databases and users are made there; without it they are only kept",
+        kind=postgres_url,
+        metavar="URL",
     )
     zone: str = ""
 

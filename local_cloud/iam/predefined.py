@@ -22,6 +22,8 @@ roles/run.admin | Cloud Run Admin | roles/run.developer run.{jobs,services,worke
 roles/iam.serviceAccountUser | Service Account User | iam.serviceAccounts.{actAs,get,list} resourcemanager.projects.{get,list}
 roles/iam.serviceAccountOpenIdTokenCreator | Service Account OpenID Connect Identity Token Creator | iam.serviceAccounts.getOpenIdToken
 roles/iam.workloadIdentityUser | Workload Identity User | iam.serviceAccounts.{get,getAccessToken,getOpenIdToken,list}
+roles/iam.workloadIdentityPoolViewer | IAM Workload Identity Pool Viewer | iam.{workloadIdentityPoolProviders,workloadIdentityPools}.{get,list} resourcemanager.projects.{get,list}
+roles/iam.workloadIdentityPoolAdmin | IAM Workload Identity Pool Admin | roles/iam.workloadIdentityPoolViewer iam.{workloadIdentityPoolProviders,workloadIdentityPools}.{create,delete,undelete,update}
 roles/iam.serviceAccountTokenCreator | Service Account Token Creator | iam.serviceAccounts.{get,getAccessToken,getOpenIdToken,implicitDelegation,list,signBlob,signJwt} resourcemanager.projects.{get,list}
 roles/iam.serviceAccountViewer | View Service Accounts | iam.serviceAccountKeys.{get,list} iam.serviceAccounts.{get,getIamPolicy,list} resourcemanager.projects.{get,list}
 roles/iam.serviceAccountCreator | Create Service Accounts | iam.serviceAccounts.{create,get,list} resourcemanager.projects.{get,list}
@@ -58,8 +60,8 @@ roles/pubsub.admin | Pub/Sub Admin | roles/pubsub.editor pubsub.{schemas,snapsho
 roles/cloudsql.client | Cloud SQL Client | cloudsql.instances.{connect,get}
 roles/cloudsql.instanceUser | Cloud SQL Instance User | cloudsql.instances.{get,login}
 roles/cloudsql.viewer | Cloud SQL Viewer | cloudsql.{backupRuns,databases,instances,sslCerts,users}.{get,list} resourcemanager.projects.{get,list}
-roles/cloudsql.editor | Cloud SQL Editor | roles/cloudsql.client roles/cloudsql.viewer cloudsql.databases.{create,update} cloudsql.instances.{restart,update}
-roles/cloudsql.admin | Cloud SQL Admin | roles/cloudsql.editor roles/cloudsql.instanceUser cloudsql.{databases,instances,users}.{create,delete,update}
+roles/cloudsql.editor | Cloud SQL Editor | roles/cloudsql.client roles/cloudsql.viewer cloudsql.backupRuns.create cloudsql.databases.{create,update} cloudsql.instances.{export,restart,update}
+roles/cloudsql.admin | Cloud SQL Admin | roles/cloudsql.editor roles/cloudsql.instanceUser cloudsql.backupRuns.delete cloudsql.instances.{import,restoreBackup} cloudsql.{databases,instances,users}.{create,delete,update}
 roles/artifactregistry.reader | Artifact Registry Reader | artifactregistry.{dockerimages,files,locations,packages,repositories,tags,versions}.{get,list} artifactregistry.repositories.downloadArtifacts
 roles/artifactregistry.writer | Artifact Registry Writer | roles/artifactregistry.reader artifactregistry.repositories.uploadArtifacts artifactregistry.tags.{create,update} artifactregistry.{packages,versions}.update
 roles/artifactregistry.repoAdmin | Artifact Registry Repository Administrator | roles/artifactregistry.writer artifactregistry.{packages,tags,versions}.delete artifactregistry.repositories.deleteArtifacts

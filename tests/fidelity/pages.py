@@ -154,7 +154,7 @@ PAGES: dict[str, Page] = {
     "sql": Page(
         "Cloud SQL Admin v1beta4",
         "instances, databases and users over the embedded Postgres",
-        ("Instances, databases, users",),
+        ("Instances, databases, users", "Over the embedded Postgres"),
     ),
     "infrastructure": Page(
         "What stands around a system",
