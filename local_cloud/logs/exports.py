@@ -14,10 +14,10 @@ from local_cloud.cloud import Cloud
 from local_cloud.errors import ApiError
 from local_cloud.logs.compare import Entry
 from local_cloud.metrics.series import Key, key
+from local_cloud.pubsub.publishing import publish
+from local_cloud.pubsub.state import PubSub
 from local_cloud.registry import Principal
 
-#: Publishes data with attributes to a topic, or raises ApiError.
-Publish = Callable[[Cloud, str, bytes, dict[str, str]], str]
 #: Failures of one sink are told once in so many seconds.
 QUIET = 3600.0
 _PREFIX = "logging.googleapis.com/exports"
@@ -36,8 +36,8 @@ class Way:
 class Exports:
     """Everything on its way out."""
 
-    def __init__(self, cloud: Cloud, publish: Publish, write: Callable[[Entry], Any]) -> None:
-        self._cloud, self._publish, self._write = cloud, publish, write
+    def __init__(self, cloud: Cloud, write: Callable[[Entry], Any]) -> None:
+        self._cloud, self._write = cloud, write
         self._waiting: list[tuple[Way, Entry, bytes]] = []
         self._told: dict[str, float] = {}
         counter = cloud.meter.counter
@@ -78,6 +78,9 @@ class Exports:
     def _deliver(self) -> None:
         waiting, self._waiting = self._waiting, []
         for way, entry, line in waiting:
+            if not self._has(way.topic):
+                self.fail(way, "topic_not_found", f"Resource not found (resource={way.topic.rpartition('/')[2]}).")
+                continue
             # Not require(): the event of a refusal would itself be an entry for this sink.
             decision = self._cloud.iam.decide(Principal(way.writer), "pubsub.topics.publish", way.topic)
             if decision.enforced and not decision.granted:
@@ -85,12 +88,18 @@ class Exports:
                 continue
             try:
                 attributes = {"logging.googleapis.com/timestamp": str(entry["timestamp"])}
-                self._publish(self._cloud, way.topic, line, attributes)
+                publish(self._cloud, way.topic, line, attributes)
             except ApiError as error:
-                self.fail(way, "topic_not_found" if error.code == "NOT_FOUND" else "topic_error", error.text)
+                self.fail(way, "topic_error", error.text)
                 continue
             self._entries[way] += 1
             self._bytes[way] += len(line)
+
+    def _has(self, topic: str) -> bool:
+        try:
+            return topic in self._cloud.use(PubSub).topics
+        except KeyError:  # a cloud without Pub/Sub, or one that is only starting
+            return False
 
     def _named(self, metric: str) -> Callable[[Way], Key]:
         def named(way: Way) -> Key:

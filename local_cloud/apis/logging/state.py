@@ -16,7 +16,6 @@ from local_cloud.logs.exports import Exports, Way
 from local_cloud.logs.query import Query
 from local_cloud.logs.routing import Route, Routing
 from local_cloud.plain import Plain
-from local_cloud.pubsub import publishing
 
 BUCKET, SINK = "google.logging.v2.LogBucket", "google.logging.v2.LogSink"
 VIEW, METRIC = "google.logging.v2.LogView", "google.logging.v2.LogMetric"
@@ -48,7 +47,7 @@ class Config:
         #: When buckets are gone that were deleted.
         self.purges = cloud.store.json("logging.purges")
         self.counting = Counting(cloud.meter)
-        exports = Exports(cloud, publishing.publish, entries.write)
+        exports = Exports(cloud, entries.write)
         self.routing = Routing(self.counting, exports, cloud.now, self.is_active)
 
     def start(self) -> None:
