@@ -45,8 +45,13 @@ roles/logging.viewer | Logs Viewer | logging.{buckets,exclusions,locations,logMe
 roles/logging.configWriter | Logs Configuration Writer | logging.{buckets,exclusions,logMetrics,sinks,views}.{create,delete,get,list,update} logging.buckets.undelete logging.{cmekSettings,settings}.{get,update} logging.views.{getIamPolicy,setIamPolicy} resourcemanager.projects.get
 roles/logging.admin | Logging Admin | roles/logging.logWriter roles/logging.viewer roles/logging.viewAccessor roles/logging.configWriter logging.logs.delete
 roles/monitoring.metricWriter | Monitoring Metric Writer | monitoring.metricDescriptors.{create,get,list} monitoring.monitoredResourceDescriptors.{get,list} monitoring.timeSeries.create
-roles/monitoring.viewer | Monitoring Viewer | monitoring.{alertPolicies,dashboards,groups,metricDescriptors,monitoredResourceDescriptors,notificationChannelDescriptors,notificationChannels,services,slos,snoozes,uptimeCheckConfigs}.{get,list} monitoring.timeSeries.list resourcemanager.projects.get
-roles/monitoring.editor | Monitoring Editor | roles/monitoring.viewer roles/monitoring.metricWriter monitoring.{alertPolicies,dashboards,groups,notificationChannels,services,slos,snoozes,uptimeCheckConfigs}.{create,delete,update} monitoring.metricDescriptors.delete
+roles/monitoring.viewer | Monitoring Viewer | monitoring.{alertPolicies,alerts,dashboards,groups,metricDescriptors,monitoredResourceDescriptors,notificationChannelDescriptors,notificationChannels,services,slos,snoozes,uptimeCheckConfigs}.{get,list} monitoring.timeSeries.list resourcemanager.projects.get
+roles/monitoring.editor | Monitoring Editor | roles/monitoring.viewer roles/monitoring.metricWriter monitoring.{alertPolicies,dashboards,groups,notificationChannels,services,slos,snoozes,uptimeCheckConfigs}.{create,delete,update} monitoring.metricDescriptors.delete monitoring.notificationChannels.{getVerificationCode,sendVerificationCode,verify}
+roles/monitoring.alertViewer | Monitoring Alert Viewer | monitoring.alerts.{get,list}
+roles/monitoring.alertPolicyViewer | Monitoring AlertPolicy Viewer | monitoring.alertPolicies.{get,list}
+roles/monitoring.alertPolicyEditor | Monitoring AlertPolicy Editor | roles/monitoring.alertPolicyViewer monitoring.alertPolicies.{create,delete,update}
+roles/monitoring.notificationChannelViewer | Monitoring NotificationChannel Viewer | monitoring.notificationChannelDescriptors.{get,list} monitoring.notificationChannels.{get,list}
+roles/monitoring.notificationChannelEditor | Monitoring NotificationChannel Editor | roles/monitoring.notificationChannelViewer monitoring.notificationChannels.{create,delete,getVerificationCode,sendVerificationCode,update,verify}
 roles/monitoring.admin | Monitoring Admin | roles/monitoring.editor
 roles/cloudtrace.agent | Cloud Trace Agent | cloudtrace.traces.patch
 roles/cloudscheduler.viewer | Cloud Scheduler Viewer | cloudscheduler.{jobs,locations}.{get,list} resourcemanager.projects.{get,list}
@@ -82,6 +87,9 @@ roles/compute.viewer | Compute Viewer | compute.{addresses,globalAddresses,globa
 roles/compute.networkViewer | Compute Network Viewer | compute.{addresses,globalAddresses,networks,regions,routers,routes,subnetworks,zones}.{get,list} resourcemanager.projects.{get,list}
 roles/compute.networkAdmin | Compute Network Admin | roles/compute.networkViewer compute.{globalOperations,regionOperations}.{get,list} compute.globalAddresses.{create,delete,setLabels,use} compute.networks.{create,delete,update,updatePolicy,use} compute.{routers,subnetworks}.{create,delete,update,use} compute.routes.{create,delete} compute.subnetworks.{expandIpCidrRange,setPrivateIpGoogleAccess} servicenetworking.services.{addPeering,deleteConnection,get}
 roles/servicenetworking.networksAdmin | Service Networking Admin | servicenetworking.services.{addPeering,deleteConnection,get}
+roles/billing.costsManager | Billing Account Costs Manager | billing.budgets.{create,delete,get,list,update}
+roles/binaryauthorization.policyViewer | Binary Authorization Policy Viewer | binaryauthorization.policy.get resourcemanager.projects.{get,list}
+roles/binaryauthorization.policyEditor | Binary Authorization Policy Editor | roles/binaryauthorization.policyViewer binaryauthorization.policy.update
 roles/serviceusage.serviceUsageConsumer | Service Usage Consumer | serviceusage.{operations.get,operations.list,quotas.get,services.get,services.list,services.use}
 roles/serviceusage.serviceUsageViewer | Service Usage Viewer | serviceusage.{operations.get,operations.list,quotas.get,services.get,services.list}
 roles/serviceusage.serviceUsageAdmin | Service Usage Admin | roles/serviceusage.serviceUsageConsumer serviceusage.operations.{cancel,delete} serviceusage.services.{disable,enable}

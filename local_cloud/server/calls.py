@@ -43,7 +43,7 @@ def authenticate(cloud: Cloud, door: Door, metadata: Mapping[str, str], api: str
         if account is None or account.disabled:
             state = "was deleted" if account is None else "is disabled"
             raise _unauthenticated(f"{INVALID} The service account {email} {state}.", "ACCOUNT_STATE_INVALID", api)
-    return Principal(found.member)
+    return Principal(found.member, sets=found.sets)
 
 
 def _self_signed(cloud: Cloud, token: str) -> AccessToken | None:

@@ -160,7 +160,7 @@ PAGES: dict[str, Page] = {
         "What stands around a system",
         "networks, keys, workload identity, budgets",
         ("Networks", "Keys", "Workload identity", "Billing and policy"),
-        apis=("kms",),
+        apis=("binary_authorization", "budgets", "kms"),
         absent={
             "Imported and external keys, unpadded RSA, post-quantum algorithms": "refused by name",
             "Hardware modules and their attestations": "a key of protection level HSM lies in a file like the others",
