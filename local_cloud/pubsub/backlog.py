@@ -1,12 +1,11 @@
 """One subscription's backlog: what is handed to whom, until when it is leased, and what becomes of it.
 
-Owns leases, redelivery with its backoff, the windows of consumers, dead letters' count. The order within keys is
-ordering.py's; bytes and what other subscriptions need are the topic's (topic_log.py). Everything takes place on the
-cloud's clock. Sources: Google's pages on subscribers, lease management, exactly-once delivery, retry policies.
+Owns acknowledgements, what a failed delivery leads to (backoff, dead letters' count), and consumers' turns. What is
+next in line is line.py's, the order within keys ordering.py's; bytes and what other subscriptions need are the topic's
+(topic_log.py). Everything takes place on the cloud's clock. Sources: Google's pages on subscribers, lease management,
+exactly-once delivery, retry policies.
 """
 
-import heapq
-from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,8 +16,8 @@ from local_cloud.pubsub import ack_ids, config
 from local_cloud.pubsub.consumer import Consumer, Delivery, Refusals
 from local_cloud.pubsub.holders import Holder, Matcher
 from local_cloud.pubsub.leases import Lease, Leases
+from local_cloud.pubsub.line import Line
 from local_cloud.pubsub.marks import Marks
-from local_cloud.pubsub.ordering import Order
 from local_cloud.pubsub.topic_log import Entry, TopicLog
 
 if TYPE_CHECKING:
@@ -53,16 +52,12 @@ class Backlog(Holder):
         self.last_used = pubsub.clock.now()
         self.consumers: list[Consumer] = []
         self._leases = Leases()
-        self._fresh = marks.floor
-        self._again: deque[int] = deque()
-        self._later: list[tuple[float, int, str]] = []
+        self._line = Line(self, ordered=self.law.ordered)
         #: Failed deliveries of messages that are not out now.
         self.failures: dict[int, int] = {}
-        self._order = Order(lambda number: number not in self.marks)
         self._timer: Timer | None = None
         self._due = float("inf")
         self._retention: Timer | None = None
-        self._turn = False
         self._pumping = False
         #: Ack ids of before the last seek mean nothing any more.
         self._since = 0
@@ -70,8 +65,6 @@ class Backlog(Holder):
     def configure(self, subscription: Message) -> None:
         """Takes changed settings; consumers are closed where push was set or unset."""
         before, self.config, self.law = self.law, subscription, config.read(subscription)
-        if before.ordered != self.law.ordered:
-            self._order.clear()
         if before.pushes != self.law.pushes:
             kind = "push" if self.law.pushes else "pull"
             self.close(ApiError("FAILED_PRECONDITION", f"The subscription was changed to {kind} delivery."))
@@ -100,11 +93,12 @@ class Backlog(Holder):
             if not self.law.ordered or not key:
                 self._leases.end(lease)
                 done.append(number)
-            elif self.law.exactly_once and not self._order.is_first(number, key):
+            elif self.law.exactly_once and not self._line.order.is_first(number, key):
                 refused[text] = Refusals.UNORDERED
             else:
+                self._line.reach(number)
                 self._leases.end(lease)
-                done += self._order.acknowledge(number, key)
+                done += self._line.order.acknowledge(number, key)
         self._finish(done)
         for watcher in self._pubsub.watchers:
             watcher.acked(self, len(done))
@@ -152,7 +146,7 @@ class Backlog(Holder):
                 if self.law.ordered and lease.key:
                     self._take_back(lease)
                 else:
-                    self._again.append(number)
+                    self._line.back(number)
         self.pump()
 
     def pump(self) -> None:
@@ -185,9 +179,8 @@ class Backlog(Holder):
 
     def reset(self, marks: Marks) -> None:
         """After a seek: other messages are open, nothing is out, deliveries are counted from the beginning."""
-        self._forget()
         self.replace(marks)
-        self._fresh = marks.floor
+        self._forget()
         self._since = self._leases.serial
         self._watch_retention(afresh=True)
         self.pump()
@@ -213,9 +206,7 @@ class Backlog(Holder):
 
     def _forget(self) -> None:
         self._leases.clear()
-        self._again.clear()
-        self._later.clear()
-        self._order.clear()
+        self._line.clear()
         self.failures.clear()
         for consumer in self.consumers:
             consumer.keys.clear()
@@ -241,7 +232,7 @@ class Backlog(Holder):
         size = 0
         room = min(consumer.room(), TURN)
         while len(deliveries) < room and consumer.room() > 0:
-            taken = self._next(consumer)
+            taken = self._line.next(consumer)
             if taken is None:
                 break
             deliveries.append(self._lease(taken[0], taken[1], consumer))
@@ -251,35 +242,6 @@ class Backlog(Holder):
                 watcher.sent(self, consumer, len(deliveries), size)
             consumer.deliver(deliveries)
         return bool(deliveries)
-
-    def _next(self, consumer: Consumer) -> tuple[int, str] | None:
-        """The next message for a consumer: by turns one that was out before, and a new one, so that none starves."""
-        if self.law.ordered and (waiting := self._order.next(consumer)) is not None:
-            return waiting
-        self._turn = not self._turn
-        if self._turn:
-            return self._repeated() or self._new(consumer)
-        return self._new(consumer) or self._repeated()
-
-    def _repeated(self) -> tuple[int, str] | None:
-        while self._again:
-            number = self._again.popleft()
-            if number not in self.marks and number not in self._leases:
-                return number, self.topic.key_of(number)
-        return None
-
-    def _new(self, consumer: Consumer) -> tuple[int, str] | None:
-        topic, end = self.topic, self.topic.visible
-        while self._fresh < end:
-            number = topic.next(self._fresh, end)
-            self._fresh = number + 1
-            if number == end:
-                self._fresh = end
-            elif number not in self.marks:
-                key = topic.key_of(number)
-                if not self.law.ordered or not key or self._order.admit(number, key, consumer):
-                    return number, key
-        return None
 
     def _lease(self, number: int, key: str, consumer: Consumer) -> Delivery:
         entry = self.topic.get(number)
@@ -314,15 +276,13 @@ class Backlog(Holder):
             delay = self._backoff(failures)
         if delay > 0:
             when = self._pubsub.clock.now() + delay
-            heapq.heappush(self._later, (when, number, lease.key if ordered else ""))
-            if ordered:
-                self._order.block(lease.key)
+            self._line.delay(when, number, lease.key if ordered else "")
         elif not ordered:
-            self._again.append(number)
+            self._line.back(number)
 
     def _take_back(self, lease: Lease) -> None:
         """With a message of an ordering key go all that follow it."""
-        for other in self._order.take_back(lease.number, lease.key):
+        for other in self._line.order.take_back(lease.number, lease.key):
             if (follower := self._leases.get(other)) is not None:
                 self._leases.end(follower)
                 self._keep_failures(follower)
@@ -339,7 +299,7 @@ class Backlog(Holder):
         if not self._pubsub.dead_letter(self, raw, failures):
             return False
         if self.law.ordered and lease.key:
-            self._order.acknowledge(lease.number, lease.key)
+            self._line.order.acknowledge(lease.number, lease.key)
         self._finish([lease.number])
         for watcher in self._pubsub.watchers:
             watcher.dead_lettered(self, 1)
@@ -353,7 +313,7 @@ class Backlog(Holder):
 
     def _arm(self) -> None:
         """Sets the timer to the next deadline or end of a backoff."""
-        due = min(self._leases.next_due(), self._later[0][0] if self._later else float("inf"))
+        due = min(self._leases.next_due(), self._line.next_due())
         if due < self._due or (self._timer is None and due < float("inf")):
             if self._timer is not None:
                 self._timer.cancel()
@@ -367,12 +327,7 @@ class Backlog(Holder):
         for lease in late:
             if self._leases.get(lease.number) is lease:  # one before may have taken it back with its key
                 self._fail(lease)
-        while self._later and self._later[0][0] <= now:
-            _, number, key = heapq.heappop(self._later)
-            if key:
-                self._order.unblock(key)
-            else:
-                self._again.append(number)
+        self._line.wake(now)
         if late:
             for watcher in self._pubsub.watchers:
                 watcher.expired(self, len(late))
@@ -386,7 +341,7 @@ class Backlog(Holder):
             for entry in old:
                 self._leases.end(self._leases.get(entry.number))
                 if self.law.ordered and entry.key:
-                    self._order.acknowledge(entry.number, entry.key)
+                    self._line.order.acknowledge(entry.number, entry.key)
             self._finish([entry.number for entry in old])
 
     def _may_be_old(self, limit: float) -> bool:
