@@ -42,7 +42,7 @@ roles/secretmanager.admin | Secret Manager Admin | roles/secretmanager.viewer ro
 roles/logging.logWriter | Logs Writer | logging.logEntries.{create,route}
 roles/logging.viewAccessor | Logs View Accessor | logging.views.access
 roles/logging.viewer | Logs Viewer | logging.{buckets,exclusions,locations,logMetrics,logs,operations,queries,sinks,views}.{get,list} logging.logEntries.list resourcemanager.projects.get
-roles/logging.configWriter | Logs Configuration Writer | logging.{buckets,exclusions,logMetrics,sinks,views}.{create,delete,get,list,update} logging.buckets.undelete logging.{cmekSettings,settings}.{get,update} logging.views.{getIamPolicy,setIamPolicy} resourcemanager.projects.get
+roles/logging.configWriter | Logs Configuration Writer | logging.{buckets,exclusions,logMetrics,sinks,views}.{create,delete,get,list,update} logging.buckets.undelete logging.operations.{cancel,get,list} logging.{cmekSettings,settings}.{get,update} logging.views.{getIamPolicy,setIamPolicy} resourcemanager.projects.get
 roles/logging.admin | Logging Admin | roles/logging.logWriter roles/logging.viewer roles/logging.viewAccessor roles/logging.configWriter logging.logs.delete
 roles/monitoring.metricWriter | Monitoring Metric Writer | monitoring.metricDescriptors.{create,get,list} monitoring.monitoredResourceDescriptors.{get,list} monitoring.timeSeries.create
 roles/monitoring.viewer | Monitoring Viewer | monitoring.{alertPolicies,alerts,dashboards,groups,metricDescriptors,monitoredResourceDescriptors,notificationChannelDescriptors,notificationChannels,services,slos,snoozes,uptimeCheckConfigs}.{get,list} monitoring.timeSeries.list resourcemanager.projects.get
