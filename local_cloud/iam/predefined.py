@@ -59,9 +59,10 @@ roles/cloudscheduler.jobRunner | Cloud Scheduler Job Runner | cloudscheduler.job
 roles/cloudscheduler.admin | Cloud Scheduler Admin | roles/cloudscheduler.viewer roles/cloudscheduler.jobRunner cloudscheduler.jobs.{create,delete,enable,pause,update}
 roles/pubsub.publisher | Pub/Sub Publisher | pubsub.topics.publish
 roles/pubsub.subscriber | Pub/Sub Subscriber | pubsub.snapshots.seek pubsub.subscriptions.consume pubsub.topics.attachSubscription
-roles/pubsub.viewer | Pub/Sub Viewer | pubsub.{schemas,snapshots,subscriptions,topics}.{get,list} resourcemanager.projects.{get,list}
-roles/pubsub.editor | Pub/Sub Editor | roles/pubsub.publisher roles/pubsub.subscriber roles/pubsub.viewer pubsub.{schemas,snapshots,subscriptions,topics}.{create,delete,update} pubsub.topics.detachSubscription
+roles/pubsub.viewer | Pub/Sub Viewer | pubsub.{schemas,snapshots,subscriptions,topics}.{get,list} pubsub.schemas.{listRevisions,validate} resourcemanager.projects.{get,list}
+roles/pubsub.editor | Pub/Sub Editor | roles/pubsub.publisher roles/pubsub.subscriber roles/pubsub.viewer pubsub.{schemas,snapshots,subscriptions,topics}.{create,delete,update} pubsub.schemas.{attach,commit,rollback} pubsub.topics.detachSubscription
 roles/pubsub.admin | Pub/Sub Admin | roles/pubsub.editor pubsub.{schemas,snapshots,subscriptions,topics}.{getIamPolicy,setIamPolicy}
+roles/pubsub.serviceAgent | Cloud Pub/Sub Service Agent | iam.serviceAccounts.getOpenIdToken resourcemanager.projects.get serviceusage.services.use
 roles/cloudsql.client | Cloud SQL Client | cloudsql.instances.{connect,get}
 roles/cloudsql.instanceUser | Cloud SQL Instance User | cloudsql.instances.{get,login}
 roles/cloudsql.viewer | Cloud SQL Viewer | cloudsql.{backupRuns,databases,instances,sslCerts,users}.{get,list} resourcemanager.projects.{get,list}
