@@ -57,7 +57,8 @@ class Chosen:
         until = NEVER
         for kept in self():
             last = kept.last
-            if last is None or last.last <= minute - window:
+            # One whose last value has just left the window counts as changing, so that its end is not passed over.
+            if last is None or last.last < minute - window:
                 continue
             if last.end > minute - window or last.last < minute:
                 return 0
