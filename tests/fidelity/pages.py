@@ -90,6 +90,11 @@ PAGES: dict[str, Page] = {
         "entries, the query language, retention",
         ("Entries", "Query language", "Log-based metrics", "Sinks, buckets, views"),
         apis=("logging",),
+        absent={
+            "CopyLogEntries, links to BigQuery datasets": "there is no BigQuery: UNIMPLEMENTED by name",
+            "Log scopes, saved queries, recent queries": "they stand in no published proto",
+            "Data access and other audit logs of the platform": "what the cloud decides is in the log local-cloud",
+        },
     ),
     "monitoring": Page(
         "Cloud Monitoring v3",
@@ -174,7 +179,6 @@ PAGES: dict[str, Page] = {
         "schedules, attempts, retries",
         ("Jobs",),
         apis=("scheduler",),
-        absent={"Pub/Sub and App Engine targets": "UNIMPLEMENTED by name"},
     ),
     "plain": Page(
         "What is only kept",

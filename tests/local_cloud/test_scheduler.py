@@ -215,7 +215,7 @@ def test_wrong_job_is_refused(place: Place, target: Target, change: dict[str, An
 @pins(
     "scheduler",
     "Jobs",
-    "A firing missed while the cloud was down is made up once; pending retries are not",
+    "A firing missed while the cloud was down is made up once",
     ours=True,
 )
 def test_jobs_survive_a_restart(tmp_path: Path, target: Target) -> None:
@@ -229,7 +229,7 @@ def test_jobs_survive_a_restart(tmp_path: Path, target: Target) -> None:
 @pins(
     "scheduler",
     "Jobs",
-    "The next firing takes over from pending retries; runs do not overlap",
+    "The next firing takes over from pending retries",
     documented="RetryConfig",
     ours=True,
 )
