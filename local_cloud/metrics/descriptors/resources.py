@@ -21,6 +21,8 @@ RESOURCES: dict[str, tuple[str, str, tuple[tuple[str, str], ...]]] = {
         _PROJECT, _LOCATION, ("job_id", "The identifier of the job."))),
     "logging_sink": ("Logging export sink", "An export sink in Logging.", (
         _PROJECT, ("name", "The name of the sink."), ("destination", "The address of the export destination."))),
+    "uptime_url": ("Uptime Check URL", "A URL that an uptime check looks at.", (
+        _PROJECT, ("host", "The host of the URL."))),
     "project": ("Project", "A Google Cloud project.", (_PROJECT,)),
     "audited_resource": ("Audited Resource", "A Google Cloud resource that produces audit logs.", (
         _PROJECT, ("service", "The name of the API that has been called."), ("method", "The method's full name."))),
