@@ -27,9 +27,7 @@ def depth(value: float = 3, seconds: int = 300, queue: str = "deep") -> dict[str
     return above(series(DEPTH, QUEUE, queue_id=queue), value, each("MAX"), seconds=seconds)
 
 
-def ratio(
-    metric: str, resource: str, bad: dict[str, str], value: float, seconds: int, **labels: str
-) -> dict[str, Any]:
+def ratio(metric: str, resource: str, bad: dict[str, str], value: float, seconds: int, **labels: str) -> dict[str, Any]:
     total = each("DELTA", "SUM", 300)
     below = {"denominator_filter": series(metric, resource, **labels), "denominator_aggregations": [total]}
     return above(series(metric, resource, **labels, **bad), value, total, seconds=seconds, **below)
@@ -69,7 +67,9 @@ def counted(value: float = 2, seconds: int = 0, metric: str = "expired") -> dict
 
 
 def backlog(value: float = 5, seconds: int = 180, subscription: str = "worker") -> dict[str, Any]:
-    text = series(f"{PUBSUB}/subscription/num_undelivered_messages", "pubsub_subscription", subscription_id=subscription)
+    text = series(
+        f"{PUBSUB}/subscription/num_undelivered_messages", "pubsub_subscription", subscription_id=subscription
+    )
     return above(text, value, each("MAX"), seconds=seconds)
 
 
