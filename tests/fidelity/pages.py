@@ -92,6 +92,8 @@ PAGES: dict[str, Page] = {
         apis=("logging",),
         absent={
             "CopyLogEntries, links to BigQuery datasets": "there is no BigQuery: UNIMPLEMENTED by name",
+            "gcloud alpha logging tail": "it speaks gRPC to logging.googleapis.com through TLS of its own; Google's "
+            "clients can tail",
             "Log scopes, saved queries, recent queries": "they stand in no published proto",
             "Data access and other audit logs of the platform": "what the cloud decides is in the log local-cloud",
         },
