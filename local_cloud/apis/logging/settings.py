@@ -29,7 +29,7 @@ async def update_settings(cloud: Cloud, _call: Call, request: Message) -> Messag
     current = _settings(cloud, _parent(request))
     made = merge(current, request.settings, request.update_mask.paths)
     made.name, made.kms_service_account_id = current.name, current.kms_service_account_id
-    cloud.store.messages("logging.settings", SETTINGS)[_parent(request)] = made
+    cloud.store.messages("logs.settings", SETTINGS)[_parent(request)] = made
     return made
 
 
@@ -45,17 +45,17 @@ async def update_cmek_settings(cloud: Cloud, _call: Call, request: Message) -> M
     current = _cmek(cloud, _parent(request))
     made = merge(current, request.cmek_settings, request.update_mask.paths)
     made.name, made.service_account_id = current.name, current.service_account_id
-    cloud.store.messages("logging.cmek", CMEK)[_parent(request)] = made
+    cloud.store.messages("logs.cmek", CMEK)[_parent(request)] = made
     return made
 
 
 def _settings(cloud: Cloud, parent: str) -> Message:
-    kept = cloud.store.messages("logging.settings", SETTINGS).get(parent)
+    kept = cloud.store.messages("logs.settings", SETTINGS).get(parent)
     return kept or message(SETTINGS)(name=f"{parent}/settings", kms_service_account_id=_account(cloud))
 
 
 def _cmek(cloud: Cloud, parent: str) -> Message:
-    kept = cloud.store.messages("logging.cmek", CMEK).get(parent)
+    kept = cloud.store.messages("logs.cmek", CMEK).get(parent)
     return kept or message(CMEK)(name=f"{parent}/cmekSettings", service_account_id=_account(cloud))
 
 

@@ -41,11 +41,11 @@ class Config:
         self._cloud, self._entries = cloud, entries
         self.parent = f"projects/{cloud.project}"
         self.home = f"{self.parent}/locations/global/buckets"
-        self.buckets = cloud.store.messages("logging.buckets", BUCKET)
-        self.views = cloud.store.messages("logging.views", VIEW)
-        self.sinks = cloud.store.messages("logging.sinks", SINK)
+        self.buckets = cloud.store.messages("logs.buckets", BUCKET)
+        self.views = cloud.store.messages("logs.views", VIEW)
+        self.sinks = cloud.store.messages("logs.sinks", SINK)
         #: When buckets are gone that were deleted.
-        self.purges = cloud.store.json("logging.purges")
+        self.purges = cloud.store.json("logs.purges")
         self.counting = Counting(cloud.meter)
         exports = Exports(cloud, entries.write)
         self.routing = Routing(self.counting, exports, cloud.now, self.is_active)
