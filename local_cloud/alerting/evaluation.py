@@ -48,9 +48,13 @@ class Evaluation:
         self._cloud, self._keeper = cloud, keeper
         self._watched: dict[str, Watched] = {}
         self._snoozes = Snoozes(cloud)
-        self._lag = -(-int(cloud.settings.metric_lag * SECOND) // STEP) * STEP
         self.done = int(cloud.now() * SECOND) // STEP * STEP - self._lag
         self._fresh = 0
+
+    @property
+    def _lag(self) -> int:
+        """How late points are seen, in whole minutes."""
+        return -(-int(self._cloud.metric_lag.seconds * SECOND) // STEP) * STEP
 
     def put(self, policy: Message) -> None:
         """Takes a policy in, as it is now. Conditions that are as they were keep what they know."""

@@ -114,7 +114,7 @@ PAGES: dict[str, Page] = {
             "Uptime checks",
             "Snoozes and groups",
         ),
-        apis=("monitoring",),
+        apis=("monitoring", "monitoring_controls"),
         absent={
             "Evaluation of alert policies": "they are checked and kept; nothing fires yet",
             "Queries in MQL and PromQL": "filters and aggregations are what Google's clients and alerts use",
