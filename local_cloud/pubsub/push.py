@@ -114,8 +114,20 @@ class PushLoop(Consumer):
             push.call = self._pushes.client.send(self._form.origin, request, done, enough=_INTERIM)
 
     def closed(self, error: ApiError) -> None:  # noqa: ARG002 - whatever the reason
-        """No more is handed out; what is under way ends by itself."""
+        """No more is handed out. What is under way ends by itself, or at once where the subscription is gone."""
         self._pushes.forget(self._backlog.name, self)
+        asyncio.get_running_loop().call_soon(self._abandon)
+
+    def _abandon(self) -> None:
+        if self._pushes.holds(self._backlog):
+            return
+        for _, _, push in self._deadlines:
+            if not push.over:
+                push.over = True
+                if push.call is not None:
+                    push.call.cancel()
+                push.work.__exit__(None, None, None)
+        self._deadlines.clear()
 
     def _answered(self, push: _Push, reply: Reply) -> None:
         status = reply.status

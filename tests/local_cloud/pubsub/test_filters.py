@@ -102,9 +102,7 @@ TREES: st.SearchStrategy[tuple[Any, ...]] = st.recursive(
         st.tuples(st.just("has"), KEYS),
         st.tuples(st.sampled_from(["=", "!=", "prefix"]), KEYS, VALUES),
     ),
-    lambda inner: st.one_of(
-        st.tuples(st.just("not"), inner), st.tuples(st.sampled_from(["AND", "OR"]), inner, inner)
-    ),
+    lambda inner: st.one_of(st.tuples(st.just("not"), inner), st.tuples(st.sampled_from(["AND", "OR"]), inner, inner)),
     max_leaves=4,
 )
 
