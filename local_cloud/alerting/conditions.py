@@ -6,8 +6,10 @@ https://cloud.google.com/monitoring/alerts/concepts-indepth ("for the next five 
 two seconds, so the condition is met"; partial metric data), google/monitoring/v3/alert.proto.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 from local_cloud.alerting import condition_rules
 from local_cloud.alerting.forecast import Forecast
@@ -16,6 +18,7 @@ from local_cloud.alerting.words import COMPARISONS, MISSING
 from local_cloud.descriptors import Message
 from local_cloud.metrics.catalogue import Catalogue
 from local_cloud.metrics.points import Points
+from local_cloud.metrics.query import Aggregation
 from local_cloud.metrics.series import SECOND, STEP, Key
 
 #: A series that has said nothing for so long, and has no incident, is forgotten.
@@ -157,23 +160,34 @@ class Absent(Condition):
         state.met = state.met or minute - state.data >= self._duration
 
 
-def build(stored: Points, catalogue: Catalogue, project: str, proto: Message) -> Condition:
+#: Sources that are in use, by what they ask for.
+Shared = WeakValueDictionary[tuple[str, tuple[Aggregation, ...]], Aggregated]
+
+
+def build(stored: Points, catalogue: Catalogue, project: str, proto: Message, shared: Shared) -> Condition:
     """A condition ready to be evaluated; an ApiError where its metric or labels are no longer there."""
+
+    def aggregated(text: str, given: Sequence[Message], field: str) -> Aggregated:
+        chosen = condition_rules.selection(catalogue, text, field)
+        wanted = tuple(condition_rules.aggregations(given))
+        made = shared.get((text, wanted)) or Aggregated(stored, chosen, wanted, project)
+        shared[text, wanted] = made
+        return made
+
     inner: Any = getattr(proto, proto.WhichOneof("condition"))
     selection = condition_rules.selection(catalogue, inner.filter, "filter")
     aggregations = condition_rules.aggregations(inner.aggregations)
     metric = selection.metric.type
     if proto.HasField("condition_absent"):
         return Absent(proto.name, proto, metric, Presence(stored, selection, aggregations, project))
-    above = Aggregated(stored, selection, aggregations, project)
+    above = aggregated(inner.filter, inner.aggregations, "filter")
     source: Source = above
     if inner.HasField("forecast_options"):
         horizon = inner.forecast_options.forecast_horizon.ToNanoseconds()
         source = Forecast(above, horizon, most=COMPARISONS[inner.comparison] == "COMPARISON_GT")
     elif inner.denominator_filter:
-        chosen = condition_rules.selection(catalogue, inner.denominator_filter, "denominator_filter")
+        below = aggregated(inner.denominator_filter, inner.denominator_aggregations, "denominator_filter")
         divided = condition_rules.aggregations(inner.denominator_aggregations)
         reduced = any(one.reducer != "REDUCE_NONE" for one in divided)
-        below = Aggregated(stored, chosen, divided, project)
         source = Ratio(above, below, reduced=reduced, metric=metric)
     return Threshold(proto.name, proto, metric, source)

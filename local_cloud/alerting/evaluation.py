@@ -7,9 +7,10 @@ missing data, auto-close), .../incidents-events.
 """
 
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from local_cloud.alerting import conditions
-from local_cloud.alerting.conditions import Condition, State
+from local_cloud.alerting.conditions import Condition, Shared, State
 from local_cloud.alerting.incidents import Incident, key_of, series_of
 from local_cloud.alerting.keeper import Keeper
 from local_cloud.alerting.policy_rules import is_log_match
@@ -48,6 +49,7 @@ class Evaluation:
         self._cloud, self._keeper = cloud, keeper
         self._watched: dict[str, Watched] = {}
         self._snoozes = Snoozes(cloud)
+        self._shared: Shared = WeakValueDictionary()
         self.done = int(cloud.now() * SECOND) // STEP * STEP - self._lag
         self._fresh = 0
 
@@ -136,7 +138,7 @@ class Evaluation:
     def _build(self, policy: Message, proto: Message) -> Condition | None:
         catalogue = self._cloud.use(Catalogue)
         try:
-            return conditions.build(self._cloud.meter.points, catalogue, self._cloud.project, proto)
+            return conditions.build(self._cloud.meter.points, catalogue, self._cloud.project, proto, self._shared)
         except ApiError as error:  # its metric was deleted since
             text = f"The condition {proto.display_name!r} of policy {policy.display_name!r} cannot be evaluated"
             self._cloud.log.event("WARNING", f"{text}: {error.text}", component="alerting")

@@ -73,6 +73,7 @@ class Aggregated:
         self._stored, self._selection, self._project = stored, selection, project
         self._aggregations = aggregations
         self._chosen = Chosen(stored, selection, project)
+        self._minute, self._values = 0, Values()
         first = aggregations[0] if aggregations else None
         self.span = aggregations[-1].period if aggregations else STEP
         kind = selection.metric.kind
@@ -97,13 +98,14 @@ class Aggregated:
         return found
 
     def at(self, minute: int) -> Values:
-        """The values of the period that ends with the minute."""
-        made: Values = {}
-        for series in self.series(minute - self.span, minute):
-            value = series.points[-1].value if series.points else None
-            if isinstance(value, int | float):
-                made[series.key] = float(value)
-        return made
+        """The values of the period that ends with the minute; conditions that ask the same share them."""
+        if minute != self._minute:
+            self._minute, self._values = minute, {}
+            for series in self.series(minute - self.span, minute):
+                value = series.points[-1].value if series.points else None
+                if isinstance(value, int | float):
+                    self._values[series.key] = float(value)
+        return self._values
 
     def steady(self, minute: int, back: int = 0) -> int:
         """As the protocol says, for who looks `back` further than a period. SLOs are worked out anew each minute."""

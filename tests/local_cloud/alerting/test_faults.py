@@ -5,7 +5,6 @@ breaks. Of every kind of policy there is the right one and some with one thing c
 """
 
 import base64
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,8 +129,8 @@ class System:
             call(place, "PUT", f"/v1/projects/{PROJECT}/subscriptions/{name}", body)
         for name, word in (("expired", "token expired"), ("refunded", "refunded")):
             text = f'resource.type="{REVISION}" AND jsonPayload.message:"{word}"'
-            body = {"name": name, "filter": text, "metricDescriptor": {"metricKind": "DELTA", "valueType": "INT64"}}
-            call(place, "POST", f"/v2/projects/{PROJECT}/metrics", body)
+            metric = {"name": name, "filter": text, "metricDescriptor": {"metricKind": "DELTA", "valueType": "INT64"}}
+            call(place, "POST", f"/v2/projects/{PROJECT}/metrics", metric)
 
     def minute(self, *, broken: bool) -> None:
         """A minute's traffic; `broken` makes it all go wrong."""
@@ -175,7 +174,7 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(place: Place, watch: Watcher, run: Runner, target: Target, alerts: Alerts) -> Iterator[Story]:
+def story(place: Place, watch: Watcher, run: Runner, target: Target, alerts: Alerts) -> Story:
     system = System(place, watch, run, target)
     for name, case in CASES.items():
         strategy = {"alert_strategy": limited()} if "condition_matched_log" in case.condition else {}
@@ -185,7 +184,7 @@ def story(place: Place, watch: Watcher, run: Runner, target: Target, alerts: Ale
     before = alerts.fired()
     for _ in range(12):
         system.minute(broken=True)
-    yield Story(before, alerts.fired(), alerts.incidents())
+    return Story(before, alerts.fired(), alerts.incidents())
 
 
 @pins("alerting", "Conditions", "Nothing fires while all is well", ours="the law of all that follows")

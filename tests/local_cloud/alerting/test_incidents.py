@@ -53,8 +53,7 @@ def write(watch: Watcher, name: str, *values: float) -> None:
 @pins(
     "alerting",
     "Incidents",
-    "An incident opens when as many minutes in a row violate as the duration is long, and closes at the first that does "
-    "not",
+    "An incident opens when so many minutes in a row violate as the duration has, and closes at the first that does not",
     documented="concepts-indepth: five consecutive minutes; the retest window is reset",
 )
 def test_an_incident_opens_after_the_duration_and_closes_when_it_is_over(alerts: Alerts, watch: Watcher) -> None:
@@ -90,7 +89,7 @@ def test_an_incident_opens_after_the_duration_and_closes_when_it_is_over(alerts:
 def test_the_trigger_asks_for_enough_series(
     alerts: Alerts, watch: Watcher, trigger: dict[str, Any], fires: bool
 ) -> None:
-    name = f"t{list(trigger.values() or [0])[0]:g}"
+    name = f"t{next(iter(trigger.values()), 0):g}"
     for tasks in (0, 5, 6):
         paused(watch, f"{name}-{tasks}", tasks)
     text = series("cloudtasks.googleapis.com/queue/depth", "cloud_tasks_queue", queue_id=f'starts_with("{name}-")')
@@ -165,7 +164,7 @@ def test_missing_data_does_what_the_condition_says(alerts: Alerts, watch: Watche
 @pins(
     "alerting",
     "Incidents",
-    "An incident whose series is silent closes after auto_close (default 7 days), counted from 15 minutes after the data",
+    "A silent series' incident closes after auto_close (default 7 days), counted from 15 minutes after its data",
     documented="AlertStrategy.auto_close; concepts-indepth: the auto-close timer",
 )
 @pytest.mark.parametrize(("given", "seconds"), [({"auto_close": {"seconds": 1800}}, 1800), ({}, 604_800)])
@@ -215,9 +214,9 @@ def test_absence_needs_a_series_that_was_there(alerts: Alerts, watch: Watcher) -
 )
 def test_a_queue_that_fills_up_is_foreseen(alerts: Alerts, watch: Watcher) -> None:
     queue = paused(watch, "fills", 0)
-    hour = {"forecast_options": {"forecast_horizon": {"seconds": 3600}}}
-    alerts.policy("within the hour", depth_of("fills", 30, **hour))
-    alerts.policy("later", depth_of("fills", 60, **hour))
+    hour = {"forecast_horizon": {"seconds": 3600}}
+    alerts.policy("within the hour", depth_of("fills", 30, forecast_options=hour))
+    alerts.policy("later", depth_of("fills", 60, forecast_options=hour))
     for _ in range(12):
         advance(alerts.place, 600)
         watch.send(queue, "http://h.example/", 2)

@@ -21,7 +21,7 @@ LATENCY = "run.googleapis.com/request_latencies"
 @pins(
     "alerting",
     "Conditions",
-    "The server names policies and conditions; a condition keeps its name when it is given back, and a new one gets one",
+    "The server names policies and conditions; a condition keeps its name when it is given back, a new one gets one",
     documented="AlertPolicy.name, Condition.name",
 )
 def test_names_are_the_servers_and_stay(alerts: Alerts) -> None:
@@ -118,7 +118,7 @@ REFUSED: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
     "comparison": ([threshold(comparison="COMPARISON_GE")], {}, "Only COMPARISON_GT and COMPARISON_LT are supported"),
     "half a minute": ([threshold(seconds=30)], {},
                       rf'{WHERE}.duration had an invalid value of "30s": only multiples of 1 minute are supported'),
-    "a day": ([threshold(seconds=86_400)], {}, 'invalid value of "24h": Durations longer than 23h30m are not supported'),
+    "a day": ([threshold(seconds=86_400)], {}, 'value of "24h": Durations longer than 23h30m are not supported'),
     "period": ([threshold(GOOD, each("MAX", period=450))], {}, r'invalid value of "{"seconds":450}": alignment period '
                "must be in multiples of one minute"),
     "short period": ([threshold(GOOD, each("MAX", period=0))], {}, "at least 60 seconds"),
