@@ -49,6 +49,17 @@ class Model:
         """Counts at once, or with the last one before it."""
         self.out.pop(identity, None)
         self.early.add(identity)
+        self.settle()
+
+    def expire(self, identity: str) -> None:
+        """Is too old."""
+        self.out.pop(identity, None)
+        self.early.discard(identity)
+        del self.open[identity]
+        self.settle()
+
+    def settle(self) -> None:
+        """What was acknowledged early counts when nothing is before it any more."""
         for other in sorted(self.early, key=int):
             if not self.before(other):
                 self.early.discard(other)
@@ -64,6 +75,7 @@ class Law(RuleBasedStateMachine):
         self.world.core.add_topic(Topic(name=TOPIC))
         self.models: dict[str, Model] = {}
         self.published: dict[str, str] = {}
+        self.times: dict[str, float] = {}
         self.given: dict[str, list[tuple[str, Delivery]]] = {name: [] for name in NAMES}
         self.unconfirmed: list[str] = []
         self.snapshot: dict[str, str] | None = None
@@ -84,6 +96,7 @@ class Law(RuleBasedStateMachine):
         for _ in range(count):
             self.serial += 1
             identity = self.world.publish(f"m{self.serial}", key)
+            self.times[identity] = self.world.time
             self.published[identity] = f"m{self.serial}"
             self.unconfirmed.append(identity)
             for model in self.models.values():
@@ -149,7 +162,7 @@ class Law(RuleBasedStateMachine):
     def acknowledge(self, model: Model, identity: str) -> None:
         model.acknowledge(identity)
 
-    @rule(seconds=st.sampled_from([1.0, 5.0, 11.0, 61.0]))
+    @rule(seconds=st.sampled_from([1.0, 5.0, 11.0, 61.0, 4 * 86_400.0]))
     def advance(self, seconds: float) -> None:
         self.world.advance(seconds)
         for model in self.models.values():
@@ -157,6 +170,13 @@ class Law(RuleBasedStateMachine):
             for deadline, identity in sorted(late):
                 if deadline <= self.world.time and identity in model.out:
                     model.end(identity)
+            self.forget(model)
+
+    def forget(self, model: Model) -> None:
+        """Drops what is older than seven days."""
+        for identity in sorted(model.open, key=int):
+            if identity in model.open and self.times[identity] + 7 * 86_400 <= self.world.time:
+                model.expire(identity)
 
     @rule(data=st.data())
     def kill(self, data: st.DataObject) -> None:
@@ -215,6 +235,7 @@ class Law(RuleBasedStateMachine):
         model.open = open_
         model.out.clear()
         model.early.clear()
+        self.forget(model)
         self.given[name].clear()  # ack ids of before mean nothing any more
 
     @invariant()
