@@ -5,6 +5,8 @@ where it is and is delivered again. When attempts are used up is the backlog's. 
 https://cloud.google.com/pubsub/docs/handling-failures (attributes, permissions of the agent).
 """
 
+from collections.abc import Callable
+
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import message
 from local_cloud.errors import ApiError
@@ -12,7 +14,6 @@ from local_cloud.iam.fix import Fix
 from local_cloud.pubsub.backlog import Backlog
 from local_cloud.pubsub.publishing import forward
 from local_cloud.pubsub.push_request import written
-from local_cloud.pubsub.state import PubSub
 from local_cloud.registry import Principal
 
 #: The same line for the same subscription is not repeated for so many seconds of the cloud's clock.
@@ -28,9 +29,10 @@ def agent(cloud: Cloud) -> str:
 class DeadLetters:
     """What the core asks when a message was delivered often enough."""
 
-    def __init__(self, cloud: Cloud, pubsub: PubSub) -> None:
+    def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
-        self._pubsub = pubsub
+        #: Told of each message that was not taken: the subscription, and the code of why.
+        self.failed: Callable[[str, str], None] = lambda _subscription, _code: None
         self._said: dict[tuple[str, str], float] = {}
         self._agent = Principal(f"serviceAccount:{agent(cloud)}")
 
@@ -52,6 +54,7 @@ class DeadLetters:
         try:
             forward(self._cloud, topic, made)
         except ApiError as error:  # the topic is gone, or takes only what fits its schema
+            self.failed(backlog.name, error.code)
             self._say(backlog, error.code, f"the dead letter topic {topic} does not take them: {error.text}")
             return False
         return True
@@ -61,6 +64,7 @@ class DeadLetters:
         if decision.granted or not decision.enforced:
             self._cloud.log.decision(decision)
             return True
+        self.failed(backlog.name, "PERMISSION_DENIED")
         fix: Fix | None = decision.fix
         how = f" {fix.sentence}" if fix else ""
         why = f"Pub/Sub's service agent {self._agent.email} lacks {permission} on {resource}.{how}"

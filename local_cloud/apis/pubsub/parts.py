@@ -24,7 +24,8 @@ async def start(cloud: Cloud) -> None:
     for part in (schemas, snapshots, expiry, pushes, counts):
         cloud.provide(part)
     pubsub.validate = schemas.validate
-    pubsub.dead_letter = DeadLetters(cloud, pubsub)
+    pubsub.dead_letter = dead_letters = DeadLetters(cloud)
+    dead_letters.failed = counts.not_dead_lettered
     snapshots.start()
     expiry.start()
     pushes.start()
