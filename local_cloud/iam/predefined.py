@@ -91,11 +91,22 @@ roles/servicenetworking.networksAdmin | Service Networking Admin | servicenetwor
 roles/billing.costsManager | Billing Account Costs Manager | billing.budgets.{create,delete,get,list,update}
 roles/binaryauthorization.policyViewer | Binary Authorization Policy Viewer | binaryauthorization.policy.get resourcemanager.projects.{get,list}
 roles/binaryauthorization.policyEditor | Binary Authorization Policy Editor | roles/binaryauthorization.policyViewer binaryauthorization.policy.update
+roles/storage.objectViewer | Storage Object Viewer | storage.folders.{get,list} storage.managedFolders.{get,list} storage.objects.{get,list} resourcemanager.projects.{get,list}
+roles/storage.objectCreator | Storage Object Creator | storage.folders.create storage.managedFolders.create storage.objects.create resourcemanager.projects.{get,list}
+roles/storage.objectUser | Storage Object User | roles/storage.objectViewer roles/storage.objectCreator storage.objects.{delete,restore,update}
+roles/storage.objectAdmin | Storage Object Admin | roles/storage.objectUser storage.objects.{getIamPolicy,overrideUnlockedRetention,setIamPolicy,setRetention}
+roles/storage.bucketViewer | Storage Bucket Viewer | storage.buckets.{get,list}
+roles/storage.legacyObjectReader | Storage Legacy Object Reader | storage.objects.get
+roles/storage.legacyObjectOwner | Storage Legacy Object Owner | storage.objects.{get,getIamPolicy,setIamPolicy,update}
+roles/storage.legacyBucketReader | Storage Legacy Bucket Reader | storage.buckets.get storage.objects.list
+roles/storage.legacyBucketWriter | Storage Legacy Bucket Writer | roles/storage.legacyBucketReader storage.objects.{create,delete}
+roles/storage.legacyBucketOwner | Storage Legacy Bucket Owner | roles/storage.legacyBucketWriter storage.buckets.{getIamPolicy,setIamPolicy,update}
+roles/storage.admin | Storage Admin | roles/storage.objectAdmin roles/storage.bucketViewer storage.buckets.{create,delete,getIamPolicy,setIamPolicy,update}
 roles/serviceusage.serviceUsageConsumer | Service Usage Consumer | serviceusage.{operations.get,operations.list,quotas.get,services.get,services.list,services.use}
 roles/serviceusage.serviceUsageViewer | Service Usage Viewer | serviceusage.{operations.get,operations.list,quotas.get,services.get,services.list}
 roles/serviceusage.serviceUsageAdmin | Service Usage Admin | roles/serviceusage.serviceUsageConsumer serviceusage.operations.{cancel,delete} serviceusage.services.{disable,enable}
 roles/browser | Browser | resourcemanager.projects.{get,getIamPolicy,list}
-roles/viewer | Viewer | roles/compute.viewer roles/cloudkms.viewer roles/cloudtasks.viewer roles/run.viewer roles/iam.serviceAccountViewer roles/iam.roleViewer secretmanager.{secrets,versions}.{get,list} roles/logging.viewer roles/monitoring.viewer roles/cloudscheduler.viewer roles/pubsub.viewer roles/cloudsql.viewer roles/artifactregistry.reader roles/serviceusage.serviceUsageViewer
-roles/editor | Editor | roles/viewer roles/compute.networkAdmin roles/cloudtasks.admin roles/run.developer roles/iam.serviceAccountUser roles/logging.logWriter roles/monitoring.editor roles/cloudscheduler.admin roles/pubsub.editor roles/cloudsql.admin roles/artifactregistry.repoAdmin roles/serviceusage.serviceUsageAdmin secretmanager.secrets.{create,delete,update} secretmanager.versions.{add,destroy,disable,enable}
+roles/viewer | Viewer | storage.buckets.list roles/compute.viewer roles/cloudkms.viewer roles/cloudtasks.viewer roles/run.viewer roles/iam.serviceAccountViewer roles/iam.roleViewer secretmanager.{secrets,versions}.{get,list} roles/logging.viewer roles/monitoring.viewer roles/cloudscheduler.viewer roles/pubsub.viewer roles/cloudsql.viewer roles/artifactregistry.reader roles/serviceusage.serviceUsageViewer
+roles/editor | Editor | roles/viewer storage.buckets.{create,delete} roles/compute.networkAdmin roles/cloudtasks.admin roles/run.developer roles/iam.serviceAccountUser roles/logging.logWriter roles/monitoring.editor roles/cloudscheduler.admin roles/pubsub.editor roles/cloudsql.admin roles/artifactregistry.repoAdmin roles/serviceusage.serviceUsageAdmin secretmanager.secrets.{create,delete,update} secretmanager.versions.{add,destroy,disable,enable}
 roles/owner | Owner | *
 """  # noqa: E501

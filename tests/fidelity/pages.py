@@ -144,6 +144,13 @@ PAGES: dict[str, Page] = {
         "Cloud Storage (JSON API v1)",
         "buckets, objects, preconditions",
         ("Buckets", "Objects"),
+        apis=("storage",),
+        absent={
+            "ACLs of buckets and objects": "kept out: access is by IAM, as with uniform bucket-level access",
+            "Restoring soft-deleted objects": "the policy is kept and read back; what is deleted is gone",
+            "The XML API, signed URLs, gRPC (storage.v2)": "Google's clients and gcloud use the JSON API",
+            "Folders, managed folders, anywhere caches, HMAC keys, inventory": "nothing of the system uses them",
+        },
     ),
     "artifact_registry": Page(
         "Artifact Registry",

@@ -5,6 +5,7 @@ Owns the way of a request to what answers it, and the errors' shape. Cloud Run, 
 Sources: the OCI distribution specification 1.1, https://cloud.google.com/artifact-registry/docs/access-control.
 """
 
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 
 import orjson
@@ -49,7 +50,9 @@ async def serve(cloud: Cloud, scope: Scope, receive: Receive, send: Send) -> Non
         if exchange.answered:
             raise
         cloud.log.event(
-            "ERROR", f"The registry failed at {exchange.method} {exchange.path}: {error!r}", trace=repr(error)
+            "ERROR",
+            f"The registry failed at {exchange.method} {exchange.path}: {error!r}",
+            trace="".join(traceback.format_exception(error)),
         )
         await _refuse(exchange, refused("UNKNOWN", "Internal error encountered.", 500))
 
