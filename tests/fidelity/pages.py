@@ -116,8 +116,11 @@ PAGES: dict[str, Page] = {
         ),
         apis=("monitoring", "monitoring_controls"),
         absent={
-            "Evaluation of alert policies": "they are checked and kept; nothing fires yet",
             "Queries in MQL and PromQL": "filters and aggregations are what Google's clients and alerts use",
+            "CreateServiceTimeSeries": "Google's own services write by it: UNIMPLEMENTED by name",
+            "Basic SLIs of other platforms than Cloud Run": "there are no metrics of them: refused",
+            "Uptime checks of hosts elsewhere, of groups and of synthetic monitors": "kept or refused; none leaves the "
+            "machine",
             "CPU, memory and billed time of jobs": "their attempts and executions are counted",
         },
     ),
@@ -169,6 +172,13 @@ PAGES: dict[str, Page] = {
         "Cloud SQL Admin v1beta4",
         "instances, databases and users over the embedded Postgres",
         ("Instances, databases, users", "Over the embedded Postgres"),
+        apis=("sql_admin",),
+        absent={
+            "The token of an IAM login": "Postgres trusts loopback; the name of the login is what decides",
+            "Collations": "kept; databases have the server's",
+            "Replicas, clones, failover, restarts": "UNIMPLEMENTED by name: the server is somebody else's",
+            "Names that stay taken for a week": "an instance can be made again at once",
+        },
     ),
     "infrastructure": Page(
         "What stands around a system",
