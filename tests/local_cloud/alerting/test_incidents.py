@@ -53,7 +53,7 @@ def write(watch: Watcher, name: str, *values: float) -> None:
 @pins(
     "alerting",
     "Incidents",
-    "An incident opens when all minutes of the duration violate, one after another, and closes at the first that does not",
+    "An incident opens when all minutes of the duration violate, and closes at the first that does not",
     documented="concepts-indepth: five consecutive minutes; the retest window is reset",
 )
 def test_an_incident_opens_after_the_duration_and_closes_when_it_is_over(alerts: Alerts, watch: Watcher) -> None:
