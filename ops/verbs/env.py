@@ -57,7 +57,7 @@ PROVIDER_ENDPOINTS = {
     "ARTIFACT_REGISTRY": "/v1/", "CLOUD_BILLING": "/v1/", "CLOUD_RESOURCE_MANAGER": "/v1/",
     "CLOUD_RUN": "/", "CLOUD_RUN_V2": "/v2/", "CLOUD_SCHEDULER": "/v1/", "CLOUD_TASKS": "/v2/", "IAM": "/v1/",
     "IAM_BETA": "/v1/", "IAM_CREDENTIALS": "/v1/",
-    "LOGGING": "/v2/", "MONITORING": "/", "RESOURCE_MANAGER": "/v1/", "RESOURCE_MANAGER_V3": "/v3/",
+    "LOGGING": "/v2/", "MONITORING": "/", "PUBSUB": "/v1/", "RESOURCE_MANAGER": "/v1/", "RESOURCE_MANAGER_V3": "/v3/",
     "SECRET_MANAGER": "/v1/", "SERVICE_USAGE": "/v1/", "SQL": "/sql/v1beta4/",
 }  # fmt: skip
 
