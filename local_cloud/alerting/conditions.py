@@ -58,7 +58,7 @@ class Condition:
                 if key in self.states:
                     self.states[key].data = max(self.states[key].data, seen)
         steady = self._source.steady(minute)
-        if not (steady and self._steady):
+        if not (steady and self._steady) or self._source.drifts:
             self._found = self._source.at(minute)
         self._steady, self._last = steady, minute
         for key, value in self._found.items():

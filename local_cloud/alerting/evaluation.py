@@ -95,6 +95,9 @@ class Evaluation:
             for minute in range(first + STEP, self.done + STEP, STEP):
                 one.evaluate(minute)
         self._watch(policy, made)
+        for incident in incidents:
+            if incident.condition not in {one.name for one in made}:
+                self._keeper.close(incident, self._cloud.now(), "its condition can no longer be evaluated")
 
     def remove(self, name: str) -> None:
         """Lets go of a policy that was deleted; its incidents close."""
@@ -105,7 +108,8 @@ class Evaluation:
     def minute_ended(self, end: int) -> None:
         """Looks at all minutes that are over and have not been looked at."""
         last = end - self._lag
-        self.done = min(self.done, last)  # the machine's clock may have been set back
+        if self.done > end:  # the machine's clock was set back
+            self.done = last
         if last <= self.done:
             return
         first = self.done + STEP

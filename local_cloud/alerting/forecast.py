@@ -26,6 +26,7 @@ class Forecast:
         self._every = max(STEP, horizon // PARTS // STEP * STEP)
         self._made: Values = {}
         self._until = 0
+        self.drifts = source.drifts
 
     def at(self, minute: int) -> Values:
         """The forecasts made last."""

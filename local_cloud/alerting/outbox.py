@@ -6,13 +6,15 @@ Times of retries are ours: Google says only that it retries.
 """
 
 import itertools
+from copy import deepcopy
 from typing import Any
 
 from local_cloud.alerting.incidents import Incident
 from local_cloud.alerting.notices import VERSION
-from local_cloud.alerting.notifications import KINDS, Undelivered
+from local_cloud.alerting.notifications import KINDS, Kind, Undelivered
 from local_cloud.alerting.words import CHANNEL
 from local_cloud.cloud import Cloud
+from local_cloud.descriptors import Message
 from local_cloud.engines.outgoing import Client
 
 #: A delivery is tried so many times; the wait after the first failure, in seconds, is doubled each time.
@@ -43,7 +45,7 @@ class Outbox:
         name = str(next(self._serial))
         self._kept[name] = {
             "channel": self._cloud.canonical(channel),
-            "body": {"incident": dict(incident.notice), "version": VERSION},
+            "body": {"incident": deepcopy(incident.notice), "version": VERSION},
             "tried": 0,
         }
         self._send(name)
@@ -64,7 +66,7 @@ class Outbox:
         try:
             if kind is None:
                 raise Undelivered(f"channels of type {channel.type} are not emulated")
-            where = await kind.deliver(self._cloud, self.client, channel, waiting["body"])
+            where = await _delivered(kind, self._cloud, self.client, channel, waiting["body"])
         except Undelivered as error:
             waiting["tried"] += 1
             if not error.again or waiting["tried"] >= ATTEMPTS:
@@ -87,3 +89,13 @@ class Outbox:
         what = f"The notification of {incident['state']} incident {incident['incident_id']}"
         fields = {"component": "alerting", "channel": waiting["channel"], "policy_name": incident["policy_name"]}
         self._cloud.log.event(severity, f"{what} {text}.", **fields)
+
+
+async def _delivered(kind: Kind, cloud: Cloud, client: Client, channel: Message, body: dict[str, Any]) -> str:
+    """Delivers; what nobody foresaw (a full disk) is a failure that may pass."""
+    try:
+        return await kind.deliver(cloud, client, channel, body)
+    except Undelivered:
+        raise
+    except Exception as error:
+        raise Undelivered(f"{type(error).__name__}: {error}", again=True) from error

@@ -15,11 +15,16 @@ from local_cloud.metrics.series import STEP, Key, Series
 
 #: Later than any minute.
 NEVER = 2**63
+#: While nothing happens, an SLO changes only as old events leave its compliance period: it is looked at so often.
+SLO_STEP = 60 * STEP
 Values = dict[Key, float]
 
 
 class Source(Protocol):
     """Values by series at the end of a minute (nanoseconds)."""
+
+    #: Whether they may move slowly even where they are steady.
+    drifts: bool
 
     def at(self, minute: int) -> Values:
         """The values; a series without one is left out."""
@@ -74,6 +79,7 @@ class Aggregated:
         self._aggregations = aggregations
         self._chosen = Chosen(stored, selection, project)
         self._minute, self._values = 0, Values()
+        self.drifts = selection.slo is not None
         first = aggregations[0] if aggregations else None
         self.span = aggregations[-1].period if aggregations else STEP
         kind = selection.metric.kind
@@ -108,10 +114,13 @@ class Aggregated:
         return self._values
 
     def steady(self, minute: int, back: int = 0) -> int:
-        """As the protocol says, for who looks `back` further than a period. SLOs are worked out anew each minute."""
-        if self._selection.slo is not None:
-            return 0
-        return self._chosen.steady(minute, back + self.span + self._reach)
+        """As the protocol says, for who looks `back` further than a period."""
+        window = back + self.span + self._reach
+        if self._selection.slo is None:
+            return self._chosen.steady(minute, window)
+        selector, objective = self._selection.slo
+        quiet = not objective.events(minute - window - selector.lookback - STEP, minute)
+        return minute + SLO_STEP if quiet else 0
 
 
 class Ratio:
@@ -123,6 +132,7 @@ class Ratio:
 
     def __init__(self, above: Aggregated, below: Aggregated, *, reduced: bool, metric: str) -> None:
         self._above, self._below, self._reduced, self._metric = above, below, reduced, metric
+        self.drifts = above.drifts or below.drifts
 
     def at(self, minute: int) -> Values:
         """The quotients; one by zero is no value."""
@@ -142,6 +152,8 @@ class Ratio:
 
 class Presence:
     """Which series have reported within the last minute; the value is how many were grouped into one."""
+
+    drifts = False
 
     def __init__(self, stored: Points, selection: Selection, aggregations: Sequence[Aggregation], project: str) -> None:
         self._chosen = Chosen(stored, selection, project)
