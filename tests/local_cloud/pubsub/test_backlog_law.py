@@ -164,6 +164,7 @@ class Law(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1.0, 5.0, 11.0, 61.0, 4 * 86_400.0]))
     def advance(self, seconds: float) -> None:
+        self.commit()  # nothing stays unwritten for long
         self.world.advance(seconds)
         for model in self.models.values():
             late = [(deadline, identity) for identity, (_, deadline) in model.out.items()]
