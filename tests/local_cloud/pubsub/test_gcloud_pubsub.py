@@ -89,8 +89,12 @@ def test_messages_by_command(gcloud: Gcloud) -> None:
     gcloud.ok("pubsub", "snapshots", "delete", "before")
 
 
-@pins("pubsub", "Snapshots and schemas", "gcloud pubsub schemas: create, describe, list, commit, list-revisions, rollback, "
-      "validate, delete", documented="gcloud pubsub")  # fmt: skip
+@pins(
+    "pubsub",
+    "Snapshots and schemas",
+    "gcloud pubsub schemas: create, describe, list, commit, list-revisions, rollback, validate, delete",
+    documented="gcloud pubsub",
+)
 def test_schemas_by_command(gcloud: Gcloud, tmp_path: Path) -> None:
     definition = '{"type":"record","name":"R","fields":[{"name":"a","type":"string"}]}'
     gcloud.ok("pubsub", "schemas", "create", "rows", "--type=avro", f"--definition={definition}")
