@@ -260,7 +260,7 @@ class ForkServer:
 
 
 def _spawn(image: Image, control: socket.socket) -> "subprocess.Popen[bytes]":
-    """Start the script. Without close_fds and cwd this is posix_spawn: forks of a process with grpc's threads may die.
+    """Start the script. Without close_fds and cwd this is posix_spawn: forks of a process with threads may die.
 
     Nothing is inherited all the same: Python's descriptors are close-on-exec, and the zygote closes any other.
     """
