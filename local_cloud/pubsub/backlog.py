@@ -23,8 +23,8 @@ from local_cloud.pubsub.topic_log import Entry, TopicLog
 if TYPE_CHECKING:
     from local_cloud.pubsub.state import PubSub
 
-#: So many messages at most are handed to a consumer before it is the next one's turn.
-TURN = 100
+#: So many messages at most are handed to a consumer at once, and before it is the next one's turn where there are more.
+TURN, SHARED_TURN = 100, 8
 
 
 class Stats(NamedTuple):
@@ -52,6 +52,8 @@ class Backlog(Holder):
         self.last_used = pubsub.clock.now()
         self.consumers: list[Consumer] = []
         self._leases = Leases()
+        #: Consumers that went away with something outstanding, by their client's name.
+        self._left: dict[str, Consumer] = {}
         self._line = Line(self, ordered=self.law.ordered)
         #: Failed deliveries of messages that are not out now.
         self.failures: dict[int, int] = {}
@@ -72,8 +74,11 @@ class Backlog(Holder):
         self.pump()
 
     def attach(self, consumer: Consumer) -> None:
-        """From now on the consumer gets messages."""
+        """From now on the consumer gets messages; it takes over what one of its name has left behind."""
         self.last_used = self._pubsub.clock.now()
+        if (left := self._left.pop(consumer.client, None)) is not None:
+            self._leases.hand_over(left, consumer)
+            self._line.order.hand_over(left, consumer)
         self.consumers.append(consumer)
         self.pump()
 
@@ -82,6 +87,9 @@ class Backlog(Holder):
         self.last_used = self._pubsub.clock.now()
         if consumer in self.consumers:
             self.consumers.remove(consumer)
+        self._left = {client: left for client, left in self._left.items() if left.outstanding}
+        if consumer.client and consumer.outstanding:
+            self._left[consumer.client] = consumer
 
     def ack(self, ids: Iterable[str]) -> Refusals:
         """Acknowledges deliveries; gives what was refused."""
@@ -230,7 +238,7 @@ class Backlog(Holder):
         self._expire()
         deliveries: list[Delivery] = []
         size = 0
-        room = min(consumer.room(), TURN)
+        room = min(consumer.room(), TURN if len(self.consumers) == 1 else SHARED_TURN)
         while len(deliveries) < room and consumer.room() > 0:
             taken = self._line.next(consumer)
             if taken is None:

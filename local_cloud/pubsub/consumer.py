@@ -41,6 +41,9 @@ class Consumer:
     #: One message of an ordering key at a time, as push delivers; without it a consumer may hold several, in order.
     one_per_key = False
 
+    #: Who it is, where it may go away and come back: the next consumer of that name takes over what this one holds.
+    client = ""
+
     def __init__(self, deadline: float, max_messages: int = 0, max_bytes: int = 0) -> None:
         #: How long a message is leased for, in seconds.
         self.deadline = deadline

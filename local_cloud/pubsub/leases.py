@@ -74,6 +74,14 @@ class Leases:
         if lease is not None and self._leases.pop(lease.number, None) is not None:
             lease.consumer.gives(lease.size)
 
+    def hand_over(self, old: Consumer, new: Consumer) -> None:
+        """What one consumer holds is the other's."""
+        for lease in self._leases.values():
+            if lease.consumer is old:
+                old.gives(lease.size)
+                new.takes(lease.size)
+                lease.consumer = new
+
     def clear(self) -> None:
         """All are over."""
         for lease in list(self._leases.values()):

@@ -121,6 +121,13 @@ class Order:
             state.blocked = False
             self._offer(key, state)
 
+    def hand_over(self, old: Consumer, new: Consumer) -> None:
+        """Keys of which one consumer holds something are the other's."""
+        for key, state in self._keys.items():
+            if state.consumer is old:
+                state.consumer, state.bound = new, False
+                self._offer(key, state)
+
     def clear(self) -> None:
         """Forgets all keys."""
         self._keys.clear()

@@ -40,6 +40,7 @@ class Stream(Consumer):
     def __init__(self, cloud: Cloud, backlog: Backlog, first: Message) -> None:
         most = max(0, first.max_outstanding_messages), max(0, first.max_outstanding_bytes)
         super().__init__(float(first.stream_ack_deadline_seconds), *most)
+        self.client = first.client_id
         self._cloud = cloud
         self._backlog = backlog
         self._answers_pings = first.protocol_version >= ANSWERS_PINGS
