@@ -22,7 +22,7 @@ from ops.output import Output
 #: an endpoint of its own.
 GCLOUD_APIS = [
     "cloudtasks", "run", "iam", "iamcredentials", "secretmanager", "logging", "cloudscheduler",
-    "cloudresourcemanager", "serviceusage", "artifactregistry", "sql", "appengine", "monitoring", "pubsub",
+    "cloudresourcemanager", "serviceusage", "artifactregistry", "sql", "appengine", "monitoring", "pubsub", "storage",
 ]  # fmt: skip
 
 
@@ -65,8 +65,9 @@ PROVIDER_ENDPOINTS = {
 def client_variables(project: str, rest: str) -> dict[str, str]:
     """What Google's client libraries read: the project, and the owner's door as metadata server, for credentials.
 
-    No library of Google's reads an endpoint for Cloud Tasks, Run or IAM from the environment. CLOUD_TASKS_EMULATOR_HOST
-    is what applications that speak to an emulator are used to read.
+    Those of Pub/Sub go to PUBSUB_EMULATOR_HOST, without credentials. No library of Google's reads an endpoint for
+    Cloud Tasks, Run or IAM from the environment: CLOUD_TASKS_EMULATOR_HOST is what applications that speak to an
+    emulator are used to read.
     """
     address = rest.partition("//")[2]
     return {
@@ -74,6 +75,7 @@ def client_variables(project: str, rest: str) -> dict[str, str]:
         "GCE_METADATA_HOST": address,
         "GCE_METADATA_IP": address,
         "CLOUD_TASKS_EMULATOR_HOST": address,
+        "PUBSUB_EMULATOR_HOST": address,
     }
 
 
