@@ -1,7 +1,8 @@
 """What leaves Logging through sinks: entries published to topics, as the sink's writer identity may.
 
 Owns delivery and what is said of a failure: the entry of `sink_error`, once an hour a sink, and the metrics of exports.
-Entries go out a turn of the event loop after they came. Sources: https://cloud.google.com/logging/docs/export/pubsub,
+Entries go out a turn of the event loop after they came; those to Storage are
+archived (apis/logging/archive.py). Sources: https://cloud.google.com/logging/docs/export/pubsub,
 https://cloud.google.com/logging/docs/export/troubleshoot.
 """
 
@@ -25,12 +26,13 @@ _PREFIX = "logging.googleapis.com/exports"
 
 @dataclass(frozen=True)
 class Way:
-    """Where a sink sends, and as whom. `topic` is empty where the destination is not emulated."""
+    """Where a sink sends, and as whom: to a topic, to `archive`, or nowhere, as the destination is not emulated."""
 
     sink: str
     destination: str
     writer: str
     topic: str = ""
+    archived: bool = False
 
 
 class Exports:
@@ -38,6 +40,8 @@ class Exports:
 
     def __init__(self, cloud: Cloud, write: Callable[[Entry], Any]) -> None:
         self._cloud, self._write = cloud, write
+        #: Takes lines of sinks to Storage.
+        self.archive: Callable[[str, bytes], None] = lambda _sink, _line: None
         self._waiting: list[tuple[Way, Entry, bytes]] = []
         self._told: dict[str, float] = {}
         counter = cloud.meter.counter
@@ -47,6 +51,8 @@ class Exports:
 
     def send(self, way: Way, entry: Entry, line: bytes) -> None:
         """Let an entry go out."""
+        if way.archived:
+            self.archive(way.sink, line)
         if not way.topic:
             return
         if not self._waiting:
@@ -92,8 +98,12 @@ class Exports:
             except ApiError as error:
                 self.fail(way, "topic_error", error.text)
                 continue
-            self._entries[way] += 1
-            self._bytes[way] += len(line)
+            self.sent(way, 1, len(line))
+
+    def sent(self, way: Way, entries: int, size: int) -> None:
+        """Entries have arrived at a sink's destination."""
+        self._entries[way] += entries
+        self._bytes[way] += size
 
     def _has(self, topic: str) -> bool:
         try:

@@ -1,8 +1,11 @@
 """Sinks and exclusions: where entries go, as whom they are written, and what is left out."""
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from google.api_core import exceptions
@@ -157,6 +160,41 @@ def test_sink_publishes_to_a_topic_as_its_writer(place: Place, log: Logs) -> Non
     log.config.delete_sink(sink_name=f"{NAME}/sinks/exported")
 
 
+@pins(
+    "logging",
+    "Sinks, buckets, views",
+    "A sink to a Storage bucket writes the entries of each hour at its end, an object a log, as its writer may",
+    documented="View logs routed to Cloud Storage",
+)
+def test_sink_writes_objects_at_the_end_of_the_hour(tmp_path: Path) -> None:
+    with inside(tmp_path / "state") as place, logs(place) as log:
+        rest(place, "POST", f"/storage/v1/b?project={PROJECT}", {"name": "archived-logs"})
+        made = sink(log, "archive", "storage.googleapis.com/archived-logs", filter='textPayload:"a-"')
+        log.write({"text_payload": "a-refused"})
+        log.advance(3600)
+        error = "logging.googleapis.com/sink_error"
+        assert len(log.texts(NAME, 'labels.error_code="bucket_permission_denied"', error)) == 1
+        policy = {"bindings": [{"role": "roles/storage.objectCreator", "members": [made.writer_identity]}]}
+        rest(place, "PUT", "/storage/v1/b/archived-logs/iam", policy)
+        log.write({"text_payload": "a-1"}, {"text_payload": "else"})
+    with inside(tmp_path / "state") as place, logs(place) as log:  # what waits survives a restart
+        log.write({"text_payload": "a-2"}, log_name=f"{NAME}/logs/own%2Flog")
+        log.advance(3600)
+        names = [one["name"] for one in rest(place, "GET", "/storage/v1/b/archived-logs/o")["items"]]
+        assert [re.sub(r"\d+", "0", name) for name in names] == [
+            "own/log/0/0/0/0:0:0_0:0:0_S0.json",
+            "test-log/0/0/0/0:0:0_0:0:0_S0.json",
+        ]
+        [entry] = [json.loads(line) for line in media(place, "archived-logs", names[1]).splitlines()]
+        assert entry["textPayload"] == "a-1"
+
+
+def media(place: Place, bucket: str, name: str) -> bytes:
+    answer = http(f"{place.rest}/storage/v1/b/{bucket}/o/{quote(name, safe='')}?alt=media")
+    assert answer.status == 200
+    return bytes(answer.body)
+
+
 def message_bytes(received: dict[str, Any]) -> bytes:
     import base64
 
@@ -182,7 +220,7 @@ def test_sink_that_may_not_write_does_not_feed_itself(place: Place, log: Logs) -
 @pins(
     "logging",
     "Sinks, buckets, views",
-    "Sinks to Storage, BigQuery and other projects' buckets are kept and read back, and write nothing",
+    "Sinks to BigQuery and other projects' buckets are kept and read back, and write nothing",
     ours=True,
 )
 def test_other_destinations_are_kept_field_for_field(log: Logs) -> None:

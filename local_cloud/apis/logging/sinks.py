@@ -1,6 +1,6 @@
 """Sinks: where entries go, who writes them there, and what is left out. Routing is logs/routing.py's.
 
-Log buckets and Pub/Sub topics of the project are written; other destinations are kept, with a warning in the cloud's
+Log buckets, Pub/Sub topics and Storage buckets are written; other destinations are kept, with a warning in the cloud's
 own log. Sources: google/logging/v2/logging_config.proto, https://cloud.google.com/logging/docs/export/configure_export_v2.
 """
 
@@ -112,7 +112,7 @@ def keep(cloud: Cloud, parent: str, made: Message, current: Message | None) -> M
     config = cloud.use(Config)
     config.sinks[f"{parent}/sinks/{made.name}"] = made
     config.changed()
-    if not made.destination.startswith(("logging.", "pubsub.")) and current is None:
+    if not made.destination.startswith(("logging.", "pubsub.", "storage.")) and current is None:
         cloud.log.event(
             "WARNING", f"The sink {made.name} is kept, but nothing is written to {made.destination} in the local cloud."
         )

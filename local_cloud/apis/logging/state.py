@@ -7,6 +7,7 @@ the sinks that fill them. Source: https://cloud.google.com/logging/docs/store-lo
 from typing import Any
 
 from local_cloud.apis.logging.api import API
+from local_cloud.apis.logging.archive import Archive
 from local_cloud.apis.logging.filters import query
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, enum, message
@@ -22,7 +23,7 @@ VIEW, METRIC = "google.logging.v2.LogView", "google.logging.v2.LogMetric"
 STATES = enum("google.logging.v2.LifecycleState")
 #: Days until a bucket that was deleted is gone.
 PURGE_DAYS = 7
-_TOPIC, _BUCKET = "pubsub.googleapis.com/", "logging.googleapis.com/"
+_STORAGE, _TOPIC, _BUCKET = "storage.googleapis.com/", "pubsub.googleapis.com/", "logging.googleapis.com/"
 _AUDIT = ("activity", "system_event", "access_transparency")
 _IDS = [f'LOG_ID("{who}.googleapis.com/{log}")' for log in _AUDIT for who in ("cloudaudit", "externalaudit")]
 REQUIRED_FILTER = " OR ".join(_IDS)
@@ -48,6 +49,8 @@ class Config:
         self.purges = cloud.store.json("logs.purges")
         self.counting = Counting(cloud.meter)
         exports = Exports(cloud, entries.write)
+        self._archive = Archive(cloud, exports, self.ways)
+        exports.archive = self._archive.add
         self.routing = Routing(self.counting, exports, cloud.now, self.is_active)
 
     def start(self) -> None:
@@ -63,7 +66,16 @@ class Config:
         for name, due in self.purges.items():
             self._cloud.clock.call_at(due, lambda name=name: self._purge(name))  # type: ignore[misc]
         self.changed()
+        self._archive.start()
         self._entries.receive = self.routing.receive
+
+    def stop(self) -> None:
+        """Writes what waits to be archived."""
+        self._archive.flush()
+
+    def ways(self) -> dict[str, Way]:
+        """Where each sink sends."""
+        return {str(sink.name): self._route(sink)[1].way for sink in self.sinks.values()}
 
     def is_active(self, bucket: str) -> bool:
         """Whether entries can be written to a bucket."""
@@ -125,7 +137,7 @@ class Config:
         bucket = self._cloud.canonical(place.removeprefix(_BUCKET)) if place.startswith(_BUCKET) else ""
         topic = self._cloud.canonical(place.removeprefix(_TOPIC)) if place.startswith(_TOPIC) else ""
         excluded = tuple(query(one.filter).matches for one in sink.exclusions if not one.disabled)
-        way = Way(str(sink.name), place, str(sink.writer_identity), topic)
+        way = Way(str(sink.name), place, str(sink.writer_identity), topic, place.startswith(_STORAGE))
         return query(sink.filter), Route(excluded, bucket if "/buckets/" in bucket else "", way)
 
 
@@ -146,6 +158,7 @@ async def start(cloud: Cloud) -> None:
 async def stop(cloud: Cloud) -> None:
     """Write what is left."""
     cloud.log.sinks.clear()
+    cloud.use(Config).stop()
     cloud.use(Entries).close()
 
 
