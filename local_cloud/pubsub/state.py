@@ -7,6 +7,7 @@ refused, is the API's (apis/pubsub/); the law of one backlog is backlog.py's.
 
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -209,7 +210,9 @@ class PubSub:
         log.add(Entry(number, place, len(body), when, made.ordering_key), holders)
         if self._dirty_with is not self.log.upcoming:
             self._dirty_with, self._dirty = self.log.upcoming, {}
-            self.log.after_commit(partial(self._committed, self._dirty))
+            work = self.clock.busy("pubsub log")  # a move of the clock waits until what was published may go out
+            work.__enter__()
+            self.log.after_commit(partial(self._committed, self._dirty, work))
         self._dirty[log.key] = log.end
         return identity
 
@@ -221,8 +224,15 @@ class PubSub:
         """A failed delivery that counts towards the dead letter topic."""
         self.log.append(records.FAILED, records.failed(backlog.key, number, failures), lazy=True)
 
-    def _committed(self, dirty: dict[int, int]) -> None:
+    def _committed(self, dirty: dict[int, int], work: AbstractContextManager[None]) -> None:
         """Messages are on disk: they may go out."""
+        try:
+            self._let_out(dirty)
+        finally:
+            work.__exit__(None, None, None)
+        self._cleaner.look()
+
+    def _let_out(self, dirty: dict[int, int]) -> None:
         for key, end in dirty.items():
             if (topic := self._logs.get(key)) is not None:
                 topic.visible = max(topic.visible, end)
@@ -231,7 +241,6 @@ class PubSub:
                 for holder in list(topic.holders.values()):
                     if isinstance(holder, Backlog):
                         holder.new()
-        self._cleaner.look()
 
     def _take_up(self, name: str, held: dict[str, Any], replayed: Replayed) -> None:
         """A holder of the last run."""
