@@ -3,9 +3,11 @@
 import threading
 from typing import Any
 
+import grpc
 import pytest
 from google.api_core import exceptions
 from google.protobuf import duration_pb2
+from google.pubsub_v1.types import PullRequest
 from google.rpc.error_details_pb2 import ErrorInfo  # type: ignore[import-untyped]
 
 from tests.fidelity import pins
@@ -259,3 +261,38 @@ def test_a_waiting_pull_hears_of_the_end(clients: Clients) -> None:
         clients.pull(subscription)
     with pytest.raises(exceptions.InvalidArgument, match="max_messages"):
         clients.pull(clients.subscription(clients.topic()), 0)
+
+
+@pins("pubsub", "Pull", "Pull, Acknowledge and ModifyAckDeadline are served over REST too", documented="REST reference")
+def test_messages_come_over_rest(clients: Clients) -> None:
+    topic = clients.topic()
+    subscription = clients.subscription(topic)
+    clients.send(topic, "one", "two")
+    _, rest = clients.over_rest()
+    one, two = rest.pull(subscription=subscription, max_messages=5).received_messages
+    assert (one.message.data, two.message.data) == (b"one", b"two")
+    rest.acknowledge(subscription=subscription, ack_ids=[one.ack_id])
+    rest.modify_ack_deadline(subscription=subscription, ack_ids=[two.ack_id], ack_deadline_seconds=0)
+    assert clients.data(subscription) == ["two"]
+
+
+@pins(
+    "pubsub",
+    "Pull",
+    "A pull whose caller is gone takes nothing: what comes later is the next one's, as its first attempt",
+    ours="Google redelivers after the deadline",
+)
+def test_a_caller_that_is_gone_takes_nothing(clients: Clients) -> None:
+    topic, dead = clients.topic(), clients.topic()
+    policy = {"dead_letter_topic": dead, "max_delivery_attempts": 5}
+    subscription = clients.subscription(topic, dead_letter_policy=policy)
+    with grpc.insecure_channel(f"127.0.0.1:{clients.place.ports['grpc']}") as channel:
+        call: Any = channel.unary_unary("/google.pubsub.v1.Subscriber/Pull", PullRequest.serialize)
+        gone = call.future(PullRequest(subscription=subscription, max_messages=5))
+        until_pulling(clients, subscription)
+        gone.cancel()
+        while clients.core().backlogs[subscription].consumers:
+            threading.Event().wait(0.002)
+    clients.send(topic, "one")
+    [received] = clients.pull(subscription)
+    assert received.delivery_attempt == 1
