@@ -98,6 +98,8 @@ class Connection(asyncio.Protocol):
         self._connections.discard(self)
         self._failed = True
         self._cut_off()
+        self.sender.stop()
+        self._on_frame.clear()
         if not self.closed.done():
             self.closed.set_result(None)
 
@@ -390,7 +392,7 @@ class Connection(asyncio.Protocol):
 
     def _hang_up(self) -> None:
         """Says no more and waits for the peer to read it: a close with unread data would take it back."""
-        self.sender.flush()
+        self.sender.stop()
         transport = self.sender.transport
         if not transport.is_closing() and transport.can_write_eof():
             with contextlib.suppress(OSError):  # the peer has gone before us

@@ -36,6 +36,7 @@ class Sender:
         self.initial_window = frames.DEFAULT_WINDOW
         #: False while the peer does not read what was written.
         self.free = True
+        self._open = True
         #: True while frames are read: what they cause is sent when all were.
         self.corked = False
         self._scheduled = False
@@ -48,6 +49,8 @@ class Sender:
 
     def write(self, data: bytes) -> None:
         """Goes out with all else of this turn."""
+        if not self._open:
+            return
         self._out.append(data)
         self._size += len(data)
         if self._size > FLUSH_AT:
@@ -68,9 +71,15 @@ class Sender:
         """Writes what has come together."""
         out = self._out
         if out:
-            self.transport.write(out[0] if len(out) == 1 else b"".join(out))
+            if not self.transport.is_closing():
+                self.transport.write(out[0] if len(out) == 1 else b"".join(out))
             out.clear()
             self._size = 0
+
+    def stop(self) -> None:
+        """Writes what there is, and nothing from then on."""
+        self.flush()
+        self._open = False
 
     def _flush_later(self) -> None:
         self._scheduled = False
