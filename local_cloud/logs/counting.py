@@ -66,7 +66,7 @@ class Counting:
         """An entry has been received."""
         resource = entry["resource"]
         place = (str(resource.get("type", "")), _labels(resource.get("labels")))
-        own = (*place, entry["logName"], entry.get("severity", "DEFAULT"))
+        own = (*place, entry["logName"], str(entry.get("severity", "DEFAULT")))
         self._entries[own] += 1
         self._bytes[own] += size
         if not -AHEAD <= arrived - moment <= BEHIND:

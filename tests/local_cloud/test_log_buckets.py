@@ -175,7 +175,7 @@ def call(place: Place, method: str, path: str, body: Any = None, *, door: str = 
     "logging",
     "Sinks, buckets, views",
     "A view is read with logging.views.access on it, which its own policy may give; a project's entries with "
-    "logging.logEntries.list",
+    "logging.logEntries.list, which opens _Default's view _Default and _Required as well",
     documented="Control access to a log view",
 )
 def test_view_is_read_by_those_whom_its_policy_names(place: Place, log: Logs) -> None:
@@ -195,6 +195,12 @@ def test_view_is_read_by_those_whom_its_policy_names(place: Place, log: Logs) ->
     assert call(place, "POST", f"/v2/{view}:setIamPolicy", policy).status == 200
     assert call(place, "POST", f"/v2/{view}:getIamPolicy", {}).json["bindings"] == policy["policy"]["bindings"]
     assert (read(view), read(f"{BUCKETS}/_Default/views/_AllLogs"), read(NAME)) == (200, 403, 403)
+    assert call(place, "POST", f"/v2/{view}:setIamPolicy", {"policy": {}}).status == 200
+    viewer = {"policy": {"bindings": [{"role": "roles/logging.viewer", "members": [f"serviceAccount:{email}"]}]}}
+    assert call(place, "POST", f"/v1/{NAME}:setIamPolicy", viewer).status == 200
+    required = f"{BUCKETS}/_Required/views/_AllLogs"
+    assert [read(where) for where in (view, required, NAME)] == [200, 200, 200]
+    assert read(f"{BUCKETS}/_Default/views/_AllLogs") == 403
 
 
 @pins(

@@ -15,6 +15,8 @@ from local_cloud.registry import Principal
 
 LOG_NAME = re.compile(r"(projects|folders|organizations|billingAccounts)/[^/]+/logs/[A-Za-z0-9/_.\-%]{1,511}")
 _PLACE = re.compile(r"(?P<bucket>projects/[^/]+/locations/[^/]+/buckets/[^/]+)(?P<view>/views/[^/]+)?")
+#: Views that who may list the project's entries may read too.
+_OF_VIEWERS = ("_Default/views/_Default", "_Required/views/_AllLogs")
 #: So many resources may be named in one request.
 MAX_RESOURCES = 100
 
@@ -59,7 +61,9 @@ def _scope(cloud: Cloud, principal: Principal, name: str) -> Scope:
         raise invalid(
             f'Invalid resource name "{name}": projects/P and projects/P/locations/L/buckets/B/views/V are known.'
         )
-    cloud.iam.require(principal, "logging.views.access", name)
+    viewers = name.partition("/buckets/")[2] in _OF_VIEWERS
+    if not viewers or not cloud.iam.allows(principal, "logging.logEntries.list", f"projects/{cloud.project}"):
+        cloud.iam.require(principal, "logging.views.access", name)
     bucket(cloud, match["bucket"])
     if not match["view"]:
         return Scope(match["bucket"])
