@@ -18,8 +18,8 @@ from local_cloud.alerting.snoozes import Snoozes
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message
 from local_cloud.logs.compare import Entry
-from local_cloud.logs.extract import Text, text_of
-from local_cloud.logs.query import parse
+from local_cloud.logs.extract import ExtractorError, Text, text_of
+from local_cloud.logs.query import QueryError, parse
 
 #: A policy notifies so often within a day at most.
 MOST, DAY = 20, 86_400.0
@@ -62,13 +62,7 @@ class LogMatches:
             if incident.extracted is not None and not (wanted and (same or before is None)):
                 why = "its condition was changed" if wanted else "the policy was disabled"
                 self._keeper.close(incident, self._cloud.now(), why)
-        if wanted:
-            strategy = policy.alert_strategy
-            inner = condition.condition_matched_log
-            after = strategy.auto_close.seconds if strategy.HasField("auto_close") else AUTO_CLOSE
-            period = strategy.notification_rate_limit.period.ToNanoseconds() / 1e9
-            extract = {name: text_of(text) for name, text in inner.label_extractors.items()}
-            watch = Watch(policy, condition, parse(inner.filter).matches, extract, period, after)
+        if wanted and (watch := self._build(policy, condition)) is not None:
             watch.told.extend(self._told.get(policy.name) or ())
             self._watches[policy.name] = watch
 
@@ -95,6 +89,19 @@ class LogMatches:
     def stop_at(self) -> float | None:
         """When the next incident closes."""
         return min((incident.ends for incident in self._open()), default=None)
+
+    def _build(self, policy: Message, condition: Message) -> Watch | None:
+        strategy, inner = policy.alert_strategy, condition.condition_matched_log
+        try:
+            extract = {name: text_of(text) for name, text in inner.label_extractors.items()}
+            matches = parse(inner.filter).matches
+        except (QueryError, ExtractorError) as error:  # kept by a version that did not check it
+            text = f"The condition {condition.display_name!r} of policy {policy.display_name!r} cannot be evaluated"
+            self._cloud.log.event("WARNING", f"{text}: {error}", component="alerting")
+            return None
+        after = strategy.auto_close.seconds if strategy.HasField("auto_close") else AUTO_CLOSE
+        period = strategy.notification_rate_limit.period.ToNanoseconds() / 1e9
+        return Watch(policy, condition, matches, extract, period, after)
 
     def _open(self) -> list[Incident]:
         return [i for name in self._watches for i in self._keeper.incidents.of(name) if i.extracted is not None]

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import requests
 
 from tests.fidelity import pins
 from tests.local_cloud.alerting.alerts_client import (
@@ -18,7 +19,7 @@ from tests.local_cloud.alerting.alerts_client import (
     series,
 )
 from tests.local_cloud.cloud_places import PROJECT
-from tests.local_cloud.cloud_tasks.tasks_target import advance, call
+from tests.local_cloud.cloud_tasks.tasks_target import account, advance, bearer, call
 from tests.local_cloud.metrics_client import Watcher
 
 MISSING = ("EVALUATION_MISSING_DATA_INACTIVE", "EVALUATION_MISSING_DATA_ACTIVE", "EVALUATION_MISSING_DATA_NO_OP")
@@ -335,3 +336,26 @@ def test_incidents_stand_in_the_logs(alerts: Alerts, watch: Watcher) -> None:
     assert logs == ["ViolationOpenEventv1", "ViolationAutoResolveEventv1"]
     assert "is above the threshold" in found[0]["labels"]["terse_message"]
     forget(alerts, "told")
+
+
+@pins("alerting", "Incidents", "Reading alerts asks for monitoring.alerts.list and .get", documented="access control")
+def test_alerts_are_read_by_who_may(alerts: Alerts) -> None:
+    email = account(alerts.place, "alert-reader")
+    url = f"http://127.0.0.1:{alerts.place.ports['service_rest']}/v3/{NAME}/alerts"
+    headers = bearer(alerts.place, email)
+    assert requests.get(url, headers=headers, timeout=30).status_code == 403
+    binding = {"role": "roles/monitoring.alertViewer", "members": [f"serviceAccount:{email}"]}
+    call(alerts.place, "POST", f"/v1/{NAME}:setIamPolicy", {"policy": {"bindings": [binding]}})
+    assert requests.get(url, headers=headers, timeout=30).status_code == 200
+    assert requests.get(f"{url}/0.none", headers=headers, timeout=30).status_code == 404
+
+
+def test_a_policy_that_cannot_be_evaluated_any_more_stops_nothing(alerts: Alerts, watch: Watcher) -> None:
+    write(watch, "gone", 9)
+    alerts.policy("gone", above(gauge("gone"), 5, each("MEAN")))
+    write(watch, "gone", 9)
+    assert "gone" in alerts.firing()
+    call(alerts.place, "DELETE", f"/v3/{NAME}/metricDescriptors/custom.googleapis.com/gone")
+    advance(alerts.place, 7 * 86_400 + 1800)
+    assert "gone" not in alerts.firing()
+    forget(alerts, "gone")
