@@ -1,5 +1,7 @@
 """Push to a running Cloud Run service: its door lets in an ID token whose account may invoke, and nothing else."""
 
+import uuid
+
 from tests.fidelity import pins
 from tests.local_cloud.cloud_tasks.tasks_target import idle
 from tests.local_cloud.pubsub.clients import Clients
@@ -16,7 +18,7 @@ BACKOFF = {"minimum_backoff": {"seconds": 10}, "maximum_backoff": {"seconds": 10
     documented="Cloud Run's page on Pub/Sub",
 )
 def test_a_service_gets_pushes_of_invokers_only(clients: Clients, run: Runner) -> None:
-    service = run.create("worker", public=False)
+    service = run.create(f"worker-{uuid.uuid4().hex[:8]}", public=False)
     email = run.account("pubsub-push")
     topic = clients.topic()
     push = {"push_endpoint": f"{service.uri}/push"}
