@@ -27,6 +27,12 @@ WRITABLE = frozenset({
     "encryption", "hierarchicalNamespace", "iamConfiguration", "ipFilter", "labels", "lifecycle", "location", "logging",
     "name", "objectRetention", "retentionPolicy", "rpo", "softDeletePolicy", "storageClass", "versioning", "website",
 })  # fmt: skip
+#: Fields that are objects of their own.
+OBJECTS = frozenset({
+    "autoclass", "billing", "customPlacementConfig", "encryption", "hierarchicalNamespace", "iamConfiguration",
+    "ipFilter", "labels", "lifecycle", "logging", "objectRetention", "retentionPolicy", "softDeletePolicy",
+    "versioning", "website",
+})  # fmt: skip
 #: What cannot be changed once the bucket is there.
 FIXED = ("name", "location", "customPlacementConfig", "hierarchicalNamespace", "objectRetention")
 DAY = 86_400
@@ -137,6 +143,9 @@ class Buckets:
 
     def _complete(self, made: Json, current: Mapping[str, Any]) -> None:
         """Check what was said and add what was not."""
+        for field in OBJECTS & made.keys():
+            if not isinstance(made[field], dict):
+                raise invalid(f"Invalid value for {field}: it must be an object.")
         now = moment(self.cloud.now())
         made["updated"] = now
         made["location"] = str(made["location"]).upper()

@@ -15,7 +15,7 @@ from typing import Any
 
 from local_cloud.cloud import Cloud
 from local_cloud.files import forget, sweep, twin
-from local_cloud.storage.buckets import Buckets, merged, moment, seconds
+from local_cloud.storage.buckets import STORAGE_CLASSES, Buckets, merged, moment, seconds
 from local_cloud.storage.conditions import ANY, Conditions
 from local_cloud.storage.refusals import StorageError, invalid, no_object
 
@@ -132,7 +132,7 @@ class Objects:
             made["componentCount"] = content.components
         if holder.get("defaultEventBasedHold"):
             made.setdefault("eventBasedHold", True)
-        check_fields(made, said)
+        check_fields(made)
         attributes: dict[str, str] = {}
         if live is not None:
             attributes["overwroteGeneration"] = live["generation"]
@@ -147,13 +147,13 @@ class Objects:
         given = {field: value for field, value in said.items() if field in WRITABLE}
         if "customTime" in found and ("customTime" in given or whole):
             later = given.get("customTime")
-            if later is None or seconds(later) < seconds(found["customTime"]):
+            if not isinstance(later, str) or seconds(later) < seconds(found["customTime"]):
                 raise invalid("The customTime of an object can neither be removed nor be set to an earlier time.")
         if given.get("storageClass") not in (None, found["storageClass"]):
             raise invalid("The storageClass of an object is changed by rewriting it.")
         base = {f: v for f, v in found.items() if f not in WRITABLE or f == "storageClass"} if whole else found
         made = merged(base, given)
-        check_fields(made, given)
+        check_fields(made)
         made["metageneration"] = str(int(found["metageneration"]) + 1)
         made["updated"] = moment(self._cloud.now())
         self._replace(found, made)
@@ -267,7 +267,7 @@ def check_name(name: str) -> None:
         raise invalid(f"Invalid object name: {name[:100]!r}")
 
 
-def check_fields(made: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+def check_fields(made: Mapping[str, Any]) -> None:
     """Refuse fields of the wrong kind, and more metadata than is taken."""
     metadata = made.get("metadata", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
@@ -278,11 +278,15 @@ def check_fields(made: Mapping[str, Any], said: Mapping[str, Any]) -> None:
         value = made.get(field, "")
         if not isinstance(value, str) or any(ord(one) < 32 for one in value):
             raise invalid(f"Invalid value for {field}: {value!r}")
+    if made.get("storageClass") not in STORAGE_CLASSES:
+        raise invalid(f"Invalid argument: {made.get('storageClass')!r} is no storage class.")
     for field in ("temporaryHold", "eventBasedHold"):
         if not isinstance(made.get(field, False), bool):
             raise invalid(f"Invalid value for {field}: {made[field]!r}")
-    if said.get("customTime"):
-        seconds(str(said["customTime"]))
+    if "customTime" in made:
+        if not isinstance(made["customTime"], str):
+            raise invalid(f"Invalid value for customTime: {made['customTime']!r}")
+        seconds(made["customTime"])
 
 
 def pieces(objects: Objects, sources: Iterable[Json]) -> list[Path]:

@@ -31,6 +31,7 @@ ROUTES: Mapping[str, Mapping[str, Handler]] = {
     f"{_B}/iam/testPermissions": {"GET": bucket_calls.test_permissions},
     f"{_B}/lockRetentionPolicy": {"POST": bucket_calls.lock},
     f"{_B}/storageLayout": {"GET": bucket_calls.layout},
+    f"{_B}/managedFolders": {"GET": object_calls.list_managed_folders},
     f"{_B}/notificationConfigs": {"GET": bucket_calls.list_notifications, "POST": bucket_calls.create_notification},
     f"{_B}/notificationConfigs/*": {
         "GET": bucket_calls.get_notification, "DELETE": bucket_calls.delete_notification,

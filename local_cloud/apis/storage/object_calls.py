@@ -33,6 +33,14 @@ async def list_all(request: Request) -> Json:
     return made
 
 
+async def list_managed_folders(request: Request) -> Json:
+    """None: they are made by no call here. gcloud asks before it deletes a bucket with all that is in it."""
+    (bucket,) = request.path
+    request.may("storage.managedFolders.list", bucket)
+    request.storage.buckets.get(bucket)
+    return {"kind": "storage#managedFolders"}
+
+
 async def patch(request: Request) -> Json:
     """Change what the body says of an object."""
     return _change(request, whole=False)
@@ -133,10 +141,15 @@ async def compose(request: Request) -> Json:
         source, generation = str(one["name"]), str(one.get("generation") or "")
         request.may("storage.objects.get", bucket, source)
         asked = one.get("objectPreconditions") or {}
+        if not isinstance(asked, dict):
+            raise invalid("objectPreconditions must be an object.")
         wanted = conditions.read({key: str(value) for key, value in asked.items()})
         version = int(generation) if generation.isdecimal() else None
         sources.append(objects.get(bucket, source, version, wanted, reading=False))
-    said = dict(request.body.get("destination") or {})
+    destination = request.body.get("destination") or {}
+    if not isinstance(destination, dict):
+        raise invalid("destination must be an object.")
+    said = dict(destination)
     said.setdefault("contentType", sources[0].get("contentType"))
     conditions.read(request.query).check(objects.find(bucket, name))
     content = await _joined(request, sources)

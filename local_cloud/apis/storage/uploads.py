@@ -25,6 +25,8 @@ from local_cloud.storage.refusals import StorageError, invalid, required
 MAX_MULTIPART = 128 * 1024 * 1024
 #: Pieces of a resumable upload, but the last, are multiples of this.
 STEP = 256 * 1024
+#: gcloud quotes the boundary as Python does.
+_BOUNDARY = re.compile(r"boundary=(?:\"([^\"]+)\"|'([^']+)'|([^;\s]+))")
 _RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 
 
@@ -131,16 +133,11 @@ def _parsed(data: bytes) -> Json:
 
 def _parts(body: bytes, content_type: str) -> tuple[Json, str, bytes]:
     """What is said, and the bytes with their type, of a multipart/related body."""
-    head = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(
-        b"Content-Type: " + content_type.encode("latin-1", "replace") + b"\r\n\r\n"
-    )
-    boundary = head.get_param("boundary")
-    if not isinstance(boundary, str) or not boundary:
+    boundary = _BOUNDARY.search(content_type)
+    if boundary is None:
         raise invalid("Missing multipart boundary.")
-    mark = b"--" + boundary.encode("latin-1")
-    chunks = (b"\r\n" + body).replace(b"\r\n" + mark, b"\n" + mark, 1).split(b"\n" + mark, 1)
-    found = re.split(rb"\r?\n" + re.escape(mark), b"\n" + mark + chunks[1]) if len(chunks) == 2 else []
-    parts = [part for part in found[1:] if not part.startswith(b"--")]
+    mark = re.escape(b"--" + next(filter(None, boundary.groups())).encode("latin-1"))
+    parts = [part for part in re.split(rb"(?:\A|\r?\n)" + mark, body)[1:] if not part.startswith(b"--")]
     if len(parts) != 2:
         raise invalid("A multipart upload has two parts: what is said of the object, and its bytes.")
     said, _ = _part(parts[0])

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from google.cloud import storage
+from google.cloud import storage  # type: ignore[attr-defined]
 
 from tests.local_cloud.cloud_places import ANONYMOUS, PROJECT, Place
 

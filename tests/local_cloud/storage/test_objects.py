@@ -11,7 +11,6 @@ from typing import Any
 import google_crc32c
 import pytest
 from google.api_core import exceptions
-from google.cloud.storage.retry import DEFAULT_RETRY
 
 from tests.fidelity import pins
 from tests.local_cloud.cloud_places import Place
@@ -301,9 +300,3 @@ def test_a_batch_is_answered_part_by_part(client: Any, bucket: Any) -> None:
     with pytest.raises(exceptions.NotFound):
         batch.__exit__(None, None, None)
     assert [one.name for one in bucket.list_blobs()] == ["two"]
-
-
-def test_a_client_that_retries_sees_no_difference(bucket: Any) -> None:
-    blob = bucket.blob("again")
-    blob.upload_from_string("x", retry=DEFAULT_RETRY)
-    assert blob.download_as_text() == "x"
