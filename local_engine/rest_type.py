@@ -26,6 +26,8 @@ class RestType(ResourceType):
     name_query: ClassVar[str] = ""
     #: Writes answer with a long-running operation.
     operations: ClassVar[bool] = False
+    #: Patches answer with one too, where creates do.
+    patch_operates: ClassVar[bool] = True
     #: The patch's ``updateMask`` names the changed fields.
     masked: ClassVar[bool] = True
     patch_method: ClassVar[str] = "PATCH"
@@ -113,7 +115,7 @@ class RestType(ResourceType):
                 sent = {self.update_wrapper: sent}
             query = {"updateMask": ",".join(fields)} if self.masked else None
             answer = cloud.call(self.endpoint, self.patch_method, self.url(identity), body=sent, query=query)
-            if self.operations:
+            if self.operations and self.patch_operates:
                 self.wait(cloud, inputs, answer)
         return self.fetch(cloud, identity)
 

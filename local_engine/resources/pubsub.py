@@ -86,6 +86,11 @@ class Subscription(RestType):
         topic = str(inputs["topic"])
         return sent | {"topic": topic if "/" in topic else templated("projects/{project}/topics/{topic}", inputs)}
 
+    def drift(self, cloud: Cloud, inputs: Inputs, live: JsonObject) -> list[Change]:
+        """Google may leave out the version of the envelope."""
+        found = super().drift(cloud, inputs, live)
+        return [one for one in found if one.path != "pushConfig.attributes.x-goog-version"]
+
     def changed_fields(self, changed: frozenset[str]) -> list[str]:
         """The provider always names the export to BigQuery too."""
         fields = super().changed_fields(changed)
