@@ -128,6 +128,12 @@ PAGES: dict[str, Page] = {
         "Alerting",
         "conditions, incidents, notifications",
         ("Conditions", "Incidents", "Notifications"),
+        absent={
+            "Conditions in MQL, PromQL and SQL": "refused by name: none is accepted that would never fire",
+            "Channels of Google Chat, ServiceNow and the mobile app": "refused by name; text messages are not sent",
+            "Seasons in forecasts, metadata labels in filters": "a forecast is a trend; the cloud has no metadata",
+            "Incidents acknowledged or closed by hand": "Google has no public API for either",
+        },
     ),
     "pubsub": Page(
         "Pub/Sub v1",
@@ -142,6 +148,13 @@ PAGES: dict[str, Page] = {
             "Snapshots and schemas",
             "Metrics",
         ),
+        apis=("pubsub",),
+        absent={
+            "Delivery to BigQuery, Cloud Storage and Bigtable; ingestion; message transforms": "refused by name",
+            "Regions of storage, keys of KMS on topics": "kept and read back; they change nothing on loopback",
+            "Imports and extensions in schemas of type PROTOCOL_BUFFER": "refused: a schema stands alone",
+            "Tags on resources": "input only: taken, and never shown",
+        },
     ),
     "storage": Page(
         "Cloud Storage (JSON API v1)",
