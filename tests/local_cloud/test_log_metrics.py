@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from google.api_core import exceptions
 
+from local_cloud.apis.logging.state import Metrics
 from local_cloud.cloud import Cloud
 from local_cloud.logs.compare import Entry
 from local_cloud.logs.counting import Counting
@@ -276,6 +277,21 @@ def test_metrics_survive_a_restart(tmp_path: Path) -> None:
         log.write({"text_payload": "k"})
         log.advance(120)
         assert watcher.total(f"{USER}/kept") == {(): 2}
+
+
+def test_metric_that_an_older_version_kept_does_not_keep_the_cloud_from_starting(tmp_path: Path) -> None:
+    async def spoil(cloud: Cloud) -> None:
+        kept = cloud.use(Metrics).kept
+        kept[f"{NAME}/metrics/old"].filter = "thud=1"
+        kept.save(f"{NAME}/metrics/old")
+
+    with inside(tmp_path / "state") as place, logs(place) as log:
+        log.metric("old")
+        place.do(spoil)
+    with inside(tmp_path / "state") as place, logs(place) as log:
+        request = {"resource_names": [NAME], "filter": '"counts nothing"'}
+        assert len(list(log.entries.list_log_entries(request=request))) == 1
+        log.metrics.update_log_metric(metric_name=f"{NAME}/metrics/old", metric={"name": "old", "filter": "trace:*"})
 
 
 ENTRY: Entry = {

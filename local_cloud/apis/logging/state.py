@@ -149,9 +149,14 @@ async def start(cloud: Cloud) -> None:
     for given in (entries, metrics, config):
         cloud.provide(given)
     config.start()
-    for name, metric in metrics.kept.items():
-        config.counting.put(name, metric)
     cloud.log.sinks.append(lambda event: _own_event(entries, event))
+    for name, metric in metrics.kept.items():
+        try:
+            config.counting.put(name, metric)
+        except ValueError as error:  # kept by a version that refused less
+            cloud.log.event(
+                "WARNING", f"The log-based metric {metric.name} counts nothing: {error}. Update its filter."
+            )
 
 
 @API.on_stop
