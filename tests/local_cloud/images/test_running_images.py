@@ -53,17 +53,17 @@ def digest(repository: Repository, server: bytes) -> str:
         Entry("bin/"),
         Entry("bin/server", server),
         Entry("etc/"),
-        Entry("etc/passwd", b"root:x:0:0::/root:/bin/sh\napp:x:1234:1235::/home/app:/bin/sh\n", 0o644),
+        Entry("etc/passwd", b"root:x:0:0::/root:/bin/sh\napp:x:1234:1235::/srv/app:/bin/sh\n", 0o644),
         Entry("opt/"),
         Entry("opt/gone", b"x"),
         Entry("opt/old/a", b"x"),
         Entry("opt/kept", b"one\n", 0o644),
-        Entry("home/app/", uid=1234),
+        Entry("srv/app/", uid=1234),
     )
     middle = layer(Entry("opt/.wh.gone"), Entry("opt/old/.wh..wh..opq"), Entry("opt/old/b", b"new\n", 0o644))
     top = layer(Entry("opt/kept", b"two\n", 0o644), Entry("sbin", link="bin"))
     config = {"Entrypoint": ["/sbin/server"], "Cmd": ["from-cmd"], "Env": ["PATH=/bin", "GREETING=hi"], "User": "app"}
-    return repository.push("v1", [base, middle, top], {**config, "WorkingDir": "/home/app"})
+    return repository.push("v1", [base, middle, top], {**config, "WorkingDir": "/srv/app"})
 
 
 @pytest.fixture(scope="module")
@@ -104,11 +104,11 @@ def test_a_pushed_image_runs_as_its_configuration_says(url: str) -> None:
     assert env["GREETING"] == "hi"
     assert env["COLOUR"] == "blue"
     assert env["PATH"] == "/bin"
-    assert env["HOME"] == "/home/app"
+    assert env["HOME"] == "/srv/app"
     assert env["K_SERVICE"] == "contained"
     assert env["GCE_METADATA_HOST"].startswith("127.0.0.1")
     assert "PYTHONPATH" not in env
-    assert says(url, "/who") == ["uid=1234 gid=1235 pid=1 cwd=/home/app"]
+    assert says(url, "/who") == ["uid=1234 gid=1235 pid=1 cwd=/srv/app"]
 
 
 @pins(
@@ -132,7 +132,7 @@ def test_layers_lie_over_one_another(url: str) -> None:
 )
 def test_an_instance_sees_its_image_and_nothing_of_the_machine(url: str) -> None:
     assert sorted(says(url, "/list/")) == [
-        "bin", "dev", "etc", "home", "opt", "proc", "sbin", "secrets", "sys", "tmp", "var",
+        "bin", "dev", "etc", "opt", "proc", "sbin", "secrets", "srv", "sys", "tmp", "var",
     ]  # fmt: skip
     assert {"null", "zero", "urandom", "shm"} <= set(says(url, "/list/dev"))
     assert says(url, "/file/secrets/pin/pin") == ["1234"]
@@ -150,11 +150,11 @@ def test_an_instance_sees_its_image_and_nothing_of_the_machine(url: str) -> None
     documented="Cloud Run: container contract (in-memory file system)",
 )
 def test_what_an_instance_writes_goes_with_it(run: Runner, url: str) -> None:
-    assert says(url, "/write/home/app/note") == ["written"]
-    assert says(url, "/file/home/app/note") == ["mine"]
+    assert says(url, "/write/srv/app/note") == ["written"]
+    assert says(url, "/file/srv/app/note") == ["mine"]
     before = run.pids("contained")
     assert http(f"{url}/crash").status == 503
-    assert says(url, "/file/home/app/note") == ["none"]
+    assert says(url, "/file/srv/app/note") == ["none"]
     assert run.pids("contained") != before
 
 
