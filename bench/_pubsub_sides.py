@@ -45,11 +45,13 @@ class Side:
         transport = PublisherGrpcTransport(channel=self._open())
         return str(pubsub_v1.PublisherClient(transport=transport).create_topic(name=f"{PROJECT}/topics/{name}").name)
 
-    def subscription(self, topic: str, name: str, *, endpoint: str = "") -> str:
+    def subscription(self, topic: str, name: str, *, endpoint: str = "", exactly_once: bool = False) -> str:
         """Makes a subscription; with an endpoint it pushes."""
         client = pubsub_v1.SubscriberClient(transport=SubscriberGrpcTransport(channel=self._open()))
         path = f"{PROJECT}/subscriptions/{name}"
         wanted: dict[str, Any] = {"name": path, "topic": topic, "ack_deadline_seconds": 60}
+        if exactly_once:
+            wanted["enable_exactly_once_delivery"] = True
         if endpoint:
             wanted["push_config"] = {"push_endpoint": endpoint}
         client.create_subscription(request=wanted)

@@ -37,9 +37,9 @@ def environment(system: System, stack: StackConfig, service: str) -> dict[str, s
 
 def database_url(stack: StackConfig, service: str) -> str:
     """Where the service finds its database, without a password; by the connector's socket if config names no other."""
-    if stack.database_url:
-        return stack.database_url.format(user=quote(names.database_user(service), safe=""))
     user = quote(names.cloud_sql_user(service, stack.project), safe="")
+    if stack.database_url:
+        return stack.database_url.format(user=user)
     return f"postgresql://{user}@/{names.DATABASE_NAME}?host={SQL_SOCKETS}/{connection_name(stack)}"
 
 

@@ -65,7 +65,6 @@ def _tell(ready: dict[str, Any]) -> None:
 def main() -> None:
     """The process."""
     settings = parse(prog=os.environ.get(PROG, "python -m local_cloud"))
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what gRPC would say (a taken port) is said here, in one line
     import uvloop
 
     from local_cloud.server.doors import PortInUseError

@@ -14,6 +14,7 @@ from local_cloud.errors import ApiError, error_info, help_link, permission_denie
 from local_cloud.iam.engine import Iam
 from local_cloud.identity import Identity
 from local_cloud.log import Log
+from local_cloud.metrics.lag import Lag
 from local_cloud.metrics.points import Points
 from local_cloud.operations import Operations
 from local_cloud.registry import Api, Principal, discover
@@ -43,6 +44,7 @@ class Cloud:
         self.clock = Clock(settings.state / "clock")
         self.log = Log(self.clock.now)
         self.meter = Meter(self.clock, Points(self.store))
+        self.metric_lag = Lag(self.store, settings.metric_lag)
         self.identity = Identity(self.store, self.clock, settings)
         self.iam = Iam(self)
         self.operations = Operations(self)

@@ -39,6 +39,7 @@ class Exchange:
         self.door: Door = scope.get("sluice.door", Door.OWNER)
         self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         self.query: dict[str, str] = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        self._query_string: bytes = scope["query_string"]
         self.answered = False
         self._receive, self._send = receive, send
         self._more = True
@@ -47,6 +48,11 @@ class Exchange:
     def base(self) -> str:
         """The address that the caller knows the door by."""
         return f"http://{self.headers.get('host') or self.cloud.rest_url.partition('//')[2]}"
+
+    def values(self, name: str) -> list[str]:
+        """All values of a parameter of the query, in their order."""
+        pairs = parse_qsl(self._query_string.decode("latin-1"), keep_blank_values=True)
+        return [value for key, value in pairs if key == name]
 
     def caller(self, api: str, authorization: str | None = None) -> Principal:
         """Who calls the API of this host, by the request's credentials or by others; refused while it is disabled."""

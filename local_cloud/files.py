@@ -32,11 +32,12 @@ class Incoming:
     async def write(self, data: bytes) -> None:
         """Append."""
         if len(data) <= SMALL:
-            self._write(data)
+            self.add(data)
         else:
-            await asyncio.to_thread(self._write, data)
+            await asyncio.to_thread(self.add, data)
 
-    def _write(self, data: bytes) -> None:
+    def add(self, data: bytes) -> None:
+        """Append, at once."""
         self._file.write(data)
         self.sha256.update(data)
         self.size += len(data)
@@ -63,6 +64,15 @@ def place(path: Path, target: Path, size: int | None = None) -> None:
         append(path, b"", size)
     target.parent.mkdir(parents=True, exist_ok=True)
     path.replace(target)
+    sync_folder(target.parent)
+    sync_folder(target.parent.parent)
+
+
+def twin(path: Path, target: Path, size: int) -> None:
+    """Give the first bytes of a file that will not change any more a second name, on disk when this returns."""
+    append(path, b"", size)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.link(path, target)
     sync_folder(target.parent)
     sync_folder(target.parent.parent)
 

@@ -47,6 +47,8 @@ class AccessToken:
     member: str
     expires: float
     scopes: tuple[str, ...]
+    #: The principal sets that a federated identity belongs to.
+    sets: tuple[str, ...] = ()
 
 
 class Identity:
@@ -139,11 +141,16 @@ class Identity:
         return claims if valid and audience in (None, claims.get("aud")) else None
 
     def access_token(
-        self, member: str, *, scopes: tuple[str, ...] = (), seconds: float = TOKEN_SECONDS
+        self,
+        member: str,
+        *,
+        scopes: tuple[str, ...] = (),
+        seconds: float = TOKEN_SECONDS,
+        sets: tuple[str, ...] = (),
     ) -> "AccessGrant":
         """An access token for a principal, such as "serviceAccount:x@..."."""
         expires = self._clock.now() + seconds
-        body = orjson.dumps([member, expires, list(scopes)])
+        body = orjson.dumps([member, expires, list(scopes), *([list(sets)] if sets else [])])
         seal = hmac.digest(self._access, body, "sha256")[:16]
         return AccessGrant(f"{ACCESS_PREFIX}{_b64(seal + body)}", expires)
 
@@ -156,10 +163,10 @@ class Identity:
             seal, body = data[:16], data[16:]
             if not hmac.compare_digest(seal, hmac.digest(self._access, body, "sha256")[:16]):
                 return None
-            member, expires, scopes = orjson.loads(body)
+            member, expires, scopes, *sets = orjson.loads(body)
         except Exception:  # not base64, not JSON: not ours
             return None
-        return AccessToken(member, expires, tuple(scopes))
+        return AccessToken(member, expires, tuple(scopes), tuple(sets[0]) if sets else ())
 
     def key_for(self, what: str) -> str:
         """A stable secret name that nobody else can guess."""

@@ -74,6 +74,8 @@ class Principal:
 
     member: str
     owner: bool = False
+    #: What else policies may call the caller: the principal sets of a federated identity.
+    sets: tuple[str, ...] = ()
 
     @property
     def email(self) -> str:
@@ -302,15 +304,17 @@ class Api:
         permission: str,
         exists: Callable[["Cloud", str], None] | None = None,
         service: str | None = None,
+        version: str = "v1",
     ) -> None:
         """Declares GetIamPolicy, SetIamPolicy and TestIamPermissions for resources of one pattern.
 
         `permission` is the stem (`cloudtasks.queues`), `exists` raises the API's own NOT_FOUND. `service` is the short
-        name of the service that has the three methods; without it they are google.iam.v1.IAMPolicy's (Pub/Sub).
+        name of the service that has the three methods; without it they are google.iam.v1.IAMPolicy's (Pub/Sub), with
+        REST paths of that version.
         """
         from local_cloud.iam.methods import declare
 
-        declare(self, pattern, permission=permission, exists=exists, service=service)
+        declare(self, pattern, permission=permission, exists=exists, service=service, version=version)
 
     def _find(self, name: str) -> Method:
         short, _, plain = name.rpartition(".")

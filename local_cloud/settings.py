@@ -83,6 +83,20 @@ def app_host(text: str) -> str:
     return text.rstrip("/")
 
 
+def postgres_url(text: str) -> str:
+    """Where a Postgres server is, and who administers it."""
+    if text and not re.match(r"postgres(ql)?://", text):
+        raise ValueError(f"{text!r} is no Postgres URL: postgresql://USER@HOST:PORT/postgres")
+    return text
+
+
+def web_address(text: str) -> str:
+    """Where something is posted to: an http(s) URL."""
+    if text and not re.fullmatch(r"https?://[^/?#\s]+\S*", text):
+        raise ValueError(f"{text!r} is no URL: give one such as http://localhost:8080/hook")
+    return text
+
+
 def rate(text: str) -> float:
     """Dispatches a second."""
     if not re.fullmatch(r"\d+(\.\d+)?", text):
@@ -166,6 +180,26 @@ class Settings:
     )
     metric_lag: float = option(
         0.0, "until points of metrics can be read; Google's take up to 3 minutes", kind=seconds, metavar="SECONDS"
+    )
+    postgres: str = option(
+        "",
+        "the administrator's URL of a Postgres server, such as postgresql://postgres@127.0.0.1:5432/postgres: Cloud "
+        "SQL's databases and users are made there; without it they are only kept",
+        kind=postgres_url,
+        metavar="URL",
+    )
+    slack_url: str = option(
+        "",
+        "an incoming webhook of Slack that alerts go to; without it they are lines of notifications/slack.jsonl in the "
+        "state",
+        kind=web_address,
+        metavar="URL",
+    )
+    pagerduty_url: str = option(
+        "",
+        "where PagerDuty events of alerts go; without it they are lines of notifications/pagerduty.jsonl in the state",
+        kind=web_address,
+        metavar="URL",
     )
     zone: str = ""
 

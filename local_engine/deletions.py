@@ -26,6 +26,10 @@ def refusal(record: Record, where: str) -> Problem | None:
     if kind is None:
         what = f"{record.type} {record.name} would be deleted and the local engine does not model its type"
         return Problem(what=what, where=where, fix="model the type in local_engine/resources", urn=record.urn)
+    if record.inputs.get("deletionPolicy") == "PREVENT":
+        what = f"{record.type} {record.name} has the deletion policy PREVENT and would be deleted"
+        fix = "apply it once with deletion_policy='DELETE', and only then remove it"
+        return Problem(what=what, where=where, fix=fix, urn=record.urn)
     if kind.deletion_protection is not None and record.inputs.get("deletionProtection", kind.deletion_protection):
         what = f"{record.type} {record.name} has deletion protection and would be deleted"
         fix = "apply it once with deletion_protection=False, and only then remove it"

@@ -102,6 +102,8 @@ def _alike(declared: Any, live: Any) -> bool:
     if isinstance(declared, int | float) and isinstance(live, str):
         return str(declared) == live  # int64 travels as text
     if isinstance(declared, str) and isinstance(live, str):
+        if declared.startswith("projects/") and live.startswith("https://") and live.endswith(f"/{declared}"):
+            return True  # a link in full and in part
         mine, theirs = _DURATION.match(declared), _DURATION.match(live)
         return bool(mine and theirs) and float(mine[1]) == float(theirs[1])  # type: ignore[index]
     return False

@@ -26,20 +26,38 @@ class RestType(ResourceType):
     name_query: ClassVar[str] = ""
     #: Writes answer with a long-running operation.
     operations: ClassVar[bool] = False
+    #: Patches answer with one too, where creates do.
+    patch_operates: ClassVar[bool] = True
     #: The patch's ``updateMask`` names the changed fields.
     masked: ClassVar[bool] = True
     patch_method: ClassVar[str] = "PATCH"
+    #: What stands before the collection and the identity in URLs, as ``v3/``.
+    prefix: ClassVar[str] = ""
+    #: The cloud chooses the name and tells it in the answer to a create.
+    names_itself: ClassVar[bool] = False
+    #: PUT creates at the resource's own path.
+    create_method: ClassVar[str] = "POST"
+    #: The body of an update stands below this name.
+    update_wrapper: ClassVar[str] = ""
+    #: An update carries only what it can change.
+    patches_mutable: ClassVar[bool] = False
+    #: What an update's mask names for an input, where it is not the input's own name in the body.
+    masks: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    #: ``labels`` are those of the resource, to which the engine adds its own.
+    labelled: ClassVar[bool] = True
     #: Outputs that only the cloud knows: output name -> path in its answer.
     computed: ClassVar[Mapping[str, str]] = {}
 
     def identity(self, inputs: Inputs) -> str:
         """The path of the resource."""
+        if self.names_itself:
+            return ""
         return templated(f"{self.collection}/{{{self.name_input}}}", inputs)
 
     def body(self, cloud: Cloud, inputs: Inputs) -> JsonObject:
         """The body of a write."""
         sent = body(self.inputs, inputs)
-        if "labels" in self.inputs:
+        if "labels" in self.inputs and self.labelled:
             sent["labels"] = dict(cloud.attribution) | dict(inputs.get("labels") or {})
         return sent
 
@@ -47,15 +65,32 @@ class RestType(ResourceType):
         """POST to the collection, wait, read back."""
         sent, query = self.body(cloud, inputs), None
         identity = self.identity(inputs)
+        path = self.prefix + templated(self.collection, inputs)
         if self.name_query:
             query = {self.name_query: str(inputs[self.name_input])}
-        else:
+        elif self.create_method == "PUT":
+            path = self.url(identity)
+        elif not self.names_itself:
             sent = {"name": self.sent_name(inputs)} | sent
-        answer = cloud.call(self.endpoint, "POST", templated(self.collection, inputs), body=sent, query=query)
+        answer = cloud.call(self.endpoint, self.create_method, path, body=sent, query=query)
         if self.operations:
-            cloud.wait(self.endpoint, answer)
+            self.wait(cloud, inputs, answer)
+        if self.names_itself:
+            identity = str(answer["name"])
         self.after_create(cloud, identity, inputs)
-        return identity, cloud.settled(lambda: cloud.get(self.endpoint, path_of(identity)))
+        return identity, cloud.settled(lambda: self.fetch(cloud, identity))
+
+    def url(self, identity: str) -> str:
+        """The path of the resource's URL."""
+        return path_of(self.prefix + identity)
+
+    def fetch(self, cloud: Cloud, identity: str) -> JsonObject:
+        """GET the resource."""
+        return cloud.get(self.endpoint, self.url(identity))
+
+    def wait(self, cloud: Cloud, inputs: Inputs, answer: JsonObject) -> None:
+        """Until the operation that a write answered with is over."""
+        cloud.wait(self.endpoint, answer)
 
     def sent_name(self, inputs: Inputs) -> str:
         """The ``name`` of a create's body."""
@@ -67,31 +102,60 @@ class RestType(ResourceType):
     def read(self, cloud: Cloud, identity: str, inputs: Inputs) -> JsonObject | None:
         """GET the path."""
         try:
-            return cloud.get(self.endpoint, path_of(identity))
+            return self.fetch(cloud, identity)
         except NotFoundError:
             return None
 
     def update(self, cloud: Cloud, identity: str, old: Inputs, inputs: Inputs, changed: frozenset[str]) -> JsonObject:
         """PATCH the path with the whole body, naming the changed fields; read back."""
-        sent = self.body(cloud, inputs)
+        fields = self.changed_fields(changed)
+        if fields:
+            sent = self.update_body(cloud, identity, inputs)
+            if self.update_wrapper:
+                sent = {self.update_wrapper: sent}
+            query = {"updateMask": ",".join(fields)} if self.masked else None
+            answer = cloud.call(self.endpoint, self.patch_method, self.url(identity), body=sent, query=query)
+            if self.operations and self.patch_operates:
+                self.wait(cloud, inputs, answer)
+        return self.fetch(cloud, identity)
+
+    def changed_fields(self, changed: frozenset[str]) -> list[str]:
+        """What an update's mask names."""
         # A change of an input is named as the program does, drift as the cloud does.
         sendable = {name: known.api or name for name, known in self.inputs.items() if not known.virtual}
-        fields = [api for name, api in sendable.items() if name in changed or api in changed]
-        if fields:
-            query = {"updateMask": ",".join(fields)} if self.masked else None
-            answer = cloud.call(self.endpoint, self.patch_method, path_of(identity), body=sent, query=query)
-            if self.operations:
-                cloud.wait(self.endpoint, answer)
-        return cloud.get(self.endpoint, path_of(identity))
+        named = [name for name, api in sendable.items() if name in changed or api in changed]
+        return [field for name in named for field in self.masks.get(name, (sendable[name],))]
+
+    def update_body(self, cloud: Cloud, identity: str, inputs: Inputs) -> JsonObject:
+        """The body of an update."""
+        sent = self.body(cloud, inputs)
+        if self.patches_mutable:
+            fixed = {known.api or name for name, known in self.inputs.items() if known.replaces}
+            sent = {name: value for name, value in sent.items() if name not in fixed}
+        return sent
 
     def delete(self, cloud: Cloud, identity: str, inputs: Inputs) -> None:
         """DELETE the path."""
+        if inputs.get("deletionPolicy") == "ABANDON":
+            return
         try:
-            answer = cloud.call(self.endpoint, "DELETE", path_of(identity))
+            answer = cloud.call(self.endpoint, "DELETE", self.url(identity), query=self.delete_query(inputs))
         except NotFoundError:
             return
         if self.operations:
-            cloud.wait(self.endpoint, answer)
+            self.wait(cloud, inputs, answer)
+
+    def delete_query(self, inputs: Inputs) -> Mapping[str, str] | None:
+        """What a deletion asks besides."""
+        return None
+
+    def interrupted(self, cloud: Cloud, identity: str, inputs: Inputs) -> tuple[str, JsonObject] | None:
+        """What stands under the identity; of what the cloud names, whatever is just as it would have been made."""
+        if not self.names_itself:
+            return super().interrupted(cloud, identity, inputs)
+        collection = templated(self.collection, inputs)
+        found = cloud.get(self.endpoint, self.prefix + collection).get(collection.rpartition("/")[2], ())
+        return next(((str(one["name"]), one) for one in found if not self.drift(cloud, inputs, one)), None)
 
     def outputs(self, inputs: Inputs, live: JsonObject) -> dict[str, Any]:
         """Predicted outputs and those that the cloud computed."""

@@ -157,10 +157,15 @@ def _item_faults(known: Input, item: Any, path: str) -> Iterator[Fault]:
 
 def sealed(shape: Shape, values: Mapping[str, Any]) -> dict[str, Any]:
     """``values`` with every input that the provider treats as secret marked so."""
-    return {
-        name: Secret(value) if name in shape and shape[name].secret and not isinstance(value, Secret) else value
-        for name, value in values.items()
-    }
+    return {name: _sealed(shape[name], value) if name in shape else value for name, value in values.items()}
+
+
+def _sealed(known: Input, value: Any) -> Any:
+    if known.secret and not isinstance(value, Secret):
+        return Secret(value)
+    if known.kind == "object" and known.fields and isinstance(value, Mapping):
+        return sealed(known.fields, value)
+    return value
 
 
 def body(shape: Shape, values: Mapping[str, Any]) -> dict[str, Any]:

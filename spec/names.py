@@ -114,11 +114,6 @@ def image(region: str, project: str, digest: str) -> str:
     return f"{region}-docker.pkg.dev/{project}/{IMAGE_REPOSITORY}/{IMAGE_NAME}@{digest}"
 
 
-def database_user(service: str) -> str:
-    """Return a service's login in a plain Postgres."""
-    return service
-
-
 def cloud_sql_user(service: str, project: str) -> str:
     """Return a service's login in Cloud SQL, where IAM accounts drop the end of their address."""
     return f"{service_account_id(service)}@{project}.iam"

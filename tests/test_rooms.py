@@ -30,7 +30,7 @@ LAW: dict[str, set[str]] = {
 FOREIGN: dict[str, set[str]] = {
     "spec": {"pulumi", "pulumi_gcp", "google", "grpc"},
     "components": {"google", "grpc", "aiohttp"},
-    "local_cloud": {"google.cloud", "google.auth", "pulumi", "pulumi_gcp", "web3", "eth_account", "asyncpg"},
+    "local_cloud": {"google.cloud", "google.auth", "pulumi", "pulumi_gcp", "web3", "eth_account"},
     "service_code": {"pulumi", "pulumi_gcp"},
     "ops": {"pulumi", "pulumi_gcp"},
     "sandbox": {"google", "pulumi", "pulumi_gcp"},

@@ -50,7 +50,7 @@ async def list_time_series(cloud: Cloud, _call: Call, request: Message) -> Messa
     asked = [_aggregation(request.aggregation), _aggregation(request.secondary_aggregation)]
     if asked[0].empty and not asked[1].empty:
         raise invalid("Field secondaryAggregation may be given only where aggregation is.")
-    visible = int((cloud.now() - cloud.settings.metric_lag) * SECOND)
+    visible = cloud.metric_lag.visible(cloud.now())
     found = query.run(
         cloud.meter.points, selection, start, end, asked, project=cloud.project, visible=visible
     )  # fmt: skip

@@ -14,7 +14,6 @@ from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, enum, message
 from local_cloud.errors import ApiError, already_exists, invalid, not_found
 from local_cloud.metrics.catalogue import Catalogue
-from local_cloud.metrics.series import SECOND
 from local_cloud.metrics.slo import Slo
 from local_cloud.metrics.slo_rules import Reader, build, explicit
 from local_cloud.plain import Plain, merge, page
@@ -38,7 +37,7 @@ class Services:
         self.reader = Reader(
             cloud.use(Catalogue),
             cloud.meter.points,
-            lambda: int((cloud.now() - cloud.settings.metric_lag) * SECOND),
+            lambda: cloud.metric_lag.visible(cloud.now()),
         )
         self._canonical = cloud.canonical
 

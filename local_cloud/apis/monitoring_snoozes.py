@@ -1,12 +1,12 @@
 """Snoozes: for a time, named alert policies open no incidents. They cannot be deleted, only ended.
 
-Owns the resource and its laws; `snoozing` says which one holds for an incident, and whoever opens incidents asks it.
+Owns the resource and its laws; whether one holds for an incident is alerting/snoozes.py's.
 Source: google/monitoring/v3/snooze.proto, snooze_service.proto.
 """
 
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from operator import ge, gt, le, lt
 
@@ -28,20 +28,6 @@ SKEW = 15 * SECOND
 CHANGEABLE = ("display_name", "interval.start_time", "interval.end_time")
 _COMPARISON = re.compile(r"""interval\.(start_time|end_time)\s*(>=|<=|>|<)\s*["']([^"']+)["']""")
 _SIGNS: dict[str, Callable[[int, int], bool]] = {">": gt, ">=": ge, "<": lt, "<=": le}
-
-
-def snoozing(cloud: Cloud, policy: str, labels: Mapping[str, str]) -> Message | None:
-    """The snooze that holds now for an incident of a policy on a resource with such labels."""
-    now = _now(cloud)
-    subject = {("resource.labels", name): value for name, value in labels.items()}
-    for made in Plain(cloud, SNOOZE).kept.values():
-        interval = made.interval
-        if not interval.start_time.ToNanoseconds() <= now < interval.end_time.ToNanoseconds():
-            continue
-        if policy in made.criteria.policies and query.parse(made.criteria.filter).matches(subject):
-            found: Message = made
-            return found
-    return None
 
 
 @API.on_start

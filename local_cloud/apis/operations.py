@@ -44,6 +44,10 @@ _ASKED = {
         "artifactregistry.repositories.delete",
         "artifactregistry.repositories.delete",
     ),
+    "google.logging.v2": _Asked(
+        "logging.operations.get", "logging.operations.list", "logging.operations.cancel", "logging.operations.cancel"
+    ),
+    "google.cloud.kms.v1": _Asked(*["cloudkms.operations.get"] * 4),
     "google.cloud.tasks.v2.BatchCreateTasksMetadata": _Asked(*["cloudtasks.tasks.create"] * 4),
     "google.cloud.tasks.v2.BatchDeleteTasksMetadata": _Asked(*["cloudtasks.tasks.delete"] * 4),
 }

@@ -10,7 +10,7 @@ from local_cloud.plain import newest_first, page
 from local_cloud.registry import Api, Call
 from local_cloud.run.executions import Executions
 from local_cloud.run.jobs import Jobs, check_etag
-from local_cloud.run.services import FIRST_LOOK
+from local_cloud.run.services import FIRST_LOOK, Services
 
 API = Api(
     "run_executions",
@@ -24,6 +24,10 @@ async def start(cloud: Cloud) -> None:
     """Executions are there again, and those that were not over go on."""
     executions = Executions(cloud)
     cloud.provide(executions)
+    services = cloud.use(Services)
+    used = [revision.containers for revision in services.revisions.values()]
+    used += [execution.template.containers for execution in executions.executions.values()]
+    services.pushed.keep_only(container.image for containers in used for container in containers)
     cloud.clock.call_later(FIRST_LOOK, executions.resume)
 
 

@@ -16,6 +16,7 @@ from local_cloud.run.execution_status import nanoseconds
 from local_cloud.run.executions import Executions
 from local_cloud.run.jobs import JOB, Jobs, check, check_etag, fill_in, overridden
 from local_cloud.run.rules import check_metadata, check_service_id
+from local_cloud.run.services import Services
 from local_cloud.secrets import stamp
 
 API = Api("run_jobs", services=["google.cloud.run.v2.Jobs"], host="run.googleapis.com")
@@ -130,6 +131,7 @@ def _keep(
     check(made.template, f"{where}.template")
     if made.template.template.service_account != account:
         check_account(cloud, call.principal, made.template.template.service_account)
+    cloud.use(Services).pushed.may_have(call.principal, made.template.template.containers)
     now = int(cloud.now() * 1_000_000) * 1000
     made.uid = current.uid if current is not None else str(uuid.uuid4())
     made.creator = current.creator if current is not None else call.principal.email

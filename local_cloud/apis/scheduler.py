@@ -1,27 +1,22 @@
-"""Cloud Scheduler v1: jobs created, changed, paused, resumed, run; what they do is in local_cloud/schedules.py.
+"""Cloud Scheduler v1: jobs created, changed, paused, resumed, run; what they do is in local_cloud/schedules/.
 
-HTTP targets are emulated, with OIDC and OAuth tokens. Pub/Sub and App Engine targets are refused by name.
 Source: google/cloud/scheduler/v1/cloudscheduler.proto, https://cloud.google.com/scheduler/quotas.
 """
 
 import re
+import secrets
 
 from local_cloud.cloud import Cloud
-from local_cloud.descriptors import Message, enum, message
-from local_cloud.engines.cron import ScheduleError, parse
-from local_cloud.errors import ApiError, already_exists, invalid, not_found
+from local_cloud.descriptors import Message, message
+from local_cloud.errors import already_exists, invalid, not_found
 from local_cloud.plain import merge, page
 from local_cloud.registry import Api, Call
-from local_cloud.schedules import DEFAULT_DEADLINE, JOB, STATES, Jobs, check_uri
+from local_cloud.schedules.jobs import JOB, STATES, Jobs
+from local_cloud.schedules.rules import check
 
 API = Api("cloudscheduler", services=["google.cloud.scheduler.v1.CloudScheduler"])
 
 _JOB_ID = re.compile(r"[a-zA-Z\d_-]{1,500}")
-#: An attempt may take this long (seconds); retries at most.
-MIN_DEADLINE, MAX_DEADLINE, MAX_RETRIES = 15, 1800, 5
-#: Defaults of RetryConfig, in seconds.
-MIN_BACKOFF, MAX_BACKOFF, MAX_DOUBLINGS = 5, 3600, 5
-POST = enum("google.cloud.scheduler.v1.HttpMethod")["POST"]
 
 
 @API.on_start
@@ -50,7 +45,7 @@ async def create_job(cloud: Cloud, call: Call, request: Message) -> Message:
     """Create a job; it is enabled."""
     jobs, job = cloud.use(Jobs), message(JOB)()
     job.CopyFrom(request.job)
-    job.name = cloud.canonical(job.name) or f"{request.parent}/jobs/{call.now:.0f}"
+    job.name = cloud.canonical(job.name) or f"{request.parent}/jobs/{secrets.token_hex(10)}"
     parent, _, job_id = job.name.rpartition("/jobs/")
     if parent != request.parent or not _JOB_ID.fullmatch(job_id):
         raise invalid(
@@ -59,7 +54,7 @@ async def create_job(cloud: Cloud, call: Call, request: Message) -> Message:
         )
     if job.name in jobs.kept:
         raise already_exists(f"Job {job.name} already exists.")
-    _check(cloud, call, job)
+    check(cloud, call.principal, job)
     job.state = STATES["ENABLED"]
     return _save(cloud, job)
 
@@ -75,7 +70,8 @@ async def update_job(cloud: Cloud, call: Call, request: Message) -> Message:
         job.ClearField(field)
         if current.HasField(field):
             getattr(job, field).CopyFrom(getattr(current, field))
-    _check(cloud, call, job)
+    check(cloud, call.principal, job)
+    cloud.use(Jobs).let_go(name)
     return _save(cloud, job)
 
 
@@ -108,6 +104,7 @@ async def delete_job(cloud: Cloud, _call: Call, request: Message) -> Message:
     jobs = cloud.use(Jobs)
     del jobs.kept[request.name]
     jobs.plan(request.name)
+    jobs.let_go(request.name)
     return message("google.protobuf.Empty")()
 
 
@@ -127,6 +124,8 @@ def _set_state(cloud: Cloud, name: str, state: str) -> Message:
     job = _get(cloud, name)
     job.state = STATES[state]
     cloud.use(Jobs).plan(name)
+    if state == "PAUSED":
+        cloud.use(Jobs).let_go(name)
     return job
 
 
@@ -134,66 +133,5 @@ def _set_state(cloud: Cloud, name: str, state: str) -> Message:
 async def run_job(cloud: Cloud, _call: Call, request: Message) -> Message:
     """Fire once now, paused or not."""
     job = _get(cloud, request.name)
-    await cloud.use(Jobs).run(request.name)
+    cloud.use(Jobs).run(request.name)
     return job
-
-
-def _check(cloud: Cloud, call: Call, job: Message) -> None:
-    kind = job.WhichOneof("target")
-    if kind is None:
-        raise invalid("Job must have a target.")
-    if kind != "http_target":
-        raise ApiError(
-            "UNIMPLEMENTED",
-            f"Jobs with a {kind} are not emulated by the local cloud: give it an http_target, or add the kind to "
-            "local_cloud/schedules.py.",
-        )
-    if not job.schedule:
-        raise invalid("Job.schedule must be set.")
-    job.time_zone = job.time_zone or "Etc/UTC"
-    try:
-        parse(job.schedule, job.time_zone)
-    except ScheduleError as error:
-        raise invalid(f"Schedule or time zone is invalid: {error}.") from None
-    target = job.http_target
-    if not check_uri(target.uri):
-        raise invalid(f"HttpTarget.uri must be an absolute http:// or https:// URL, not '{target.uri}'.")
-    target.http_method = target.http_method or POST
-    if not job.HasField("attempt_deadline"):
-        job.attempt_deadline.FromSeconds(int(DEFAULT_DEADLINE))
-    if not MIN_DEADLINE <= job.attempt_deadline.ToSeconds() <= MAX_DEADLINE:
-        raise invalid(f"Job.attempt_deadline must be between {MIN_DEADLINE}s and {MAX_DEADLINE}s.")
-    # A job made without retries reads back without them; those given are completed.
-    if job.retry_config.ByteSize():
-        _check_retries(job.retry_config)
-    else:
-        job.ClearField("retry_config")
-    if token := target.WhichOneof("authorization_header"):
-        email = getattr(target, token).service_account_email
-        account = cloud.iam.accounts.find(email)
-        if account is None and email.endswith(f"@{cloud.iam.accounts.domain}"):
-            raise not_found(f"Service account {email} was not found.")
-        text = (
-            'The principal (user or service account) lacks IAM permission "iam.serviceAccounts.actAs" for the '
-            f'resource "{email}" (or the resource may not exist).'
-        )
-        cloud.iam.require(call.principal, "iam.serviceAccounts.actAs", cloud.iam.accounts.name(email), text)
-        if token == "oidc_token" and not target.oidc_token.audience:
-            target.oidc_token.audience = target.uri
-
-
-def _check_retries(config: Message) -> None:
-    if not 0 <= config.retry_count <= MAX_RETRIES:
-        raise invalid(f"RetryConfig.retry_count must be between 0 and {MAX_RETRIES}.")
-    if config.max_doublings < 0:
-        raise invalid("RetryConfig.max_doublings must not be negative.")
-    defaults = {"max_retry_duration": 0, "min_backoff_duration": MIN_BACKOFF, "max_backoff_duration": MAX_BACKOFF}
-    for field, seconds in defaults.items():
-        duration = getattr(config, field)
-        if not config.HasField(field):
-            duration.FromSeconds(seconds)
-        if duration.ToNanoseconds() < 0:
-            raise invalid(f"RetryConfig.{field} must not be negative.")
-    if config.min_backoff_duration.ToNanoseconds() > config.max_backoff_duration.ToNanoseconds():
-        raise invalid("RetryConfig.min_backoff_duration must not be greater than max_backoff_duration.")
-    config.max_doublings = config.max_doublings or MAX_DOUBLINGS

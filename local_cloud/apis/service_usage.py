@@ -29,9 +29,13 @@ DEFAULT = ("logging.googleapis.com", "monitoring.googleapis.com", "serviceusage.
 TITLES = {
     "appengine.googleapis.com": "App Engine Admin API",
     "artifactregistry.googleapis.com": "Artifact Registry API",
+    "binaryauthorization.googleapis.com": "Binary Authorization API",
+    "billingbudgets.googleapis.com": "Cloud Billing Budget API",
+    "cloudkms.googleapis.com": "Cloud Key Management Service (KMS) API",
     "cloudresourcemanager.googleapis.com": "Cloud Resource Manager API",
     "cloudscheduler.googleapis.com": "Cloud Scheduler API",
     "cloudtasks.googleapis.com": "Cloud Tasks API",
+    "compute.googleapis.com": "Compute Engine API",
     "iam.googleapis.com": "Identity and Access Management (IAM) API",
     "iamcredentials.googleapis.com": "IAM Service Account Credentials API",
     "logging.googleapis.com": "Cloud Logging API",
@@ -39,8 +43,10 @@ TITLES = {
     "pubsub.googleapis.com": "Cloud Pub/Sub API",
     "run.googleapis.com": "Cloud Run Admin API",
     "secretmanager.googleapis.com": "Secret Manager API",
+    "servicenetworking.googleapis.com": "Service Networking API",
     "serviceusage.googleapis.com": "Service Usage API",
     "sqladmin.googleapis.com": "Cloud SQL Admin API",
+    "sts.googleapis.com": "Security Token Service API",
 }
 
 #: Hosts that some of our modules have and no product is: never listed, never refused.

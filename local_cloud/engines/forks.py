@@ -14,7 +14,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,27 @@ class ForkError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Contained:
+    """An image that was pushed: its root folder and what its configuration says about how it starts."""
+
+    rootfs: str
+    entrypoint: tuple[str, ...]
+    cmd: tuple[str, ...]
+    env: tuple[str, ...]
+    workdir: str
+    user: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Image:
-    """Code registered for an image digest: where it lies and how it starts."""
+    """What stands behind a digest: code that was registered (where it lies, how it starts), or what was pushed."""
 
     digest: str
     root: str
     entry: str
     preload: tuple[str, ...] = ()
+    #: Instances run in a container of their own (engines/container.py), and know nothing of root, entry and preload.
+    contained: Contained | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +178,8 @@ class ForkServer:
             message = {name: getattr(start, name) for name in ("title", "workdir", "staging")}
             message |= {"args": list(start.args), "command": list(start.command), "env": dict(start.env)}
             message |= {"volumes": [dict(volume) for volume in start.volumes]}
-            image = {"entry": self.image.entry, "root": self.image.root}
+            contained = asdict(self.image.contained) if self.image.contained is not None else None
+            image = {"entry": self.image.entry, "root": self.image.root, "contained": contained}
             await self._send({"op": "fork", "id": key} | message | image, ends)
         except BaseException:
             for known in (self._starting, self._exits, self._broken):
@@ -245,7 +260,7 @@ class ForkServer:
 
 
 def _spawn(image: Image, control: socket.socket) -> "subprocess.Popen[bytes]":
-    """Start the script. Without close_fds and cwd this is posix_spawn: forks of a process with grpc's threads may die.
+    """Start the script. Without close_fds and cwd this is posix_spawn: forks of a process with threads may die.
 
     Nothing is inherited all the same: Python's descriptors are close-on-exec, and the zygote closes any other.
     """

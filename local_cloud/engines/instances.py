@@ -92,8 +92,8 @@ class Instance:
         """Fork it and wait until it serves; raises StartError, with the process ended, when it does not."""
         self.port, held = reserve_port()
         try:
-            if sys.platform != "linux":
-                held.close()
+            if sys.platform != "linux" or server.image.contained is not None:
+                held.close()  # a pushed image may listen without SO_REUSEADDR, and at more than loopback
             env = {**start.env, "PORT": str(self.port), "HOST": "127.0.0.1"}
             self._process = await server.fork(replace(start, env=env), self._remembered(line))
             await self._until_ready(self._process, probe)

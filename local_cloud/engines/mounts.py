@@ -29,13 +29,13 @@ def enter(volumes: list[dict[str, Any]], staging: str) -> None:
         raise MountError("volumes need mount namespaces, which only Linux has.")
     try:
         _private()
-        _mount("tmpfs", staging, "tmpfs", 0, "mode=0711")
-        _mount("none", staging, None, MS_UNBINDABLE)  # so that copies of folders never hold the staging area itself
-        made = [_make(volume, f"{staging}/v{index}") for index, volume in enumerate(volumes)]
+        mount("tmpfs", staging, "tmpfs", 0, "mode=0711")
+        mount("none", staging, None, MS_UNBINDABLE)  # so that copies of folders never hold the staging area itself
+        made = [make(volume, f"{staging}/v{index}") for index, volume in enumerate(volumes)]
         root = _make_room([path for volume in volumes for path, _ in volume["mounts"]], staging)
         for volume, folder in zip(volumes, made, strict=True):
             for path, below in volume["mounts"]:
-                _lay(os.path.join(folder, below), root + os.path.realpath(path), read_only=volume["read_only"])
+                lay(os.path.join(folder, below), root + os.path.realpath(path), read_only=volume["read_only"])
         if root:
             os.chroot(root)
             os.chdir("/")
@@ -59,13 +59,14 @@ def _private() -> None:
         for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
             with open(f"/proc/self/{name}", "w") as file:
                 file.write(text)
-    _mount("none", "/", None, MS_REC | MS_PRIVATE)
+    mount("none", "/", None, MS_REC | MS_PRIVATE)
 
 
-def _make(volume: dict[str, Any], folder: str) -> str:
+def make(volume: dict[str, Any], folder: str) -> str:
+    """A volume with its files at a folder of its own, which is returned."""
     os.mkdir(folder)
     size = f",size={volume['size']}" if volume["size"] else ""
-    _mount("tmpfs", folder, "tmpfs", 0, f"mode=0{'755' if volume['read_only'] else '1777'}{size}")
+    mount("tmpfs", folder, "tmpfs", 0, f"mode=0{'755' if volume['read_only'] else '1777'}{size}")
     for path, data, mode in volume["files"]:
         full = os.path.join(folder, path)
         os.makedirs(os.path.dirname(full), exist_ok=True)
@@ -93,14 +94,14 @@ def _make_room(paths: list[str], staging: str) -> str:
         if above == "/":
             root = copy
         else:
-            _mount(copy, above, None, MS_BIND | MS_REC)
+            mount(copy, above, None, MS_BIND | MS_REC)
     return root
 
 
 def _copy(folder: str, copy: str) -> None:
     """An in-memory folder with all that the real one holds mounted in it."""
     os.mkdir(copy)
-    _mount("tmpfs", copy, "tmpfs", 0, f"mode={os.stat(folder).st_mode & 0o7777:o}")
+    mount("tmpfs", copy, "tmpfs", 0, f"mode={os.stat(folder).st_mode & 0o7777:o}")
     for entry in os.scandir(folder):
         here = f"{copy}/{entry.name}"
         if entry.is_symlink():
@@ -110,17 +111,19 @@ def _copy(folder: str, copy: str) -> None:
             os.mkdir(here)
         else:
             os.close(os.open(here, os.O_CREAT | os.O_WRONLY, 0o600))
-        _mount(entry.path, here, None, MS_BIND | MS_REC)
+        mount(entry.path, here, None, MS_BIND | MS_REC)
 
 
-def _lay(source: str, target: str, *, read_only: bool) -> None:
+def lay(source: str, target: str, *, read_only: bool) -> None:
+    """Mount a folder of a volume at its place."""
     os.makedirs(source, exist_ok=True)
-    _mount(source, target, None, MS_BIND)
+    mount(source, target, None, MS_BIND)
     if read_only:
-        _mount("none", target, None, MS_BIND | MS_REMOUNT | MS_RDONLY)
+        mount("none", target, None, MS_BIND | MS_REMOUNT | MS_RDONLY)
 
 
-def _mount(source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:
+def mount(source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:
+    """mount(2); OSError names the target."""
     encoded = [part.encode() if part else None for part in (source, target, kind, data)]
     _call("mount", encoded[0], encoded[1], encoded[2], ctypes.c_ulong(flags), encoded[3], path=target)
 

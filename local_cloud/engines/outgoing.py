@@ -50,11 +50,15 @@ class Reply(NamedTuple):
 class Call:
     """One request on its way. `done` is called once, unless the call was cancelled before."""
 
-    __slots__ = ("_connection", "body", "done", "head")
+    __slots__ = ("_connection", "body", "done", "enough", "head")
 
-    def __init__(self, body: bytes, head: bool, done: Callable[[Reply], None]) -> None:
+    def __init__(
+        self, body: bytes, head: bool, done: Callable[[Reply], None], enough: frozenset[int] = frozenset()
+    ) -> None:
         self.body = body
         self.head = head
+        #: Interim statuses that end the call.
+        self.enough = enough
         self.done: Callable[[Reply], None] | None = done
         self._connection: Connection | None = None
 
@@ -152,7 +156,9 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """An answer to HEAD has no body, whatever its headers say."""
         status = self._parser.get_status_code()
-        if status >= 200:
+        if status < 200 and self._call is not None and status in self._call.enough:
+            self._end(Reply(status), keep=False)
+        elif status >= 200:
             self._headers_done = True
             if self._call is not None and self._call.head:
                 self._end(Reply(status, self._retry_after), keep=False)
@@ -298,9 +304,20 @@ class Client:
         """One for all origins: to read the machine's certificates takes tens of milliseconds."""
         return ssl.create_default_context()
 
-    def send(self, origin: Origin, request: bytes, done: Callable[[Reply], None], head: bool = False) -> Call:
-        """Sends one request (all of its bytes) and calls `done` when it has ended."""
-        call = Call(request, head, done)
+    def send(
+        self,
+        origin: Origin,
+        request: bytes,
+        done: Callable[[Reply], None],
+        head: bool = False,
+        *,
+        enough: frozenset[int] = frozenset(),
+    ) -> Call:
+        """Sends one request (all of its bytes) and calls `done` when it has ended.
+
+        Interim answers are passed over, but for those whose status is `enough`.
+        """
+        call = Call(request, head, done, enough)
         pool = self._pools.get(origin)
         if pool is None:
             pool = self._pools[origin] = Pool(origin, self._loop, self._tls if origin.tls else None)

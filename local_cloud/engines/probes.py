@@ -9,9 +9,9 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-import grpc.aio
+from local_cloud.server.http2.asking import ask
 
 #: grpc.health.v1.HealthCheckResponse with the status SERVING, as it stands on the wire.
 _SERVING = b"\x08\x01"
@@ -48,9 +48,9 @@ async def check(probe: Probe, port: int) -> bool:
             try:
                 if probe.path is not None:
                     return await _http(probe, port, reader, writer)
+                return probe.service is None or await _grpc(probe.service, port, reader, writer)
             finally:
                 writer.transport.abort()
-            return probe.service is None or await _grpc(probe.service, port)
     except Exception:
         return False
 
@@ -66,15 +66,10 @@ async def _http(probe: Probe, port: int, reader: asyncio.StreamReader, writer: a
     return answer.split(b" ", 2)[1][:1] in b"23"
 
 
-async def _grpc(service: str, port: int) -> bool:
+async def _grpc(service: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
     name = service.encode()
     question = b"\x0a" + _varint(len(name)) + name if name else b""
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        ask: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
-        try:
-            return bool(await ask(question) == _SERVING)
-        except grpc.aio.AioRpcError:
-            return False
+    return await ask(reader, writer, f"127.0.0.1:{port}", "/grpc.health.v1.Health/Check", question) == _SERVING
 
 
 def _varint(number: int) -> bytes:

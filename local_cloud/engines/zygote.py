@@ -125,23 +125,29 @@ class Zygote:
                 os.close(out)
                 os.close(err)
         if pid == 0:
-            self._prepare(message)
-            become_instance(message, parent, out, err)
+            inside = self._prepare(message)
+            become_instance(message, 0 if inside else parent, out, err, inside)
         with contextlib.suppress(OSError):  # the child does it too; whoever is first, it can be signalled from now on
             os.setpgid(pid, pid)
         self.children[pid] = message["id"]
         self._answer(event="started", id=message["id"], pid=pid)
 
-    def _prepare(self, message: dict[str, Any]) -> None:
-        """In the child: its volumes and its working directory, while there is still somebody to tell what is wrong."""
+    def _prepare(self, message: dict[str, Any]) -> Any:
+        """In the child: its volumes and its working directory, while there is still somebody to tell what is wrong.
+
+        For an image that was pushed, its container, which is returned; what goes on from here is the process in it.
+        """
         try:
             os.setpgid(0, 0)
+            if message["contained"]:
+                return neighbour("container").enter(neighbour("mounts"), message)
             if message["volumes"]:
                 neighbour("mounts").enter(message["volumes"], message["staging"])
             os.chdir(os.path.join(message["root"], message["workdir"]))
         except Exception as wrong:
             self._answer(event="broken", id=message["id"], why=str(wrong))
             os._exit(1)
+        return None
 
     def _reap(self) -> None:
         while self.children:
@@ -171,8 +177,8 @@ def preload(modules: list[str]) -> list[str]:
     return failed
 
 
-def become_instance(message: dict[str, Any], parent: int, out: int, err: int) -> NoReturn:
-    """In the child: leave no trace of the zygote, then run the image's entry point."""
+def become_instance(message: dict[str, Any], parent: int, out: int, err: int, inside: Any = None) -> NoReturn:
+    """In the child: leave no trace of the zygote, then run the image's entry point, or what a container runs."""
     status = 1
     try:
         signal.set_wakeup_fd(-1)
@@ -192,6 +198,8 @@ def become_instance(message: dict[str, Any], parent: int, out: int, err: int) ->
         random.seed()
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        if inside is not None:
+            inside.run()
         set_title(message["title"])
         if message["command"]:
             run_command([*message["command"], *message["args"]])

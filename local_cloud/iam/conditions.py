@@ -31,11 +31,13 @@ _TYPES = {
     "topics": ("pubsub.googleapis.com", "pubsub.googleapis.com/Topic"),
     "subscriptions": ("pubsub.googleapis.com", "pubsub.googleapis.com/Subscription"),
     "instances": ("sqladmin.googleapis.com", "sqladmin.googleapis.com/Instance"),
+    "buckets": ("storage.googleapis.com", "storage.googleapis.com/Bucket"),
+    "objects": ("storage.googleapis.com", "storage.googleapis.com/Object"),
     "projects": ("cloudresourcemanager.googleapis.com", "cloudresourcemanager.googleapis.com/Project"),
 }
 
 #: Collections whose resource attributes Google fills in; elsewhere only request.time is known to a condition.
-GOOGLE_KNOWS = ("secrets", "versions", "instances", "projects")
+GOOGLE_KNOWS = ("secrets", "versions", "instances", "buckets", "objects", "projects")
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"' + r"|'(?:[^'\\]|\\.)*'")
 _OPERATOR = re.compile(r"&&|\|\||!(?!=)")
@@ -48,9 +50,11 @@ KNOWN = (
 
 def holds(cloud: "Cloud", expression: str, resource: str) -> bool:
     """Whether a condition holds for a call on a resource now; one that cannot be decided does not."""
-    collection = resource.split("/")[-2] if "/" in resource else ""
+    collection = _collection(resource)
     service, kind = _TYPES.get(collection, ("", ""))
     name = resource
+    if service == "storage.googleapis.com":
+        name = f"projects/_/{resource.split('/', 2)[2]}"
     if service == "secretmanager.googleapis.com":
         name = f"projects/{cloud.settings.project_number}/{resource.split('/', 2)[2]}"
     facts = {
@@ -65,6 +69,14 @@ def holds(cloud: "Cloud", expression: str, resource: str) -> bool:
         return False
 
 
+def _collection(resource: str) -> str:
+    """The collection that a name ends with; an object's own name may have slashes."""
+    parts = resource.split("/")
+    if parts[2:3] == ["buckets"]:
+        return parts[4] if len(parts) > 4 else "buckets"
+    return parts[-2] if len(parts) > 1 else ""
+
+
 def check(expression: str) -> None:
     """Refuses what cannot be evaluated, when a policy is set."""
     operators = len(_OPERATOR.findall(_STRING.sub("", expression)))
@@ -77,7 +89,7 @@ def check(expression: str) -> None:
 
 def google_would_not_know(resource: str, expression: str) -> bool:
     """Whether a condition speaks of resource attributes on a resource for which Google has none."""
-    collection = resource.split("/")[-2] if "/" in resource else ""
+    collection = _collection(resource)
     return collection not in GOOGLE_KNOWS and "resource." in _STRING.sub("", expression)
 
 

@@ -53,7 +53,7 @@ class Iam:
 
     def __init__(self, cloud: "Cloud") -> None:
         self._cloud = cloud
-        self._cache: dict[tuple[str, str, str], Granted | None] = {}
+        self._cache: dict[tuple[str, tuple[str, ...], str, str], Granted | None] = {}
         self._chosen = cloud.store.json("iam.chosen")
         self.mode: str = self._started_with("mode", cloud.settings.iam_mode)
         self.delay: float = self._started_with("delay", cloud.settings.iam_delay)
@@ -115,7 +115,7 @@ class Iam:
         return [p for p in permissions if everything or self._binding(principal, p, resource)]
 
     def _binding(self, principal: Principal, permission: str, resource: str) -> Granted | None:
-        key = (principal.member, permission, resource)
+        key = (principal.member, principal.sets, permission, resource)
         if key in self._cache:
             return self._cache[key]
         found, lasting = self._search(principal, permission, resource)

@@ -35,6 +35,8 @@ def names_of(principal: Principal) -> frozenset[str]:
     """Everything that a binding may call this caller. Groups have no members here."""
     if not principal.member:
         return frozenset({"allUsers"})
+    if principal.member.startswith("principal:"):  # whom somebody else has authenticated
+        return frozenset({principal.member, "allUsers", *principal.sets})
     names = {principal.member, "allAuthenticatedUsers", "allUsers"}
     if principal.member.startswith("user:"):
         names.add(f"domain:{principal.member.rpartition('@')[2]}")

@@ -3,6 +3,7 @@
 google.iam.v1.IAMPolicy is one gRPC service for many APIs (Pub/Sub): there the resource's pattern picks the API.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,18 +28,20 @@ class Policies:
     permission: str
     exists: Exists | None
 
-    def fits(self, resource: str) -> bool:
-        """Whether a resource name is of this kind."""
-        parts, wanted = resource.split("/"), self.pattern.split("/")
-        return len(parts) == len(wanted) and all(w in ("*", p) for p, w in zip(parts, wanted, strict=True))
-
 
 def declare(
-    api: Api, pattern: str, *, permission: str, exists: Exists | None = None, service: str | None = None
+    api: Api,
+    pattern: str,
+    *,
+    permission: str,
+    exists: Exists | None = None,
+    service: str | None = None,
+    version: str = "v1",
 ) -> None:
     """See Api.iam_policies."""
     policies = Policies(pattern, permission, exists)
     api.policies.append(policies)
+    fitting = re.compile(re.escape(pattern).replace(r"\*", "[^/]+"))
     handlers = {
         "GetIamPolicy": (f"{permission}.getIamPolicy", _get(policies)),
         "SetIamPolicy": (f"{permission}.setIamPolicy", _set(policies)),
@@ -50,11 +53,13 @@ def declare(
             api.rpc(f"{service}.{name}", permission=needed)(handler)
             continue
         method = methods(MIXIN)[name]
-        verbs = ("GET",) if name == "GetIamPolicy" else ("POST",)
+        verbs = ("GET",) if name == "GetIamPolicy" and version == "v1" else ("POST",)  # as Logging has it
         verb = name[0].lower() + name[1:]
         for http in verbs:
-            rule = HttpRule(http, f"/v1/{{resource={pattern}}}:{verb}", "" if http == "GET" else "*")
-            api.routes.append(Binding(api, handler, needed, lambda r: str(r.resource), method=method, route=rule))
+            rule = HttpRule(http, f"/{version}/{{resource={pattern}}}:{verb}", "" if http == "GET" else "*")
+            api.routes.append(
+                Binding(api, handler, needed, lambda r: str(r.resource), method=method, route=rule, names=fitting)
+            )
 
 
 def _get(policies: Policies) -> Callable[..., object]:

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo
@@ -100,11 +101,17 @@ def _value_of(argument: Argument, known: Known) -> Value:
     return Value(of.kind, of.read)
 
 
+@lru_cache(maxsize=4096)
+def log_id(name: str) -> str:
+    """The log id of a log's name, in lower case."""
+    return unquote(name.rpartition("/logs/")[2]).casefold()
+
+
 def _log_id(wanted: str) -> Found:
     plain = unquote(wanted).casefold()
 
     def matches(entry: Entry) -> bool:
-        return unquote(str(entry.get("logName", "")).rpartition("/logs/")[2]).casefold() == plain
+        return log_id(str(entry.get("logName", ""))) == plain
 
     return matches, {"log_id": frozenset({plain})}
 

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
-from urllib.parse import unquote
 
 from local_cloud.logs import fields, functions
 from local_cloud.logs.compare import NULL, Check, ConversionError, Entry, nanoseconds, relation, texts
@@ -48,8 +47,7 @@ class Query:
         """Whether an entry of such a resource type in such a log can match at all."""
         if not self.pinned:
             return True
-        log = log.casefold()
-        have = {"resource.type": resource.casefold(), "logName": log, "log_id": unquote(log.rpartition("/logs/")[2])}
+        have = {"resource.type": resource.casefold(), "logName": log.casefold(), "log_id": functions.log_id(log)}
         return all(have[name] in values for name, values in self.pinned.items())
 
 

@@ -47,7 +47,8 @@ class Catalogue:
         if metric in METRICS:
             return metric_message(self.project, METRICS[metric])
         if metric.startswith(LOGGED):
-            logged = self._logged.get(f"projects/{self.project}/metrics/{metric.removeprefix(LOGGED)}")
+            name = metric.removeprefix(LOGGED).replace("/", "%2F")
+            logged = self._logged.get(f"projects/{self.project}/metrics/{name}")
             return None if logged is None else logged.metric_descriptor
         return self.custom.get(metric)
 

@@ -108,7 +108,7 @@ def reduce(found: Sequence[Series], reducer: str, paths: Sequence[str]) -> list[
     grouped: dict[Key, list[Series]] = {}
     by = fields(paths)
     for series in found:
-        grouped.setdefault(_group(series.key, by), []).append(series)
+        grouped.setdefault(group_of(series.key, by), []).append(series)
     known = REDUCERS[reducer]
     made: list[Series] = []
     for key in sorted(grouped):
@@ -126,7 +126,8 @@ def reduce(found: Sequence[Series], reducer: str, paths: Sequence[str]) -> list[
     return made
 
 
-def _group(key: Key, by: Sequence[tuple[str, str]]) -> Key:
+def group_of(key: Key, by: Sequence[tuple[str, str]]) -> Key:
+    """The reduced series that a series goes into."""
     metric = {label for group, label in by if group == "metric"}
     resource = {label for group, label in by if group == "resource"} | {"project_id"}
     return Key(

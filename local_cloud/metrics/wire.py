@@ -54,18 +54,21 @@ def _put(made: Message, value: Distribution) -> None:
         linear.num_finite_buckets, linear.width, linear.offset = int(numbers[0]), numbers[1], numbers[2]
 
 
-def _distribution(given: Message) -> Distribution:
-    options = given.bucket_options
+def buckets_of(options: Message) -> Buckets:
+    """Bucket options as they are counted by."""
     kind = options.WhichOneof("options")
     if kind == "exponential_buckets":
         found = options.exponential_buckets
-        buckets = Buckets("exponential", (found.num_finite_buckets, found.growth_factor, found.scale))
-    elif kind == "linear_buckets":
+        return Buckets("exponential", (found.num_finite_buckets, found.growth_factor, found.scale))
+    if kind == "linear_buckets":
         linear = options.linear_buckets
-        buckets = Buckets("linear", (linear.num_finite_buckets, linear.width, linear.offset))
-    else:
-        buckets = Buckets("explicit", tuple(options.explicit_buckets.bounds))
+        return Buckets("linear", (linear.num_finite_buckets, linear.width, linear.offset))
+    return Buckets("explicit", tuple(options.explicit_buckets.bounds))
+
+
+def _distribution(given: Message) -> Distribution:
     counts = list(given.bucket_counts)
     while counts and not counts[-1]:
         counts.pop()
+    buckets = buckets_of(given.bucket_options)
     return Distribution(given.count, given.mean, given.sum_of_squared_deviation, buckets, tuple(counts))

@@ -6,16 +6,12 @@ lease of the life before is valid, as exactly-once delivery has it, though the m
 
 import base64
 import binascii
-import secrets
 import struct
 from typing import NamedTuple
 
 _LAYOUT = struct.Struct(">IQII")
 #: Google's are longer than this, and nobody else's are as long.
 _PREFIX = "SLUICE"
-
-#: This life of the process.
-LIFE = secrets.randbits(32)
 
 
 class AckId(NamedTuple):
@@ -27,9 +23,9 @@ class AckId(NamedTuple):
     life: int
 
 
-def encode(subscription: int, number: int, serial: int) -> str:
-    """The ack id of a lease of this life."""
-    packed = _LAYOUT.pack(subscription, number, serial & 0xFFFFFFFF, LIFE)
+def encode(subscription: int, number: int, serial: int, life: int) -> str:
+    """The ack id of a lease."""
+    packed = _LAYOUT.pack(subscription, number, serial & 0xFFFFFFFF, life)
     return _PREFIX + base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 

@@ -1,12 +1,11 @@
 """One subscription's backlog: what is handed to whom, until when it is leased, and what becomes of it.
 
-Owns leases, redelivery with its backoff, the windows of consumers, dead letters' count. The order within keys is
-ordering.py's; bytes and what other subscriptions need are the topic's (topic_log.py). Everything takes place on the
-cloud's clock. Sources: Google's pages on subscribers, lease management, exactly-once delivery, retry policies.
+Owns acknowledgements, what a failed delivery leads to (backoff, dead letters' count), and consumers' turns. What is
+next in line is line.py's, the order within keys ordering.py's; bytes and what other subscriptions need are the topic's
+(topic_log.py). Everything takes place on the cloud's clock. Sources: Google's pages on subscribers, lease management,
+exactly-once delivery, retry policies.
 """
 
-import heapq
-from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,15 +16,15 @@ from local_cloud.pubsub import ack_ids, config
 from local_cloud.pubsub.consumer import Consumer, Delivery, Refusals
 from local_cloud.pubsub.holders import Holder, Matcher
 from local_cloud.pubsub.leases import Lease, Leases
+from local_cloud.pubsub.line import Line
 from local_cloud.pubsub.marks import Marks
-from local_cloud.pubsub.ordering import Order
 from local_cloud.pubsub.topic_log import Entry, TopicLog
 
 if TYPE_CHECKING:
     from local_cloud.pubsub.state import PubSub
 
-#: So many messages at most are handed to a consumer before it is the next one's turn.
-TURN = 100
+#: So many messages at most are handed to a consumer at once, and before it is the next one's turn where there are more.
+TURN, SHARED_TURN = 100, 8
 
 
 class Stats(NamedTuple):
@@ -53,16 +52,14 @@ class Backlog(Holder):
         self.last_used = pubsub.clock.now()
         self.consumers: list[Consumer] = []
         self._leases = Leases()
-        self._fresh = marks.floor
-        self._again: deque[int] = deque()
-        self._later: list[tuple[float, int, str]] = []
+        #: Consumers that went away with something outstanding, by their client's name.
+        self._left: dict[str, Consumer] = {}
+        self._line = Line(self, ordered=self.law.ordered)
         #: Failed deliveries of messages that are not out now.
         self.failures: dict[int, int] = {}
-        self._order = Order(lambda number: number not in self.marks)
         self._timer: Timer | None = None
         self._due = float("inf")
         self._retention: Timer | None = None
-        self._turn = False
         self._pumping = False
         #: Ack ids of before the last seek mean nothing any more.
         self._since = 0
@@ -70,8 +67,6 @@ class Backlog(Holder):
     def configure(self, subscription: Message) -> None:
         """Takes changed settings; consumers are closed where push was set or unset."""
         before, self.config, self.law = self.law, subscription, config.read(subscription)
-        if before.ordered != self.law.ordered:
-            self._order.clear()
         if before.pushes != self.law.pushes:
             kind = "push" if self.law.pushes else "pull"
             self.close(ApiError("FAILED_PRECONDITION", f"The subscription was changed to {kind} delivery."))
@@ -79,8 +74,11 @@ class Backlog(Holder):
         self.pump()
 
     def attach(self, consumer: Consumer) -> None:
-        """From now on the consumer gets messages."""
+        """From now on the consumer gets messages; it takes over what one of its name has left behind."""
         self.last_used = self._pubsub.clock.now()
+        if (left := self._left.pop(consumer.client, None)) is not None:
+            self._leases.hand_over(left, consumer)
+            self._line.order.hand_over(left, consumer)
         self.consumers.append(consumer)
         self.pump()
 
@@ -89,6 +87,9 @@ class Backlog(Holder):
         self.last_used = self._pubsub.clock.now()
         if consumer in self.consumers:
             self.consumers.remove(consumer)
+        self._left = {client: left for client, left in self._left.items() if left.outstanding}
+        if consumer.client and consumer.outstanding:
+            self._left[consumer.client] = consumer
 
     def ack(self, ids: Iterable[str]) -> Refusals:
         """Acknowledges deliveries; gives what was refused."""
@@ -100,11 +101,12 @@ class Backlog(Holder):
             if not self.law.ordered or not key:
                 self._leases.end(lease)
                 done.append(number)
-            elif self.law.exactly_once and not self._order.is_first(number, key):
+            elif self.law.exactly_once and not self._line.order.is_first(number, key):
                 refused[text] = Refusals.UNORDERED
             else:
+                self._line.reach(number)
                 self._leases.end(lease)
-                done += self._order.acknowledge(number, key)
+                done += self._line.order.acknowledge(number, key)
         self._finish(done)
         for watcher in self._pubsub.watchers:
             watcher.acked(self, len(done))
@@ -143,6 +145,18 @@ class Backlog(Holder):
         self.pump()
         return refused
 
+    def put_back(self, deliveries: Iterable[Delivery]) -> None:
+        """Deliveries that reached nobody: as if they had not been made."""
+        for _, number in self._known([delivery.ack_id for delivery in deliveries], Refusals()):
+            if (lease := self._leases.get(number)) is not None:
+                self._leases.end(lease)
+                self._keep_failures(lease)
+                if self.law.ordered and lease.key:
+                    self._take_back(lease)
+                else:
+                    self._line.back(number)
+        self.pump()
+
     def pump(self) -> None:
         """Hands out what may go out, in turns among the consumers that have room."""
         if self._pumping:
@@ -173,9 +187,8 @@ class Backlog(Holder):
 
     def reset(self, marks: Marks) -> None:
         """After a seek: other messages are open, nothing is out, deliveries are counted from the beginning."""
-        self._forget()
         self.replace(marks)
-        self._fresh = marks.floor
+        self._forget()
         self._since = self._leases.serial
         self._watch_retention(afresh=True)
         self.pump()
@@ -201,9 +214,7 @@ class Backlog(Holder):
 
     def _forget(self) -> None:
         self._leases.clear()
-        self._again.clear()
-        self._later.clear()
-        self._order.clear()
+        self._line.clear()
         self.failures.clear()
         for consumer in self.consumers:
             consumer.keys.clear()
@@ -215,7 +226,7 @@ class Backlog(Holder):
             if parts is None or parts.subscription != self.key:
                 refused[text] = Refusals.INVALID
                 continue
-            current = parts.life == ack_ids.LIFE
+            current = parts.life == self._pubsub.life
             lease = self._leases.get(parts.number)
             if self.law.exactly_once and not (lease is not None and current and lease.serial == parts.serial):
                 refused[text] = Refusals.INVALID
@@ -227,9 +238,9 @@ class Backlog(Holder):
         self._expire()
         deliveries: list[Delivery] = []
         size = 0
-        room = min(consumer.room(), TURN)
+        room = min(consumer.room(), TURN if len(self.consumers) == 1 else SHARED_TURN)
         while len(deliveries) < room and consumer.room() > 0:
-            taken = self._next(consumer)
+            taken = self._line.next(consumer)
             if taken is None:
                 break
             deliveries.append(self._lease(taken[0], taken[1], consumer))
@@ -240,35 +251,6 @@ class Backlog(Holder):
             consumer.deliver(deliveries)
         return bool(deliveries)
 
-    def _next(self, consumer: Consumer) -> tuple[int, str] | None:
-        """The next message for a consumer: by turns one that was out before, and a new one, so that none starves."""
-        if self.law.ordered and (waiting := self._order.next(consumer)) is not None:
-            return waiting
-        self._turn = not self._turn
-        if self._turn:
-            return self._repeated() or self._new(consumer)
-        return self._new(consumer) or self._repeated()
-
-    def _repeated(self) -> tuple[int, str] | None:
-        while self._again:
-            number = self._again.popleft()
-            if number not in self.marks and number not in self._leases:
-                return number, self.topic.key_of(number)
-        return None
-
-    def _new(self, consumer: Consumer) -> tuple[int, str] | None:
-        topic, end = self.topic, self.topic.visible
-        while self._fresh < end:
-            number = topic.next(self._fresh, end)
-            self._fresh = number + 1
-            if number == end:
-                self._fresh = end
-            elif number not in self.marks:
-                key = topic.key_of(number)
-                if not self.law.ordered or not key or self._order.admit(number, key, consumer):
-                    return number, key
-        return None
-
     def _lease(self, number: int, key: str, consumer: Consumer) -> Delivery:
         entry = self.topic.get(number)
         assert entry is not None
@@ -276,7 +258,7 @@ class Backlog(Holder):
         deadline = self._pubsub.clock.now() + consumer.deadline
         lease = self._leases.start(number, deadline, consumer, size=entry.size, key=key, failures=failures)
         raw = self._pubsub.log.read(entry.place, entry.size)
-        return Delivery(ack_ids.encode(self.key, number, lease.serial), failures + 1, raw)
+        return Delivery(ack_ids.encode(self.key, number, lease.serial, self._pubsub.life), failures + 1, raw)
 
     def _finish(self, numbers: list[int]) -> None:
         """Messages are acknowledged for good."""
@@ -292,11 +274,7 @@ class Backlog(Holder):
         self._leases.end(lease)
         ordered = self.law.ordered and bool(lease.key)
         if ordered:
-            for other in self._order.take_back(number, lease.key):
-                follower = self._leases.get(other)
-                if follower is not None and follower.failures:
-                    self.failures[other] = follower.failures
-                self._leases.end(follower)
+            self._take_back(lease)
         if self.law.max_attempts and failures >= self.law.max_attempts and self._bury(lease, failures):
             return
         self.failures[number] = failures
@@ -306,11 +284,20 @@ class Backlog(Holder):
             delay = self._backoff(failures)
         if delay > 0:
             when = self._pubsub.clock.now() + delay
-            heapq.heappush(self._later, (when, number, lease.key if ordered else ""))
-            if ordered:
-                self._order.block(lease.key)
+            self._line.delay(when, number, lease.key if ordered else "")
         elif not ordered:
-            self._again.append(number)
+            self._line.back(number)
+
+    def _take_back(self, lease: Lease) -> None:
+        """With a message of an ordering key go all that follow it."""
+        for other in self._line.order.take_back(lease.number, lease.key):
+            if (follower := self._leases.get(other)) is not None:
+                self._leases.end(follower)
+                self._keep_failures(follower)
+
+    def _keep_failures(self, lease: Lease) -> None:
+        if lease.failures:
+            self.failures[lease.number] = lease.failures
 
     def _bury(self, lease: Lease, failures: int) -> bool:
         """Whether the dead letter topic has taken the message."""
@@ -320,7 +307,7 @@ class Backlog(Holder):
         if not self._pubsub.dead_letter(self, raw, failures):
             return False
         if self.law.ordered and lease.key:
-            self._order.acknowledge(lease.number, lease.key)
+            self._line.order.acknowledge(lease.number, lease.key)
         self._finish([lease.number])
         for watcher in self._pubsub.watchers:
             watcher.dead_lettered(self, 1)
@@ -334,7 +321,7 @@ class Backlog(Holder):
 
     def _arm(self) -> None:
         """Sets the timer to the next deadline or end of a backoff."""
-        due = min(self._leases.next_due(), self._later[0][0] if self._later else float("inf"))
+        due = min(self._leases.next_due(), self._line.next_due())
         if due < self._due or (self._timer is None and due < float("inf")):
             if self._timer is not None:
                 self._timer.cancel()
@@ -348,12 +335,7 @@ class Backlog(Holder):
         for lease in late:
             if self._leases.get(lease.number) is lease:  # one before may have taken it back with its key
                 self._fail(lease)
-        while self._later and self._later[0][0] <= now:
-            _, number, key = heapq.heappop(self._later)
-            if key:
-                self._order.unblock(key)
-            else:
-                self._again.append(number)
+        self._line.wake(now)
         if late:
             for watcher in self._pubsub.watchers:
                 watcher.expired(self, len(late))
@@ -367,7 +349,7 @@ class Backlog(Holder):
             for entry in old:
                 self._leases.end(self._leases.get(entry.number))
                 if self.law.ordered and entry.key:
-                    self._order.acknowledge(entry.number, entry.key)
+                    self._line.order.acknowledge(entry.number, entry.key)
             self._finish([entry.number for entry in old])
 
     def _may_be_old(self, limit: float) -> bool:

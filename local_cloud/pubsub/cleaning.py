@@ -28,6 +28,11 @@ class Cleaner:
         #: Cleaning begins at so many bytes.
         self.least = LEAST
 
+    @property
+    def at_work(self) -> bool:
+        """Whether something is being cleaned."""
+        return self._removing or self._task is not None
+
     def look(self) -> None:
         """Sees whether there is something to clean; called after every commit."""
         front = self._front()

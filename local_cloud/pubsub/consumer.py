@@ -36,8 +36,13 @@ class Delivery:
 class Consumer:
     """Subclass it: `deliver` gets messages while there is room in the window."""
 
+    #: How metrics call this way of delivery: pull, streaming pull or push.
+    kind = "pull"
     #: One message of an ordering key at a time, as push delivers; without it a consumer may hold several, in order.
     one_per_key = False
+
+    #: Who it is, where it may go away and come back: the next consumer of that name takes over what this one holds.
+    client = ""
 
     def __init__(self, deadline: float, max_messages: int = 0, max_bytes: int = 0) -> None:
         #: How long a message is leased for, in seconds.
@@ -56,6 +61,16 @@ class Consumer:
         if self.max_bytes and self.outstanding_bytes >= self.max_bytes:
             return 0
         return self.max_messages - self.outstanding if self.max_messages else 1000
+
+    def takes(self, size: int) -> None:
+        """One more message is leased to it; called by the backlog."""
+        self.outstanding += 1
+        self.outstanding_bytes += size
+
+    def gives(self, size: int) -> None:
+        """A lease of its is over, for whatever reason; called by the backlog."""
+        self.outstanding -= 1
+        self.outstanding_bytes -= size
 
     def deliver(self, deliveries: list[Delivery]) -> None:
         """Messages for it; called on the loop, must not block."""

@@ -58,10 +58,8 @@ class Holder:
 
     def count(self) -> None:
         """Counts afresh what is open, and holds it in the topic: after a load."""
-        self.open_messages = self.open_bytes = self._oldest = 0
-        for entry in self.open_entries():
-            self.hold(entry.size)
-            self.topic.held(entry.number, 1)
+        self._oldest = 0
+        self.open_messages, self.open_bytes = self.topic.hold_all(self.marks)
 
     def replace(self, marks: Marks) -> None:
         """Takes other marks: what was done with may be open again."""

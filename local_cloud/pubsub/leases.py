@@ -60,8 +60,7 @@ class Leases:
             number, self.serial, deadline, consumer, size=size, key=key, failures=failures
         )
         heapq.heappush(self._deadlines, (deadline, self.serial, number))
-        consumer.outstanding += 1
-        consumer.outstanding_bytes += size
+        consumer.takes(size)
         return lease
 
     def extend(self, lease: Lease, deadline: float) -> None:
@@ -73,8 +72,15 @@ class Leases:
     def end(self, lease: Lease | None) -> None:
         """A lease is over, for whatever reason."""
         if lease is not None and self._leases.pop(lease.number, None) is not None:
-            lease.consumer.outstanding -= 1
-            lease.consumer.outstanding_bytes -= lease.size
+            lease.consumer.gives(lease.size)
+
+    def hand_over(self, old: Consumer, new: Consumer) -> None:
+        """What one consumer holds is the other's."""
+        for lease in self._leases.values():
+            if lease.consumer is old:
+                old.gives(lease.size)
+                new.takes(lease.size)
+                lease.consumer = new
 
     def clear(self) -> None:
         """All are over."""

@@ -45,9 +45,16 @@ class Order:
             state.out.append(number)
             state.consumer = consumer
             return True
+        self.keep(number, key)
+        return False
+
+    def keep(self, number: int, key: str) -> None:
+        """The next new message waits for its turn."""
+        state = self._keys.get(key)
+        if state is None:
+            state = self._keys[key] = _Key()
         state.waiting.append(number)
         self._offer(key, state)
-        return False
 
     def next(self, consumer: Consumer) -> tuple[int, str] | None:
         """The next message that waits, and may go to this consumer now, with its key."""
@@ -113,6 +120,13 @@ class Order:
         if (state := self._keys.get(key)) is not None:
             state.blocked = False
             self._offer(key, state)
+
+    def hand_over(self, old: Consumer, new: Consumer) -> None:
+        """Keys of which one consumer holds something are the other's."""
+        for key, state in self._keys.items():
+            if state.consumer is old:
+                state.consumer, state.bound = new, False
+                self._offer(key, state)
 
     def clear(self) -> None:
         """Forgets all keys."""

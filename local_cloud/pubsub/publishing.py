@@ -43,9 +43,9 @@ def publish_all(pubsub: PubSub, topic: str, messages: list[Message]) -> list[str
         pubsub.validate(found, made)
     ids = [pubsub.append(topic, made, made.attributes) for made in messages]
     if pubsub.watchers:
-        size = sum(len(made.data) for made in messages)
+        sizes = [len(made.data) for made in messages]
         for watcher in pubsub.watchers:
-            watcher.published(topic, len(messages), size)
+            watcher.published(topic, sizes)
     return ids
 
 

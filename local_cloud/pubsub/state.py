@@ -5,7 +5,9 @@ them together: loading, publishing, seeking, snapshots' holds. What callers may 
 refused, is the API's (apis/pubsub/); the law of one backlog is backlog.py's.
 """
 
+import secrets
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -30,18 +32,19 @@ ID_SHIFT, FIRST_TOPIC = 40, 5000
 class PubSub:
     """`cloud.use(PubSub)`. Its verbs are synchronous; what they change is on disk with `cloud.store.committed()`."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: Cloud, log: Log) -> None:
         self.clock = cloud.clock
         self.topics = cloud.store.messages("pubsub.topics", "google.pubsub.v1.Topic")
         self.subscriptions = cloud.store.messages("pubsub.subscriptions", "google.pubsub.v1.Subscription")
         self.backlogs: dict[str, Backlog] = {}
+        #: Leases are of one life of the process.
+        self.life = secrets.randbits(32)
         #: Asked of every message before it is published, with its topic; raises what speaks against it.
         self.validate: Callable[[Message, Message], None] = lambda _topic, _message: None
         #: Asked to take a message (backlog, serialized PubsubMessage, attempts) whose attempts are used up.
         self.dead_letter: Callable[[Backlog, bytes, int], bool] = lambda _backlog, _raw, _attempts: False
         self.watchers: list[Watcher] = []
-        self.log = Log(cloud.settings.state / "pubsub", cloud.store.on_failure or (lambda _: None))
-        cloud.store.join(self.log)
+        self.log = log
         #: Topic name -> its number; holder's name -> its number, its topic's, and the first message it can have.
         self._numbers = cloud.store.json("pubsub.topic_numbers")
         self._held = cloud.store.json("pubsub.holders")
@@ -75,7 +78,9 @@ class PubSub:
         self.log.on_segment = self._tell_ends
 
     async def close(self) -> None:
-        """Writes what is left."""
+        """Sends consumers away, to come again, and writes what is left."""
+        for backlog in self.backlogs.values():
+            backlog.close(ApiError("UNAVAILABLE", "The service was unable to fulfill your request. Please try again."))
         self._cleaner.stop()
         await self.log.close()
 
@@ -205,7 +210,9 @@ class PubSub:
         log.add(Entry(number, place, len(body), when, made.ordering_key), holders)
         if self._dirty_with is not self.log.upcoming:
             self._dirty_with, self._dirty = self.log.upcoming, {}
-            self.log.after_commit(partial(self._committed, self._dirty))
+            work = self.clock.busy("pubsub log")  # a move of the clock waits until what was published may go out
+            work.__enter__()
+            self.log.after_commit(partial(self._committed, self._dirty, work))
         self._dirty[log.key] = log.end
         return identity
 
@@ -217,8 +224,15 @@ class PubSub:
         """A failed delivery that counts towards the dead letter topic."""
         self.log.append(records.FAILED, records.failed(backlog.key, number, failures), lazy=True)
 
-    def _committed(self, dirty: dict[int, int]) -> None:
+    def _committed(self, dirty: dict[int, int], work: AbstractContextManager[None]) -> None:
         """Messages are on disk: they may go out."""
+        try:
+            self._let_out(dirty)
+        finally:
+            work.__exit__(None, None, None)
+        self._cleaner.look()
+
+    def _let_out(self, dirty: dict[int, int]) -> None:
         for key, end in dirty.items():
             if (topic := self._logs.get(key)) is not None:
                 topic.visible = max(topic.visible, end)
@@ -227,7 +241,6 @@ class PubSub:
                 for holder in list(topic.holders.values()):
                     if isinstance(holder, Backlog):
                         holder.new()
-        self._cleaner.look()
 
     def _take_up(self, name: str, held: dict[str, Any], replayed: Replayed) -> None:
         """A holder of the last run."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from local_cloud.clock import Timer
-from local_cloud.pubsub.marks import PIECE, SHIFT
+from local_cloud.pubsub.marks import PIECE, SHIFT, Marks
 
 if TYPE_CHECKING:
     from local_cloud.pubsub.holders import Holder
@@ -140,6 +140,20 @@ class TopicLog:
         """Where a message's bytes are, 0 when there is none of that number."""
         piece = self._pieces.get(number >> SHIFT)
         return piece.places[number & _MASK] if piece is not None else 0
+
+    def hold_all(self, marks: Marks) -> tuple[int, int]:
+        """One holder more for every message that is not marked; how many those are, and their bytes."""
+        count = size = 0
+        for index, piece in self._pieces.items():
+            first = max(0, marks.floor - (index << SHIFT))
+            bits = marks.piece(index) >> first if first < PIECE else 0
+            for at in range(first, PIECE):
+                if piece.places[at] and not bits & 1:
+                    piece.holders[at] += 1
+                    count += 1
+                    size += piece.sizes[at]
+                bits >>= 1
+        return count, size
 
     def moved(self, number: int, place: int) -> None:
         """A message's bytes lie elsewhere now."""

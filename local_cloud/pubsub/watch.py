@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 class Watcher:
     """Hears of everything, and does nothing."""
 
-    def published(self, topic: str, messages: int, size: int) -> None:
-        """Messages were taken up by a topic."""
+    def published(self, topic: str, sizes: list[int]) -> None:
+        """Messages of these sizes were taken up by a topic."""
 
     def sent(self, backlog: "Backlog", consumer: "Consumer", messages: int, size: int) -> None:
         """Messages were handed to a pull, a stream or a push loop."""

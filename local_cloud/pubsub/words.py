@@ -65,6 +65,11 @@ def checked_project(cloud: Cloud, name: str) -> str:
     return cloud.canonical(name)
 
 
+def project_of(name: str) -> str:
+    """The project that a new resource's name begins with."""
+    return "/".join(name.split("/")[:2])
+
+
 def check_labels(labels: Mapping[str, str]) -> None:
     """At most 64 labels, keys and values of lower-case letters, digits, - and _."""
     if len(labels) > MAX_LABELS:

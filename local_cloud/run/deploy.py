@@ -62,6 +62,7 @@ def prepare(
     account = made.template.service_account
     if account != default_account(services.cloud):
         check_account(services.cloud, principal, account)
+    services.pushed.may_have(principal, made.template.containers)
     known = {revision.rpartition("/")[2] for revision, _ in services.revisions_of(name)}
     if made.template.revision:
         _check_revision(services, current, made)
@@ -91,7 +92,7 @@ def _check_revision(services: Services, current: Message | None, made: Message) 
     kept = services.revisions.get(f"{made.name}/revisions/{made.template.revision}")
     if kept is None:
         return
-    if current is None or not same_template(_template_of(kept), _template_of(_revision(made, "", 0))):
+    if current is None or not same_template(_template_of(kept), _template_of(_revision(services, made, "", 0))):
         raise already_exists(
             f"Revision named '{made.template.revision}' with different configuration already exists. A revision is "
             "never changed: give the new template a name of its own."
@@ -154,7 +155,7 @@ def _next_revision(services: Services, current: Message | None, made: Message) -
         suffix = "".join(random.choices(string.ascii_lowercase + string.digits, k=3))
         revision_id = f"{made.name.rpartition('/')[2]}-{made.generation:05d}-{suffix}"
         made.latest_created_revision = f"{made.name}/revisions/{revision_id}"
-    made_revision = _revision(made, revision_id, int(services.cloud.now() * 1_000_000) * 1000)
+    made_revision = _revision(services, made, revision_id, int(services.cloud.now() * 1_000_000) * 1000)
     _condition(services, made_revision.conditions.add(), "Ready", RECONCILING)
     stamp(made_revision)
     return made_revision
@@ -169,14 +170,17 @@ _PLAIN = (
 )  # fmt: skip
 
 
-def _revision(service: Message, revision_id: str, now: int) -> Message:
+def _revision(services: Services, service: Message, revision_id: str, now: int) -> Message:
     template = service.template
     made = message(REVISION)(name=f"{service.name}/revisions/{revision_id}", service=service.name)
     made.uid, made.generation, made.launch_stage = str(uuid.uuid4()), 1, service.launch_stage
     made.creator = service.last_modifier
     for stamp_field in (made.create_time, made.update_time):
         stamp_field.FromNanoseconds(now)
-    return _with_template(made, template)
+    _with_template(made, template)
+    for container in made.containers:
+        container.image = services.resolved(container.image)
+    return made
 
 
 def _template_of(revision: Message) -> Message:

@@ -88,7 +88,11 @@ class Executions:
     def draft(self, job: Message, template: Message, creator: str, suffix: str = "") -> Message:
         """An execution that is not kept yet."""
         chosen = suffix or "".join(random.choices(string.ascii_lowercase + string.digits, k=5))
-        return status.new_execution(self.cloud, job, template, f"{job.name.rpartition('/')[2]}-{chosen}", creator)
+        name = f"{job.name.rpartition('/')[2]}-{chosen}"
+        made = status.new_execution(self.cloud, job, template, name, creator)
+        for container in made.template.containers:
+            container.image = self.cloud.use(Services).resolved(container.image)
+        return made
 
     def begin(self, execution: Message, operation: str = "", answer: str = "execution") -> Message:
         """Keep it and start it; the operation, if there is one, ends when it does."""

@@ -17,6 +17,7 @@ from local_cloud.engines.revisions import ForkServers, Revision
 from local_cloud.errors import not_found
 from local_cloud.run import names
 from local_cloud.run.plans import revision_output, revision_plan
+from local_cloud.run.pushed import Pushed
 from local_cloud.run.rules import LATEST, MANUAL, serving_container
 from local_cloud.run.scaling import Scale, scales
 
@@ -42,6 +43,7 @@ class Services:
         #: Operations of deployments that are not over, by service: a restart takes them up again.
         self.deployments = cloud.store.json("run.deployments")
         self.servers = ForkServers()
+        self.pushed = Pushed(cloud)
         self.live: dict[str, Revision] = {}
         #: Revisions on their way: no traffic yet, but not left by it either.
         self.deploying: set[str] = set()
@@ -109,17 +111,25 @@ class Services:
         self.images[digest] = dict(manifest)
         self.servers.register(_image(digest, manifest))
 
+    def resolved(self, image: str) -> str:
+        """An image's name as a revision keeps it: by digest, where it was pushed and no code is registered for it."""
+        return image if image in self.servers.images else self.pushed.resolved(image)
+
     async def server(self, image: str) -> ForkServer:
         """The zygote of an image; StartError says how to make an unknown one known."""
         digest = image.rpartition("@")[2] if "@" in image else image
-        if digest not in self.servers.images:
+        if digest in self.servers.images:
+            return await self.servers.get(digest)
+        pushed = await self.pushed.image(image)
+        if pushed is None:
             raise StartError(
-                f"Image '{image}' not found. The local cloud runs code that was registered for an image: ./sluice "
-                f"image add {digest} --root /folder/with/the/code --entry module:function (or POST "
-                f'{self.cloud.rest_url}/_sluice/images {{"digest": "{digest}", "root": ..., "entry": ...}}), '
-                "and deploy again."
+                f"Image '{image}' not found. Push it (docker push {self.pushed.example(image)}; the repository must "
+                f"exist), or register the code that stands for it: ./sluice image add {digest} --root "
+                f"/folder/with/the/code --entry module:function (or POST {self.cloud.rest_url}/_sluice/images "
+                f'{{"digest": "{digest}", "root": ..., "entry": ...}}); and deploy again.'
             )
-        return await self.servers.get(digest)
+        self.servers.register(pushed)
+        return await self.servers.get(pushed.digest)
 
     # What runs
 

@@ -4,7 +4,8 @@ Owns the order of these and the wording of refusals for credentials (as Google's
 """
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from local_cloud.cloud import Cloud
@@ -43,7 +44,7 @@ def authenticate(cloud: Cloud, door: Door, metadata: Mapping[str, str], api: str
         if account is None or account.disabled:
             state = "was deleted" if account is None else "is disabled"
             raise _unauthenticated(f"{INVALID} The service account {email} {state}.", "ACCOUNT_STATE_INVALID", api)
-    return Principal(found.member)
+    return Principal(found.member, sets=found.sets)
 
 
 def _self_signed(cloud: Cloud, token: str) -> AccessToken | None:
@@ -96,39 +97,57 @@ def _rename(request: Any, old: str, new: str) -> None:
             value.name = new
 
 
+class Unary:
+    """One unary call: what its handler changes may go to disk together with what others change.
+
+    First `handle`, then the wait for the disk, then `end`, which tells the API's observer and lets the clock move on.
+    """
+
+    __slots__ = ("_binding", "_busy", "_cloud", "_request")
+
+    def __init__(self, cloud: Cloud, binding: Binding, request: Any) -> None:
+        self._cloud = cloud
+        self._binding = binding
+        self._request = request
+        self._busy: AbstractContextManager[None] | None = None
+
+    async def handle(self, door: Door, metadata: Mapping[str, str]) -> Any:
+        """The handler's answer, which nobody may see before `on_disk`."""
+        cloud, binding = self._cloud, self._binding
+        call = admit(cloud, door, binding, self._request, metadata)
+        assert binding.handler is not None
+        if not binding.owner_only and not binding.waits:
+            busy = self._busy = cloud.clock.busy(binding.name)
+            busy.__enter__()
+        return await binding.handler(cloud, call, self._request)
+
+    def end(self, code: str) -> None:
+        """It is over, with this code."""
+        if self._busy is not None:
+            self._busy.__exit__(None, None, None)
+        if self._binding.api.observer is not None:
+            self._binding.api.observer(self._cloud, self._binding, self._request, code)
+
+
+def on_disk(cloud: Cloud) -> Awaitable[None] | None:
+    """What is to be waited for before an answer; None when all that was changed is on disk."""
+    return cloud.store.committed() if cloud.store.pending else None
+
+
 async def invoke(cloud: Cloud, door: Door, binding: Binding, request: Any, metadata: Mapping[str, str]) -> Any:
     """Answers a unary call; the answer is not given before all that was changed is on disk."""
-    observer = binding.api.observer
-    if observer is None:
-        return await _answer(cloud, door, binding, request, metadata)
-    code = "INTERNAL"
+    unary, code = Unary(cloud, binding, request), "INTERNAL"
     try:
-        result = await _answer(cloud, door, binding, request, metadata)
+        result = await unary.handle(door, metadata)
+        if (wait := on_disk(cloud)) is not None:
+            await wait
         code = "OK"
     except ApiError as error:
         code = error.code
         raise
     finally:
-        observer(cloud, binding, request, code)
+        unary.end(code)
     return result
-
-
-async def _answer(cloud: Cloud, door: Door, binding: Binding, request: Any, metadata: Mapping[str, str]) -> Any:
-    call = admit(cloud, door, binding, request, metadata)
-    assert binding.handler is not None
-    with _nothing if binding.owner_only or binding.waits else cloud.clock.busy(binding.name):
-        result = await binding.handler(cloud, call, request)
-        if cloud.store.pending:
-            await cloud.store.committed()
-    return result
-
-
-class _Nothing:
-    def __enter__(self) -> None: ...
-    def __exit__(self, *_: object) -> None: ...
-
-
-_nothing = _Nothing()
 
 
 def unimplemented(binding: Binding) -> ApiError:

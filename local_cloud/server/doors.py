@@ -1,7 +1,7 @@
 """Opens and shuts the four listeners: for the owner and for services, one for REST and gRPC and one for gRPC alone.
 
-The REST doors run on uvicorn with httptools, the gRPC doors on grpc.aio; both on the loop that the cloud runs on.
-What speaks gRPC to a REST door is relayed (one_port).
+The REST doors run on uvicorn with httptools and take gRPC too (one_port); a gRPC door is http2/ alone. All are on the
+loop that the cloud runs on.
 """
 
 import asyncio
@@ -12,12 +12,12 @@ import os
 import socket
 from collections.abc import Iterator
 
-import grpc.aio
 import uvicorn
 
 from local_cloud.cloud import Cloud
 from local_cloud.registry import Door
-from local_cloud.server.grpc_door import OPTIONS, GrpcDoor
+from local_cloud.server.grpc_door import GrpcDoor
+from local_cloud.server.http2.connection import Connection
 from local_cloud.server.one_port import FirstBytes
 from local_cloud.server.rest import RestDoor, build_router
 from local_cloud.server.upgrades import Upgrade
@@ -26,8 +26,8 @@ from local_cloud.server.upgrades import Upgrade
 GRACE_SECONDS = 3
 
 
-#: What the gRPC listener of a door is called, by the REST listener's name.
-GRPC = {"rest": "grpc", "service_rest": "service_grpc"}
+#: The listeners of a door: REST's with gRPC, and gRPC's own.
+LISTENERS = {Door.OWNER: ("rest", "grpc"), Door.SERVICE: ("service_rest", "service_grpc")}
 
 #: The settings' names of ports on the command line.
 FLAGS = {
@@ -56,48 +56,64 @@ class Doors:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self._servers: list[tuple[_Quiet, asyncio.Task[None]]] = []
-        self._grpc: list[grpc.aio.Server] = []
+        self._grpc: list[asyncio.Server] = []
+        self._doors: list[GrpcDoor] = []
+        self._connections: set[Connection] = set()
         self._tls_seen: set[int] = set()
 
     async def open(self) -> None:
         """Binds all four ports (all or none), fills `cloud.ports`, starts the APIs, then answers."""
         settings = self._cloud.settings
-        wanted = {"rest": settings.rest_port, "service_rest": settings.service_rest_port}
+        wanted = {
+            "rest": settings.rest_port,
+            "service_rest": settings.service_rest_port,
+            "grpc": settings.grpc_port,
+            "service_grpc": settings.service_grpc_port,
+        }
         sockets: dict[str, socket.socket] = {}
         try:
             for name, port in wanted.items():
                 sockets[name] = _bind(settings.host, port, name)
                 self._cloud.ports[name] = sockets[name].getsockname()[1]
-            for name, port, door in (
-                ("grpc", settings.grpc_port, Door.OWNER),
-                ("service_grpc", settings.service_grpc_port, Door.SERVICE),
-            ):
-                self._cloud.ports[name] = self._bind_grpc(name, port, door)
         except BaseException:
             for bound in sockets.values():
                 bound.close()
             raise
         await self._cloud.start()
         router = build_router(self._cloud)
-        for name, door in (("rest", Door.OWNER), ("service_rest", Door.SERVICE)):
-            await self._serve(name, RestDoor(self._cloud, door, router), sockets[name])
-        for server in self._grpc:
-            await server.start()
+        for door, (rest, grpc) in LISTENERS.items():
+            calls = GrpcDoor(self._cloud, door)
+            self._doors.append(calls)
+            await self._serve(rest, RestDoor(self._cloud, door, router), calls, sockets[rest])
+            make = functools.partial(Connection, calls.accept, self._connections)
+            server = await asyncio.get_running_loop().create_server(make, sock=sockets[grpc], backlog=2048)
+            self._grpc.append(server)
 
     async def close(self) -> None:
         """Stops taking calls, lets open ones end."""
         for server, _ in self._servers:
             server.should_exit = True
-        await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in self._grpc))
-        for _, task in self._servers:
+        for listener in self._grpc:
+            listener.close()
+        open_calls = list(self._connections)
+        for connection in open_calls:
+            connection.shutdown()
+        if open_calls:
+            await asyncio.wait([connection.closed for connection in open_calls], timeout=GRACE_SECONDS)
+        for server, task in self._servers:
             await asyncio.wait([task], timeout=GRACE_SECONDS + 1)
             task.cancel()
+            open_calls += [open_ for open_ in server.server_state.connections if isinstance(open_, Connection)]
+        for connection in open_calls:
+            connection.abort()
+        for door in self._doors:
+            door.stop()
 
-    async def _serve(self, name: str, app: RestDoor, bound: socket.socket) -> None:
+    async def _serve(self, name: str, app: RestDoor, calls: GrpcDoor, bound: socket.socket) -> None:
         cloud = self._cloud
         first = functools.partial(
             FirstBytes,
-            grpc=(cloud.settings.reachable_host, cloud.ports[GRPC[name]]),
+            grpc=calls.accept,
             on_tls=functools.partial(self._spoke_tls, cloud.ports[name]),
         )
         config = uvicorn.Config(
@@ -132,18 +148,6 @@ class Doors:
             f"A client spoke TLS to port {port}, which is plain text: give it an http:// endpoint for REST, or an "
             "insecure channel for gRPC.",
         )
-
-    def _bind_grpc(self, name: str, port: int, door: Door) -> int:
-        server = grpc.aio.server(options=OPTIONS)
-        server.add_generic_rpc_handlers((GrpcDoor(self._cloud, door),))
-        try:
-            chosen = server.add_insecure_port(f"{self._cloud.settings.host}:{port}")
-        except RuntimeError:
-            chosen = 0
-        if not chosen:
-            raise _in_use(name, port)
-        self._grpc.append(server)
-        return int(chosen)
 
 
 def _bind(host: str, port: int, name: str) -> socket.socket:

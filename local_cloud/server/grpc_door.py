@@ -1,109 +1,131 @@
-"""The gRPC doors: grpc.aio with one generic handler over dynamic messages.
+"""The gRPC doors: which method of which API a call is for, and what its answer is.
 
-Owns gRPC: status, rich details in the `grpc-status-details-bin` trailer, server reflection. Which method means what is
-the registry's.
+Owns the table of methods and the way from bytes to a handler and back. HTTP/2 is http2/'s, gRPC's form is rpc/'s, what
+a method means is the registry's. A handler of a stream waits for the disk itself (`calls.on_disk`) before it says that
+something was done; a unary call's answer waits in any case.
 """
 
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import Any, TypeAlias
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any
 
-import grpc
-import grpc.aio
 from google.protobuf.message import DecodeError
 
 from local_cloud.cloud import Cloud
-from local_cloud.descriptors import Method, methods
-from local_cloud.errors import NUMBER, ApiError
+from local_cloud.descriptors import Method as Described
+from local_cloud.descriptors import methods
+from local_cloud.errors import ApiError
 from local_cloud.iam.methods import MIXIN
 from local_cloud.pacific import pacific
 from local_cloud.registry import Binding, Door
 from local_cloud.server import calls
-from local_cloud.settings import MAX_REQUEST_BYTES
-
-MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-
-_STATUS = {code.value[0]: code for code in grpc.StatusCode}
-
-OPTIONS = [
-    ("grpc.so_reuseport", 0),
-    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_metadata_size", 64 * 1024),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_ping_interval_without_data_ms", 1000),
-    ("grpc.http2.max_ping_strikes", 0),
-]
+from local_cloud.server.rpc import wire
+from local_cloud.server.rpc.acceptor import Acceptor, refusing
+from local_cloud.server.rpc.call import Call, Method
 
 
-class GrpcDoor(grpc.GenericRpcHandler):
-    """One listener's handlers, made when a method is first called."""
+class GrpcDoor:
+    """One door's methods, made when one is first called. `accept` is what a connection gives its streams to."""
 
     def __init__(self, cloud: Cloud, door: Door) -> None:
         self._cloud = cloud
         self._door = door
-        self._made: dict[str, MethodHandler | None] = {}
         self._bindings = bindings(cloud)
+        acceptor = Acceptor(self._make, lambda: calls.on_disk(cloud))
+        self.accept = acceptor.accept
+        self.stop = acceptor.stop
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "MethodHandler | None":
-        """gRPC's look-up of a method by its path."""
-        path = handler_call_details.method
-        if path not in self._made and len(self._made) < 10_000:
-            self._made[path] = self._make(path)
-        return self._made.get(path)
-
-    def _make(self, path: str) -> "MethodHandler | None":
+    def _make(self, path: str) -> Method:
         if path in _reflection_paths():
-            from local_cloud.server.reflection import handler
+            from local_cloud.server.reflection import method
 
-            return handler(self._cloud)
+            return method(self._cloud)
         found = self._bindings.get(path)
         if found is None:
             return _missing(path, self._cloud)
-        method = found[0].method
-        assert method is not None
-        kind, run = self._behaviour(found)
-        # A unary request is parsed by `unary` itself: what cannot be parsed is the caller's error, not ours.
-        parse = method.request.FromString if method.client_streaming or method.server_streaming else None
-        made: MethodHandler = kind(
-            run, request_deserializer=parse, response_serializer=method.response.SerializeToString
-        )
-        return made
+        described = found[0].method
+        assert described is not None
+        if described.server_streaming:
+            return Method(
+                streaming=lambda call: self._stream(found[0], described, call),
+                takes_stream=described.client_streaming,
+            )
+        if described.client_streaming:
+            return Method(streaming=lambda call: self._collect(found[0], described, call), takes_stream=True)
+        return Method(unary=lambda message, request: Unary(self._cloud, self._door, found, message, request))
 
-    def _behaviour(self, found: list[Binding]) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        method = found[0].method
-        assert method is not None
+    async def _stream(self, binding: Binding, described: Described, call: Call) -> AsyncGenerator[bytes, None]:
+        try:
+            request: Any = _parsed_stream(described, call.messages())
+            if not described.client_streaming:
+                request = await anext(request)
+            admitted = calls.admit(self._cloud, self._door, binding, request, call.request.metadata)
+            assert binding.handler is not None
+            async with aclosing(binding.handler(self._cloud, admitted, request)) as responses:
+                async for response in responses:
+                    yield response.SerializeToString()
+        except ApiError:
+            raise
+        except Exception as error:
+            raise calls.internal(self._cloud, binding, error) from error
 
-        async def unary(request: Any, context: Any) -> Any:
-            binding = found[0]
+    async def _collect(self, binding: Binding, described: Described, call: Call) -> AsyncGenerator[bytes, None]:
+        try:
+            _check_deadline(binding.api.longest_call, call.request.timeout)
+            requests = _parsed_stream(described, call.messages())
+            response = await calls.invoke(self._cloud, self._door, binding, requests, call.request.metadata)
+            yield response.SerializeToString()
+        except ApiError:
+            raise
+        except Exception as error:
+            raise calls.internal(self._cloud, binding, error) from error
+
+
+class Unary:
+    """One unary call at work."""
+
+    __slots__ = ("_cloud", "_course", "_door", "_found", "_message", "_request", "_result")
+
+    def __init__(self, cloud: Cloud, door: Door, found: list[Binding], message: bytes, request: wire.Request) -> None:
+        self._cloud = cloud
+        self._door = door
+        self._found = found
+        self._message = message
+        self._request = request
+        self._course: calls.Unary | None = None
+        self._result: bytes | ApiError
+
+    async def handle(self) -> None:
+        """Finds the handler and has it do its work."""
+        binding = self._found[0]
+        try:
+            _check_deadline(binding.api.longest_call, self._request.timeout)
+            assert binding.method is not None
+            request = parsed(binding.method, self._message)
+            if len(self._found) > 1:
+                binding = _by_resource(self._found, request)
+            self._course = calls.Unary(self._cloud, binding, request)
+            response = await self._course.handle(self._door, self._request.metadata)
+            self._result = response.SerializeToString()
+        except ApiError as error:
+            self._result = error
+        except Exception as error:
+            self._result = calls.internal(self._cloud, binding, error)
+        except BaseException:  # cancelled
+            if self._course is not None:
+                self._course.end("CANCELLED")
+            raise
+
+    def end(self, failure: ApiError | None) -> bytes | ApiError:
+        """The answer, when all is on disk; `failure` where it cannot be."""
+        result = self._result if failure is None else failure
+        if self._course is not None:
             try:
-                _check_deadline(binding.api.longest_call, context.time_remaining())
-                if isinstance(request, bytes):
-                    request = parsed(method, request)
-                if len(found) > 1:
-                    binding = _by_resource(found, request)
-                return await calls.invoke(self._cloud, self._door, binding, request, _metadata(context))
-            except ApiError as error:
-                await _abort(context, error)
+                self._course.end(result.code if isinstance(result, ApiError) else "OK")
             except Exception as error:
-                await _abort(context, calls.internal(self._cloud, binding, error))
-
-        async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
-            try:
-                call = calls.admit(self._cloud, self._door, found[0], request, _metadata(context))
-                assert found[0].handler is not None
-                async for response in found[0].handler(self._cloud, call, request):
-                    yield response
-            except ApiError as error:
-                await _abort(context, error)
-            except Exception as error:
-                await _abort(context, calls.internal(self._cloud, found[0], error))
-
-        if method.server_streaming:
-            kind = grpc.stream_stream_rpc_method_handler if method.client_streaming else None
-            return kind or grpc.unary_stream_rpc_method_handler, stream
-        kind = grpc.stream_unary_rpc_method_handler if method.client_streaming else None
-        return kind or grpc.unary_unary_rpc_method_handler, unary
+                return calls.internal(self._cloud, self._found[0], error)
+        return result
 
 
 def bindings(cloud: Cloud) -> dict[str, list[Binding]]:
@@ -128,7 +150,7 @@ def _check_deadline(longest: float, left: float | None) -> None:
         raise ApiError("INVALID_ARGUMENT", f"{text} The deadline cannot be more than {longest:g}s in the future.")
 
 
-def parsed(method: Method, request: bytes) -> Any:
+def parsed(method: Described, request: bytes) -> Any:
     """The request's message; bytes that are none are the caller's error."""
     try:
         return method.request.FromString(request)
@@ -137,32 +159,22 @@ def parsed(method: Method, request: bytes) -> Any:
         raise ApiError("INVALID_ARGUMENT", f"Request payload is no valid {kind}.") from None
 
 
+async def _parsed_stream(method: Described, messages: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+    async for message in messages:
+        yield parsed(method, message)
+
+
 def _by_resource(found: list[Binding], request: Any) -> Binding:
     for binding in found:
-        if any(policies.fits(request.resource) for policies in binding.api.policies):
+        if binding.names is not None and binding.names.fullmatch(request.resource):
             return binding
     raise ApiError("NOT_FOUND", f"The local cloud keeps no policies for {request.resource!r}.")
 
 
-def _metadata(context: Any) -> dict[str, str]:
-    return {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-
-
-async def _abort(context: Any, error: ApiError) -> None:
-    status = error.to_status().SerializeToString()
-    await context.abort(_STATUS[NUMBER[error.code]], error.text, (("grpc-status-details-bin", status),))
-
-
-def _missing(path: str, cloud: Cloud) -> "MethodHandler":
+def _missing(path: str, cloud: Cloud) -> Method:
     names = ", ".join(sorted(api.name for api in cloud.apis))
-
-    async def refuse(_requests: Any, context: Any) -> None:
-        text = f"The local cloud has no method {path}. It emulates: {names}. An API is one module in local_cloud/apis/."
-        await _abort(context, ApiError("UNIMPLEMENTED", text))
-
-    # As a stream: it is refused before a first message, which a caller that only listens would never send.
-    made: MethodHandler = grpc.stream_stream_rpc_method_handler(refuse)
-    return made
+    text = f"The local cloud has no method {path}. It emulates: {names}. An API is one module in local_cloud/apis/."
+    return refusing(ApiError("UNIMPLEMENTED", text))
 
 
 def _reflection_paths() -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """REST and gRPC on one port, as Google serves both on 443: a connection's first bytes say which it is.
 
-HTTP/2 (with prior knowledge, as gRPC speaks it) begins with a preface of its own and is relayed to the gRPC door; all
-else is uvicorn's, which gets the connection and every later byte without us. Who speaks TLS is told what to change:
-the doors are plain text; and there is no way through them to other hosts. Source: RFC 9113, section 3.4.
+HTTP/2 (with prior knowledge, as gRPC speaks it) begins with a preface of its own; all else is uvicorn's. Either gets
+the connection and every later byte without us. Who speaks TLS is told what to change: the doors are plain text; and
+there is no way through them to other hosts. Source: RFC 9113, section 3.4.
 """
 
 import asyncio
@@ -13,7 +13,8 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+from local_cloud.server.http2.connection import Application, Connection
+from local_cloud.server.http2.frames import PREFACE
 
 #: A TLS record of the kind handshake.
 TLS_HANDSHAKE = 0x16
@@ -25,7 +26,7 @@ class FirstBytes(asyncio.Protocol):
     def __init__(
         self,
         *,
-        grpc: tuple[str, int],
+        grpc: Application,
         on_tls: Callable[[], None],
         server_state: ServerState,
         **http: Any,
@@ -61,10 +62,10 @@ class FirstBytes(asyncio.Protocol):
             self._on_tls()
             self._transport.close()
         elif self._seen.startswith(PREFACE):
-            relay = _Half(self._transport)
-            self._transport.set_protocol(relay)
-            self._transport.pause_reading()
-            relay.join(self._grpc, self._seen)
+            http2 = Connection(self._grpc, self._open)
+            http2.connection_made(self._transport)
+            self._transport.set_protocol(http2)
+            http2.data_received(self._seen)
         elif self._seen.startswith(b"CONNECT "):
             self._transport.write(_no_tunnel(self._seen))
             self._transport.close()
@@ -82,63 +83,3 @@ def _no_tunnel(seen: bytes) -> bytes:
     """
     host = re.sub(rb"[^A-Za-z0-9.-]", b"", seen.split(b" ")[1].partition(b":")[0])[:100]
     return b"HTTP/1.1 501 The local cloud does not emulate %s\r\nconnection: close\r\n\r\n" % host
-
-
-class _Half(asyncio.Protocol):
-    """One end of a relayed connection: what it gets the other end sends, as fast as that one's reader takes it.
-
-    Without a transport it is the end that we open, for the one that has come: `first` is what that one has said.
-    """
-
-    def __init__(self, transport: Any = None, *, came: "_Half | None" = None, first: bytes = b"") -> None:
-        self.transport = transport
-        self.other: Any = None
-        self._came = came
-        self._first = first
-        self._joining: asyncio.Task[None] | None = None
-
-    def join(self, address: tuple[str, int], first: bytes) -> None:
-        """Opens the other end and sends it what has come already."""
-        self._joining = asyncio.ensure_future(self._join(address, first))
-
-    async def _join(self, address: tuple[str, int], first: bytes) -> None:
-        def make() -> _Half:
-            return _Half(came=self, first=first)
-
-        try:
-            await asyncio.get_running_loop().create_connection(make, *address)
-        except OSError:  # the gRPC door is shut: so is this
-            self.transport.close()
-
-    def connection_made(self, transport: Any) -> None:
-        """Of the end that we opened: both know each other from here on.
-
-        Not later: gRPC's server speaks first, and its words may be here before create_connection returns.
-        """
-        assert self._came is not None
-        self.transport, self.other = transport, self._came.transport
-        self._came.other = transport
-        transport.write(self._first)
-        self._first = b""
-        if self.other.is_closing():  # the client has gone meanwhile
-            transport.close()
-        else:
-            self.other.resume_reading()
-
-    def data_received(self, data: bytes) -> None:
-        """Passed on as it is."""
-        self.other.write(data)
-
-    def pause_writing(self) -> None:
-        """This end's reader is slow."""
-        self.other.pause_reading()
-
-    def resume_writing(self) -> None:
-        """It has caught up."""
-        if not self.other.is_closing():
-            self.other.resume_reading()
-
-    def connection_lost(self, _exc: Exception | None) -> None:
-        """Both ends go together."""
-        if self.other is not None:
-            self.other.close()

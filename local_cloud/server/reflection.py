@@ -4,30 +4,26 @@ Source: grpc/reflection/v1/reflection.proto. Its messages are small and their wi
 Google protos do not contain them.
 """
 
-from collections.abc import AsyncIterator
-from typing import Any, TypeAlias
-
-import grpc
+from collections.abc import AsyncGenerator
+from typing import Any
 
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import pool
-
-MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+from local_cloud.server.rpc.call import Call, Method
 
 _FILE_BY_NAME, _FILE_WITH_SYMBOL, _LIST = 3, 4, 7
 _FILES_ANSWER, _LIST_ANSWER, _ERROR_ANSWER = 4, 6, 7
 NOT_FOUND = 5
 
 
-def handler(cloud: Cloud) -> "MethodHandler":
+def method(cloud: Cloud) -> Method:
     """The one streaming method of the service."""
 
-    async def info(requests: AsyncIterator[bytes], _context: Any) -> AsyncIterator[bytes]:
-        async for request in requests:
+    async def info(call: Call) -> AsyncGenerator[bytes, None]:
+        async for request in call.messages():
             yield _field(2, request) + answer(cloud, request)
 
-    made: MethodHandler = grpc.stream_stream_rpc_method_handler(info)
-    return made
+    return Method(streaming=info, takes_stream=True)
 
 
 def answer(cloud: Cloud, request: bytes) -> bytes:

@@ -19,7 +19,7 @@ class Repository(RestType):
     collection = "projects/{project}/locations/{location}/repositories"
     name_input = "repositoryId"
     name_query = "repository_id"
-    operations = True
+    operations, patch_operates = True, False
     computed: ClassVar[Mapping[str, str]] = {"createTime": "createTime"}
     inputs: ClassVar[Shape] = {
         "repositoryId": required(name_part()),

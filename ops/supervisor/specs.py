@@ -6,7 +6,7 @@ import os
 import sys
 
 from ops.home import ROOT, Home, Ports
-from ops.stack import identity, material
+from ops.stack import database, identity, material
 from ops.supervisor import postgres
 from ops.supervisor.child import Spec
 
@@ -30,6 +30,7 @@ def cloud(home: Home, ports: Ports) -> Spec:
             "--project", who.project, "--project-number", who.project_number, "--location", who.region,
             "--rest-port", str(ports.rest), "--grpc-port", str(ports.grpc),
             "--service-rest-port", str(ports.service_rest), "--service-grpc-port", str(ports.service_grpc),
+            "--postgres", database.admin_url(ports),
         ],
         log=home.folder("logs") / "cloud.log",
         env=ENVIRONMENT,

@@ -49,8 +49,11 @@ def status(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JS
     for record in clouds.running():
         told = Cloud(record.url).status()
         kept = "fresh" if record.fresh else record.state
-        found.append({**vars(record), "location": told["location"], "queues": told["queues"]})
+        lag = told["metrics"]["lag"]
+        found.append({**vars(record), "location": told["location"], "queues": told["queues"], "metric_lag": lag})
         out.plain(f"{record.url}  project {record.project} ({told['location']}), pid {record.pid}, state {kept}")
+        if lag:
+            out.plain(f"  metrics are seen {lag:g} s late")
         for name, queue in sorted(told["queues"].items()):
             out.plain(f"  {name}  {queue['state'].lower()}, {depth(queue)}")
     if not found:

@@ -22,7 +22,7 @@ from ops.output import Output
 #: an endpoint of its own.
 GCLOUD_APIS = [
     "cloudtasks", "run", "iam", "iamcredentials", "secretmanager", "logging", "cloudscheduler",
-    "cloudresourcemanager", "serviceusage", "artifactregistry", "sql", "appengine", "monitoring", "pubsub",
+    "cloudresourcemanager", "serviceusage", "artifactregistry", "sql", "appengine", "monitoring", "pubsub", "storage",
 ]  # fmt: skip
 
 
@@ -57,7 +57,7 @@ PROVIDER_ENDPOINTS = {
     "ARTIFACT_REGISTRY": "/v1/", "CLOUD_BILLING": "/v1/", "CLOUD_RESOURCE_MANAGER": "/v1/",
     "CLOUD_RUN": "/", "CLOUD_RUN_V2": "/v2/", "CLOUD_SCHEDULER": "/v1/", "CLOUD_TASKS": "/v2/", "IAM": "/v1/",
     "IAM_BETA": "/v1/", "IAM_CREDENTIALS": "/v1/",
-    "LOGGING": "/v2/", "MONITORING": "/", "RESOURCE_MANAGER": "/v1/", "RESOURCE_MANAGER_V3": "/v3/",
+    "LOGGING": "/v2/", "MONITORING": "/", "PUBSUB": "/v1/", "RESOURCE_MANAGER": "/v1/", "RESOURCE_MANAGER_V3": "/v3/",
     "SECRET_MANAGER": "/v1/", "SERVICE_USAGE": "/v1/", "SQL": "/sql/v1beta4/",
 }  # fmt: skip
 
@@ -65,8 +65,9 @@ PROVIDER_ENDPOINTS = {
 def client_variables(project: str, rest: str) -> dict[str, str]:
     """What Google's client libraries read: the project, and the owner's door as metadata server, for credentials.
 
-    No library of Google's reads an endpoint for Cloud Tasks, Run or IAM from the environment. CLOUD_TASKS_EMULATOR_HOST
-    is what applications that speak to an emulator are used to read.
+    Those of Pub/Sub go to PUBSUB_EMULATOR_HOST, without credentials. No library of Google's reads an endpoint for
+    Cloud Tasks, Run or IAM from the environment: CLOUD_TASKS_EMULATOR_HOST is what applications that speak to an
+    emulator are used to read.
     """
     address = rest.partition("//")[2]
     return {
@@ -74,6 +75,7 @@ def client_variables(project: str, rest: str) -> dict[str, str]:
         "GCE_METADATA_HOST": address,
         "GCE_METADATA_IP": address,
         "CLOUD_TASKS_EMULATOR_HOST": address,
+        "PUBSUB_EMULATOR_HOST": address,
     }
 
 

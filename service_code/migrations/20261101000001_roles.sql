@@ -1,5 +1,5 @@
--- One role a service (docs/adr/ledger-accounts.md, DESIGN section 2). Locally a service logs in as its role; on Cloud SQL
--- its IAM login `<service>@<project>.iam` is made a member of it by `service_code.kit.migrate`. Roles belong to the
+-- One role a service (docs/adr/ledger-accounts.md, DESIGN section 2). A service's IAM
+-- login `<service>@<project>.iam` is made a member of it by `service_code.kit.migrate`. Roles belong to the
 -- server, not to this database, so that taking this migration back leaves them.
 
 -- migrate:up

@@ -68,6 +68,9 @@ def test_the_database_is_reached_by_the_connector_unless_config_names_another_wa
     assert database_url(stack, "gcsplit") == (
         "postgresql://gcsplit%40sluice-prod.iam@/payments?host=/cloudsql/sluice-prod:us-central1:payments"
     )
+    local = load(ROOT, "local", LOCAL).stack
+    assert local is not None
+    assert database_url(local, "gcsplit") == "postgresql://gcsplit%40sluice-local.iam@127.0.0.1:8586/payments"
 
 
 def test_no_environment_holds_a_secret_or_an_override_outside_local(plan: Callable[[str], Result]) -> None:

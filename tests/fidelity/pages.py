@@ -90,6 +90,13 @@ PAGES: dict[str, Page] = {
         "entries, the query language, retention",
         ("Entries", "Query language", "Log-based metrics", "Sinks, buckets, views"),
         apis=("logging",),
+        absent={
+            "CopyLogEntries, links to BigQuery datasets": "there is no BigQuery: UNIMPLEMENTED by name",
+            "gcloud alpha logging tail": "it speaks gRPC to logging.googleapis.com through TLS of its own; Google's "
+            "clients can tail",
+            "Log scopes, saved queries, recent queries": "they stand in no published proto",
+            "Data access and other audit logs of the platform": "what the cloud decides is in the log local-cloud",
+        },
     ),
     "monitoring": Page(
         "Cloud Monitoring v3",
@@ -107,10 +114,13 @@ PAGES: dict[str, Page] = {
             "Uptime checks",
             "Snoozes and groups",
         ),
-        apis=("monitoring",),
+        apis=("monitoring", "monitoring_controls"),
         absent={
-            "Evaluation of alert policies": "they are checked and kept; nothing fires yet",
             "Queries in MQL and PromQL": "filters and aggregations are what Google's clients and alerts use",
+            "CreateServiceTimeSeries": "Google's own services write by it: UNIMPLEMENTED by name",
+            "Basic SLIs of other platforms than Cloud Run": "there are no metrics of them: refused",
+            "Uptime checks of hosts elsewhere, of groups and of synthetic monitors": "kept or refused; none leaves the "
+            "machine",
             "CPU, memory and billed time of jobs": "their attempts and executions are counted",
         },
     ),
@@ -118,6 +128,12 @@ PAGES: dict[str, Page] = {
         "Alerting",
         "conditions, incidents, notifications",
         ("Conditions", "Incidents", "Notifications"),
+        absent={
+            "Conditions in MQL, PromQL and SQL": "refused by name: none is accepted that would never fire",
+            "Channels of Google Chat, ServiceNow and the mobile app": "refused by name; text messages are not sent",
+            "Seasons in forecasts, metadata labels in filters": "a forecast is a trend; the cloud has no metadata",
+            "Incidents acknowledged or closed by hand": "Google has no public API for either",
+        },
     ),
     "pubsub": Page(
         "Pub/Sub v1",
@@ -132,11 +148,25 @@ PAGES: dict[str, Page] = {
             "Snapshots and schemas",
             "Metrics",
         ),
+        apis=("pubsub",),
+        absent={
+            "Delivery to BigQuery, Cloud Storage and Bigtable; ingestion; message transforms": "refused by name",
+            "Regions of storage, keys of KMS on topics": "kept and read back; they change nothing on loopback",
+            "Imports and extensions in schemas of type PROTOCOL_BUFFER": "refused: a schema stands alone",
+            "Tags on resources": "input only: taken, and never shown",
+        },
     ),
     "storage": Page(
         "Cloud Storage (JSON API v1)",
         "buckets, objects, preconditions",
         ("Buckets", "Objects"),
+        apis=("storage",),
+        absent={
+            "ACLs of buckets and objects": "kept out: access is by IAM, as with uniform bucket-level access",
+            "Restoring soft-deleted objects": "the policy is kept and read back; what is deleted is gone",
+            "The XML API, signed URLs, gRPC (storage.v2)": "Google's clients and gcloud use the JSON API",
+            "Folders, managed folders, anywhere caches, HMAC keys, inventory": "nothing of the system uses them",
+        },
     ),
     "artifact_registry": Page(
         "Artifact Registry",
@@ -154,19 +184,33 @@ PAGES: dict[str, Page] = {
     "sql": Page(
         "Cloud SQL Admin v1beta4",
         "instances, databases and users over the embedded Postgres",
-        ("Instances, databases, users",),
+        ("Instances, databases, users", "Over the embedded Postgres"),
+        apis=("sql_admin",),
+        absent={
+            "The token of an IAM login": "Postgres trusts loopback; the name of the login is what decides",
+            "Collations": "kept; databases have the server's",
+            "Replicas, clones, failover, restarts": "UNIMPLEMENTED by name: the server is somebody else's",
+            "Names that stay taken for a week": "an instance can be made again at once",
+        },
     ),
     "infrastructure": Page(
         "What stands around a system",
         "networks, keys, workload identity, budgets",
         ("Networks", "Keys", "Workload identity", "Billing and policy"),
+        apis=("binary_authorization", "budgets", "kms"),
+        absent={
+            "Imported and external keys, unpadded RSA, post-quantum algorithms": "refused by name",
+            "Hardware modules and their attestations": "a key of protection level HSM lies in a file like the others",
+            "Packets, firewalls, instances, load balancers": "networks are declared and checked, nothing is routed",
+            "AWS, SAML and X.509 providers of workload identity": "kept and read back; tokens are exchanged for OIDC",
+            "Spending": "nothing costs money here: a budget is kept and never alerts",
+        },
     ),
     "scheduler": Page(
         "Cloud Scheduler v1",
         "schedules, attempts, retries",
         ("Jobs",),
         apis=("scheduler",),
-        absent={"Pub/Sub and App Engine targets": "UNIMPLEMENTED by name"},
     ),
     "plain": Page(
         "What is only kept",

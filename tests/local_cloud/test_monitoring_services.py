@@ -8,6 +8,7 @@ import pytest
 from google.api_core import exceptions
 
 from tests.fidelity import pins
+from tests.local_cloud.alerting.alerts_client import above, alerts_at
 from tests.local_cloud.cloud_places import Place
 from tests.local_cloud.cloud_tasks.tasks_target import Target, advance, listening
 from tests.local_cloud.metrics_client import NAME, TASKS, Watcher
@@ -236,3 +237,24 @@ def test_bad_selectors_are_refused(slos: Any, watch: Watcher, service: str) -> N
     ):
         with pytest.raises(error):
             values(watch, text)
+
+
+@pins(
+    "monitoring",
+    "Services and SLOs",
+    "An alert on a burn rate fires while failures burn the budget too fast, and closes when they are behind",
+    documented="Alerting on your burn rate",
+)
+def test_an_alert_on_the_burn_rate_fires(slos: Any, watch: Watcher, target: Target, service: str) -> None:
+    queue = once(watch, "burning")
+    made = slos.create_service_level_objective(parent=service, service_level_objective=ratio(queue))
+    with alerts_at(watch.place) as alerts:
+        alerts.policy("burns", above(f'select_slo_burn_rate("{made.name}", "600s")', 2))
+        attempts(watch, target, queue, 19, 1)
+        advance(watch.place, 60)
+        assert alerts.incidents("burns") == []
+        attempts(watch, target, queue, 0, 5)
+        advance(watch.place, 60)
+        assert "burns" in alerts.firing()
+        advance(watch.place, 900)
+        assert "burns" not in alerts.firing()

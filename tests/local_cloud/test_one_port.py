@@ -58,7 +58,7 @@ async def test_grpc_is_served_on_the_rest_port(cloud: Cloud, rest: Rest, door: s
 
 
 async def test_every_new_grpc_connection_is_answered_however_many_come_at_once(process: Process) -> None:
-    """In the process, on uvloop: there gRPC's own first words come before the relay's connection counts as made."""
+    """In the process, on uvloop, as it is served."""
     preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
     for _ in range(10):
         answers = await asyncio.gather(*(say(process.ports["rest"], preface) for _ in range(40)))
@@ -135,19 +135,22 @@ async def test_bytes_that_are_neither_are_refused(cloud: Cloud) -> None:
 )
 async def test_an_api_that_is_not_emulated_is_named(cloud: Cloud, rest: Rest) -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{cloud.ports['rest']}") as channel:
-        for path in ("/google.pubsub.v1.Publisher/Publish", "/google.cloud.kms.v1.KeyManagementService/Encrypt"):
+        for path in (
+            "/google.spanner.v1.Spanner/ExecuteSql",
+            "/google.cloud.vision.v1.ImageAnnotator/BatchAnnotateImages",
+        ):
             unknown: Any = channel.unary_unary(path)
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await unknown(b"\x0a\x01x")
             assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
             assert path in str(caught.value.details())
             assert "local_cloud/apis/" in str(caught.value.details())
-        stream: Any = channel.stream_stream("/google.pubsub.v1.Subscriber/StreamingPull")
+        stream: Any = channel.stream_stream("/google.spanner.v1.Spanner/ExecuteStreamingSql")
         call = stream()
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call.read()
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    status, body = await rest("POST", "/v1/projects/sluice-local/topics/news:publish", {"messages": [{"data": "eA=="}]})
+    status, body = await rest("POST", "/v1/projects/sluice-local/images:annotate", {"requests": []})
     assert (status, body["error"]["status"]) == (404, "NOT_FOUND")
-    assert "/v1/projects/sluice-local/topics/news:publish" in body["error"]["message"]
+    assert "/v1/projects/sluice-local/images:annotate" in body["error"]["message"]
     assert "local_cloud/apis/" in json.dumps(body)

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from google.api_core import exceptions
 
-from local_cloud.apis.monitoring_snoozes import snoozing
+from local_cloud.alerting.snoozes import Snoozes
 from local_cloud.cloud import Cloud
+from local_cloud.metrics.series import key
 from tests.fidelity import pins
 from tests.local_cloud.cloud_places import Place
 from tests.local_cloud.cloud_tasks.tasks_target import advance
@@ -46,7 +47,7 @@ def snooze(place: Place, policy: str, start: float, end: float, **more: Any) -> 
 
 def holds(place: Place, policy: str, **labels: str) -> bool:
     async def ask(cloud: Cloud) -> bool:
-        return snoozing(cloud, policy, labels) is not None
+        return Snoozes(cloud).holds(policy, key("m", "cloud_tasks_queue", labels, {}), cloud.now())
 
     return place.do(ask)
 

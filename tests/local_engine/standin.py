@@ -28,6 +28,8 @@ ENDPOINTS = {
     "artifactRegistry": "/v1/",
     "cloudScheduler": "/v1/",
     "logging": "/v2/",
+    "monitoring": "/",
+    "pubsub": "/v1/",
 }
 _NAMED_BY = ("serviceId", "jobId", "secretId", "repository_id")
 
@@ -59,6 +61,8 @@ class StandIn:
     things: dict[str, dict[str, Any]] = field(default_factory=dict)
     policies: dict[str, dict[str, Any]] = field(default_factory=dict)
     enabled: set[str] = field(default_factory=set)
+    #: The names that the cloud chooses, by collection.
+    chosen: dict[str, str] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     #: Asked before each call: an answer instead of the usual one, or None.
     intercept: Callable[[Call], tuple[int, dict[str, Any]] | None] = lambda call: None
@@ -93,6 +97,9 @@ class StandIn:
             return self._users(call, path)
         if call.method == "GET":
             return self._get(call, path)
+        if call.method == "PUT" and call.endpoint == "pubsub":
+            self.things[path] = dict(call.body) | {"name": path}
+            return 200, self.things[path]
         if call.method in ("PATCH", "PUT"):
             if path not in self.things:
                 return _error(404, "NOT_FOUND", path)
@@ -127,7 +134,7 @@ class StandIn:
             name, body = body["roleId"], dict(body["role"])
         else:
             given = next((call.query[key] for key in _NAMED_BY if key in call.query), "")
-            name = given or str(body["name"]).rsplit("/", 1)[-1]
+            name = given or self.chosen.get(path.rpartition("/")[2]) or str(body["name"]).rsplit("/", 1)[-1]
         full = f"{path}/{name}"
         if full in self.things:
             return _error(409, "ALREADY_EXISTS", full)
@@ -147,7 +154,7 @@ class StandIn:
 
     def _patch(self, call: Call, path: str) -> None:
         body = dict(call.body)
-        body = body.get("serviceAccount", body)
+        body = next((body[name] for name in ("serviceAccount", "topic", "subscription") if name in body), body)
         mask = call.query.get("updateMask")
         names = mask.split(",") if mask else list(body)
         for name in names:

@@ -20,8 +20,8 @@ from tests.local_engine.standin import StandIn
 from tests.local_engine.test_schema import SHARED
 
 PROVIDER_LABEL = {"goog-pulumi-provisioned": "true"}
-#: Types of later issues.
-NOT_MODELLED = {"pubsub", "monitoring"}
+#: The names that the cloud chose while the recording was made.
+CHOSEN = {"notificationChannels": "gen5", "dashboards": "gen8", "alertPolicies": "gen14"}
 #: What the recorded update and pause changed, as inputs.
 UPDATES: dict[str, list[dict[str, Any]]] = {
     "gcsplit": [{"displayName": "split"}],
@@ -31,6 +31,17 @@ UPDATES: dict[str, list[dict[str, Any]]] = {
     ],
     "token-expired": [{"filter": 'jsonPayload.event="token_dead"'}],
     "sweep": [{"schedule": "*/2 * * * *"}],
+    "paynow-events": [{"messageRetentionDuration": "864000s"}],
+    "depth": [{"conditions": []}],
+    "paynow-sub": [{"ackDeadlineSeconds": 300}],
+    "ops": [{"labels": {"email_address": "oncall@example.com"}}],
+    "dash": [
+        {
+            "dashboardJson": json.dumps(
+                {"displayName": "Cloud Tasks", "gridLayout": {"widgets": [{"title": "t", "text": {"content": "d"}}]}}
+            )
+        }
+    ],
     "db": [{"settings": {"availabilityType": "ZONAL"}}],
 }
 
@@ -53,7 +64,6 @@ def _calls(recording: dict[str, Any], *phases: str) -> set[str]:
         _line(call["endpoint"], call["call"], call.get("query"), call.get("body"))
         for phase in phases
         for call in recording[phase]
-        if call["endpoint"] not in NOT_MODELLED
     }
 
 
@@ -77,6 +87,7 @@ class Replayer:
             for key, value in standin.config().items()
             if key.endswith("Endpoint")
         }
+        standin.chosen = dict(CHOSEN)
         self.cloud = Cloud(endpoints, attribution=PROVIDER_LABEL)
         self.ids: dict[str, str] = {}
         self.inputs: dict[str, dict[str, Any]] = {}
@@ -100,6 +111,9 @@ class Replayer:
         for name, changes in UPDATES.items():
             for change in changes:
                 old, new = self.inputs[name], self.inputs[name] | change
+                if name == "depth":
+                    new["conditions"] = json.loads(json.dumps(old["conditions"]))
+                    new["conditions"][0]["conditionThreshold"]["thresholdValue"] = 200
                 if name == "db":
                     new["settings"] = old["settings"] | change["settings"]
                 kinds[name].update(self.cloud, self.ids[name], old, new, frozenset(change))

@@ -119,12 +119,12 @@ def test_wrong_inputs_are_refused_before_any_call(
 
 def test_unmodelled_types_and_options_are_refused(engine: Engine, cloud: StandIn) -> None:
     def program() -> None:
-        gcp.pubsub.Topic("t", name="t")
+        gcp.pubsub.LiteTopic("t", name="t")
         queue(replace_with=[queue(name="one")])
 
     result = engine(program)
     said = "\n".join(map(str, result.problems))
-    assert "gcp:pubsub/topic:Topic t: the local engine does not model this type" in said
+    assert "gcp:pubsub/liteTopic:LiteTopic t: the local engine does not model this type" in said
     assert cloud.calls == []
 
 

@@ -60,6 +60,25 @@ def test_a_second_up_makes_not_one_write_call(stack: Stack) -> None:
     assert "not one write call" in stack.sluice("up", "--no-pay").stdout
 
 
+def test_the_migration_job_runs_by_its_own_login(stack: Stack) -> None:
+    owners = stack.sql("SELECT DISTINCT tableowner::text AS owner FROM pg_tables WHERE schemaname = 'public'")
+    assert [row["owner"] for row in owners] == ["sluice-migrator@sluice-local.iam"]
+    job = "/v2/projects/sluice-local/locations/us-central1/jobs/sluice-migrate"
+    operation = http("POST", f"{stack.rest}{job}:run", {})[1]["name"]
+    done = http("POST", f"{stack.rest}/v2/{operation}:wait", {"timeout": "60s"}, timeout=90)[1]
+    assert done["response"]["succeededCount"] == 1
+
+
+def test_the_program_made_database_and_logins(stack: Stack) -> None:
+    users = http("GET", f"{stack.rest}/sql/v1beta4/projects/sluice-local/instances/payments/users")[1]["items"]
+    logins = {user["name"] for user in users if user["name"] != "postgres"}
+    assert "gchostpay@sluice-local.iam" in logins
+    found = stack.sql("SELECT DISTINCT usename::text AS name FROM pg_stat_activity WHERE application_name = 'sluice'")
+    assert {row["name"] for row in found} <= logins
+    granted = "SELECT pg_has_role('gchostpay@sluice-local.iam', 'gchostpay', 'member') AS is_member"
+    assert stack.sql(granted) == [{"is_member": True}]
+
+
 def test_status_names_endpoints_services_and_queues(stack: Stack) -> None:
     status = stack.status()
     assert {"stack", "project", "location", "rest", "grpc", "services", "queues"} <= set(status)

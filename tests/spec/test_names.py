@@ -53,4 +53,3 @@ def test_resources_are_named_in_full() -> None:
     assert names.scheduler_job("gcsplit", "sweep") == "gcsplit-sweep"
     assert names.image("us-central1", "p", "sha256:ab") == "us-central1-docker.pkg.dev/p/sluice/services@sha256:ab"
     assert names.cloud_sql_user("gcsplit", "p") == "gcsplit@p.iam"
-    assert names.database_user("gcsplit") == "gcsplit"

@@ -4,7 +4,6 @@ Source: the v2 reference of HttpTarget, UriOverride, OidcToken and OAuthToken. W
 a query) is what IF_NOT_EXISTS lets a queue set. App Engine's tasks are in app_engine.py.
 """
 
-import zlib
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
@@ -12,16 +11,15 @@ from local_cloud.apis.cloud_tasks import queue_rules
 from local_cloud.apis.cloud_tasks.app_engine import Application
 from local_cloud.apis.cloud_tasks.task_rules import DEFAULT_SCOPE, METHOD_NAMES
 from local_cloud.apis.cloud_tasks.times import seconds
+from local_cloud.bearer import bearer
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, enum, message
 from local_cloud.engines.attempt import Identity, Target, encode_url
 from local_cloud.engines.backoff import RetryPolicy
-from local_cloud.engines.ports import SigningError
 from local_cloud.engines.queues import Queue
 from local_cloud.engines.tasks import Task
 
 Stored = message("google.cloud.tasks.v2.Task")
-ServiceAccount = message("google.iam.admin.v1.ServiceAccount")
 SCHEMES = enum("google.cloud.tasks.v2.UriOverride.Scheme")
 MODES = enum("google.cloud.tasks.v2.UriOverride.UriOverrideEnforceMode")
 
@@ -81,17 +79,7 @@ class Tokens:
         """Mints the token, or says why there is none."""
         identity = target.identity
         assert identity is not None
-        account = self._cloud.iam.accounts.find(identity.email)
-        if account is None and self._cloud.iam.mode == "off":  # nobody asks who is who
-            account = ServiceAccount(email=identity.email, unique_id=str(10**20 + zlib.crc32(identity.email.encode())))
-        if account is None:
-            raise SigningError(f"service account {identity.email} does not exist")
-        if account.disabled:
-            raise SigningError(f"service account {identity.email} is disabled")
-        if identity.audience:
-            return "Bearer " + self._cloud.identity.id_token(account.email, account.unique_id, identity.audience)
-        member = f"serviceAccount:{account.email}"
-        return "Bearer " + self._cloud.identity.access_token(member, scopes=(identity.scope,)).token
+        return bearer(self._cloud, identity)
 
 
 def _identity(holder: Message, url: str) -> Identity | None:

@@ -4,7 +4,7 @@ Owns the API's surface. Leaves alone: credentials, permissions and answers (serv
 how messages are kept (local_cloud/pubsub/).
 """
 
-from local_cloud.apis.pubsub import publish, pull
+from local_cloud.apis.pubsub import parts, publish, pull, schemas, snapshots, streaming, subscriptions, topics
 from local_cloud.apis.pubsub.api import API
 
-__all__ = ["API", "publish", "pull"]
+__all__ = ["API", "parts", "publish", "pull", "schemas", "snapshots", "streaming", "subscriptions", "topics"]

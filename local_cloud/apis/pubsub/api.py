@@ -1,6 +1,7 @@
 """The API's declaration, which the modules with handlers share, and its start on the core (local_cloud/pubsub/)."""
 
 from local_cloud.cloud import Cloud
+from local_cloud.pubsub.log import Log
 from local_cloud.pubsub.state import PubSub
 from local_cloud.pubsub.words import DENIED
 from local_cloud.registry import Api
@@ -16,7 +17,9 @@ API = Api(
 @API.on_start
 async def start(cloud: Cloud) -> None:
     """Loads topics, subscriptions and their messages."""
-    pubsub = PubSub(cloud)
+    log = Log(cloud.settings.state / "pubsub", cloud.store.on_failure or cloud.on_failure)
+    cloud.store.join(log)
+    pubsub = PubSub(cloud, log)
     cloud.provide(pubsub)
     pubsub.load()
 

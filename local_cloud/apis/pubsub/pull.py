@@ -45,9 +45,11 @@ class _Puller(Consumer):
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def room(self) -> int:
+        """Nothing any more when the wait is over."""
         return 0 if self.over.done() else super().room()
 
     def deliver(self, deliveries: list[Delivery]) -> None:
+        """The first ones end the wait."""
         self.got += deliveries
         asyncio.get_running_loop().call_soon(self.end)  # the backlog may have more in this same turn
 
@@ -57,6 +59,7 @@ class _Puller(Consumer):
             self.over.set_result(None)
 
     def closed(self, error: ApiError) -> None:
+        """The pull fails."""
         if not self.over.done():
             self.over.set_exception(error)
 
@@ -107,7 +110,7 @@ async def pull(cloud: Cloud, _call: Call, request: Message) -> Message:
     try:
         await puller.over
     except asyncio.CancelledError:  # the caller is gone: what it would have got is the next one's at once
-        backlog.modify([delivery.ack_id for delivery in puller.got], 0)
+        backlog.put_back(puller.got)
         raise
     finally:
         timer.cancel()

@@ -5,7 +5,7 @@ https://cloud.google.com/monitoring/api/metrics_gcp.
 """
 
 from local_cloud.descriptors import Message, enum, message
-from local_cloud.metrics.descriptors import cloud_tasks, pubsub, run
+from local_cloud.metrics.descriptors import cloud_tasks, logging, pubsub, run, uptime
 from local_cloud.metrics.descriptors.model import CONCURRENCY, MILLISECONDS, PERCENT, Metric
 from local_cloud.metrics.descriptors.resources import RESOURCES
 
@@ -20,7 +20,10 @@ STAGES = enum("google.api.LaunchStage")
 #: Prefixes of metric types that users may make themselves.
 CUSTOM = ("custom.googleapis.com/", "external.googleapis.com/", "workload.googleapis.com/")
 
-METRICS = {metric.type: metric for metric in (*cloud_tasks.METRICS, *run.METRICS, *pubsub.METRICS)}
+METRICS = {
+    metric.type: metric
+    for metric in (*cloud_tasks.METRICS, *run.METRICS, *logging.METRICS, *pubsub.METRICS, *uptime.METRICS)
+}
 
 
 def metric_message(project: str, metric: Metric) -> Message:

@@ -17,6 +17,27 @@ RESOURCES: dict[str, tuple[str, str, tuple[tuple[str, str], ...]]] = {
         _PROJECT, ("topic_id", "The identifier of the topic, such as \"my-topic\"."))),
     "pubsub_subscription": ("Cloud Pub/Sub Subscription", "A subscription in Google Cloud Pub/Sub.", (
         _PROJECT, ("subscription_id", "The identifier of the subscription, such as \"my-subscription\"."))),
+    "cloud_scheduler_job": ("Cloud Scheduler Job", "A Cloud Scheduler job.", (
+        _PROJECT, _LOCATION, ("job_id", "The identifier of the job."))),
+    "logging_sink": ("Logging export sink", "An export sink in Logging.", (
+        _PROJECT, ("name", "The name of the sink."), ("destination", "The address of the export destination."))),
+    "uptime_url": ("Uptime Check URL", "A URL that an uptime check looks at.", (
+        _PROJECT, ("host", "The host of the URL."))),
+    "project": ("Project", "A Google Cloud project.", (_PROJECT,)),
+    "audited_resource": ("Audited Resource", "A Google Cloud resource that produces audit logs.", (
+        _PROJECT, ("service", "The name of the API that has been called."), ("method", "The method's full name."))),
+    "service_account": ("Service Account", "A service account.", (
+        _PROJECT, ("email_id", "The account's e-mail address."), ("unique_id", "The account's number."))),
+    "gae_app": ("GAE Application", "An App Engine application.", (
+        _PROJECT, ("module_id", "The service's name."), ("version_id", "The version's name."),
+        ("zone", "The zone in which it runs."))),
+    "cloud_function": ("Cloud Function", "A function.", (
+        _PROJECT, ("function_name", "The function's name."), ("region", "The region in which it runs."))),
+    "k8s_container": ("Kubernetes Container", "A Kubernetes container instance.", (
+        _PROJECT, _LOCATION, ("cluster_name", "The cluster's name."), ("namespace_name", "The namespace's name."),
+        ("pod_name", "The pod's name."), ("container_name", "The container's name."))),
+    "build": ("Cloud Build", "A build of Cloud Build.", (
+        _PROJECT, ("build_id", "The build's id."), ("build_trigger_id", "The trigger's id."))),
     "global": ("Global", "A resource type used to indicate that a log or metric is not associated with any specific "
                "resource.", (_PROJECT,)),
     "generic_task": ("Generic Task", "A generic task identifies an application process for which no more specific "

@@ -29,3 +29,33 @@ resource "google_cloud_scheduler_job" "bare" {
     http_method = "POST"
   }
 }
+
+resource "google_cloud_scheduler_job" "publishes" {
+  name     = "publishes"
+  region   = local.region
+  schedule = "0 * * * *"
+  pubsub_target {
+    topic_name = google_pubsub_topic.logs.id
+    data       = base64encode(var.tag)
+    attributes = { tag = var.tag }
+  }
+}
+
+resource "google_cloud_scheduler_job" "app_engine" {
+  name             = "app-engine"
+  region           = local.region
+  schedule         = "0 * * * *"
+  attempt_deadline = "600s"
+  retry_config {
+    retry_count          = 2
+    max_retry_duration   = "100s"
+    min_backoff_duration = "10s"
+    max_backoff_duration = "200s"
+    max_doublings        = 3
+  }
+  app_engine_http_target {
+    http_method  = "POST"
+    relative_uri = "/${var.tag}"
+    app_engine_routing { service = "worker" }
+  }
+}

@@ -1,0 +1,1 @@
+"""Compute Engine inside, as far as networks go: what is kept, its operations, and the law of address ranges."""

@@ -1,0 +1,1 @@
+"""Cloud Storage: buckets and objects, what may happen to them, and the bytes on disk."""

@@ -1,0 +1,1 @@
+"""Uptime checks that are really made, of hosts of this machine."""
