@@ -10,7 +10,7 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-from spec import StackConfig, System, TaskQueue, names
+from spec import StackConfig, System, TaskQueue, Topic, names
 
 #: Where Cloud Run mounts the sockets of Cloud SQL's connector.
 SQL_SOCKETS = "/cloudsql"
@@ -26,6 +26,7 @@ def environment(system: System, stack: StackConfig, service: str) -> dict[str, s
         "GCP_LOCATION": stack.region,
         "SERVICE_URL": stack.url(service),
         "QUEUES": _json({queue.name: _edge(stack, queue) for queue in system.queues_out_of(service)}),
+        "TOPICS": _json(_topics(system, stack, service)),
         "CALLERS": _json(_callers(system, stack, service)),
         "ENDPOINTS": _json(stack.endpoints),
     }
@@ -57,6 +58,17 @@ def _edge(stack: StackConfig, queue: TaskQueue) -> dict[str, Any]:
         "dispatch_deadline": queue.dispatch_deadline.google,
         "token_window": queue.token_window.seconds if queue.token_window else None,
     }
+
+
+def _topics(system: System, stack: StackConfig, service: str) -> dict[str, dict[str, Any]]:
+    """What a service may publish to: its topics, and the dead letters of those that are pushed to it."""
+    dead = [names.dead_letter_topic(topic.name) for topic in system.topics_into(service)]
+    edges = {topic.name: _topic(stack, topic) for topic in system.topics_out_of(service)}
+    return edges | {name: {"path": names.topic_path(stack.project, name), "ordered": False} for name in dead}
+
+
+def _topic(stack: StackConfig, topic: Topic) -> dict[str, Any]:
+    return {"path": names.topic_path(stack.project, topic.name), "ordered": topic.ordered}
 
 
 def _callers(system: System, stack: StackConfig, service: str) -> dict[str, list[str]]:

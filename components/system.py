@@ -22,6 +22,7 @@ from components.service_account import ServiceAccount, ServiceAccountConfig
 from components.site import Site
 from components.task_creator_role import TaskCreatorRole, TaskCreatorRoleConfig
 from components.task_queue import TaskQueue, TaskQueueConfig
+from components.topic import Topic, TopicConfig
 from spec import System, names
 
 
@@ -81,8 +82,23 @@ def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]
         )
         for name, spec in system.queues.items()
     }
+    topics = {
+        name: Topic(
+            name,
+            TopicConfig(
+                site=site,
+                spec=spec,
+                agent=names.pubsub_agent(stack.project_number),
+                url=stack.url(spec.receiver),
+                publishers={publisher: accounts[publisher] for publisher in spec.publishers},
+                receiver=accounts[spec.receiver],
+            ),
+        )
+        for name, spec in system.topics.items()
+    }
     schedulers = {name: _scheduler(site, name) for name, spec in system.services.items() if spec.schedules}
     members = {names.invoker_account_id(name): queue.invoker.member for name, queue in queues.items()}
+    members |= {names.push_account_id(name): topic.pusher.member for name, topic in topics.items()}
     members |= {names.scheduler_account_id(name): account.member for name, account in schedulers.items()}
     members[names.OPERATOR_ACCOUNT_ID] = operator.member
 

@@ -12,6 +12,7 @@ from spec.secret import Secret
 from spec.service import Schedule, Service
 from spec.stack import StackConfig
 from spec.task_queue import TaskQueue
+from spec.topic import Topic
 
 __all__ = [
     "Caller",
@@ -28,6 +29,7 @@ __all__ = [
     "StackConfig",
     "System",
     "TaskQueue",
+    "Topic",
     "UnknownName",
     "Where",
     "lint",

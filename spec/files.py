@@ -12,6 +12,7 @@ from pathlib import Path
 from spec.errors import Finding, Where
 
 TASKS = Path("queue_configs/tasks")
+TOPICS = Path("queue_configs/topics")
 SECRETS = Path("queue_configs/secrets")
 SERVICES = Path("service_code")
 STACKS = Path("stacks")
@@ -34,6 +35,11 @@ class SpecFile:
 def task_queues(root: Path, findings: list[Finding]) -> dict[str, SpecFile]:
     """Find queue_configs/tasks/<queue>.yaml."""
     return _by_stem(root, TASKS, "queue", findings)
+
+
+def topics(root: Path, findings: list[Finding]) -> dict[str, SpecFile]:
+    """Find queue_configs/topics/<topic>.yaml."""
+    return _by_stem(root, TOPICS, "topic", findings)
 
 
 def secrets(root: Path, findings: list[Finding]) -> dict[str, SpecFile]:

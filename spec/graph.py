@@ -1,4 +1,4 @@
-"""The drawing: services are nodes, queues are edges, and the questions that permissions are answered from.
+"""The drawing: services are nodes, queues and topics are edges, and the questions that permissions are answered from.
 
 Owns the queries; holds no rule. A `System` is what the loader hands out once everything has been checked.
 """
@@ -16,6 +16,7 @@ from spec.secret import Secret
 from spec.service import Service
 from spec.stack import StackConfig
 from spec.task_queue import TaskQueue
+from spec.topic import Topic
 
 Kind = TypeVar("Kind")
 
@@ -25,7 +26,7 @@ class Caller:
     """An account that may call a path of a service, and why."""
 
     account_id: str
-    why: Literal["queue", "schedule", "operator"]
+    why: Literal["queue", "topic", "schedule", "operator"]
     name: str
 
 
@@ -57,6 +58,7 @@ class System:
     services: Mapping[str, Service]
     queues: Mapping[str, TaskQueue]
     secrets: Mapping[str, Secret]
+    topics: Mapping[str, Topic] = field(default_factory=dict)
     stack: StackConfig | None = None
     warnings: tuple[Finding, ...] = field(default=(), repr=False)
 
@@ -67,6 +69,18 @@ class System:
     def queue(self, name: str) -> TaskQueue:
         """Return a queue, or raise `UnknownName` with the nearest one."""
         return _get(self.queues, name, "queue")
+
+    def topic(self, name: str) -> Topic:
+        """Return a topic, or raise `UnknownName` with the nearest one."""
+        return _get(self.topics, name, "topic")
+
+    def topics_into(self, service: str) -> tuple[Topic, ...]:
+        """Return the topics that are pushed to a service."""
+        return tuple(topic for topic in self.topics.values() if topic.receiver == service)
+
+    def topics_out_of(self, service: str) -> tuple[Topic, ...]:
+        """Return the topics that a service may publish to."""
+        return tuple(topic for topic in self.topics.values() if service in topic.publishers)
 
     def queues_into(self, service: str) -> tuple[TaskQueue, ...]:
         """Return the queues that deliver to a service."""
@@ -90,10 +104,12 @@ class System:
         )
 
     def callers(self, service: str) -> dict[str, tuple[Caller, ...]]:
-        """Return who may call each guarded path of a service: queues' invokers, its scheduler, the operator."""
+        """Return who may call each guarded path of a service: queues, topics, its scheduler, the operator."""
         found: dict[str, list[Caller]] = {}
         for queue in self.queues_into(service):
             found.setdefault(queue.path, []).append(Caller(names.invoker_account_id(queue.name), "queue", queue.name))
+        for topic in self.topics_into(service):
+            found.setdefault(topic.path, []).append(Caller(names.push_account_id(topic.name), "topic", topic.name))
         for call in self.schedules(service):
             found.setdefault(call.path, []).append(Caller(call.account_id, "schedule", call.name))
         for path in self.service(service).operator_paths:
@@ -115,6 +131,8 @@ class System:
                 accounts[names.scheduler_account_id(service.name)] = f"schedules of {service.name}"
         for queue in self.queues.values():
             accounts[names.invoker_account_id(queue.name)] = f"dispatches of {queue.name}"
+        for topic in self.topics.values():
+            accounts[names.push_account_id(topic.name)] = f"pushes of {topic.name}"
         return dict(sorted(accounts.items()))
 
 

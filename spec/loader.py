@@ -25,6 +25,7 @@ from spec.service import Service
 from spec.source import Source, read
 from spec.stack import StackConfig, StackFile, from_flat
 from spec.task_queue import TaskQueue
+from spec.topic import Topic
 
 Kind = TypeVar("Kind", bound=Named)
 
@@ -63,6 +64,7 @@ def _draft(root: Path, stacks: list[str], configs: Mapping[str, Mapping[str, Any
         draft.system,
         services=_read_all(draft, "service", Service, files.services(root, draft.findings)),
         queues=_read_all(draft, "queue", TaskQueue, files.task_queues(root, draft.findings)),
+        topics=_read_all(draft, "topic", Topic, files.topics(root, draft.findings)),
         secrets=_read_all(draft, "secret", Secret, files.secrets(root, draft.findings)),
     )
     if not draft.declared["service"]:

@@ -54,7 +54,11 @@ SERVICE_NAME_LONGEST = 49
 QUEUE_ID_LONGEST = 100
 SECRET_ID_LONGEST = 255
 
+#: A topic's id has 3 to 255 characters; its subscriptions and dead letters need room for their endings.
+TOPIC_ID_LONGEST = 240
+
 SERVICE_NAME = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
+TOPIC_ID = re.compile(r"(?!goog)[a-z](?:[a-z0-9-]*[a-z0-9])", re.ASCII)
 QUEUE_ID = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
 ACCOUNT_ID = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])", re.ASCII)
 SECRET_ID = re.compile(r"[A-Z][A-Z0-9_]*", re.ASCII)
@@ -71,6 +75,31 @@ def service_account_id(service: str) -> str:
 def invoker_account_id(queue: str) -> str:
     """Return the account whose token Cloud Tasks shows when it dispatches a task of the queue."""
     return _fit(f"{queue.removesuffix('-queue')}-invoker")
+
+
+def push_account_id(topic: str) -> str:
+    """Return the account whose token Pub/Sub shows when it pushes a message of the topic."""
+    return _fit(f"{topic}-push")
+
+
+def dead_letter_topic(topic: str) -> str:
+    """Return the topic that takes what a topic's subscription gave up."""
+    return f"{topic}-dlq"
+
+
+def subscription(topic: str) -> str:
+    """Return the subscription of a topic, or of a dead-letter topic."""
+    return f"{topic}-sub"
+
+
+def topic_path(project: str, topic: str) -> str:
+    """Return the full name of a topic."""
+    return f"projects/{project}/topics/{topic}"
+
+
+def pubsub_agent(project_number: str) -> str:
+    """Return the account by which Pub/Sub itself acts in a project."""
+    return f"service-{project_number}@gcp-sa-pubsub.iam.gserviceaccount.com"
 
 
 def scheduler_account_id(service: str) -> str:

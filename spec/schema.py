@@ -17,8 +17,15 @@ from spec.secret import Secret
 from spec.service import Service
 from spec.stack import StackFile
 from spec.task_queue import TaskQueue
+from spec.topic import Topic
 
-MODELS: dict[str, type[Model]] = {"queue": TaskQueue, "service": Service, "secret": Secret, "stack": StackFile}
+MODELS: dict[str, type[Model]] = {
+    "queue": TaskQueue,
+    "topic": Topic,
+    "service": Service,
+    "secret": Secret,
+    "stack": StackFile,
+}
 
 #: Keys that other programs own in a stack's file: those of providers and of Pulumi.
 FOREIGN_KEYS = r"^(?!sluice:)[a-zA-Z][a-zA-Z0-9_-]*:"

@@ -42,6 +42,7 @@ RESERVED_ENV = frozenset(
         "GCP_LOCATION",
         "SERVICE_URL",
         "QUEUES",
+        "TOPICS",
         "CALLERS",
         "DATABASE_URL",
         "ENDPOINTS",

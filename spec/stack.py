@@ -27,7 +27,7 @@ LOCAL = "local"
 GOOGLE_SERVICE_URL = "https://{label}.{region}.run.app"
 
 #: Endpoints that a local stack may point elsewhere.
-ENDPOINTS = ("cloud_tasks", "cloud_tasks_grpc", "oidc_certs", "clock", "changenow", "telegram")
+ENDPOINTS = ("cloud_tasks", "cloud_tasks_grpc", "pubsub", "oidc_certs", "clock", "changenow", "telegram")
 
 #: The version of a secret that a stack reads when it pins none.
 DEFAULT_SECRET_VERSION = "1"

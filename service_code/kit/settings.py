@@ -28,6 +28,7 @@ class Endpoints:
 
     cloud_tasks: str = "https://cloudtasks.googleapis.com"
     cloud_tasks_grpc: str = "cloudtasks.googleapis.com:443"
+    pubsub: str = "https://pubsub.googleapis.com"
     oidc_certs: str = "https://www.googleapis.com/oauth2/v3/certs"
     clock: str | None = None
     changenow: str = "https://api.changenow.io"
@@ -48,6 +49,15 @@ class QueueEdge:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TopicEdge:
+    """A topic that this service may publish to."""
+
+    name: str
+    path: str
+    ordered: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """Everything a service knows of its surroundings."""
 
@@ -61,6 +71,7 @@ class Settings:
     port: int
     database_url: str
     queues: Mapping[str, QueueEdge]
+    topics: Mapping[str, TopicEdge]
     callers: Mapping[str, frozenset[str]]
     endpoints: Endpoints
     environ: Mapping[str, str] = field(repr=False)
@@ -128,6 +139,7 @@ def read(service: str, environ: Mapping[str, str], secrets: Mapping[str, int], *
     if unknown:
         wrong.append(f"ENDPOINTS has unknown keys {', '.join(unknown)}")
     queues = {name: _edge(name, value, wrong) for name, value in parsed("QUEUES", "{}").items()}
+    topics = {name: _topic(name, value, wrong) for name, value in parsed("TOPICS", "{}").items()}
     callers = {
         path: frozenset(str(one) for one in emails)
         for path, emails in parsed("CALLERS", "{}").items()
@@ -144,6 +156,7 @@ def read(service: str, environ: Mapping[str, str], secrets: Mapping[str, int], *
         port=port(),
         database_url="" if stateless else text("DATABASE_URL"),
         queues=MappingProxyType({name: edge for name, edge in queues.items() if edge}),
+        topics=MappingProxyType({name: edge for name, edge in topics.items() if edge}),
         callers=MappingProxyType(callers),
         endpoints=Endpoints(**{key: value for key, value in overrides.items() if key not in unknown and value}),
         environ=MappingProxyType(dict(environ)),
@@ -170,4 +183,12 @@ def _edge(name: str, value: Any, wrong: list[str]) -> QueueEdge | None:
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         wrong.append(f"QUEUES has no proper {error} for {name}")
+        return None
+
+
+def _topic(name: str, value: Any, wrong: list[str]) -> TopicEdge | None:
+    try:
+        return TopicEdge(name=name, path=str(value["path"]), ordered=bool(value["ordered"]))
+    except (KeyError, TypeError) as error:
+        wrong.append(f"TOPICS has no proper {error} for {name}")
         return None

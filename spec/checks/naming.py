@@ -15,6 +15,7 @@ def names_are_well_formed(draft: Draft) -> Iterator[Finding]:
     for noun, shape, longest, form in (
         ("service", names.SERVICE_NAME, names.SERVICE_NAME_LONGEST, "lower case letters, digits and hyphens"),
         ("queue", names.QUEUE_ID, names.QUEUE_ID_LONGEST, "lower case letters, digits and hyphens"),
+        ("topic", names.TOPIC_ID, names.TOPIC_ID_LONGEST, "lower case letters, digits and hyphens"),
         ("secret", names.SECRET_ID, names.SECRET_ID_LONGEST, "upper case letters, digits and underscores"),
     ):
         for name in sorted(draft.declared[noun]):
@@ -68,6 +69,7 @@ def accounts_are_not_shared(draft: Draft) -> Iterator[Finding]:
     claims = [(names.service_account_id(service), "service", service) for service in draft.system.services]
     claims += [(names.scheduler_account_id(call.service), "service", call.service) for call in draft.system.schedules()]
     claims += [(names.invoker_account_id(queue), "queue", queue) for queue in draft.system.queues]
+    claims += [(names.push_account_id(topic), "topic", topic) for topic in draft.system.topics]
     owners[names.OPERATOR_ACCOUNT_ID] = ("account", "of the operator")
     owners[names.MIGRATOR_ACCOUNT_ID] = ("account", "of the migrations")
     for account, noun, name in claims:

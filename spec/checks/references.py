@@ -56,9 +56,12 @@ def messages_are_handled(draft: Draft) -> Iterator[Finding]:
 
 
 def handles_are_fed(draft: Draft) -> Iterator[Finding]:
-    """Every handled path has a queue that leads there; not asked while a queue leads astray, which is said already."""
-    fed = {(queue.receiver, queue.path) for queue in draft.system.queues.values()}
-    if draft.system.queues.keys() != draft.declared["queue"] or not _all_lead_somewhere(draft):
+    """Every handled path has a queue or topic that leads there; not asked while one leads astray, which is said."""
+    fed = _fed(draft)
+    unread = (
+        draft.system.queues.keys() != draft.declared["queue"] or draft.system.topics.keys() != draft.declared["topic"]
+    )
+    if unread or not _all_lead_somewhere(draft):
         return
     for service in draft.system.services.values():
         for path in service.handles:
@@ -68,9 +71,9 @@ def handles_are_fed(draft: Draft) -> Iterator[Finding]:
                     service.name,
                     "handles",
                     path,
-                    what=f"no queue leads to {path}",
+                    what=f"no queue or topic leads to {path}",
                     breaks="nothing would ever arrive there",
-                    fix="add a file to queue_configs/tasks/, or delete the line",
+                    fix="add a file to queue_configs/tasks/ or queue_configs/topics/, or delete the line",
                 )
 
 
@@ -109,7 +112,12 @@ def secrets_are_read(draft: Draft) -> Iterator[Finding]:
 
 def _all_lead_somewhere(draft: Draft) -> bool:
     handled = {(service.name, path) for service in draft.system.services.values() for path in service.handles}
-    return all((queue.receiver, queue.path) in handled for queue in draft.system.queues.values())
+    return _fed(draft) <= handled
+
+
+def _fed(draft: Draft) -> set[tuple[str, str]]:
+    queued = {(queue.receiver, queue.path) for queue in draft.system.queues.values()}
+    return queued | {(topic.receiver, topic.path) for topic in draft.system.topics.values()}
 
 
 RULES: tuple[Rule, ...] = (services_exist, messages_are_handled, handles_are_fed, secrets_exist, secrets_are_read)

@@ -12,7 +12,13 @@ from spec.errors import Finding
 SCHEMA_FOLDER = Path("queue_configs/schema")
 
 #: The schema of each kind of file.
-SCHEMAS = {"queue": "task_queue.json", "service": "service.json", "secret": "secret.json", "stack": "stack.json"}
+SCHEMAS = {
+    "queue": "task_queue.json",
+    "topic": "topic.json",
+    "service": "service.json",
+    "secret": "secret.json",
+    "stack": "stack.json",
+}
 
 
 def expected_line(noun: str, file: Path) -> str:

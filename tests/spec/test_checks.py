@@ -28,7 +28,7 @@ def test_a_handled_path_that_no_queue_leads_to_is_warned_of(project: Project) ->
 
     found = project.only_warning()
 
-    assert (found.key, found.what) == ("handles./refund", "no queue leads to /refund")
+    assert (found.key, found.what) == ("handles./refund", "no queue or topic leads to /refund")
 
 
 def test_a_missing_schema_line_is_warned_of_with_the_line_to_write(project: Project) -> None:

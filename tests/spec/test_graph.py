@@ -80,7 +80,7 @@ def test_every_account_is_listed_with_its_purpose(project: Project) -> None:
 
     assert accounts["split-payment-invoker"] == "dispatches of split-payment-queue"
     scheduled = [service for service in system.services.values() if service.schedules]
-    assert len(accounts) == 2 + len(system.services) + len(scheduled) + len(system.queues)
+    assert len(accounts) == 2 + len(system.services) + len(scheduled) + len(system.queues) + len(system.topics)
 
 
 def test_a_database_brings_its_roles(project: Project) -> None:

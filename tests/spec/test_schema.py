@@ -24,6 +24,7 @@ def test_the_schema_on_disk_is_the_models_own(noun: str) -> None:
 def every_file() -> list[tuple[str, files.SpecFile]]:
     return [
         *(("queue", file) for file in files.task_queues(ROOT, []).values()),
+        *(("topic", file) for file in files.topics(ROOT, []).values()),
         *(("service", file) for file in files.services(ROOT, []).values()),
         *(("secret", file) for file in files.secrets(ROOT, []).values()),
         *(("stack", file) for file in files.stacks(ROOT).values()),
