@@ -4,7 +4,7 @@ accept     a payout that nobody has paid is written down and its exchange order 
 on_status  only an order that waits is paid; a new one is asked for again in a minute; every other is refused for good,
            which is certain, since the same lock is held by whoever lets it be executed
 on_paid    what the chain has made of it is noted
-on_failed  that the executor has given it up and buried it is noted
+on_failed  that the executor has given it up and buried it is noted, and told to where a batch comes from
 
 A delivery that comes again sends what was unsent and changes nothing.
 """
@@ -28,6 +28,7 @@ from service_code.kit.tokens import Claim, HostPayClaim, PaidClaim, Purpose, Sta
 
 CHECK_QUEUE = "gchostpay-status-check-queue"
 EXECUTE_QUEUE = "gchostpay-payment-execute-queue"
+BATCH_FAILED_QUEUE = "gcmicrobatchprocessor-failed-queue"
 #: An order that is not ready yet is asked for again after this.
 AGAIN = timedelta(seconds=60)
 #: Statuses that gchostpay2 answers where the exchange has none, as codes.
@@ -123,6 +124,9 @@ class Orchestrator:
             code, why = news.error_code, news.error_message
             await stages.close(connection, news, "failed", call.now, code=code, why=why)
             _log.warning("payment workflow failed", what="payout_given_up", status="failed", code=code)
+        batch = "SELECT 1 FROM payout_batches WHERE batch_id = $1"
+        if await connection.fetchrow(batch, news.unique_id) is not None:
+            return Next(BATCH_FAILED_QUEUE, news, key=str(news.generation))
         return Done("failed")
 
     def _about(self, claim: Claim, call: Call) -> timedelta:

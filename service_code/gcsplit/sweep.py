@@ -142,7 +142,7 @@ class Sweeper:
         rows = await self._kit.db.fetch(
             """
             SELECT unique_id, currency, amount FROM split_payout_request AS request
-            WHERE NOT split_done AND received_at < $1
+            WHERE NOT split_done AND received_at < $1 AND threshold_usdt IS NULL
               AND NOT EXISTS (SELECT 1 FROM split_payout_que q WHERE q.unique_id = request.unique_id)
               AND NOT EXISTS (SELECT 1 FROM failed_transactions f WHERE f.unique_id = request.unique_id)
             ORDER BY received_at LIMIT $2

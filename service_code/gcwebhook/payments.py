@@ -2,12 +2,14 @@
 
 The idempotency key of a payment is its order's unique_id; that of an event is the processor's payment_id, or the
 order's unique_id for a redirect, which is recorded and moves no money. A second event for a payment that is there
-changes nothing, but is recorded, and is reported where it says something else than the first did.
+changes nothing, but is recorded, and is reported where it says something else than the first did. A client of
+THRESHOLD_BY_CHANNEL is paid by threshold: the choice is stored with the payment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -16,14 +18,17 @@ from service_code.kit import ledger, logs
 from service_code.kit.batch import Batcher
 from service_code.kit.clock import to_millis
 from service_code.kit.db import Connection, again
-from service_code.kit.money import Amount
+from service_code.kit.money import Amount, MoneyError, read
 from service_code.kit.order_token import Order
 from service_code.kit.orders import GrantAccess, SplitOrder
 from service_code.kit.outbox import Row
 from service_code.kit.outcomes import Send
 from service_code.kit.runtime import Kit
+from service_code.kit.settings import Settings, SettingsError
+from service_code.kit.threshold import UNIT, Accumulate
 
 SPLIT_QUEUE = "split-payment-queue"
+ACCUMULATE_QUEUE = "gcaccumulator-queue"
 ACCESS_QUEUE = "channel-access-queue"
 
 _log = logs.get("payments")
@@ -65,6 +70,33 @@ def split_order(unique_id: str, order: Order, paid: Amount, received_at: datetim
     )
 
 
+def accumulate(unique_id: str, order: Order, paid: Amount, threshold: int, received_at: datetime) -> Accumulate:
+    """Make the message that has a payment wait for its client's threshold."""
+    return Accumulate(
+        unique_id=unique_id,
+        channel_id=order.channel_id,
+        amount=paid,
+        threshold=Amount(currency=UNIT, units=threshold),
+        client_wallet=order.client_wallet,
+        payout_currency=order.payout_currency,
+        payout_network=order.payout_network,
+        received_at=to_millis(received_at),
+    )
+
+
+def thresholds_of(settings: Settings) -> dict[int, int]:
+    """Read THRESHOLD_BY_CHANNEL, a JSON object of channels and what each waits for in USDT; in base units."""
+    name = "THRESHOLD_BY_CHANNEL"
+    try:
+        given = json.loads(settings.config(name, "{}"))
+        found = {int(channel): read(str(usdt), UNIT).units for channel, usdt in given.items()}
+    except (ValueError, AttributeError, MoneyError) as error:
+        raise SettingsError(f'{name} must be a JSON object such as {{"-100123": "250"}}: {error}') from error
+    if not all(found.values()):
+        raise SettingsError(f"{name} has a threshold of nothing: leave the channel out, and it is paid at once")
+    return found
+
+
 def grant_access(order: Order) -> GrantAccess:
     """Make the message that lets the buyer in."""
     return GrantAccess(
@@ -80,6 +112,7 @@ class Payments:
 
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
+        self._thresholds = thresholds_of(kit.settings)
         self._batcher: Batcher[Arrival, Recorded] = Batcher(self._flush)
 
     async def record(self, arrival: Arrival) -> Recorded:
@@ -127,9 +160,9 @@ class Payments:
 
     async def _write(self, arrivals: list[Arrival]) -> list[Recorded]:
         async with self._kit.db.transaction() as connection:
-            new = await _insert(connection, arrivals)
+            new = await _insert(connection, arrivals, self._thresholds)
             fresh = [arrival for arrival in arrivals if arrival.order.unique_id in new]
-            sends = [send for arrival in fresh for send in _sends(arrival)]
+            sends = [send for arrival in fresh for send in self._sends(arrival)]
             rows: list[Row] = []
             if fresh:
                 at = fresh[0].received_at
@@ -148,25 +181,40 @@ class Payments:
             for arrival in arrivals
         ]
 
+    def _sends(self, arrival: Arrival) -> list[Send]:
+        order, unique_id = arrival.order, arrival.order.unique_id
+        threshold = self._thresholds.get(order.channel_id)
+        onward = onward_of(unique_id, order, arrival.paid, threshold, arrival.received_at)
+        return [
+            Send(queue=queue_of(threshold), message=onward, unique_id=unique_id, trace=arrival.trace),
+            Send(queue=ACCESS_QUEUE, message=grant_access(order), unique_id=unique_id, trace=arrival.trace),
+        ]
 
-def _sends(arrival: Arrival) -> list[Send]:
-    order, unique_id = arrival.order, arrival.order.unique_id
-    split = split_order(unique_id, order, arrival.paid, arrival.received_at)
-    return [
-        Send(queue=SPLIT_QUEUE, message=split, unique_id=unique_id, trace=arrival.trace),
-        Send(queue=ACCESS_QUEUE, message=grant_access(order), unique_id=unique_id, trace=arrival.trace),
-    ]
+
+def queue_of(threshold: int | None) -> str:
+    """The queue of a payment's way: split at once, or gathered until its threshold."""
+    return SPLIT_QUEUE if threshold is None else ACCUMULATE_QUEUE
 
 
-async def _insert(connection: Connection, arrivals: Sequence[Arrival]) -> set[str]:
+def onward_of(
+    unique_id: str, order: Order, paid: Amount, threshold: int | None, received_at: datetime
+) -> SplitOrder | Accumulate:
+    """The message of a payment's way."""
+    if threshold is None:
+        return split_order(unique_id, order, paid, received_at)
+    return accumulate(unique_id, order, paid, threshold, received_at)
+
+
+async def _insert(connection: Connection, arrivals: Sequence[Arrival], thresholds: Mapping[int, int]) -> set[str]:
     rows = await connection.fetch(
         """
         WITH arrival AS (
             SELECT * FROM unnest(
                 $1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::int[], $8::text[],
-                $9::numeric[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::timestamptz[]
+                $9::numeric[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::timestamptz[],
+                $15::numeric[]
             ) AS a (event_key, source, payment_id, unique_id, user_id, channel_id, subscription_days, currency, amount,
-                client_wallet, payout_currency, payout_network, notice_at, received_at)
+                client_wallet, payout_currency, payout_network, notice_at, received_at, threshold_usdt)
         ), event AS (
             INSERT INTO webhook_events
                 (event_key, source, payment_id, unique_id, currency, amount, notice_at, received_at)
@@ -175,9 +223,9 @@ async def _insert(connection: Connection, arrivals: Sequence[Arrival]) -> set[st
         ), payment AS (
             INSERT INTO split_payout_request
                 (unique_id, source_event, user_id, channel_id, subscription_days, currency, amount, client_wallet,
-                 payout_currency, payout_network, received_at, split_queued_at)
+                 payout_currency, payout_network, received_at, split_queued_at, threshold_usdt)
             SELECT unique_id, event_key, user_id, channel_id, subscription_days, currency, amount, client_wallet,
-                payout_currency, payout_network, received_at, received_at
+                payout_currency, payout_network, received_at, received_at, threshold_usdt
             FROM arrival JOIN event USING (event_key)
             ON CONFLICT (unique_id) DO NOTHING RETURNING unique_id, received_at
         ), access AS (
@@ -199,6 +247,7 @@ async def _insert(connection: Connection, arrivals: Sequence[Arrival]) -> set[st
         [one.order.payout_network for one in arrivals],
         [one.notice_at for one in arrivals],
         [one.received_at for one in arrivals],
+        [thresholds.get(one.order.channel_id) for one in arrivals],
     )
     return {row["unique_id"] for row in rows}
 

@@ -3,7 +3,7 @@
 A payment without a split, and a grant without an end, are put into their queues again after five minutes, then at
 doubling intervals up to an hour, for 24 hours (DECISIONS 12); both receivers are idempotent. After that gcsplit's
 sweeper records the payment as dead, and this one gives the grant up: a dead letter and an alert, so that a person lets
-the buyer in.
+the buyer in. A payment that waits for a threshold is put anew until it is accumulated: that asks nobody outside.
 """
 
 from __future__ import annotations
@@ -12,7 +12,13 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from service_code.gcwebhook.payments import ACCESS_QUEUE, SPLIT_QUEUE, grant_access, split_order
+from service_code.gcwebhook.payments import (
+    ACCESS_QUEUE,
+    ACCUMULATE_QUEUE,
+    SPLIT_QUEUE,
+    grant_access,
+    onward_of,
+)
 from service_code.kit import deadletters, logs
 from service_code.kit.call import Call
 from service_code.kit.money import Amount
@@ -42,9 +48,10 @@ class Sweeper:
         resent = await self._kit.outbox.resend()
         await self._settle(call)
         splits = await self._again(call.now, SPLIT_QUEUE)
+        gathered = await self._again(call.now, ACCUMULATE_QUEUE)
         grants = await self._again(call.now, ACCESS_QUEUE)
         given_up = await self._give_up(call.now)
-        taken_up = {"resent": resent, "splits": splits, "grants": grants, "given_up": given_up}
+        taken_up = {"resent": resent, "splits": splits, "gathered": gathered, "grants": grants, "given_up": given_up}
         if any(taken_up.values()):
             _log.warning("left behind and taken up", status="swept", **taken_up)
         return {"status": "swept", **taken_up}
@@ -57,24 +64,26 @@ class Sweeper:
             WHERE NOT split_done AND (
                 EXISTS (SELECT 1 FROM split_payout_que q WHERE q.unique_id = request.unique_id)
                 OR EXISTS (SELECT 1 FROM failed_transactions f WHERE f.unique_id = request.unique_id)
+                OR EXISTS (SELECT 1 FROM payout_accumulation a WHERE a.unique_id = request.unique_id)
             )
             """
         )
         await call.commit()
 
     async def _again(self, now: datetime, queue: str) -> int:
-        split = queue == SPLIT_QUEUE
+        split = queue != ACCESS_QUEUE
         table, tries, queued = ("r", "split_tries", "split_queued_at") if split else ("a", "tries", "queued_at")
-        pending = "NOT r.split_done" if split else "a.granted_at IS NULL AND a.refused_at IS NULL"
+        way = f"r.threshold_usdt IS {'NULL' if queue == SPLIT_QUEUE else 'NOT NULL'}"
+        pending = f"NOT r.split_done AND {way}" if split else "a.granted_at IS NULL AND a.refused_at IS NULL"
         target = "split_payout_request" if split else "channel_access"
         async with self._kit.db.transaction() as connection:
             rows = await connection.fetch(
                 f"""
                 SELECT r.*, {table}.{tries} + 1 AS try
                 FROM split_payout_request r JOIN channel_access a USING (unique_id)
-                WHERE {pending} AND r.received_at > $2
+                WHERE {pending} AND (r.received_at > $2 OR $5 = '{ACCUMULATE_QUEUE}')
                   AND {table}.{queued}
-                      < $1::timestamptz - least($3::interval * power(2, {table}.{tries} - 1), $4::interval)
+                      < $1::timestamptz - least($3::interval * power(2, least({table}.{tries}, 10) - 1), $4::interval)
                   AND NOT EXISTS (
                       SELECT 1 FROM outbox o WHERE o.unique_id = r.unique_id AND o.queue = $5 AND o.sent_at IS NULL
                   )
@@ -141,6 +150,9 @@ def _send(row: Any, queue: str) -> Send:
         payout_currency=row["payout_currency"],
         payout_network=row["payout_network"],
     )
-    split = queue == SPLIT_QUEUE
-    message = split_order(order.unique_id, order, order.amount, row["received_at"]) if split else grant_access(order)
+    message = (
+        grant_access(order)
+        if queue == ACCESS_QUEUE
+        else onward_of(order.unique_id, order, order.amount, row["threshold_usdt"], row["received_at"])
+    )
     return Send(queue=queue, message=message, unique_id=order.unique_id, key=str(row["try"]))

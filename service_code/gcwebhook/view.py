@@ -9,38 +9,46 @@ from service_code.kit.call import Call
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Incoming, Reply
 
+#: The payment, and the batch that it is paid with: what happens to that happens to it.
+IDS = "ARRAY[$1, (SELECT batch_id FROM payout_accumulation WHERE unique_id = $1)]"
 #: What is shown of each table; amounts as text, since JSON readers turn large numbers into doubles.
 QUERIES = {
     "events": "SELECT event_key, source, payment_id, currency, amount::text, notice_at, received_at "
     "FROM webhook_events WHERE unique_id = $1 ORDER BY received_at",
     "request": "SELECT user_id, channel_id, subscription_days, currency, amount::text, client_wallet, payout_currency, "
     "payout_network, received_at, split_tries FROM split_payout_request WHERE unique_id = $1",
+    "accumulation": "SELECT client_id, currency, accumulated_eth::text, conversion_status, conversion_attempts, "
+    "last_conversion_attempt AS last_attempt_at, converted_at, accumulated_usdt::text, eth_to_usdt_rate::text, "
+    "too_small, conversion_error, threshold_usdt::text, batch_id, created_at FROM payout_accumulation "
+    "WHERE unique_id = $1",
+    "batch": f"SELECT batch_id, amount::text, amount_usdt::text, members, status, error_code, error_message, "
+    f"assembled_at, sent_at, closed_at FROM payout_batches WHERE batch_id = ANY({IDS})",
     "access": "SELECT queued_at, tries, granted_at, refused_at FROM channel_access WHERE unique_id = $1",
     "split": "SELECT generation, cn_api_id, from_currency, from_network, from_amount::text, platform_amount::text, "
     "client_percent, way, payin_address, to_currency, to_network, to_amount, payout_address, valid_until, "
-    "status, created_at, pending_since, closed_at FROM split_payout_que WHERE unique_id = $1",
+    f"status, created_at, pending_since, closed_at FROM split_payout_que WHERE unique_id = ANY({IDS})",
     "stages": "SELECT generation, state, exchange_status, tx_hash, error_code, error_why, accepted_at, checked_at, "
-    "closed_at FROM hostpay_stages WHERE unique_id = $1 ORDER BY generation",
+    f"closed_at FROM hostpay_stages WHERE unique_id = ANY({IDS}) ORDER BY generation",
     "payouts": "SELECT generation, cn_api_id, from_currency, from_amount::text, payin_address, status, wallet, "
     "chain_id, nonce, tx_hash, block_number, block_hash, gas_used::text, gas_price::text, error_code, signed_at, "
-    "broadcast_at, mined_at, final_at FROM split_payout_hostpay WHERE unique_id = $1 ORDER BY id",
+    f"broadcast_at, mined_at, final_at FROM split_payout_hostpay WHERE unique_id = ANY({IDS}) ORDER BY id",
     "variants": "SELECT v.tx_hash, v.nonce, v.kind, v.value::text, v.gas_limit, v.max_fee::text, "
     "v.max_priority_fee::text, v.signed_at, v.broadcast_at, v.mined_block, v.receipt_status "
-    "FROM tx_variants v JOIN wallet_nonces n USING (address, chain_id, nonce) WHERE n.unique_id = $1 "
+    f"FROM tx_variants v JOIN wallet_nonces n USING (address, chain_id, nonce) WHERE n.unique_id = ANY({IDS}) "
     "ORDER BY v.signed_at",
     "outbox": "SELECT service, queue, created_at, attempts, sent_at, cancelled_at, last_error FROM outbox "
-    "WHERE unique_id = $1 ORDER BY created_at, id",
+    f"WHERE unique_id = ANY({IDS}) ORDER BY created_at, id",
     "failed": "SELECT generation, stage, error_code, error_message, currency, amount::text, status, retryable, "
     "attempt_count, first_attempt_at, recovery_tx_hash, failed_at, closed_at FROM failed_transactions "
-    "WHERE unique_id = $1 ORDER BY generation",
+    f"WHERE unique_id = ANY({IDS}) ORDER BY generation",
     "dead_letters": "SELECT service, endpoint, code, why, attempt_number, created_at FROM dead_letters "
-    "WHERE unique_id = $1 ORDER BY id",
+    f"WHERE unique_id = ANY({IDS}) ORDER BY id",
     "ledger": "SELECT p.entry_key, p.kind, p.reference, p.posted_at, json_agg(json_build_object('account', e.account, "
     "'currency', e.currency, 'amount', e.amount::text) ORDER BY e.amount DESC) AS lines "
-    "FROM ledger_postings p JOIN ledger_entries e USING (entry_key) WHERE p.unique_id = $1 "
+    f"FROM ledger_postings p JOIN ledger_entries e USING (entry_key) WHERE p.unique_id = ANY({IDS}) "
     "GROUP BY p.entry_key ORDER BY p.posted_at, p.entry_key",
 }
-SINGLE = ("request", "access", "split")
+SINGLE = ("request", "accumulation", "batch", "access", "split")
 
 
 #: All of it in one statement: an operator's command may ask for many payments many times.
@@ -63,7 +71,7 @@ class View:
         found: dict[str, list[dict[str, Any]]] = {
             name: [_plain(one) for one in row[name]] if row else [] for name in QUERIES
         }
-        if not any(found[name] for name in ("request", "events", "dead_letters")):
+        if not any(found[name] for name in ("request", "events", "dead_letters", "batch")):
             return Reply(404, {"error": "NOT_FOUND", "reason": "no payment of this id is recorded"})
         body: dict[str, Any] = {"unique_id": unique_id, "status": status_of(found), "hops": hops_of(found)}
         for name, rows in found.items():
@@ -78,10 +86,10 @@ def status_of(found: dict[str, list[dict[str, Any]]]) -> str:
         return "paid" if payout["status"] == "completed" else "paying"
     if any(row["status"] in ("dead", "investigating") for row in found["failed"]):
         return "dead"
-    if found["split"]:
-        return str(found["split"][0]["status"])
+    if found["split"] or found["batch"]:
+        return str((found["split"] or found["batch"])[0]["status"])
     if found["request"]:
-        return "received"
+        return "accumulated" if found["accumulation"] else "received"
     return "recorded" if found["events"] else "refused"
 
 
@@ -93,7 +101,12 @@ def hops_of(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
         hops.append((row["received_at"], hop, row["event_key"]))
     hops += [(row["sent_at"], f"queued on {row['queue']}", None) for row in found["outbox"]]
     hops += [(row["granted_at"], "channel access granted", None) for row in found["access"]]
-    hops += [(row["created_at"], "split and exchange ordered", row["cn_api_id"]) for row in found["split"]]
+    for row in found["accumulation"]:
+        hops.append((row["created_at"], "accumulated", f"{row['accumulated_eth']} base units of {row['currency']}"))
+        hops.append((row["converted_at"], "converted", f"{row['accumulated_usdt']} base units of usdt"))
+    hops += [(row["assembled_at"], "batch assembled", f"{row['members']} payments") for row in found["batch"]]
+    ordered = "batch ordered" if found["batch"] else "split and exchange ordered"
+    hops += [(row["created_at"], ordered, row["cn_api_id"]) for row in found["split"]]
     for row in found["stages"]:
         hops.append((row["accepted_at"], "staged payout accepted", f"generation {row['generation']}"))
         hops.append((row["checked_at"], "exchange order seen", row["exchange_status"]))

@@ -10,15 +10,18 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
 from service_code.kit import logs
-from service_code.kit.money import Amount
+from service_code.kit.money import Amount, MoneyError, Rounding, read
 from service_code.kit.outside import Answer, Outside, UnreachableError
 
 #: An amount that went through a double differs by less than this part of itself.
 DOUBLE = Decimal("1e-12")
+#: The code of an amount that the exchange finds too small to exchange.
+TOO_SMALL = "EXCHANGE_DEPOSIT_TOO_SMALL"
+RATE_PLACES = Decimal("1e-12")
 #: The only status in which an order may be paid.
 WAITING = "waiting"
 #: Statuses after which an order will never take a payment.
@@ -59,6 +62,15 @@ class ExchangeOrder:
     payin_address: str
     to_amount: str
     valid_until: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """What the exchange would pay for an amount now."""
+
+    to_amount: Amount
+    #: Coins for a coin, to RATE_PLACES places, half to even: shown, never calculated with.
+    rate: Decimal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +122,28 @@ class ChangeNow:
             to_amount=str(made.get("toAmount") or estimate.get("toAmount") or ""),
             valid_until=_moment(made.get("validUntil") or estimate.get("validUntil")),
         )
+
+    async def estimate(self, amount: Amount, network: str, to_currency: str, to_network: str) -> Estimate:
+        """Ask what an amount is worth; what is beyond the currency's digits is cut off (DOWN)."""
+        query = {
+            "fromCurrency": amount.currency,
+            "fromNetwork": network,
+            "toCurrency": to_currency,
+            "toNetwork": to_network,
+            "fromAmount": amount.text(),
+            "flow": "standard",
+            "type": "direct",
+        }
+        told = await self._ask("GET", "/v2/exchange/estimated-amount", params=query)
+        found = _decimal(told.get("toAmount"))
+        if found is None or found <= 0 or not same(amount, _decimal(told.get("fromAmount"))):
+            raise ExchangeAwayError("the exchange's estimate is none, or one of another amount")
+        try:
+            worth = read(f"{found:f}", to_currency, Rounding.DOWN)
+        except MoneyError as error:
+            raise ExchangeAwayError(f"the exchange's estimate: {error}") from error
+        rate = Context(prec=100).divide(found, Decimal(amount.text()))
+        return Estimate(to_amount=worth, rate=rate.quantize(RATE_PLACES, ROUND_HALF_EVEN, Context(prec=100)))
 
     async def state(self, order_id: str) -> ExchangeState:
         """Ask for an order's state."""

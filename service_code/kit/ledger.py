@@ -5,11 +5,14 @@ to zero per currency, which the database enforces at commit. Nothing is changed 
 
     notice    processor_receivable +X, unsplit_funds -X
     split     unsplit_funds +X, exchange_clearing -C, platform_fees -F, rounding -R
+    accumulate unsplit_funds +X, accumulated_funds -A, platform_fees -F, rounding -R
+    batch     accumulated_funds +B, exchange_clearing -B    (B: the sum of its members' A)
     payout    exchange_clearing +V, host_wallet -V          (mined with status 1)
     gas       gas_expense +G, host_wallet -G                (every mined transaction of the wallet)
     dead      exchange_clearing +C or unsplit_funds +X, dead_payouts -same
     revive    the death's lines with the opposite sign
     recovered dead_payouts +C, settled_outside -C         (an operator paid it by other means)
+    points    points_issued +P, user_points -P            (PayNow: an order or a subscription's period was paid)
     reversal  the lines of a posting whose block was reorganised away, with the opposite sign
 """
 
@@ -34,6 +37,9 @@ HOST_WALLET = "host_wallet"
 GAS_EXPENSE = "gas_expense"
 DEAD_PAYOUTS = "dead_payouts"
 SETTLED_OUTSIDE = "settled_outside"
+POINTS_ISSUED = "points_issued"
+USER_POINTS = "user_points"
+ACCUMULATED_FUNDS = "accumulated_funds"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +88,23 @@ def split(unique_id: str, whole: Amount, parts: Split, cn_api_id: str) -> Postin
     return _posting(f"split:{unique_id}", unique_id, whole.currency, cn_api_id, **lines)
 
 
+def accumulate(unique_id: str, whole: Amount, parts: Split) -> Posting:
+    """The fee was taken and the client's share waits for the client's threshold."""
+    lines = {
+        UNSPLIT_FUNDS: whole.units,
+        ACCUMULATED_FUNDS: -parts.client.units,
+        PLATFORM_FEES: -parts.platform_fee.units,
+        ROUNDING: -parts.rounding.units,
+    }
+    return _posting(f"accumulate:{unique_id}", unique_id, whole.currency, None, **lines)
+
+
+def batch(batch_id: str, held: Amount, cn_api_id: str) -> Posting:
+    """A client's shares were promised to one exchange order."""
+    lines = {ACCUMULATED_FUNDS: held.units, EXCHANGE_CLEARING: -held.units}
+    return _posting(f"batch:{batch_id}", batch_id, held.currency, cn_api_id, **lines)
+
+
 def payout(unique_id: str, value: Amount, tx_hash: str, block_hash: str) -> Posting:
     """A payout was mined with status 1."""
     lines = {EXCHANGE_CLEARING: value.units, HOST_WALLET: -value.units}
@@ -110,6 +133,12 @@ def recovered(unique_id: str, generation: int, held: Amount, reference: str) -> 
     """A dead payment was paid by other means."""
     lines = {DEAD_PAYOUTS: held.units, SETTLED_OUTSIDE: -held.units}
     return _posting(f"recovered:{unique_id}:{generation}", unique_id, held.currency, reference, **lines)
+
+
+def points(credit_key: str, event_id: str, units: int, user_id: str) -> Posting:
+    """A user's wallet was credited with points, which are a unit of their own."""
+    lines = {POINTS_ISSUED: units, USER_POINTS: -units}
+    return _posting(f"points:{credit_key}", event_id, "points", user_id, **lines)
 
 
 def turn(posting: Posting, taken_back: Collection[str]) -> Posting:

@@ -19,7 +19,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import asyncpg
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
-ROLES = ("gcwebhook", "gcsplit", "gchostpay", "gchostpay1", "gchostpay3")
+ROLES = (
+    *("gcwebhook", "gcsplit", "gchostpay", "gchostpay1", "gchostpay3"),
+    *("gcaccumulator", "gcsplit2", "gcbatchprocessor", "gcmicrobatchprocessor"),
+)
 USAGE = "usage: DATABASE_URL=postgresql://owner@host/payments python -m service_code.kit.migrate up|status|down"
 
 

@@ -7,6 +7,7 @@ payout's rate is the exchange's own.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Context, Decimal, Inexact, InvalidOperation, localcontext
 from enum import Enum
@@ -103,3 +104,18 @@ def split(whole: Amount, client_percent: int) -> Split:
         platform_fee=Amount(currency=whole.currency, units=fee),
         rounding=Amount(currency=whole.currency, units=whole.units - client - fee),
     )
+
+
+def shares(total: int, weights: Sequence[int]) -> list[int]:
+    """Divide a whole among weights: each share rounded down, and a unit more for the largest remainders.
+
+    The shares sum to the whole, so that no residue is left; of equal remainders the first goes first.
+    """
+    whole = sum(weights)
+    if total < 0 or whole <= 0 or min(weights) < 0:
+        raise MoneyError("nothing can be divided among these")
+    found = [total * weight // whole for weight in weights]
+    order = sorted(range(len(weights)), key=lambda index: (-(total * weights[index] % whole), index))
+    for index in order[: total - sum(found)]:
+        found[index] += 1
+    return found

@@ -71,7 +71,8 @@ def test_everything_runs_as_an_account_of_its_own(plan: Plan) -> None:
         assert step.inputs["template"]["serviceAccount"].split("@")[0] == step.inputs["name"]
     for step in of_type(plan("prod"), "Job"):
         if step.type.startswith("gcp:cloudscheduler/"):
-            assert "-scheduler@" in step.inputs["httpTarget"]["oidcToken"]["serviceAccountEmail"]
+            caller = step.inputs["httpTarget"]["oidcToken"]["serviceAccountEmail"]
+            assert caller.split("@")[0] in {call.account_id for call in load(ROOT).schedules()}
         else:
             assert step.inputs["template"]["template"]["serviceAccount"].startswith("sluice-migrator@")
 

@@ -53,6 +53,10 @@ class Outer:
     tasks_status: int = 200
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     changenow_status: int | None = None
+    #: What a coin is worth in estimates, and the least that is estimated; without a price every estimate is 42.5.
+    price: Decimal | None = None
+    smallest: Decimal = Decimal(0)
+    estimates: list[str] = field(default_factory=list)
     changenow_refusal: str | None = None
     telegram: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     telegram_status: int = 200
@@ -127,7 +131,11 @@ class Outer:
 
     async def _estimate(self, request: web.Request) -> web.Response:
         amount = request.query["fromAmount"]
-        body = {"rateId": "rate", "validUntil": self.valid_until, "fromAmount": float(amount), "toAmount": 42.5}
+        self.estimates.append(amount)
+        if Decimal(amount) < self.smallest and self.changenow_status is None:
+            return web.json_response({"error": "deposit_too_small", "message": "Out of min amount"}, status=400)
+        worth = 42.5 if self.price is None else float(Decimal(amount) * self.price)
+        body = {"rateId": "rate", "validUntil": self.valid_until, "fromAmount": float(amount), "toAmount": worth}
         return self._exchange_down() or web.json_response(body)
 
     async def _order(self, request: web.Request) -> web.Response:

@@ -39,6 +39,10 @@ QUEUES = {
     "gchostpay3-retry-queue": ("gchostpay3", "/", 86400),
     "gchostpay-payment-failed-queue": ("gchostpay1", "/payment-failed", None),
     "gchostpay3-confirm-queue": ("gchostpay3", "/confirm", None),
+    "gcaccumulator-queue": ("gcaccumulator", "/accumulate", None),
+    "gcsplit2-queue": ("gcsplit2", "/estimate-and-update", None),
+    "gcbatchprocessor-queue": ("gcbatchprocessor", "/process", None),
+    "gcmicrobatchprocessor-failed-queue": ("gcmicrobatchprocessor", "/batch-payment-failed", None),
 }
 SECRETS = {
     "PROCESSOR_IPN_KEY": "ipn-key-for-tests-0123456789abcdef",
@@ -147,10 +151,10 @@ class Running:
         }
         return await self.request("POST", task.path, task.body, **headers)
 
-    async def sweep(self) -> dict[str, Any]:
-        """Call the sweeper as the scheduler does."""
+    async def sweep(self, path: str = "/sweep") -> dict[str, Any]:
+        """Call the sweeper, or another door of the scheduler's, as the scheduler does."""
         token = self.world.token(self.kit.settings.service, INVOKER)
-        answer = await self.request("POST", "/sweep", Authorization=f"Bearer {token}")
+        answer = await self.request("POST", path, Authorization=f"Bearer {token}")
         assert answer.status == 200, answer.text
         return answer.json()
 
@@ -195,10 +199,15 @@ class World:
             "/failed-transactions/{unique_id}/retry",
             "/failed-transactions/{unique_id}/status",
             "/failed-transactions/{unique_id}/recovered",
+            "/conversions",
+            "/conversions/{unique_id}/retry",
+            "/batches",
+            "/batches/{batch_id}/retry",
             "/wallet",
             "/wallet/resume",
         ]
-        callers = {path: [INVOKER] for _, path, _ in QUEUES.values()} | {"/sweep": [INVOKER]}
+        callers = {path: [INVOKER] for _, path, _ in QUEUES.values()}
+        callers |= {"/sweep": [INVOKER], "/convert-pending": [INVOKER]}
         callers |= {path: [OPERATOR] for path in (*operator, "/payouts/{unique_id}/abandon")}
         endpoints = {
             "cloud_tasks": self.outer.url,

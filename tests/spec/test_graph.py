@@ -34,6 +34,7 @@ def test_queues_are_found_from_both_ends(project: Project) -> None:
     ]
     assert [queue.name for queue in system.queues_out_of("gcwebhook")] == [
         "channel-access-queue",
+        "gcaccumulator-queue",
         "split-payment-queue",
     ]
 
@@ -59,17 +60,22 @@ def test_invokers_of_a_service_are_its_callers_and_nobody_else(project: Project)
 def test_a_secret_names_its_readers(project: Project) -> None:
     readers = load(project.root).consumers("TPS_HOSTPAY_SIGNING_KEY")
 
-    assert [service.name for service in readers] == ["gchostpay", "gchostpay1", "gcsplit"]
+    assert [service.name for service in readers] == ["gcbatchprocessor", "gchostpay", "gchostpay1", "gcsplit"]
 
 
 def test_schedules_are_jobs_with_an_account(project: Project) -> None:
     calls = load(project.root).schedules()
 
     assert [(call.job, call.path, call.account_id) for call in calls] == [
+        ("gcaccumulator-sweep", "/sweep", "gcaccumulator-scheduler"),
+        ("gcbatchprocessor-sweep", "/sweep", "gcbatchprocessor-scheduler"),
         ("gchostpay-sweep", "/sweep", "gchostpay-scheduler"),
         ("gchostpay1-sweep", "/sweep", "gchostpay1-scheduler"),
         ("gchostpay3-sweep", "/sweep", "gchostpay3-scheduler"),
+        ("gcmicrobatchprocessor-convert-pending", "/convert-pending", "gcmicrobatchprocessor-sch-e50b"),
+        ("gcmicrobatchprocessor-sweep", "/sweep", "gcmicrobatchprocessor-sch-e50b"),
         ("gcsplit-sweep", "/sweep", "gcsplit-scheduler"),
+        ("gcsplit2-sweep", "/sweep", "gcsplit2-scheduler"),
         ("gcwebhook-sweep", "/sweep", "gcwebhook-scheduler"),
     ]
 

@@ -1,0 +1,1 @@
+"""The threshold payout's small batches: converts together what is too small to be converted alone."""

@@ -1,0 +1,63 @@
+"""Conversions that are not done, for operators: how many, since when, what is wrong; and one that has failed, again."""
+
+from __future__ import annotations
+
+from datetime import UTC
+
+from service_code.kit.call import Call
+from service_code.kit.money import Amount
+from service_code.kit.outcomes import Send
+from service_code.kit.runtime import Kit
+from service_code.kit.service import Incoming, Reply
+from service_code.kit.threshold import CONVERT_QUEUE, EstimateAndUpdate
+
+LISTED = 500
+
+
+class Conversions:
+    """Answers operators."""
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+
+    async def listed(self, _incoming: Incoming, _call: Call) -> Reply:
+        """GET /conversions: what is pending or has failed, the oldest first."""
+        rows = await self._kit.db.fetch(
+            """
+            SELECT unique_id, client_id, currency, accumulated_eth::text AS accumulated, conversion_status AS status,
+                conversion_attempts AS attempts, too_small, conversion_error AS error, created_at AS since
+            FROM payout_accumulation WHERE conversion_status <> 'completed' ORDER BY created_at LIMIT $1
+            """,
+            LISTED,
+        )
+        found = [
+            {**dict(row), "since": row["since"].astimezone(UTC).isoformat().replace("+00:00", "Z")} for row in rows
+        ]
+        return Reply(200, {"conversions": found})
+
+    async def retry(self, incoming: Incoming, call: Call) -> Reply:
+        """POST /conversions/{unique_id}/retry: convert what has failed, once more."""
+        unique_id = incoming.path["unique_id"]
+        call.about(unique_id)
+        connection = await call.begin()
+        row = await connection.fetchrow(
+            """
+            UPDATE payout_accumulation SET conversion_status = 'pending', conversion_error = NULL
+            WHERE unique_id = $1 AND conversion_status = 'failed'
+            RETURNING client_id, currency, accumulated_eth, conversion_attempts
+            """,
+            unique_id,
+        )
+        if row is None:
+            return Reply(404, {"error": "NOT_FAILED", "reason": "no conversion of this id has failed"})
+        question = EstimateAndUpdate(
+            unique_id=unique_id,
+            client_id=row["client_id"],
+            accumulated=Amount(currency=row["currency"], units=row["accumulated_eth"]),
+        )
+        key = f"retry-{row['conversion_attempts']}"
+        sends = [Send(queue=CONVERT_QUEUE, message=question, unique_id=unique_id, key=key)]
+        rows = await self._kit.outbox.write(connection, sends, call.now)
+        await call.commit()
+        await self._kit.outbox.send(rows)
+        return Reply(200, {"status": "pending", "unique_id": unique_id})
