@@ -20,8 +20,8 @@ from ops.output import Output
 #: A day: nobody follows payments for longer.
 LONGEST_TIMEOUT = 86_400.0
 
-#: The ways to pay out, by the name of the flow.
-WAYS = {"split": "single", "staged": "staged"}
+#: The ways to pay out, by the name of the flow; `threshold` goes by the channel and not by the payment's id.
+WAYS = {"split": "single", "staged": "staged", "threshold": "threshold"}
 
 #: Ids that are tried until enough take the way that is wanted.
 TRIES = 2_000
@@ -51,8 +51,12 @@ def pay(
     out = Output(as_json=as_json)
     _check(amount, currency, rate, timeout)
     home = Home.find()
-    ids = ids_of(Operator(home), flow, count) if flow else None
-    result = send(home, out, amount=amount, currency=currency, count=count, rate=rate, timeout=timeout, ids=ids)
+    wish: dict[str, Any] = {}
+    if flow == "threshold":
+        wish = {"channel_id": channel_of(Operator(home))}
+    elif flow:
+        wish = {"unique_ids": ids_of(Operator(home), flow, count)}
+    result = send(home, out, amount=amount, currency=currency, count=count, rate=rate, timeout=timeout, wish=wish)
     out.result(result)
     if result["paid"] != count:
         raise typer.Exit(1)
@@ -96,6 +100,18 @@ def ids_of(operator: Operator, flow: str, count: int) -> list[str]:
     )
 
 
+def channel_of(operator: Operator) -> int:
+    """A channel whose client is paid by threshold, as the entry service knows them."""
+    thresholds = operator.call("GET", "gcwebhook", "/thresholds")["thresholds"]
+    if not thresholds:
+        raise BadUsage(
+            "no channel of this stack is paid by threshold",
+            why="THRESHOLD_BY_CHANNEL of gcwebhook names none",
+            fix="set THRESHOLD_BY_CHANNEL in sluice:settings of stacks/Pulumi.local.yaml, then ./sluice up",
+        )
+    return int(next(iter(thresholds)))
+
+
 def send(
     home: Home,
     out: Output,
@@ -105,12 +121,12 @@ def send(
     count: int,
     rate: float,
     timeout: float = 120.0,
-    ids: list[str] | None = None,
+    wish: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Send the notices, follow every payment; what became of each."""
     follower = Follower(home)
     body: dict[str, Any] = {"amount": amount, "currency": currency, "count": count, "rate": rate, "wait": True}
-    body |= {"unique_ids": ids} if ids else {}
+    body |= wish or {}
     url = f"http://127.0.0.1:{follower.operator.cloud.ports.sandbox}/processor/payments"
     try:
         sent = rest.call("POST", url, body, timeout=count / rate + timeout)["payments"]

@@ -33,6 +33,9 @@ FIRST_PAYMENT_ID = 5_000_000_000
 #: A duplicated notice is sent this often in all.
 COPIES = 3
 
+#: Channels have 64 bits.
+MOST_CHANNEL = 2**63
+
 #: Most payments of one request.
 MOST = 100_000
 
@@ -59,6 +62,7 @@ class Wanted:
     payout_currency: str
     payout_network: str
     client_wallet: str | None
+    channel_id: int | None
     unique_ids: list[str]
 
 
@@ -67,7 +71,7 @@ def read(raw: Mapping[str, Any]) -> Wanted:
     defaults: dict[str, Any] = {
         "amount": None, "currency": "eth", "count": 1, "rate": 50, "duplicate_every": 0, "wait": True, "notify": True,
         "attempts": ATTEMPTS, "subscription_days": 30, "payout_currency": "usdt", "payout_network": "eth",
-        "client_wallet": None, "unique_ids": [],
+        "client_wallet": None, "channel_id": None, "unique_ids": [],
     }  # fmt: skip
     for key in raw:
         if key not in defaults:
@@ -83,6 +87,10 @@ def read(raw: Mapping[str, Any]) -> Wanted:
     for key, least, most in (("count", 1, MOST), ("duplicate_every", 0, MOST), ("attempts", 1, 1000)):
         if not isinstance(given[key], int) or not least <= given[key] <= most:
             raise BadRequestError(f"'{key}' must be a whole number from {least} to {most}, not {given[key]!r}")
+    if given["channel_id"] is not None and (
+        not isinstance(given["channel_id"], int) or abs(given["channel_id"]) >= MOST_CHANNEL
+    ):
+        raise BadRequestError(f"'channel_id' must be a channel's number, not {given['channel_id']!r}")
     if not isinstance(given["rate"], int | float) or given["rate"] <= 0:
         raise BadRequestError(f"'rate' must be payments a second, above 0, not {given['rate']!r}")
     payout, network = str(given["payout_currency"]).lower(), str(given["payout_network"]).lower()
@@ -127,10 +135,14 @@ class ProcessorApi:
         number = int(self._store.fact("payments") or "0") + 1
         unique_id = unique_id or base64.b32encode(self._keys.secret(f"payment {number}")[:10]).decode()
         now = self._clock.now()
+        # A channel that is asked for is one client with one wallet; the others are ten channels of many clients.
+        own = wanted.channel_id is not None
+        channel_id = wanted.channel_id if wanted.channel_id is not None else -1_001_000_000_000 - number % 10
+        client = self._keys.address(f"channel {channel_id}" if own else f"client {number}")
         order = Order(
-            unique_id=unique_id, user_id=100_000_000 + number, channel_id=-1_001_000_000_000 - number % 10,
+            unique_id=unique_id, user_id=100_000_000 + number, channel_id=channel_id,
             issued_at=int(now), subscription_days=wanted.subscription_days, amount=wanted.units,
-            currency=wanted.currency, client_wallet=wanted.client_wallet or self._keys.address(f"client {number}"),
+            currency=wanted.currency, client_wallet=wanted.client_wallet or client,
             payout_currency=wanted.payout_currency, payout_network=wanted.payout_network,
         )  # fmt: skip
         token = order.token(self._config.success_url_signing_key)

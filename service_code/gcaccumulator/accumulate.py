@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from service_code.kit import ledger, logs, money
 from service_code.kit.call import Call
-from service_code.kit.clock import from_millis
 from service_code.kit.db import Connection
 from service_code.kit.deaths import hold_split
 from service_code.kit.money import Amount
@@ -57,7 +56,7 @@ class Accumulator:
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', $9) ON CONFLICT (unique_id) DO NOTHING
             """,
             *(order.unique_id, order.channel_id, order.client_wallet, order.payout_currency, order.payout_network),
-            *(held.currency, held.units, order.threshold.units, min(call.now, from_millis(order.received_at))),
+            *(held.currency, held.units, order.threshold.units, call.now),
         )
         return not status.endswith(" 0")
 

@@ -39,6 +39,15 @@ def test_the_order_token_has_the_layout_that_the_bot_mints(box: Sandbox) -> None
     assert box.get(f"/processor/payments/{payment['unique_id']}") == payment
 
 
+def test_a_channel_that_is_asked_for_is_one_client(box: Sandbox) -> None:
+    wish = {"amount": "0.05", "notify": False, "count": 2, "channel_id": -1009}
+    _, made = box.request("POST", "/processor/payments", wish)
+    orders = [payment["order"] for payment in made["payments"]]
+    assert {order["channel_id"] for order in orders} == {-1009}
+    assert len({order["client_wallet"] for order in orders}) == 1
+    assert box.request("POST", "/processor/payments", {**wish, "channel_id": "x"})[0] == 400
+
+
 def test_every_nth_notice_goes_out_three_times(box: Sandbox, webhook: Webhook) -> None:
     _, made = box.request(
         "POST", "/processor/payments", {"amount": "0.05", "count": 10, "rate": 200, "duplicate_every": 5}

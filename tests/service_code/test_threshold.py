@@ -263,6 +263,12 @@ async def test_the_timeline_of_one_payment_goes_through_its_batch(world: World, 
     assert len({payout["tx_hash"] for payout in seen["payouts"]}) == 1
 
 
+async def test_operators_see_which_channels_wait_for_what(world: World) -> None:
+    async with world.run("gcwebhook", THRESHOLD_BY_CHANNEL='{"-7": 250, "8": "0.5"}') as webhook:
+        told = await webhook.operate("GET", "/thresholds")
+    assert told.json() == {"thresholds": {"-7": "250", "8": "0.5"}}
+
+
 @pytest.mark.parametrize("wrong", ['{"-1": "x"}', '{"a": "1"}', '{"-1": "0"}', "[]", "{"])
 async def test_thresholds_that_are_none_are_refused_at_start(world: World, wrong: str) -> None:
     from service_code.kit.settings import SettingsError

@@ -199,6 +199,7 @@ class World:
             "/failed-transactions/{unique_id}/retry",
             "/failed-transactions/{unique_id}/status",
             "/failed-transactions/{unique_id}/recovered",
+            "/thresholds",
             "/conversions",
             "/conversions/{unique_id}/retry",
             "/batches",
