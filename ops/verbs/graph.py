@@ -1,4 +1,4 @@
-"""`sluice graph`: the payment system as a drawing, from the specs: services are nodes, queues are edges."""
+"""`sluice graph`: the payment system as a drawing, from the specs: services are nodes, queues and topics are edges."""
 
 from __future__ import annotations
 
@@ -41,6 +41,9 @@ def graph(
     edges = [
         {"queue": q.name, "from": list(q.senders), "to": q.receiver, "path": q.path} for q in system.queues.values()
     ]
+    edges += [
+        {"topic": t.name, "from": list(t.publishers), "to": t.receiver, "path": t.path} for t in system.topics.values()
+    ]
     out.result({"nodes": sorted(system.services), "edges": edges})
 
 
@@ -52,6 +55,8 @@ def mermaid(system: spec.System) -> str:
             lines.append(f"    outside((outside)) -->|signed| {service.name}")
     for queue in system.queues.values():
         lines += [f"    {sender} -->|{queue.name}| {queue.receiver}" for sender in queue.senders]
+    for topic in system.topics.values():
+        lines += [f"    {publisher} ==>|{topic.name}| {topic.receiver}" for publisher in topic.publishers]
     return "\n".join([*lines, "```"]) + "\n"
 
 

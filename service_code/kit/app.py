@@ -26,8 +26,19 @@ from service_code.kit import logs
 from service_code.kit.call import Call
 from service_code.kit.db import UNAVAILABLE, OverloadedError
 from service_code.kit.door import Door, DoorError
+from service_code.kit.push import PushWorker
 from service_code.kit.runtime import Kit
-from service_code.kit.service import Component, Handler, Incoming, Operator, Public, Reply, Schedule, Service
+from service_code.kit.service import (
+    Component,
+    Handler,
+    Incoming,
+    Operator,
+    Public,
+    Reply,
+    Schedule,
+    Service,
+    Subscription,
+)
 from service_code.kit.worker import Worker
 
 #: Bytes of a request: Cloud Tasks sends at most about as many.
@@ -40,7 +51,7 @@ HEALTH_TIMEOUT = 0.6
 HEALTH_LONGEST = 10.0
 HEALTH_LIVES = 1.0
 #: The newest migration that this code needs; an older database is unhealthy.
-SCHEMA = "20261123000003"
+SCHEMA = "20261123000004"
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _log = logs.get("app")
@@ -74,6 +85,10 @@ class App:
             *(
                 Route(one.path, self._guarded(one.path, self._handler(one)), methods=["POST"])
                 for one in service.handlers
+            ),
+            *(
+                Route(one.path, self._guarded(one.path, self._subscription(one)), methods=["POST"])
+                for one in service.subscriptions
             ),
             *(
                 Route(one.path, self._guarded(one.path, self._schedule(one)), methods=["POST"])
@@ -123,10 +138,14 @@ class App:
         return run
 
     def _handler(self, handler: Handler) -> Endpoint:
-        worker = Worker(self._kit, handler)
+        return self._behind(handler.path, Worker(self._kit, handler))
 
+    def _subscription(self, subscription: Subscription) -> Endpoint:
+        return self._behind(subscription.path, PushWorker(self._kit, subscription))
+
+    def _behind(self, path: str, worker: Worker) -> Endpoint:
         async def run(request: Request) -> Response:
-            await self._door.check(request, handler.path)
+            await self._door.check(request, path)
             return await worker.answer(request, await read_body(request))
 
         return run

@@ -34,9 +34,14 @@ class Letter:
     attempt: int = 1
 
 
+def fingerprint(service: str, endpoint: str, body: bytes) -> str:
+    """Return what a body that died at a door is known by."""
+    return hashlib.sha256(f"{service}\0{endpoint}\0".encode() + body).hexdigest()
+
+
 async def store(connection: Connection, letter: Letter, at: datetime) -> bool:
     """Store a letter in the caller's transaction; False if this body died at this door before."""
-    digest = hashlib.sha256(f"{letter.service}\0{letter.endpoint}\0".encode() + letter.body).hexdigest()
+    digest = fingerprint(letter.service, letter.endpoint, letter.body)
     status = await connection.execute(
         """
         INSERT INTO dead_letters

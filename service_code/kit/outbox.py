@@ -161,6 +161,7 @@ class Outbox:
             WHERE id IN (
                 SELECT id FROM outbox
                 WHERE service = $1 AND sent_at IS NULL AND cancelled_at IS NULL AND minted_at < $3
+                  AND ordering_key IS NULL
                   AND ($4::text IS NULL OR queue = $4) AND ($5::timestamptz IS NULL OR created_at > $5)
                 ORDER BY minted_at LIMIT $6 FOR UPDATE SKIP LOCKED
             )

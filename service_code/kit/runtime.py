@@ -9,8 +9,10 @@ from service_code.kit.clock import Clock, open_clock
 from service_code.kit.db import Database
 from service_code.kit.outbox import Minter, Outbox
 from service_code.kit.outside import Outside
+from service_code.kit.publications import Publications
 from service_code.kit.settings import Settings
 from service_code.kit.tasks import Tasks
+from service_code.kit.topics import Topics
 
 
 class Kit:
@@ -27,6 +29,8 @@ class Kit:
         self.tasks = Tasks(settings.endpoints.cloud_tasks, settings.queues, self.outside, self.access)
         self.minters: dict[str, Minter] = {}
         self.outbox = Outbox(settings.service, self.db, self.tasks, self.clock, self.minters)
+        self.topics = Topics(settings.endpoints.pubsub, settings.topics, self.outside, self.access)
+        self.publications = Publications(settings.service, self.db, self.topics, self.clock)
 
     def mint(self, minters: Mapping[str, Minter]) -> None:
         """Take the service's minters of short-lived tokens."""

@@ -1,6 +1,7 @@
 """What a service declares: visible lists of its doors and what they need. `app` makes an application of it.
 
 handlers   behind a queue: one message in, one outcome out
+subscriptions  the same, pushed by a topic
 public     anybody may call; the handler verifies a signature itself
 schedules  Cloud Scheduler's calls
 operator   people with the operator's account
@@ -45,6 +46,16 @@ class Handler:
     run: Callable[[Any, Call], Awaitable[Outcome]]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subscription:
+    """A door that a topic is pushed to; what it can never handle is published to `dead_letters`."""
+
+    path: str
+    message: type[Message]
+    run: Callable[[Any, Call], Awaitable[Outcome]]
+    dead_letters: str
+
+
 @dataclass(frozen=True, slots=True)
 class Public:
     """A door for anybody."""
@@ -86,6 +97,7 @@ class Service:
 
     name: str
     handlers: Sequence[Handler] = ()
+    subscriptions: Sequence[Subscription] = ()
     public: Sequence[Public] = ()
     schedules: Sequence[Schedule] = ()
     operator: Sequence[Operator] = ()

@@ -34,14 +34,18 @@ class Worker:
         self._kit = kit
         self._handler = handler
 
-    async def answer(self, request: Request, body: bytes) -> JSONResponse:
+    async def answer(self, request: Request, body: bytes, /) -> JSONResponse:
         """Handle one delivery whose caller has been verified."""
-        started = time.perf_counter()
         attempt = attempt_number(request)
         call = Call(self._kit, attempt=attempt, task=request.headers.get("x-cloudtasks-taskname"))
         logs.about(attempt_number=attempt, task=call.task, queue=request.headers.get("x-cloudtasks-queuename"))
+        return await self.handle(body, call)
+
+    async def handle(self, body: bytes, call: Call, *, refused: Dead | None = None) -> JSONResponse:
+        """Decide and act; `refused` is the outcome of a body that was found to be no message before."""
+        started = time.perf_counter()
         try:
-            outcome = await self._decide(body, call)
+            outcome = refused or await self._decide(body, call)
             status, answer = await self._act(outcome, body, call)
         except OverloadedError as error:
             await call.rollback(error)

@@ -10,7 +10,7 @@ import pytest
 from components.environment import database_url, environment
 from local_engine import Result
 from service_code.kit.settings import read
-from spec import System, load
+from spec import System, load, names
 from tests.components.conftest import DIGEST, ROOT, of_type
 
 LOCAL = {
@@ -38,6 +38,8 @@ def test_every_service_can_start_with_its_environment(system: System, service: s
     settings = read(service, given, secrets, stateless=not system.service(service).database)
     assert settings.url == system.stack.url(service)
     assert set(settings.queues) == {queue.name for queue in system.queues_out_of(service)}
+    dead = {names.dead_letter_topic(topic.name) for topic in system.topics_into(service)}
+    assert set(settings.topics) == dead | {topic.name for topic in system.topics_out_of(service)}
     assert set(settings.callers) == set(system.callers(service))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from local_engine import Result
-from spec import load
+from spec import load, names
 from spec.service import PROJECT_ROLES
 from tests.components.conftest import ROOT, of_type
 
@@ -33,7 +33,7 @@ def test_senders_act_as_the_invoker_of_their_queue_alone(plan: Plan) -> None:
     found = {
         (step.inputs["serviceAccountId"].rsplit("/", 1)[1].split("@")[0], step.inputs["member"])
         for step in of_type(plan("prod"), "IAMMember")
-        if step.type.startswith("gcp:serviceaccount/")
+        if step.type.startswith("gcp:serviceaccount/") and step.inputs["role"] == "roles/iam.serviceAccountUser"
     }
     assert ("split-payment-invoker", account("gcwebhook")) in found
     assert ("hostpay-execution-invoker", account("gcsplit")) in found
@@ -46,7 +46,7 @@ def test_a_service_is_called_by_its_queues_its_schedule_and_the_operator(plan: P
     expected = {(service, "roles/run.invoker", account(caller)) for service, caller in callers}
     public = {(name, "roles/run.invoker", "allUsers") for name, spec in system.services.items() if spec.public}
     assert bindings(plan("prod"), "ServiceIamMember", "name") == expected | public
-    assert {name for name, _, _ in public} == {"gcwebhook"}
+    assert {name for name, _, _ in public} == {"gcwebhook", "paynowwebhook"}
 
 
 def test_a_secret_is_read_by_who_lists_it(plan: Plan) -> None:
@@ -82,3 +82,39 @@ def test_the_migrator_logs_in_to_the_database_and_may_do_nothing_else(plan: Plan
     assert {step.inputs["role"] for step in grants} == {"roles/cloudsql.client", "roles/cloudsql.instanceUser"}
     assert {step.type for step in grants} == {"gcp:projects/iAMMember:IAMMember"}
     assert "sluice-migrator@sluice-prod.iam" in {step.inputs["name"] for step in of_type(plan("prod"), "User")}
+
+
+def test_a_topic_gives_its_publishers_pubsubs_agent_and_its_receiver_what_they_need_and_no_more(plan: Plan) -> None:
+    system, result = load(ROOT), plan("prod")
+    agent = f"serviceAccount:{names.pubsub_agent('100000000003')}"
+    expected = set()
+    for topic in system.topics.values():
+        dead = names.dead_letter_topic(topic.name)
+        expected |= {(topic.name, "roles/pubsub.publisher", account(one)) for one in topic.publishers}
+        expected |= {(dead, "roles/pubsub.publisher", one) for one in (agent, account(topic.receiver))}
+    assert expected
+    assert bindings(result, "TopicIAMMember", "topic") == expected
+    assert bindings(result, "SubscriptionIAMMember", "subscription") == {
+        (names.subscription(topic), "roles/pubsub.subscriber", agent) for topic in system.topics
+    }
+    mints = [step for step in of_type(result, "IAMMember") if step.inputs["role"].endswith("TokenCreator")]
+    assert {
+        (step.inputs["serviceAccountId"].rsplit("/", 1)[1].split("@")[0], step.inputs["member"]) for step in mints
+    } == {(names.push_account_id(topic), agent) for topic in system.topics}
+
+
+def test_pushes_show_a_token_for_their_receiver_and_dead_letters_never_expire(plan: Plan) -> None:
+    found = {step.inputs["name"]: step.inputs for step in of_type(plan("prod"), "Subscription")}
+    events, dead = found["paynow-events-sub"], found["paynow-events-dlq-sub"]
+    url = "https://paynowworker-100000000003.us-central1.run.app"
+    assert events["pushConfig"] == {
+        "pushEndpoint": f"{url}/api/tasks/paynow/process",
+        "oidcToken": {
+            "serviceAccountEmail": "paynow-events-push@sluice-prod.iam.gserviceaccount.com",
+            "audience": url,
+        },
+    }
+    assert (events["enableMessageOrdering"], events["ackDeadlineSeconds"]) == (True, 600)
+    assert events["deadLetterPolicy"]["maxDeliveryAttempts"] == 5
+    assert events["retryPolicy"] == {"minimumBackoff": "10s", "maximumBackoff": "600s"}
+    assert (dead["expirationPolicy"], dead["messageRetentionDuration"]) == ({"ttl": ""}, "1209600s")

@@ -44,6 +44,29 @@ class Task:
 
 
 @dataclass
+class Pushed:
+    """A message as a topic got it."""
+
+    topic: str
+    data: bytes
+    ordering_key: str
+    attributes: dict[str, str]
+    message_id: str
+
+    def json(self) -> dict[str, Any]:
+        return dict(json.loads(self.data))
+
+    def envelope(self, attempt: int = 1) -> dict[str, Any]:
+        message = {
+            "data": base64.b64encode(self.data).decode(),
+            "attributes": self.attributes,
+            "messageId": self.message_id,
+            "orderingKey": self.ordering_key,
+        }
+        return {"message": message, "subscription": f"{self.topic}-sub", "deliveryAttempt": attempt}
+
+
+@dataclass
 class Outer:
     """Cloud Tasks, Google's keys, ChangeNow and the Bot API, as far as the services call them."""
 
@@ -51,6 +74,10 @@ class Outer:
     tasks: list[Task] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     tasks_status: int = 200
+    published: list[Pushed] = field(default_factory=list)
+    #: Answers of the next publications, then 200; "lost" publishes and answers 500.
+    publish_faults: list[int | str] = field(default_factory=list)
+    during_publish: Callable[[], Awaitable[Any]] | None = None
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     changenow_status: int | None = None
     #: What a coin is worth in estimates, and the least that is estimated; without a price every estimate is 42.5.
@@ -82,6 +109,7 @@ class Outer:
         app.add_routes(
             [
                 web.post("/v2/projects/{p}/locations/{l}/queues/{queue}/tasks", self._create_task),
+                web.post("/v1/projects/{p}/topics/{topic:[^:]+}:publish", self._publish),
                 web.get("/certs", self._certs),
                 web.get("/changenow/v2/exchange/estimated-amount", self._estimate),
                 web.post("/changenow/v2/exchange", self._order),
@@ -114,6 +142,26 @@ class Outer:
             )
         )
         return web.json_response(task)
+
+    async def _publish(self, request: web.Request) -> web.Response:
+        assert request.headers["Authorization"] == "Bearer access-token"
+        if self.during_publish:
+            during, self.during_publish = self.during_publish, None
+            await during()
+        fault = self.publish_faults.pop(0) if self.publish_faults else 200
+        if fault not in (200, "lost"):
+            return web.json_response({"error": {"message": "no"}}, status=int(fault))
+        for message in (await request.json())["messages"]:
+            self.published.append(
+                Pushed(
+                    topic=request.match_info["topic"],
+                    data=base64.b64decode(message["data"]),
+                    ordering_key=message.get("orderingKey", ""),
+                    attributes=message.get("attributes", {}),
+                    message_id=str(len(self.published) + 1),
+                )
+            )
+        return web.json_response({"messageIds": []}, status=500 if fault == "lost" else 200)
 
     async def _slack(self, request: web.Request) -> web.Response:
         if self.slack_status == 200:

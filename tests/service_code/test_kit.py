@@ -353,7 +353,8 @@ def test_two_lists_of_doors_are_the_ones_of_the_specs() -> None:
         kit = Kit(read(name, environ, module.SECRETS, stateless=stateless), access=StaticAccess())
         declared = module.service(kit)
         spec = yaml.safe_load((ROOT / "service_code" / name / "service.yaml").read_text())
-        assert {one.path: one.message.__name__ for one in declared.handlers} == spec["handles"]
+        doors = (*declared.handlers, *declared.subscriptions)
+        assert {one.path: one.message.__name__ for one in doors} == spec.get("handles", {})
         assert {one.path for one in declared.schedules} == {one["path"] for one in spec.get("schedules", {}).values()}
         assert {one.path for one in declared.operator} | {"/health"} == set(spec["operator_paths"]) | {"/health"}
         assert {one.path for one in declared.public} | {"/health"} == set(spec.get("public", [])) | {"/health"}

@@ -21,7 +21,7 @@ from eth_account import Account
 from service_code.kit import settings as settings_module
 from service_code.kit.app import build
 from service_code.kit.runtime import Kit
-from tests.service_code.outer import Outer, Task
+from tests.service_code.outer import Outer, Pushed, Task
 
 BASE = "https://{}-1.us-central1.run.app"
 INVOKER = "invoker@p.iam.gserviceaccount.com"
@@ -44,6 +44,12 @@ QUEUES = {
     "gcbatchprocessor-queue": ("gcbatchprocessor", "/process", None),
     "gcmicrobatchprocessor-failed-queue": ("gcmicrobatchprocessor", "/batch-payment-failed", None),
 }
+TOPICS = {
+    name: {"path": f"projects/p/topics/{name}", "ordered": ordered}
+    for name, ordered in (("paynow-events", True), ("paynow-events-dlq", False))
+}
+PRODUCTS = {"points-100": 100, "points-1000": 1000, "monthly": 500}
+PUSHES = ("/api/tasks/paynow/process",)
 SECRETS = {
     "PROCESSOR_IPN_KEY": "ipn-key-for-tests-0123456789abcdef",
     "SUCCESS_URL_SIGNING_KEY": "success-url-key-for-tests-0123456789abcdef",
@@ -51,6 +57,7 @@ SECRETS = {
     "TPS_HOSTPAY_SIGNING_KEY": "hostpay-key-for-tests-0123456789abcdef-0123456789abcdef",
     "HOSTPAY_INTERNAL_SIGNING_KEY": "internal-key-for-tests-" + "0123456789abcdef" * 4,
     "CHANGENOW_API_KEY": "changenow-key-for-tests",
+    "PAYNOW_WEBHOOK_SECRET": "pn-secret-for-tests-0123456789abcdef",
 }
 
 
@@ -151,6 +158,12 @@ class Running:
         }
         return await self.request("POST", task.path, task.body, **headers)
 
+    async def push(self, message: Pushed, attempt: int = 1) -> Answer:
+        """Push a message as its subscription would."""
+        token = self.world.token(self.kit.settings.service, INVOKER)
+        body = json.dumps(message.envelope(attempt)).encode()
+        return await self.request("POST", PUSHES[0], body, Authorization=f"Bearer {token}")
+
     async def sweep(self, path: str = "/sweep") -> dict[str, Any]:
         """Call the sweeper, or another door of the scheduler's, as the scheduler does."""
         token = self.world.token(self.kit.settings.service, INVOKER)
@@ -207,11 +220,14 @@ class World:
             "/wallet",
             "/wallet/resume",
         ]
+        operator += ["/dead/{event_id}/replay", "/events/{event_id}", "/users/{user_id}"]
         callers = {path: [INVOKER] for _, path, _ in QUEUES.values()}
         callers |= {"/sweep": [INVOKER], "/convert-pending": [INVOKER]}
+        callers |= {path: [INVOKER] for path in PUSHES}
         callers |= {path: [OPERATOR] for path in (*operator, "/payouts/{unique_id}/abandon")}
         endpoints = {
             "cloud_tasks": self.outer.url,
+            "pubsub": self.outer.url,
             "oidc_certs": f"{self.outer.url}/certs",
             "changenow": f"{self.outer.url}/changenow",
             "telegram": f"{self.outer.url}/telegram",
@@ -224,6 +240,8 @@ class World:
             "SERVICE_URL": BASE.format(service),
             "DATABASE_URL": self.database.format(user=service),
             "QUEUES": json.dumps(queues),
+            "TOPICS": json.dumps(TOPICS),
+            "PAYNOW_PRODUCTS": json.dumps(PRODUCTS),
             "CALLERS": json.dumps(callers),
             "ENDPOINTS": json.dumps(endpoints),
             "CHAIN_ID": str(self.chain_id),

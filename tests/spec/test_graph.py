@@ -77,6 +77,8 @@ def test_schedules_are_jobs_with_an_account(project: Project) -> None:
         ("gcsplit-sweep", "/sweep", "gcsplit-scheduler"),
         ("gcsplit2-sweep", "/sweep", "gcsplit2-scheduler"),
         ("gcwebhook-sweep", "/sweep", "gcwebhook-scheduler"),
+        ("paynowwebhook-sweep", "/sweep", "paynowwebhook-scheduler"),
+        ("paynowworker-sweep", "/sweep", "paynowworker-scheduler"),
     ]
 
 

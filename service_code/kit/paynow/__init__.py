@@ -1,0 +1,1 @@
+"""PayNow: its notices, the events that come of them, and the wallets that they credit (docs/adr/paynow.md)."""

@@ -1,0 +1,33 @@
+"""paynowwebhook: the entry of PayNow's events. Verifies, records, publishes, and answers at once.
+
+Its doors: POST /api/paynow/webhook (signed) for anybody; /sweep for the scheduler; /dead, /dead/{event_id}/replay,
+/events/{event_id} and /users/{user_id} for operators.
+"""
+
+from __future__ import annotations
+
+from service_code.kit.paynow.book import catalogue_of
+from service_code.kit.runtime import Kit
+from service_code.kit.service import Operator, Public, Schedule, Service
+from service_code.paynowwebhook.operate import Desk
+from service_code.paynowwebhook.receive import Receiver
+from service_code.paynowwebhook.sweep import Sweeper
+
+#: Secrets and the fewest characters each must have.
+SECRETS = {"PAYNOW_WEBHOOK_SECRET": 16}
+
+
+def service(kit: Kit) -> Service:
+    """Declare the service's doors."""
+    desk = Desk(kit)
+    return Service(
+        name="paynowwebhook",
+        public=[Public("POST", "/api/paynow/webhook", Receiver(kit, catalogue_of(kit.settings)).webhook)],
+        schedules=[Schedule("/sweep", Sweeper(kit).sweep)],
+        operator=[
+            Operator("GET", "/dead", desk.dead),
+            Operator("POST", "/dead/{event_id}/replay", desk.replay),
+            Operator("GET", "/events/{event_id}", desk.event),
+            Operator("POST", "/users/{user_id}", desk.register),
+        ],
+    )

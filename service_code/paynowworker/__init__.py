@@ -1,0 +1,1 @@
+"""Processes PayNow's events."""
