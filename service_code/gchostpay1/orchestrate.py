@@ -21,6 +21,7 @@ from service_code.kit.binary import TokenError
 from service_code.kit.call import Call
 from service_code.kit.changenow import OVER, WAITING
 from service_code.kit.clock import to_millis
+from service_code.kit.deaths import BURIED
 from service_code.kit.outcomes import Dead, Done, Next, Outcome
 from service_code.kit.runtime import Kit
 from service_code.kit.staged import PayoutFailed, PayoutMined, PendingCheck, PendingExecute, StatusSeen, TriggerPayout
@@ -74,22 +75,31 @@ class Orchestrator:
             self._about(claim, call)
         except TokenError as error:
             return Dead(error.code, error.why)
-        row = await stages.lock(await call.begin(), claim)
+        connection = await call.begin()
+        row = await stages.lock(connection, claim)
         if row is None:
             return Dead("UNKNOWN_PAYOUT", "no payout of this id and generation was accepted")
         if row["state"] not in (CHECKING, EXECUTING):
             return Done(f"already_{row['state']}")
+        if await connection.fetchrow(BURIED, claim.unique_id, claim.generation) is not None:
+            return Done("already_failed")
         if row["state"] == CHECKING:
             return await self._decide(claim, message.token, row["accepted_at"], call)
-        return Next(EXECUTE_QUEUE, _execute(claim), key=str(claim.generation))
+        # What the executor makes of it a day later is its own affair.
+        late = call.now - row["accepted_at"] > self._statuses.window
+        return Done("already_executing") if late else Next(EXECUTE_QUEUE, _execute(claim), key=str(claim.generation))
 
     async def _decide(self, claim: StatusClaim, token: str, accepted_at: datetime, call: Call) -> Outcome:
         connection = await call.begin()
+        if call.now - accepted_at > self._statuses.window:
+            code, why = "TOKEN_EXPIRED", "the payout was accepted more than a day ago"
+            await stages.close(connection, claim, "refused", call.now, code=code, why=why)
+            return Dead(code, why)
         if claim.status == WAITING:
             await stages.seen(connection, claim, EXECUTING, claim.status, call.now)
             return Next(EXECUTE_QUEUE, _execute(claim), key=str(claim.generation))
         await stages.seen(connection, claim, CHECKING, claim.status, call.now)
-        if claim.status == "new" and call.now - accepted_at <= self._statuses.window:
+        if claim.status == "new":
             turn = hashlib.sha256(token.encode()).hexdigest()[:12]
             return Next(CHECK_QUEUE, _check(claim), after=AGAIN, key=f"{claim.generation}:{turn}")
         code, why = refusal(claim.status)

@@ -14,7 +14,7 @@ from service_code.kit import deaths, ledger
 from service_code.kit.alerting import Alerts
 from service_code.kit.call import Call
 from service_code.kit.clock import to_millis
-from service_code.kit.outcomes import Done, Next, Outcome, Retry
+from service_code.kit.outcomes import Dead, Done, Next, Outcome, Retry
 from service_code.kit.runtime import Kit
 from service_code.kit.staged import PayoutFailed, PendingExecute
 from service_code.kit.tokens import ExecuteClaim
@@ -59,6 +59,8 @@ class Failing:
         signed = "SELECT 1 FROM split_payout_hostpay WHERE unique_id = $1 AND status <> 'failed'"
         if await connection.fetchrow(signed, claim.unique_id) is not None:
             return Retry("another delivery has signed it")  # the next one goes on with it
+        if await connection.fetchrow(deaths.BURIED, claim.unique_id, claim.generation) is not None:
+            return Done("already_failed")
         row = await connection.fetchrow(
             """
             UPDATE split_payout_que SET status = 'dead', closed_at = $3
@@ -82,8 +84,10 @@ class Failing:
             attempts=attempt,
             first_attempt_at=claim.first_attempt_at,
         )
-        if row is None or not await deaths.bury(connection, death, call.now):
-            return Done("already_failed")
+        if row is None:
+            await call.rollback()
+            return Dead("NOT_A_SPLIT_PAYMENT", f"no payout of this id and generation is pending: {failure.code}")
+        await deaths.bury(connection, death, call.now)
         news = PayoutFailed(
             unique_id=claim.unique_id,
             generation=claim.generation,

@@ -11,7 +11,7 @@ from typing import Any
 
 from service_code.kit import ledger, logs
 from service_code.kit.call import Call
-from service_code.kit.deaths import OPEN
+from service_code.kit.deaths import OPEN, hold_payout
 from service_code.kit.messages import UnreadableError, parse_json
 from service_code.kit.money import Amount
 from service_code.kit.runtime import Kit
@@ -81,21 +81,27 @@ class Failed:
             wish = _wish(incoming.body, {"tx_hash", "note"})
         except UnreadableError as error:
             return _refused(error.why)
-        if not _HASH.fullmatch(str(wish.get("tx_hash", ""))) and not wish.get("note"):
+        tx_hash = wish.get("tx_hash")
+        if not (tx_hash or wish.get("note")) or (tx_hash is not None and not _HASH.fullmatch(tx_hash)):
             return _refused("say how: tx_hash, 0x and 64 hex digits, or a note")
         connection = await call.begin()
+        await hold_payout(connection, unique_id)
+        paid = "SELECT 1 FROM split_payout_hostpay WHERE unique_id = $1 AND status <> 'failed'"
+        if await connection.fetchrow(paid, unique_id) is not None:
+            reason = "a payout of it is signed: the next sweep takes the death back"
+            return Reply(409, {"error": "BEING_PAID", "reason": reason})
         row = await connection.fetchrow(
             f"""
             UPDATE failed_transactions SET status = 'recovered', recovery_tx_hash = $2, note = coalesce($3, note),
                 closed_at = $4
             WHERE unique_id = $1 AND {OPEN} RETURNING *
             """,
-            *(unique_id, wish.get("tx_hash"), wish.get("note"), call.now),
+            *(unique_id, tx_hash, wish.get("note"), call.now),
         )
         if row is None:
             return await self._not_open(unique_id)
         held = Amount(currency=row["currency"], units=row["amount"])
-        how = str(wish.get("tx_hash") or wish.get("note"))[:200]
+        how = str(tx_hash or wish.get("note"))[:200]
         await ledger.post(connection, [ledger.recovered(unique_id, row["generation"], held, how)], call.now)
         _log.warning("a dead payment was settled outside", what="payment_recovered", status="recovered")
         return Reply(200, _shown(row))

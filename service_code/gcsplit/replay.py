@@ -22,7 +22,8 @@ from service_code.kit.changenow import (
     Route,
 )
 from service_code.kit.clock import to_millis
-from service_code.kit.deaths import hold_split, revive
+from service_code.kit.db import Connection
+from service_code.kit.deaths import hold_payout, hold_split, revive
 from service_code.kit.money import Amount
 from service_code.kit.orders import PendingHostPay, SplitOrder
 from service_code.kit.outbox import Row
@@ -77,8 +78,8 @@ class Replayer:
         )
         if dead is None:
             return Reply(404, {"error": "NOT_DEAD", "reason": "no death of this payment is recorded"})
-        if dead["status"] not in ("dead", "investigating"):
-            return Reply(200, {"status": f"already_{dead['status']}", "unique_id": unique_id})
+        if (refused := _not_dead(unique_id, dead["status"])) is not None:
+            return refused
         try:
             if dead["stage"] == "split":
                 return await self._replay_split(unique_id, call)
@@ -104,8 +105,8 @@ class Replayer:
         ordered = await self._splitter.order_exchange(order)
         connection = await call.begin()
         await hold_split(connection, unique_id)
-        if not await revive(connection, unique_id, 0, status="replayed", at=call.now):
-            return Reply(200, {"status": "already_replayed", "unique_id": unique_id})
+        if (refused := await self._revive(connection, unique_id, 0, call.now)) is not None:
+            return refused
         pending = await self._splitter.write(connection, order, ordered, call.now)
         return (
             await self._send(pending, ordered.way, call)
@@ -119,6 +120,7 @@ class Replayer:
             return Reply(200, {"status": "already_replayed", "unique_id": unique_id})
         made = await self._order(row, call.now)
         connection = await call.begin()
+        await hold_payout(connection, unique_id)
         row = await connection.fetchrow("SELECT * FROM split_payout_que WHERE unique_id = $1 FOR UPDATE", unique_id)
         if row is None or row["status"] != "dead" or row["generation"] != generation:
             return Reply(200, {"status": "already_replayed", "unique_id": unique_id})
@@ -127,6 +129,8 @@ class Replayer:
             return Reply(
                 409, {"error": "BEING_PAID", "reason": "a payout of it is signed: the next sweep takes it back"}
             )
+        if (refused := await self._revive(connection, unique_id, generation, call.now)) is not None:
+            return refused
         row = await connection.fetchrow(
             """
             UPDATE split_payout_que SET generation = $2, cn_api_id = $3, payin_address = $4, to_amount = $5,
@@ -136,8 +140,16 @@ class Replayer:
             *(unique_id, generation + 1, made.id, made.payin_address, made.to_amount, made.valid_until, call.now),
         )
         assert row is not None
-        await revive(connection, unique_id, generation, status="replayed", at=call.now)
         return await self._send(pending_of(row), row["way"], call)
+
+    async def _revive(self, connection: Connection, unique_id: str, generation: int, at: datetime) -> Reply | None:
+        """Take the death back for a replay; the answer where it no longer is one that may be replayed."""
+        lock = "SELECT status FROM failed_transactions WHERE unique_id = $1 AND generation = $2 FOR UPDATE"
+        status = await connection.fetchval(lock, unique_id, generation)
+        if (refused := _not_dead(unique_id, status)) is not None:
+            return refused
+        await revive(connection, unique_id, generation, status="replayed", at=at)
+        return None
 
     async def _order(self, row: Any, now: datetime) -> ExchangeOrder:
         """Return the old exchange order while it still waits for long enough, else a fresh one."""
@@ -171,3 +183,13 @@ class Replayer:
         )
         body = {"status": "replayed", "unique_id": pending.unique_id, "generation": pending.generation}
         return Reply(200, {**body, "cn_api_id": pending.cn_api_id})
+
+
+def _not_dead(unique_id: str, status: str) -> Reply | None:
+    """Answer for a death that is not to be replayed, or not now; None for one that is."""
+    if status == "dead":
+        return None
+    if status == "investigating":
+        reason = "somebody looks into it: mark it dead again before it is replayed"
+        return Reply(409, {"error": "INVESTIGATING", "reason": reason})
+    return Reply(200, {"status": f"already_{status}", "unique_id": unique_id})

@@ -15,15 +15,15 @@ from service_code.kit import ledger, logs, money
 from service_code.kit.call import Call
 from service_code.kit.changenow import ChangeNow, ExchangeAwayError, ExchangeOrder, ExchangeRefusedError, Route
 from service_code.kit.db import Connection
-from service_code.kit.deaths import OPEN, Death, bury, hold_split
+from service_code.kit.deaths import Death, bury, hold_split
 from service_code.kit.money import Amount
 from service_code.kit.orders import PendingHostPay, SplitOrder
 from service_code.kit.outcomes import Dead, Done, Next, Outcome, Retry
 from service_code.kit.runtime import Kit
 from service_code.kit.staged import PendingTrigger
 
-#: A death that stands.
-DEAD = f"SELECT 1 FROM failed_transactions WHERE unique_id = $1 AND {OPEN}"
+#: A death before the split that no replay has taken back: standing, or settled outside.
+DEAD = "SELECT 1 FROM failed_transactions WHERE unique_id = $1 AND generation = 0 AND status <> 'replayed'"
 
 #: What the outbox keeps of a host payment, by way.
 PENDING: dict[str, type[PendingHostPay]] = {"single": PendingHostPay, "staged": PendingTrigger}

@@ -26,6 +26,10 @@ AT_ONCE = 200
 _log = logs.get("sweep")
 
 
+class BuriedBeforeError(RuntimeError):
+    """A death of this generation stands already: what was written for another is taken back."""
+
+
 class Sweeper:
     """Handles POST /sweep."""
 
@@ -69,25 +73,39 @@ class Sweeper:
         dead = 0
         for candidate in candidates:
             logs.about(unique_id=candidate["unique_id"])
-            async with self._kit.db.transaction() as connection:
-                # The payout first, as whoever signs or buries does.
-                if not await hold_payout(connection, candidate["unique_id"], patient=False):
-                    continue
-                lock = "SELECT 1 FROM split_payout_que WHERE unique_id = $1 FOR UPDATE SKIP LOCKED"
-                if await connection.fetchrow(lock, candidate["unique_id"]) is None:
-                    continue
-                row = await connection.fetchrow(
-                    f"{UNPAID} AND que.unique_id = $3", oldest["single"], oldest["staged"], candidate["unique_id"]
-                )
-                dead += row is not None and await self._bury_one(connection, row, now)
+            try:
+                dead += await self._look_again(candidate["unique_id"], now, oldest)
+            except BuriedBeforeError as error:
+                _log.error("a payment would die twice", what="died_before", status="pending", why=str(error))
         logs.about(unique_id=None)
         return dead
 
-    async def _bury_one(self, connection: Connection, row: Any, now: datetime) -> bool:
+    async def _look_again(self, unique_id: str, now: datetime, oldest: Mapping[str, datetime]) -> bool:
+        async with self._kit.db.transaction() as connection:
+            # The payout first, as whoever signs or buries does.
+            if not await hold_payout(connection, unique_id, patient=False):
+                return False
+            lock = "SELECT 1 FROM split_payout_que WHERE unique_id = $1 FOR UPDATE SKIP LOCKED"
+            if await connection.fetchrow(lock, unique_id) is None:
+                return False
+            row = await connection.fetchrow(
+                f"{UNPAID} AND que.unique_id = $3", oldest["single"], oldest["staged"], unique_id
+            )
+            if row is None:
+                return False
+            await self._bury_one(connection, row, now)
+        return True
+
+    async def _bury_one(self, connection: Connection, row: Any, now: datetime) -> None:
         unique_id, generation = row["unique_id"], row["generation"]
         code, why = await self._cause(connection, row)
+        # A payout that was found paid late, and then was not: it dies once more, as of the next generation.
+        late = "SELECT 1 FROM failed_transactions WHERE unique_id = $1 AND generation = $2 AND status = 'paid_late'"
+        if await connection.fetchrow(late, unique_id, generation) is not None:
+            generation += 1
         await connection.execute(
-            "UPDATE split_payout_que SET status = 'dead', closed_at = $2 WHERE unique_id = $1", unique_id, now
+            "UPDATE split_payout_que SET status = 'dead', closed_at = $2, generation = $3 WHERE unique_id = $1",
+            *(unique_id, now, generation),
         )
         await connection.execute(
             """
@@ -119,7 +137,8 @@ class Sweeper:
             network=row["from_network"],
             payin_address=row["payin_address"],
         )
-        return await bury(connection, death, now)
+        if not await bury(connection, death, now):
+            raise BuriedBeforeError(f"generation {generation} has died before")
 
     async def _cause(self, connection: Connection, row: Any) -> tuple[str, str]:
         """Name the death by what the payer said of this generation, or else by the window."""
@@ -177,13 +196,20 @@ class Sweeper:
         revived = 0
         for row in rows:
             async with self._kit.db.transaction() as connection:
+                await hold_payout(connection, row["unique_id"])
                 back = "UPDATE split_payout_que SET status = 'pending_hostpay', closed_at = NULL WHERE unique_id = $1"
-                await connection.execute(f"{back} AND status = 'dead'", row["unique_id"])
+                if (await connection.execute(f"{back} AND status = 'dead'", row["unique_id"])).endswith(" 0"):
+                    continue
                 if await revive(connection, row["unique_id"], row["generation"], status="paid_late", at=now):
                     revived += 1
                     _log.warning(
                         "a dead payment was paid", what="payment_paid_late", status="late", unique_id=row["unique_id"]
                     )
+                else:
+                    _log.error(
+                        "a payment whose death was settled otherwise is paid as well",
+                        what="payment_paid_twice", status="late", unique_id=row["unique_id"],
+                    )  # fmt: skip
         return revived
 
 

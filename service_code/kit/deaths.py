@@ -17,8 +17,9 @@ from service_code.kit.money import Amount
 
 #: A death that stands.
 OPEN = "status IN ('dead', 'investigating')"
-#: A payout that somebody has buried and nobody revived: $1 the payment, $2 the generation.
-BURIED = f"SELECT 1 FROM failed_transactions WHERE unique_id = $1 AND generation >= $2 AND {OPEN}"
+#: A payout that somebody has buried: $1 the payment, $2 the generation. It is never signed again, whatever the death
+#: was closed by: a replay goes on with the next generation, and what was settled otherwise must not be paid as well.
+BURIED = "SELECT status FROM failed_transactions WHERE unique_id = $1 AND generation >= $2"
 
 _log = logs.get("deaths")
 

@@ -24,10 +24,11 @@ CREATE INDEX failed_transactions_status ON failed_transactions (status, failed_a
 CREATE INDEX failed_transactions_order ON failed_transactions (cn_api_id);
 
 INSERT INTO ledger_accounts (account, kind, meaning) VALUES
-    ('settled_outside', 'liability', 'dead payments that were paid by other means, as an operator has recorded');
+    ('settled_outside', 'liability', 'dead payments that were paid by other means, as an operator has recorded')
+    ON CONFLICT DO NOTHING;
 
 -- Whoever signs looks for a death of the payout first; gchostpay3 buries what has failed three times by itself.
-GRANT SELECT ON failed_transactions TO gchostpay;
+GRANT SELECT ON failed_transactions TO gchostpay, gchostpay1;
 GRANT SELECT, INSERT, UPDATE ON failed_transactions TO gchostpay3;
 GRANT SELECT ON split_payout_que TO gchostpay3;
 GRANT UPDATE (status, closed_at) ON split_payout_que TO gchostpay3;
@@ -35,8 +36,8 @@ GRANT UPDATE (status, closed_at) ON split_payout_que TO gchostpay3;
 -- migrate:down
 REVOKE ALL ON split_payout_que, failed_transactions FROM gchostpay3;
 REVOKE UPDATE (status, closed_at) ON split_payout_que FROM gchostpay3;
-REVOKE SELECT ON failed_transactions FROM gchostpay;
-DELETE FROM ledger_accounts WHERE account = 'settled_outside';
+REVOKE SELECT ON failed_transactions FROM gchostpay, gchostpay1;
+-- The account stays: the ledger may have entries in it, and they are never deleted.
 DROP INDEX failed_transactions_order, failed_transactions_status, failed_transactions_code,
     failed_transactions_retryable, failed_transactions_open;
 UPDATE failed_transactions SET status = CASE status WHEN 'recovered' THEN 'replayed' ELSE 'dead' END
