@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ BATCH = 25
 #: What a transfer of ether to a plain account costs.
 TRANSFER_GAS = 21_000
 
+_HEX = re.compile(r"0x[0-9a-fA-F]{40,}")
 _log = logs.get("chain")
 
 
@@ -66,10 +68,11 @@ class NodeAwayError(RuntimeError):
 
 
 class NodeRefusedError(RuntimeError):
-    """The node answered no."""
+    """The node answered no, to a call of `method`. No address stands in its text."""
 
     def __init__(self, method: str, message: str) -> None:
-        super().__init__(f"{method}: {message[:200]}")
+        super().__init__(f"{method}: {_HEX.sub('0x..', message)[:200]}")
+        self.method = method
         text = message.lower()
         self.refusal = next(
             (refusal for refusal, parts in _TEXTS if any(part in text for part in parts)), Refusal.OTHER
@@ -255,7 +258,8 @@ def _result(method: str, status: int, body: Any) -> Any:
         return body["result"]
     message = str(said.get("message", "")) if isinstance(said, dict) else str(said)
     code = said.get("code") if isinstance(said, dict) else None
-    if status == 429 or (code in (-32005, -32603, 429) and not _meaningful(message)):
+    # An HTTP error is a door's (a provider's, a proxy's) unless its text is one that nodes have for transactions.
+    if status == 429 or ((status >= 400 or code in (-32005, -32603, 429)) and not _meaningful(message)):
         limited = status == 429 or code in (-32005, 429)
         raise NodeAwayError(f"{method}: the node cannot now ({code})", "NODE_RATE_LIMITED" if limited else "NODE_ERROR")
     raise NodeRefusedError(method, message)

@@ -157,13 +157,20 @@ def test_every_error_of_node_and_signer_has_a_code_and_a_fault() -> None:
         (refused("intrinsic gas too low"), "GAS_LIMIT", Fault.OWN),
         (refused("gas required exceeds allowance (21000)"), "GAS_LIMIT", Fault.OWN),
         (refused("execution reverted: no"), "SIMULATION_REVERTED", Fault.FINAL),
-        (refused("something nobody has seen"), "GAS_ESTIMATION_FAILED", Fault.OWN),
+        (refused("something nobody has seen"), "GAS_ESTIMATION_FAILED", Fault.ELSEWHERE),
+        (refused("header not found"), "GAS_ESTIMATION_FAILED", Fault.ELSEWHERE),
+        (NodeRefusedError("eth_getBalance", "insufficient funds"), "NODE_ERROR", Fault.ELSEWHERE),
         (NodeAwayError("t", "NODE_TIMEOUT"), "NODE_TIMEOUT", Fault.ELSEWHERE),
         (NodeAwayError("u", "NODE_UNREACHABLE"), "NODE_UNREACHABLE", Fault.ELSEWHERE),
         (NodeAwayError("r", "NODE_RATE_LIMITED"), "NODE_RATE_LIMITED", Fault.ELSEWHERE),
         (NodeAwayError("w", "WRONG_CHAIN"), "WRONG_CHAIN", Fault.ELSEWHERE),
         (UnreachableError("Cloud KMS"), "SIGNER_AWAY", Fault.ELSEWHERE),
         (SigningRefusedError("OVER_PAYMENT_LIMIT", "x"), "OVER_PAYMENT_LIMIT", Fault.FINAL),
+        *((SigningRefusedError(code, "x"), code, Fault.FINAL) for code in ("OVER_FEE_LIMIT", "OVER_GAS_LIMIT")),
+        *(
+            (SigningRefusedError(code, "x"), code, Fault.ELSEWHERE)
+            for code in ("SIGNER_MISMATCH", "BAD_KEY", "WRONG_CHAIN")
+        ),
         (SigningRefusedError("OVER_DAY_LIMIT", "x"), "OVER_DAY_LIMIT", Fault.ELSEWHERE),
     ]
     for error, code, fault in cases:

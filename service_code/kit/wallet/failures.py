@@ -41,7 +41,9 @@ class PayoutError(RuntimeError):
 
 #: The errors that keep a payout from being signed.
 ERRORS = (PayoutError, NodeAwayError, NodeRefusedError, SigningRefusedError, UnreachableError)
-#: What the node's refusals of a call before signing mean.
+#: The call that simulates the transfer: refusals of any other say nothing about the payment.
+SIMULATION = "eth_estimateGas"
+#: What the node's refusals of it mean. A text that nobody knows is not held against the payment.
 REFUSALS: dict[Refusal, tuple[str, Fault]] = {
     Refusal.REVERTED: ("SIMULATION_REVERTED", Fault.FINAL),
     Refusal.INSUFFICIENT_FUNDS: ("INSUFFICIENT_FUNDS", Fault.OWN),
@@ -50,10 +52,11 @@ REFUSALS: dict[Refusal, tuple[str, Fault]] = {
     Refusal.UNDERPRICED: ("UNDERPRICED", Fault.OWN),
     Refusal.GAS_LIMIT: ("GAS_LIMIT", Fault.OWN),
     Refusal.ALREADY_KNOWN: ("ALREADY_KNOWN", Fault.OWN),
-    Refusal.OTHER: ("GAS_ESTIMATION_FAILED", Fault.OWN),
+    Refusal.OTHER: ("GAS_ESTIMATION_FAILED", Fault.ELSEWHERE),
 }
-#: The signer's refusal that is a matter of time, of an operator or of an attack; by all others it is never signed.
-DAY_LIMIT = "OVER_DAY_LIMIT"
+#: The signer's refusals that no payment of this size gets past. All others wait: for the day to pass, or for an
+#: operator, since a key or a chain that is not the wallet's is wrong for every payment.
+NEVER_SIGNED = frozenset(("OVER_PAYMENT_LIMIT", "OVER_FEE_LIMIT", "OVER_GAS_LIMIT"))
 
 
 def classify(error: Exception) -> Failure:
@@ -64,11 +67,13 @@ def classify(error: Exception) -> Failure:
         case NodeAwayError():
             return Failure(error.code, str(error), Fault.ELSEWHERE)
         case NodeRefusedError():
+            if error.method != SIMULATION:
+                return Failure("NODE_ERROR", str(error), Fault.ELSEWHERE)
             code, fault = REFUSALS[error.refusal]
             why = "the transfer would be reverted" if code == "SIMULATION_REVERTED" else str(error)
             return Failure(code, why, fault)
         case SigningRefusedError():
-            return Failure(error.code, error.why, Fault.ELSEWHERE if error.code == DAY_LIMIT else Fault.FINAL)
+            return Failure(error.code, error.why, Fault.FINAL if error.code in NEVER_SIGNED else Fault.ELSEWHERE)
         case UnreachableError():  # whoever else is asked while signing: the key in Cloud KMS
             return Failure("SIGNER_AWAY", str(error), Fault.ELSEWHERE)
     raise error

@@ -173,5 +173,7 @@ def alert(code: str) -> None:
     """Say what an operator must do something about, whoever meets it."""
     if code == "GAS_TOO_DEAR":
         _log.error("gas is dearer than MAX_FEE_GWEI", what="gas_too_dear", status="retry", currency=GAS_CURRENCY)
+    if code in ("SIGNER_MISMATCH", "BAD_KEY", "WRONG_CHAIN"):
+        _log.error("the wallet's key or chain is the wrong one", what="signer_wrong", status="retry", code=code)
     if code == "INSUFFICIENT_FUNDS":
         _log.error("the wallet cannot pay this", what="wallet_low", status="retry", currency=GAS_CURRENCY)
