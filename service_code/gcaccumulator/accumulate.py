@@ -8,7 +8,7 @@ from __future__ import annotations
 from service_code.kit import ledger, logs, money
 from service_code.kit.call import Call
 from service_code.kit.db import Connection
-from service_code.kit.deaths import hold_split
+from service_code.kit.deaths import Death, bury, hold_split
 from service_code.kit.money import Amount
 from service_code.kit.outcomes import Dead, Done, Next, Outcome
 from service_code.kit.runtime import Kit
@@ -22,6 +22,7 @@ class Accumulator:
     """Handles POST /accumulate."""
 
     def __init__(self, kit: Kit) -> None:
+        self._kit = kit
         fee = kit.settings.number("TP_FLAT_FEE", 3)
         if fee > 99:
             raise SettingsError(f"TP_FLAT_FEE is {fee}: it must be 0 to 99, the platform's per cent")
@@ -31,8 +32,7 @@ class Accumulator:
         """Take the fee and write the rest down as pending."""
         parts = money.split(order.amount, self._client_percent)
         if parts.client.units == 0:
-            # Its money stays in unsplit_funds, where the alert finds it: a base unit or two.
-            return Dead("AMOUNT_TOO_SMALL", "nothing is left after the fee")
+            return await self._bury(order, call)
         connection = await call.begin()
         await hold_split(connection, order.unique_id)
         split = "SELECT 1 FROM split_payout_que WHERE unique_id = $1"
@@ -46,6 +46,21 @@ class Accumulator:
         )
         # Delivered again: Next sends what is unsent and nothing else.
         return Next(CONVERT_QUEUE, question)
+
+    async def _bury(self, order: Accumulate, call: Call) -> Outcome:
+        death = Death(
+            unique_id=order.unique_id,
+            generation=0,
+            stage="split",
+            account=ledger.UNSPLIT_FUNDS,
+            held=order.amount,
+            code="AMOUNT_TOO_SMALL",
+            why="nothing is left after the fee",
+            service=self._kit.settings.service,
+            retryable=False,
+        )
+        died = await bury(await call.begin(), death, call.now)
+        return Dead(death.code, death.why) if died else Done("already_dead")
 
     @staticmethod
     async def _insert(connection: Connection, order: Accumulate, held: Amount, call: Call) -> bool:

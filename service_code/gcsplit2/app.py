@@ -6,12 +6,9 @@ Its doors: /estimate-and-update behind gcsplit2-queue; /sweep for the scheduler;
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from service_code.gcsplit2.convert import Converter
 from service_code.gcsplit2.operate import Conversions
-from service_code.kit.call import Call
+from service_code.gcsplit2.sweep import Sweeper
 from service_code.kit.changenow import ChangeNow
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Handler, Operator, Schedule, Service
@@ -26,13 +23,10 @@ def service(kit: Kit) -> Service:
     exchange = ChangeNow(kit.settings.endpoints.changenow, kit.settings.secret("CHANGENOW_API_KEY"), kit.outside)
     conversions = Conversions(kit)
 
-    async def sweep(_call: Call) -> Mapping[str, Any]:
-        return {"status": "swept", "resent": await kit.outbox.resend()}
-
     return Service(
         name="gcsplit2",
         handlers=[Handler("/estimate-and-update", EstimateAndUpdate, Converter(kit, exchange).convert)],
-        schedules=[Schedule("/sweep", sweep)],
+        schedules=[Schedule("/sweep", Sweeper(kit).sweep)],
         operator=[
             Operator("GET", "/conversions", conversions.listed),
             Operator("POST", "/conversions/{unique_id}/retry", conversions.retry),

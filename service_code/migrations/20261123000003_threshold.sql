@@ -98,7 +98,7 @@ INSERT INTO ledger_entries (entry_key, account, currency, amount)
     ON CONFLICT DO NOTHING;
 
 GRANT SELECT ON split_payout_request, split_payout_que TO gcaccumulator;
-GRANT SELECT, INSERT ON payout_accumulation TO gcaccumulator;
+GRANT SELECT, INSERT ON payout_accumulation, failed_transactions TO gcaccumulator;
 GRANT SELECT, UPDATE ON payout_accumulation TO gcsplit2, gcbatchprocessor, gcmicrobatchprocessor;
 GRANT SELECT, INSERT, UPDATE ON payout_batches TO gcbatchprocessor;
 GRANT SELECT ON payout_batches TO gcsplit2, gchostpay1, gcwebhook;
@@ -118,7 +118,7 @@ GRANT SELECT, INSERT ON dead_letters TO gcaccumulator, gcsplit2, gcbatchprocesso
 
 -- migrate:down
 REVOKE ALL ON dead_letters, outbox, ledger_postings, ledger_entries, ledger_accounts, ledger_balances,
-    split_payout_request, split_payout_que FROM gcaccumulator, gcsplit2, gcbatchprocessor, gcmicrobatchprocessor;
+    split_payout_request, split_payout_que, failed_transactions FROM gcaccumulator, gcsplit2, gcbatchprocessor, gcmicrobatchprocessor;
 DROP POLICY outbox_written_by_its_threshold ON outbox;
 DROP POLICY outbox_seen_by_threshold ON outbox;
 DELETE FROM ledger_accounts WHERE account = 'accumulated_funds'; -- refused while money is or was there

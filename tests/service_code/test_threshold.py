@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.service_code.conftest import Chain
-from tests.service_code.flow import ETH
+from tests.service_code.flow import ETH, alerts
 from tests.service_code.gathering import (
     BATCH,
     CONVERT,
@@ -111,6 +111,53 @@ async def test_conversions_and_batches_at_once_make_one_batch(world: World, chai
     assert await sql.fetchval("SELECT count(DISTINCT batch_id) FROM payout_accumulation") == 1
     assert await sql.fetchval("SELECT count(*) FROM split_payout_hostpay") == 1
     assert (await books(sql))["accumulated_funds"] == 0
+
+
+async def test_conversions_that_wait_for_an_hour_wake_somebody(
+    world: World, sql: Any, log_lines: list[dict[str, Any]]
+) -> None:
+    (task,) = await gathered(world, "100")
+    async with world.run("gcaccumulator") as accumulator, world.run("gcsplit2") as converter:
+        await accumulator.deliver(task)
+        for minutes, woken in ((0, 0), (59, 0), (2, 1)):
+            world.clock.at += 60 * minutes
+            assert (await converter.sweep())["pending"] == 1
+            assert alerts(log_lines, "conversions_stuck") == woken
+
+
+async def test_a_payment_of_which_the_fee_leaves_nothing_is_buried_once(world: World, sql: Any) -> None:
+    (task,) = await gathered(world, "100", units=1)
+    async with world.run("gcaccumulator") as accumulator, world.run("gcwebhook") as webhook:
+        assert (await accumulator.deliver(task)).json()["code"] == "AMOUNT_TOO_SMALL"
+        assert (await accumulator.deliver(task)).json()["status"] == "already_dead"
+        world.clock.at += 7200
+        assert (await webhook.sweep())["gathered"] == 0
+    assert (await books(sql))["dead_payouts"] == -1
+
+
+async def test_a_batch_whose_trigger_is_lost_dies_after_its_day_and_is_replayed(
+    world: World, chain: Chain, sql: Any
+) -> None:
+    tasks = await gathered(world, "291", count=2)
+    async with gathering(world) as line, world.run("gcsplit") as splitter:
+        while not world.outer.take(TRIGGER):
+            for task in tasks:
+                assert (await line.deliver(task)).status == 200
+            tasks = [task for task in world.outer.tasks if task.queue != TRIGGER]
+            world.outer.tasks = [task for task in world.outer.tasks if task.queue == TRIGGER]
+        world.clock.at += 24 * 3600
+        assert (await splitter.sweep())["dead"] == 0
+        world.clock.at += 60
+        assert (await splitter.sweep())["dead"] == 1
+        await line.running["gcbatchprocessor"].sweep()
+        batch = await sql.fetchrow("SELECT batch_id, status FROM payout_batches")
+        assert batch["status"] == "failed"
+        assert (await books(sql))["dead_payouts"] == -2 * KEPT
+        answer = await splitter.operate("POST", f"/dead/{batch['batch_id']}/replay")
+        assert answer.json()["status"] == "replayed"
+        await line.run(world.outer.take(TRIGGER))
+    held = await books(sql)
+    assert held["dead_payouts"] == held["accumulated_funds"] == held["exchange_clearing"] == 0
 
 
 async def test_clients_do_not_share_a_batch(world: World, chain: Chain, sql: Any) -> None:
