@@ -30,6 +30,8 @@ class Config:
     changenow_api_key: str
     telegram_bot_token: str
     webhook_url: str
+    paynow_webhook_secret: str = ""
+    paynow_url: str = ""
     host_wallet: str | None = None
     clock: str | None = None
     block_time: float = 1.0
@@ -63,6 +65,8 @@ def parse(raw: Mapping[str, Any], *, where: str) -> Config:
             raise ConfigError(f"{where}: '{name}' is empty")
     if not str(raw["webhook_url"]).startswith(("http://", "https://")):
         raise ConfigError(f"{where}: 'webhook_url' must be an http URL, not {raw['webhook_url']!r}")
+    if not all(isinstance(raw.get(name, ""), str) for name in ("paynow_webhook_secret", "paynow_url")):
+        raise ConfigError(f"{where}: 'paynow_webhook_secret' and 'paynow_url' must be strings")
     wallet = raw.get("host_wallet")
     if wallet is not None and not (isinstance(wallet, str) and _ADDRESS.fullmatch(wallet)):
         raise ConfigError(f"{where}: 'host_wallet' must be an address of 0x and 40 hex digits, not {wallet!r}")

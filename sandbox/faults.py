@@ -19,7 +19,7 @@ from typing import Any
 
 from aiohttp import web
 
-TARGETS = ("chain", "changenow", "telegram", "processor", "slack")
+TARGETS = ("chain", "changenow", "telegram", "processor", "slack", "paynow")
 KINDS = ("delay", "drop", "error", "lost_answer", "hold")
 
 #: What an error fault answers when it is not told.

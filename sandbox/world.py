@@ -28,6 +28,7 @@ from sandbox.exchange.settlement import Settlement
 from sandbox.exchange.wallet import Wallet
 from sandbox.faults import Faults
 from sandbox.keys import Keys
+from sandbox.paynow import PayNowApi
 from sandbox.processor.api import ProcessorApi
 from sandbox.processor.sender import Sender
 from sandbox.slack import Slack
@@ -128,6 +129,7 @@ class World:
             *self.faults.routes(),
             *ExchangeApi(self.book, self.clock, self.faults, self._config.changenow_api_key).routes(),
             *ProcessorApi(self._config, self.store, self.clock, self.keys, self.sender).routes(),
+            *PayNowApi(self._config, self.clock, self.faults).routes(),
             *Slack(self.store, self.clock, self.faults).routes(),
             *Telegram(self.store, self.clock, self.keys, self.faults, self._config.telegram_bot_token).routes(),
         ])  # fmt: skip

@@ -46,6 +46,8 @@ def sandbox(home: Home, ports: Ports) -> Spec:
         "processor_ipn_key": secrets["PROCESSOR_IPN_KEY"],
         "changenow_api_key": secrets["CHANGENOW_API_KEY"],
         "telegram_bot_token": secrets["TELEGRAM_BOT_TOKEN"],
+        "paynow_webhook_secret": secrets["PAYNOW_WEBHOOK_SECRET"],
+        "paynow_url": f"{identity.service_url(ports, 'paynowwebhook')}/api/paynow/webhook",
         "webhook_url": identity.service_url(ports, "gcwebhook"),
         "host_wallet": material.host_wallet(secrets),
         "clock": identity.clock_url(home),

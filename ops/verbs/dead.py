@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import typer
 
-from ops import rest
+from ops import paynow, rest
 from ops.errors import BadUsage, CallFailed
 from ops.follow import coins
 from ops.home import Home
@@ -32,6 +32,8 @@ def register(app: typer.Typer) -> None:
     )
     group.command("mark", help="Say that one is being looked into, or that nobody does any more.")(mark)
     group.command("settle", help="Record that one was paid by other means: its money leaves the liability.")(settle)
+    group.command("events", help="Events of PayNow that failed or died: list them.")(events)
+    group.command("replay-event", help="Publish events of PayNow anew, each once.")(replay_event)
     group.command("letters", help="Messages that could not be handled: where, and why.")(letters)
     app.add_typer(group, name="dead")
 
@@ -130,6 +132,39 @@ def _post(payment: str, what: str, body: dict[str, str], out: Output) -> None:
     done = answer.get("already")
     out.step(f"{payment}  {answer['status']}", f"it was {done} before" if done else "")
     out.result(answer)
+
+
+def events(*, as_json: Json = False) -> None:
+    """Print PayNow's events that wait for a decision."""
+    out = Output(as_json=as_json)
+    found = paynow.dead(Operator(Home.find()))
+    if found:
+        rows = [[*(e["event_id"], e["received_at"][:19], e["status"], e["code"]), e["why"]] for e in found]
+        out.table(["event", "since", "status", "code", "why"], rows)
+        out.say("\n./sluice dead replay-event EVENT processes one after all")
+    else:
+        out.say("no event has failed or died")
+    out.result({"events": found})
+
+
+def replay_event(
+    chosen: Annotated[list[str] | None, typer.Argument(metavar="EVENT...", help="Their ids.")] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="All that are listed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Replay; one that is processed or queued (again) is left alone."""
+    out = Output(as_json=as_json)
+    if every == bool(chosen):
+        raise BadUsage("say which events to replay", fix="give their ids, or --all")
+    operator = Operator(Home.find())
+    answers = [
+        paynow.replay(operator, event)
+        for event in ([one["event_id"] for one in paynow.dead(operator)] if every else chosen or [])
+    ]
+    for answer in answers:
+        out.step(f"{answer['event_id']}  {answer['status']}")
+    out.result({"replayed": sum(answer["status"] == "replayed" for answer in answers), "answers": answers})
 
 
 def letters(*, as_json: Json = False) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ops import rest
+from ops import paynow, rest
 from ops.errors import BadUsage, CallFailed
 from ops.follow import UNITS, Follower, show_payment, show_summary
 from ops.home import Home
@@ -41,7 +41,7 @@ def pay(
     currency: Annotated[str, typer.Option("--currency", help="In which currency.")] = "eth",
     count: Annotated[int, typer.Option("--count", min=1, max=100_000, help="How many payments.")] = 1,
     flow: Annotated[
-        str, typer.Option("--flow", help=f"Which way they are paid out: {', '.join(WAYS)}; any unless given.")
+        str, typer.Option("--flow", help=f"Which way: {', '.join((*WAYS, paynow.FLOW))}; any payout unless given.")
     ] = "",
     rate: Annotated[float, typer.Option("--rate", help="How many a second.")] = 50.0,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds to follow them after the last.")] = 120.0,
@@ -51,6 +51,12 @@ def pay(
     out = Output(as_json=as_json)
     _check(amount, currency, rate, timeout)
     home = Home.find()
+    if flow == paynow.FLOW:
+        found = paynow.send(Operator(home), out, count=count, timeout=timeout)
+        out.result(found)
+        if found["paid"] != count:
+            raise typer.Exit(1)
+        return
     wish: dict[str, Any] = {}
     if flow == "threshold":
         wish = {"channel_id": channel_of(Operator(home))}
@@ -85,7 +91,9 @@ def _check(amount: str, currency: str, rate: float, timeout: float) -> None:
 def ids_of(operator: Operator, flow: str, count: int) -> list[str]:
     """Ids of payments that take this way: the service that chooses is asked, since the choice goes by the id."""
     if flow not in WAYS:
-        raise BadUsage(f"--flow is {flow}", why="no payment is paid out so", fix=f"use one of: {', '.join(WAYS)}")
+        raise BadUsage(
+            f"--flow is {flow}", why="no payment is paid out so", fix=f"use one of: {', '.join((*WAYS, paynow.FLOW))}"
+        )
     found: list[str] = []
     for _ in range(TRIES + 20 * count):
         unique_id = secrets.token_hex(8)

@@ -1,0 +1,99 @@
+"""PayNow's flow from outside: register buyers, have the sandbox send events, follow each to its wallet's posting.
+
+Owns what `sluice pay --flow paynow` and `sluice dead` need of it. All of it goes over HTTP: the sandbox's PayNow and
+the operator's doors of the entry service.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any
+
+from ops import rest
+from ops.errors import BadUsage, CallFailed
+from ops.operator import Operator
+from ops.output import Output
+
+#: The name of the flow.
+FLOW = "paynow"
+
+#: The service that takes events, and shows and replays them.
+ENTRY = "paynowwebhook"
+
+#: An event changes no more, or not by itself.
+ENDS = {"processed", "failed", "dead"}
+
+#: Seconds between two rounds of looks, and events looked at in a round: looking costs what processing does.
+LOOK_EVERY, LOOKS = 0.2, 8
+
+#: What buyers buy, and up to how many events are shown one by one.
+PRODUCT, SHOWN = "points-100", 5
+
+
+def send(operator: Operator, out: Output, *, count: int, timeout: float) -> dict[str, Any]:
+    """Have one buyer order so many times, and follow the orders; what became of each."""
+    user = f"buyer-{secrets.token_hex(4)}"
+    operator.call("POST", ENTRY, f"/users/{user}", {"customer_id": f"customer-of-{user}"})
+    wanted = {"count": count, "product": PRODUCT, "customer": f"customer-of-{user}"}
+    url = f"http://127.0.0.1:{operator.cloud.ports.sandbox}/paynow/events"
+    sent = [dict(event) for event in rest.call("POST", url, wanted, timeout=count + timeout)["events"]]
+    events = follow(operator, [event["event_id"] for event in sent], seconds=timeout)
+    for event in events[:SHOWN]:
+        _show(out, event)
+    if count > SHOWN:
+        out.say(f"and {count - SHOWN} more")
+    paid = sum(event["status"] == "processed" for event in events)
+    out.say(f"{paid} of {count} processed; {user} has {_balance(events)} points")
+    return {"count": count, "paid": paid, "user": user, "points": _balance(events), "events": events}
+
+
+def follow(operator: Operator, events: list[str], *, seconds: float) -> list[dict[str, Any]]:
+    """Look at the events until all are at their end or the time is over; each as it was seen last."""
+    seen: dict[str, dict[str, Any]] = {event: {"event_id": event, "status": "unrecorded"} for event in events}
+    deadline = time.monotonic() + seconds
+    while open_ := [event for event in events if seen[event]["status"] not in ENDS]:
+        for event in open_[:LOOKS]:
+            seen[event] = _look(operator, event) or seen[event]
+        if time.monotonic() > deadline:
+            break
+        if seen[open_[0]]["status"] not in ENDS:
+            time.sleep(LOOK_EVERY)
+    return [seen[event] for event in events]
+
+
+def dead(operator: Operator) -> list[dict[str, Any]]:
+    """Events that failed or died, oldest first."""
+    return [dict(event) for event in operator.call("GET", ENTRY, "/dead")["dead"]]
+
+
+def replay(operator: Operator, event: str) -> dict[str, Any]:
+    """Publish an event anew; what the service said."""
+    try:
+        return dict(operator.call("POST", ENTRY, f"/dead/{event}/replay"))
+    except CallFailed as error:
+        if error.status == 404:
+            raise BadUsage(f"{event}: {rest.reason(error.body)}", fix="./sluice dead events lists them") from error
+        raise
+
+
+def _look(operator: Operator, event: str) -> dict[str, Any] | None:
+    try:
+        return dict(operator.call("GET", ENTRY, f"/events/{event}"))
+    except CallFailed as error:
+        if error.status in (404, 500, 502, 503, 504):  # not there yet, or its service is being restarted
+            return None
+        raise
+
+
+def _show(out: Output, event: dict[str, Any]) -> None:
+    colour = {"processed": "green", "dead": "red", "failed": "red"}.get(event["status"], "yellow")
+    why = f"  {event['code']}: {event['why']}" if event.get("code") else ""
+    out.say(f"[bold]{event['event_id']}[/bold] is [{colour}]{event['status']}[/{colour}]{why}")
+    for line in event.get("ledger", []):
+        out.plain(f"  {line['entry_key']:<32} {line['account']:<16} {int(line['amount']):>+12} points")
+
+
+def _balance(events: list[dict[str, Any]]) -> int:
+    """The wallet after the last credit."""
+    return max((int(one["balance"]) for event in events for one in event.get("credits", [])), default=0)

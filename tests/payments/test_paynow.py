@@ -1,0 +1,68 @@
+"""PayNow on a whole stack: three quick events of one user stay in order, under failure too, each credited once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.payments.stack import Stack, http, until
+
+pytestmark = pytest.mark.stack
+
+TOPIC = "/v1/projects/sluice-local/topics/paynow-events"
+#: In this order a wallet stands at 100, 1100 and 1600.
+BASKET, BALANCES = ("points-100", "points-1000", "monthly"), [100, 1100, 1600]
+
+
+def buy(stack: Stack, buyer: dict[str, Any], products: tuple[str, ...]) -> None:
+    """Send one event after the other, each twice; every one is taken."""
+    for product in products:
+        wish = {"customer": buyer["customer"], "product": product, "copies": 2}
+        events = http("POST", f"{stack.sandbox}/paynow/events", wish)[1]["events"]
+        assert {copy[-1]["status"] for event in events for copy in event["answers"]} == {200}
+
+
+def balances(stack: Stack, buyer: dict[str, Any]) -> list[int]:
+    """The wallet after each credit, in the order in which the events were received."""
+    rows = stack.sql(
+        "SELECT balance::bigint AS balance FROM wallet_credits JOIN paynow_events USING (event_id) "
+        "WHERE wallet_credits.user_id = $1 ORDER BY received_at",
+        buyer["user"],
+    )
+    return [row["balance"] for row in rows]
+
+
+def newcomer(stack: Stack) -> dict[str, Any]:
+    """A buyer with 100 points to begin with."""
+    found = stack.json("pay", "--flow", "paynow")
+    assert (found["paid"], found["points"]) == (1, 100)
+    return {"user": found["user"], "customer": f"customer-of-{found['user']}"}
+
+
+def test_three_quick_events_of_a_user_stay_in_order_whatever_fails(new_stack: Callable[[], Stack]) -> None:
+    stack = new_stack()
+    first, second = newcomer(stack), newcomer(stack)
+
+    stack.sql("ALTER TABLE wallet_credits RENAME TO away")  # the worker fails: Pub/Sub delivers again
+    buy(stack, first, BASKET)
+    stack.sql("ALTER TABLE away RENAME TO wallet_credits")
+    until(lambda: bool(stack.advance(30)) and len(balances(stack, first)) == 4, 90, lambda: str(balances(stack, first)))
+    assert balances(stack, first) == [100, *(100 + balance for balance in BALANCES)]
+
+    policy = http("GET", f"{stack.rest}{TOPIC}:getIamPolicy")[1]
+    http("POST", f"{stack.rest}{TOPIC}:setIamPolicy", {"policy": {"bindings": []}})  # publishing fails
+    buy(stack, second, BASKET)
+    waiting = "SELECT 1 FROM outbox WHERE queue = 'paynow-events' AND sent_at IS NULL"
+    assert len(stack.sql(waiting)) == 3
+    http("POST", f"{stack.rest}{TOPIC}:setIamPolicy", {"policy": {"bindings": policy["bindings"]}})
+    until(lambda: bool(stack.advance(61)) and not stack.sql(waiting), 90, lambda: "the sweeper publishes")
+    until(lambda: len(balances(stack, second)) == 4, 90, lambda: str(balances(stack, second)))
+    assert balances(stack, second) == [100, *(100 + balance for balance in BALANCES)]
+
+    books = stack.sql(
+        "SELECT (SELECT sum(points) FROM wallet_users) AS wallets, "
+        "(SELECT -balance FROM ledger_balances WHERE account = 'user_points') AS owed"
+    )
+    assert books[0]["wallets"] == books[0]["owed"] == 2 * 1700
