@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -48,7 +50,9 @@ def test_three_quick_events_of_a_user_stay_in_order_whatever_fails(new_stack: Ca
     stack.sql("ALTER TABLE wallet_credits RENAME TO away")  # the worker fails: Pub/Sub delivers again
     buy(stack, first, BASKET)
     stack.sql("ALTER TABLE away RENAME TO wallet_credits")
-    until(lambda: bool(stack.advance(30)) and len(balances(stack, first)) == 4, 90, lambda: str(balances(stack, first)))
+    until(
+        lambda: bool(stack.advance(30)) and len(balances(stack, first)) == 4, 150, lambda: str(balances(stack, first))
+    )
     assert balances(stack, first) == [100, *(100 + balance for balance in BALANCES)]
 
     policy = http("GET", f"{stack.rest}{TOPIC}:getIamPolicy")[1]
@@ -57,8 +61,8 @@ def test_three_quick_events_of_a_user_stay_in_order_whatever_fails(new_stack: Ca
     waiting = "SELECT 1 FROM outbox WHERE queue = 'paynow-events' AND sent_at IS NULL"
     assert len(stack.sql(waiting)) == 3
     http("POST", f"{stack.rest}{TOPIC}:setIamPolicy", {"policy": {"bindings": policy["bindings"]}})
-    until(lambda: bool(stack.advance(61)) and not stack.sql(waiting), 90, lambda: "the sweeper publishes")
-    until(lambda: len(balances(stack, second)) == 4, 90, lambda: str(balances(stack, second)))
+    until(lambda: bool(stack.advance(61)) and not stack.sql(waiting), 150, lambda: "the sweeper publishes")
+    until(lambda: len(balances(stack, second)) == 4, 150, lambda: str(balances(stack, second)))
     assert balances(stack, second) == [100, *(100 + balance for balance in BALANCES)]
 
     books = stack.sql(
@@ -66,3 +70,43 @@ def test_three_quick_events_of_a_user_stay_in_order_whatever_fails(new_stack: Ca
         "(SELECT -balance FROM ledger_balances WHERE account = 'user_points') AS owed"
     )
     assert books[0]["wallets"] == books[0]["owed"] == 2 * 1700
+
+
+def dead_letters(stack: Stack) -> list[dict[str, Any]]:
+    """Pull what the dead-letter subscription holds, without acknowledging it."""
+    path = "/v1/projects/sluice-local/subscriptions/paynow-events-dlq-sub:pull"
+    answer = http("POST", f"{stack.rest}{path}", {"maxMessages": 10, "returnImmediately": True})[1]
+    return [json.loads(base64.b64decode(one["message"]["data"])) for one in answer.get("receivedMessages", [])]
+
+
+def test_what_cannot_be_handled_ends_in_the_dead_letters_and_is_replayed_by_one_command(
+    new_stack: Callable[[], Stack],
+) -> None:
+    stack = new_stack()
+    buyer = newcomer(stack)
+    buy(stack, buyer, ("hat",))  # terminal: told by the worker
+    stack.idle()
+    (letter,) = dead_letters(stack)
+    assert (letter["message"], letter["code"]) == ("DeadLetter", "UNKNOWN_PRODUCT")
+    (dead,) = stack.json("dead", "events")["events"]
+    assert (dead["event_id"], dead["code"]) == (letter["unique_id"], "UNKNOWN_PRODUCT")
+
+    stack.sql("ALTER TABLE wallet_credits RENAME TO away")  # transient: given up by Pub/Sub
+    buy(stack, buyer, ("points-1000",))
+    until(lambda: bool(stack.advance(60)) and len(dead_letters(stack)) == 1, 150, lambda: "five deliveries")
+    stack.sql("ALTER TABLE away RENAME TO wallet_credits")
+    for row in (
+        "paynow_events SET queued_at = queued_at",
+        "outbox SET sent_at = sent_at",
+    ):  # two hours of sweeps are long
+        stack.sql(f"UPDATE {row} - interval '3 hours'")
+    until(
+        lambda: bool(stack.advance(61)) and len(stack.json("dead", "events")["events"]) == 2,
+        60,
+        lambda: "the sweeper notices",
+    )
+    failed = next(one for one in stack.json("dead", "events")["events"] if one["status"] == "failed")
+    for _ in range(2):
+        stack.json("dead", "replay-event", failed["event_id"])
+    until(lambda: balances(stack, buyer) == [100, 1100], 150, lambda: str(balances(stack, buyer)))
+    assert [one["event_id"] for one in stack.json("dead", "events")["events"]] == [dead["event_id"]]
