@@ -24,14 +24,24 @@ from service_code.kit.clock import to_millis
 from service_code.kit.deaths import BURIED
 from service_code.kit.outcomes import Dead, Done, Next, Outcome
 from service_code.kit.runtime import Kit
-from service_code.kit.staged import PayoutFailed, PayoutMined, PendingCheck, PendingExecute, StatusSeen, TriggerPayout
-from service_code.kit.tokens import Claim, HostPayClaim, PaidClaim, Purpose, StatusClaim, Tokens
+from service_code.kit.staged import (
+    PayoutFailed,
+    PayoutMined,
+    PendingCheck,
+    PendingExecute,
+    StatusSeen,
+    TriggerPayout,
+    refused_token,
+)
+from service_code.kit.tokens import Claim, HostPayClaim, PaidClaim, Purpose, StatusClaim, Tokens, takes_old
 
 CHECK_QUEUE = "gchostpay-status-check-queue"
 EXECUTE_QUEUE = "gchostpay-payment-execute-queue"
 BATCH_FAILED_QUEUE = "gcmicrobatchprocessor-failed-queue"
 #: An order that is not ready yet is asked for again after this.
 AGAIN = timedelta(seconds=60)
+#: So long an order that the exchange does not know is asked for: its reading side may be behind its writing one.
+UNKNOWN_FOR, NO_PATIENCE = timedelta(minutes=10), timedelta(0)
 #: Statuses that gchostpay2 answers where the exchange has none, as codes.
 ODD = {"unknown": "EXCHANGE_UNKNOWN", "mismatch": "EXCHANGE_MISMATCH"}
 
@@ -43,8 +53,8 @@ class Orchestrator:
 
     def __init__(self, kit: Kit) -> None:
         secret, own = kit.settings.secret, "HOSTPAY_INTERNAL_SIGNING_KEY"
-        self._kit = kit
-        self._triggers = Tokens(secret("TPS_HOSTPAY_SIGNING_KEY"), Purpose.HOSTPAY_TRIGGER, HostPayClaim)
+        self._kit, old = kit, takes_old(kit.settings)
+        self._triggers = Tokens(secret("TPS_HOSTPAY_SIGNING_KEY"), Purpose.HOSTPAY_TRIGGER, HostPayClaim, old=old)
         self._statuses = Tokens(secret(own), Purpose.STATUS_RESULT, StatusClaim)
         self._results = Tokens(secret(own), Purpose.PAYMENT_RESULT, PaidClaim)
 
@@ -54,7 +64,7 @@ class Orchestrator:
             claim = self._triggers.read(message.token)
             age = self._about(claim, call)
         except TokenError as error:
-            return Dead(error.code, error.why)
+            return refused_token(error)
         paid = "SELECT 1 FROM split_payout_hostpay WHERE unique_id = $1 AND status <> 'failed'"
         if await self._kit.db.row(paid, claim.unique_id) is not None:
             return Done("already_processed")
@@ -74,7 +84,7 @@ class Orchestrator:
             claim = self._statuses.read(message.token)
             self._about(claim, call)
         except TokenError as error:
-            return Dead(error.code, error.why)
+            return refused_token(error)
         connection = await call.begin()
         row = await stages.lock(connection, claim)
         if row is None:
@@ -99,7 +109,8 @@ class Orchestrator:
             await stages.seen(connection, claim, EXECUTING, claim.status, call.now)
             return Next(EXECUTE_QUEUE, _execute(claim), key=str(claim.generation))
         await stages.seen(connection, claim, CHECKING, claim.status, call.now)
-        if claim.status == "new":
+        patience = {"new": self._statuses.window, "unknown": UNKNOWN_FOR}.get(claim.status, NO_PATIENCE)
+        if call.now - accepted_at < patience:
             turn = hashlib.sha256(token.encode()).hexdigest()[:12]
             return Next(CHECK_QUEUE, _check(claim), after=AGAIN, key=f"{claim.generation}:{turn}")
         code, why = refusal(claim.status)
@@ -112,12 +123,14 @@ class Orchestrator:
             claim = self._results.read(message.token)
             self._about(claim, call)
         except TokenError as error:
-            return Dead(error.code, error.why)
+            return refused_token(error)
         logs.about(tx_hash=claim.tx_hash)
         connection = await call.begin()
         row = await stages.lock(connection, claim)
         if row is None:
             return Dead("UNKNOWN_PAYOUT", "no payout of this id and generation was accepted")
+        if (row["state"], row["tx_hash"]) == ("paid", claim.tx_hash):
+            return Done("completed")
         await stages.close(connection, claim, "paid", call.now, tx_hash=claim.tx_hash)
         since = round((call.now - row["accepted_at"]).total_seconds(), 3)
         _log.info("payment workflow completed", what="payout_completed", status=claim.tx_status, payout_seconds=since)

@@ -70,3 +70,17 @@ async def close(
         """,
         *(claim.unique_id, claim.generation, state, at, code, why[:1000], tx_hash),
     )
+
+
+async def close_paid(connection: Connection, at: datetime, mined_before: datetime) -> int:
+    """Note the end of payouts that the chain has paid and of which nobody has told; returns how many."""
+    status = await connection.execute(
+        """
+        UPDATE hostpay_stages AS stage SET state = 'paid', closed_at = $1, tx_hash = paid.tx_hash
+        FROM split_payout_hostpay AS paid
+        WHERE stage.state = 'executing' AND paid.status = 'completed' AND paid.mined_at < $2
+          AND paid.unique_id = stage.unique_id AND paid.generation = stage.generation
+        """,
+        *(at, mined_before),
+    )
+    return int(status.rpartition(" ")[2])

@@ -8,6 +8,7 @@ delivered again gives the same answer's task.
 from __future__ import annotations
 
 import hashlib
+import re
 
 from service_code.kit import logs
 from service_code.kit.binary import TokenError
@@ -15,12 +16,14 @@ from service_code.kit.call import Call
 from service_code.kit.changenow import ChangeNow, ExchangeAwayError, ExchangeRefusedError, ExchangeState, same
 from service_code.kit.outcomes import Dead, Forward, Outcome, Retry
 from service_code.kit.runtime import Kit
-from service_code.kit.staged import CheckStatus, StatusSeen
+from service_code.kit.staged import CheckStatus, StatusSeen, refused_token
 from service_code.kit.tokens import HostPayClaim, Purpose, StatusClaim, Tokens
 
 RESPONSE_QUEUE = "gchostpay-status-response-queue"
 #: What we answer where the exchange has no status for it.
 UNKNOWN, MISMATCH = "unknown", "mismatch"
+
+_STATUS = re.compile(r"[a-z_]{1,40}")
 
 _log = logs.get("check")
 
@@ -42,7 +45,7 @@ class Checker:
             call.about(claim.unique_id, claim.generation)
             age = claim.age(call.now)
         except TokenError as error:
-            return Dead(error.code, error.why)
+            return refused_token(error)
         logs.about(cn_api_id=claim.cn_api_id, token_age=round(age.total_seconds(), 3))
         if age > self._questions.window:
             return Dead("TOKEN_EXPIRED", "the status check is older than a day")
@@ -71,4 +74,4 @@ def _status(claim: HostPayClaim, state: ExchangeState) -> str:
     """The exchange's word, unless it expects another amount or at another address."""
     if state.payin_address.lower() != claim.payin_address.lower() or not same(claim.amount, state.expected):
         return MISMATCH
-    return state.status[:40] or UNKNOWN
+    return state.status if _STATUS.fullmatch(state.status) else UNKNOWN

@@ -7,6 +7,7 @@ gchostpay3-confirm-queue; /sweep for the scheduler. Operators see to the wallet 
 from __future__ import annotations
 
 from service_code.gchostpay3.execute import Executor
+from service_code.gchostpay3.failing import RETRY_QUEUE
 from service_code.kit import minting
 from service_code.kit.orders import ConfirmPayout
 from service_code.kit.runtime import Kit
@@ -42,7 +43,7 @@ def service(kit: Kit) -> Service:
             Handler("/", ExecutePayout, executor.execute),
             Handler("/confirm", ConfirmPayout, executor.confirm),
         ],
-        schedules=[Schedule("/sweep", Sweeper(payer, settler).sweep)],
+        schedules=[Schedule("/sweep", Sweeper(payer, settler, (RETRY_QUEUE,)).sweep)],
         components=[Component("chain", chain)],
         minters={**minting.MINED.minter(secret), **minting.EXECUTE.minter(secret)},
     )

@@ -12,10 +12,12 @@ from service_code.gchostpay3.failing import Failing
 from service_code.kit import logs
 from service_code.kit.binary import TokenError
 from service_code.kit.call import Call
+from service_code.kit.deaths import BURIED
+from service_code.kit.money import Amount
 from service_code.kit.orders import ConfirmPayout
 from service_code.kit.outcomes import Dead, Done, Next, Outcome
-from service_code.kit.staged import ExecutePayout, PendingMined
-from service_code.kit.tokens import ExecuteClaim, HostPayClaim, Purpose, Tokens
+from service_code.kit.staged import ExecutePayout, PendingMined, refused_token
+from service_code.kit.tokens import ExecuteClaim, HostPayClaim, Purpose, Tokens, takes_old
 from service_code.kit.wallet.failures import ERRORS, Fault, PayoutError, classify
 from service_code.kit.wallet.payer import Payer
 from service_code.kit.wallet.settle import Settler
@@ -33,7 +35,7 @@ class Executor:
         self._settler = settler
         self._failing = Failing(self._kit)
         secret = self._kit.settings.secret("HOSTPAY_INTERNAL_SIGNING_KEY")
-        self._tokens = Tokens(secret, Purpose.PAYMENT_EXECUTE, ExecuteClaim)
+        self._tokens = Tokens(secret, Purpose.PAYMENT_EXECUTE, ExecuteClaim, old=takes_old(self._kit.settings))
 
     async def execute(self, message: ExecutePayout, call: Call) -> Outcome:
         """Pay what the token says, once."""
@@ -42,15 +44,15 @@ class Executor:
             call.about(claim.unique_id, claim.generation)
             age = claim.age(call.now)
         except TokenError as error:
-            return Dead(error.code, error.why)
+            return refused_token(error)
         logs.about(cn_api_id=claim.cn_api_id, token_age=round(age.total_seconds(), 3))
         standing = await self._signing.standing(claim)
         if standing.signed is not None:
             if standing.signed["status"] == "completed":
                 return self._told(standing.signed)
             return await self._signing.go_on(standing.signed)
-        if standing.failed:
-            return Done("already_failed")
+        if (refused := Done("already_failed") if standing.failed else await self._not_asked_for(claim)) is not None:
+            return refused
         try:
             self._in_time(claim, call.now)
             payable(claim)
@@ -60,6 +62,19 @@ class Executor:
         alert(failure.code)
         await call.rollback()
         return await self._failing.outcome(claim, failure, call)
+
+    async def _not_asked_for(self, claim: ExecuteClaim) -> Outcome | None:
+        """Refuse what gcsplit has not written down like this; a replay between here and signing is seen as a death."""
+        if await self._kit.db.row(BURIED, claim.unique_id, claim.generation) is not None:
+            return Done("already_failed")
+        sql = "SELECT * FROM split_payout_que WHERE unique_id = $1 AND generation = $2 AND status = 'pending_hostpay'"
+        row = await self._kit.db.row(sql, claim.unique_id, claim.generation)
+        if row is None:
+            return Dead("NOT_A_SPLIT_PAYMENT", "no payout of this id and generation is pending")
+        held = Amount(currency=row["from_currency"], units=row["from_amount"])
+        if (claim.amount, claim.payin_address, claim.cn_api_id) != (held, row["payin_address"], row["cn_api_id"]):
+            return Dead("NOT_AS_SPLIT", "the token names another amount, address or exchange order than the split")
+        return None
 
     def _in_time(self, claim: HostPayClaim, now: datetime) -> None:
         first = claim.first_attempt_at if isinstance(claim, ExecuteClaim) else None

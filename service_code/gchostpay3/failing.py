@@ -14,6 +14,7 @@ from service_code.kit import deaths, ledger
 from service_code.kit.alerting import Alerts
 from service_code.kit.call import Call
 from service_code.kit.clock import to_millis
+from service_code.kit.money import Amount
 from service_code.kit.outcomes import Dead, Done, Next, Outcome, Retry
 from service_code.kit.runtime import Kit
 from service_code.kit.staged import PayoutFailed, PendingExecute
@@ -64,16 +65,20 @@ class Failing:
         row = await connection.fetchrow(
             """
             UPDATE split_payout_que SET status = 'dead', closed_at = $3
-            WHERE unique_id = $1 AND generation = $2 AND status = 'pending_hostpay' RETURNING 1
+            WHERE unique_id = $1 AND generation = $2 AND status = 'pending_hostpay'
+            RETURNING from_currency, from_amount
             """,
             *(claim.unique_id, claim.generation, call.now),
         )
+        if row is None:
+            await call.rollback()
+            return Dead("NOT_A_SPLIT_PAYMENT", f"no payout of this id and generation is pending: {failure.code}")
         death = deaths.Death(
             unique_id=claim.unique_id,
             generation=claim.generation,
             stage="hostpay",
             account=ledger.EXCHANGE_CLEARING,
-            held=claim.amount,
+            held=Amount(currency=row["from_currency"], units=row["from_amount"]),
             code=failure.code,
             why=failure.why,
             service=self._kit.settings.service,
@@ -84,9 +89,6 @@ class Failing:
             attempts=attempt,
             first_attempt_at=claim.first_attempt_at,
         )
-        if row is None:
-            await call.rollback()
-            return Dead("NOT_A_SPLIT_PAYMENT", f"no payout of this id and generation is pending: {failure.code}")
         await deaths.bury(connection, death, call.now)
         news = PayoutFailed(
             unique_id=claim.unique_id,

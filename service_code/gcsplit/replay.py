@@ -20,6 +20,7 @@ from service_code.kit.changenow import (
     ExchangeOrder,
     ExchangeRefusedError,
     Route,
+    same,
 )
 from service_code.kit.clock import to_millis
 from service_code.kit.db import Connection
@@ -31,6 +32,8 @@ from service_code.kit.outcomes import Send
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Incoming, Reply
 
+#: Deaths by which the exchange order itself is wrong, whatever the exchange says of it now.
+WRONG_ORDER = frozenset(("EXCHANGE_MISMATCH", "INVALID_ADDRESS"))
 #: Dead payments that one listing shows.
 LISTED = 500
 
@@ -72,7 +75,7 @@ class Replayer:
         unique_id = incoming.path["unique_id"]
         call.about(unique_id)
         dead = await self._kit.db.row(
-            "SELECT generation, status, stage FROM failed_transactions WHERE unique_id = $1 "
+            "SELECT generation, status, stage, error_code FROM failed_transactions WHERE unique_id = $1 "
             "ORDER BY generation DESC LIMIT 1",
             unique_id,
         )
@@ -83,7 +86,7 @@ class Replayer:
         try:
             if dead["stage"] == "split":
                 return await self._replay_split(unique_id, call)
-            return await self._replay_hostpay(unique_id, dead["generation"], call)
+            return await self._replay_hostpay(unique_id, dead["generation"], dead["error_code"], call)
         except ExchangeAwayError as error:
             return Reply(502, {"error": "EXCHANGE_AWAY", "reason": str(error)})
         except ExchangeRefusedError as error:
@@ -114,11 +117,11 @@ class Replayer:
             else Reply(409, {"error": "NOT_DEAD", "reason": "it was split"})
         )
 
-    async def _replay_hostpay(self, unique_id: str, generation: int, call: Call) -> Reply:
+    async def _replay_hostpay(self, unique_id: str, generation: int, code: str, call: Call) -> Reply:
         row = await self._kit.db.row("SELECT * FROM split_payout_que WHERE unique_id = $1", unique_id)
         if row is None or row["status"] != "dead" or row["generation"] != generation:
             return Reply(200, {"status": "already_replayed", "unique_id": unique_id})
-        made = await self._order(row, call.now)
+        made = await self._order(row, code, call.now)
         connection = await call.begin()
         await hold_payout(connection, unique_id)
         row = await connection.fetchrow("SELECT * FROM split_payout_que WHERE unique_id = $1 FOR UPDATE", unique_id)
@@ -151,18 +154,17 @@ class Replayer:
         await revive(connection, unique_id, generation, status="replayed", at=at)
         return None
 
-    async def _order(self, row: Any, now: datetime) -> ExchangeOrder:
-        """Return the old exchange order while it still waits for long enough, else a fresh one."""
+    async def _order(self, row: Any, code: str, now: datetime) -> ExchangeOrder:
+        """Return the old exchange order while it still waits for this payment for long enough, else a fresh one."""
         needed = now + self._rules.windows[row["way"]] + GRACE
-        if row["valid_until"] is None or row["valid_until"] > needed:
-            state = await self._exchange.state(row["cn_api_id"])
-            if state.status == WAITING:
-                return ExchangeOrder(
-                    id=row["cn_api_id"],
-                    payin_address=row["payin_address"],
-                    to_amount=row["to_amount"],
-                    valid_until=row["valid_until"],
-                )
+        lasts = row["valid_until"] is None or row["valid_until"] > needed
+        if lasts and code not in WRONG_ORDER and await self._waits(row):
+            return ExchangeOrder(
+                id=row["cn_api_id"],
+                payin_address=row["payin_address"],
+                to_amount=row["to_amount"],
+                valid_until=row["valid_until"],
+            )
         route = Route(
             amount=Amount(currency=row["from_currency"], units=row["from_amount"]),
             from_network=row["from_network"],
@@ -171,6 +173,15 @@ class Replayer:
             address=row["payout_address"],
         )
         return await self._exchange.order(route, self._rules.refund_address, fixed=row["way"] == "single")
+
+    async def _waits(self, row: Any) -> bool:
+        try:
+            state = await self._exchange.state(row["cn_api_id"])
+        except ExchangeRefusedError:  # it does not know the order (any more)
+            return False
+        amount = Amount(currency=row["from_currency"], units=row["from_amount"])
+        here = state.payin_address.lower() == row["payin_address"].lower() and same(amount, state.expected)
+        return here and state.status == WAITING
 
     async def _send(self, pending: PendingHostPay, way: str, call: Call) -> Reply:
         queue = HOSTPAY_QUEUES[way]

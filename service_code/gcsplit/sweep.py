@@ -67,8 +67,8 @@ class Sweeper:
 
     async def _bury_unpaid(self, now: datetime, oldest: Mapping[str, datetime]) -> int:
         candidates = await self._kit.db.fetch(
-            f"SELECT unique_id FROM ({UNPAID}) AS unpaid ORDER BY pending_since LIMIT $3",
-            *(oldest["single"], oldest["staged"], AT_ONCE),
+            f"SELECT unique_id FROM ({UNPAID}) AS unpaid ORDER BY pending_since LIMIT $4",
+            *(oldest["single"], oldest["staged"], self._rules.windows["staged"], AT_ONCE),
         )
         dead = 0
         for candidate in candidates:
@@ -89,7 +89,8 @@ class Sweeper:
             if await connection.fetchrow(lock, unique_id) is None:
                 return False
             row = await connection.fetchrow(
-                f"{UNPAID} AND que.unique_id = $3", oldest["single"], oldest["staged"], unique_id
+                f"{UNPAID} AND que.unique_id = $4",
+                *(oldest["single"], oldest["staged"], self._rules.windows["staged"], unique_id),
             )
             if row is None:
                 return False
@@ -215,7 +216,8 @@ class Sweeper:
 
 #: Pending host payments that will not happen: $1, and $2 for staged ones, is the oldest moment whose token could still
 #: be good. A row without a sent mark may have been sent all the same, its mark lost: its last attempt counts, which at
-#: first is its creation. Of a staged payout the last token of all stages counts; what a stage has closed is certain.
+#: first is its creation. Of a staged payout the last token of all stages counts, though a row that cannot be sent
+#: counts only for its window ($3) after its creation; what a stage has closed is certain.
 UNPAID = """
     SELECT que.*, coalesce(failed.error_code, stage.error_code) AS error_code, stage.error_why,
         o.sent_at
@@ -226,7 +228,9 @@ UNPAID = """
         ON stage.unique_id = que.unique_id AND stage.generation = que.generation
         AND stage.state IN ('refused', 'failed')
     LEFT JOIN LATERAL (
-        SELECT min(sent_at) AS sent_at, max(minted_at) AS since FROM outbox
+        SELECT min(sent_at) AS sent_at, max(
+            CASE que.way WHEN 'staged' THEN least(minted_at, created_at + $3::interval) ELSE minted_at END
+        ) AS since FROM outbox
         WHERE outbox.unique_id = que.unique_id AND CASE que.way
             WHEN 'staged' THEN outbox.queue = 'gcsplit-hostpay-trigger-queue' OR outbox.queue LIKE 'gchostpay%'
             ELSE outbox.id = 'hostpay-execution-queue:' || que.unique_id || ':' || que.generation

@@ -86,6 +86,8 @@ def status_of(found: dict[str, list[dict[str, Any]]]) -> str:
         return "paid" if payout["status"] == "completed" else "paying"
     if any(row["status"] in ("dead", "investigating") for row in found["failed"]):
         return "dead"
+    if any(row["status"] == "recovered" for row in found["failed"]):
+        return "recovered"
     if found["split"] or found["batch"]:
         return str((found["split"] or found["batch"])[0]["status"])
     if found["request"]:

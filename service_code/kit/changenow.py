@@ -148,9 +148,11 @@ class ChangeNow:
     async def state(self, order_id: str) -> ExchangeState:
         """Ask for an order's state."""
         found = await self._ask("GET", "/v2/exchange/by-id", params={"id": order_id})
+        if not found.get("status") or not found.get("payinAddress"):
+            raise ExchangeAwayError("the exchange's answer has no status or no address")
         return ExchangeState(
-            status=str(found.get("status") or ""),
-            payin_address=str(found.get("payinAddress") or ""),
+            status=str(found["status"]),
+            payin_address=str(found["payinAddress"]),
             expected=_decimal(found.get("expectedAmountFrom")),
         )
 

@@ -152,8 +152,13 @@ class Outbox:
         except Exception as failure:
             _log.warning("the enqueue error was not noted", unique_id=row.unique_id, error=failure)
 
-    async def resend(self, *, queue: str | None = None, created_after: datetime | None = None) -> int:
-        """Claim rows that no request holds any more and make their tasks; returns how many were made."""
+    async def resend(
+        self, *, queue: str | None = None, created_after: datetime | None = None, dated: Sequence[str] = ()
+    ) -> int:
+        """Claim rows that no request holds any more and make their tasks; returns how many were made.
+
+        `created_after` leaves older rows unsent: of the queues `dated`, or of all where none is named.
+        """
         now = moment(self._clock)
         rows = await self._db.fetch(
             """
@@ -162,12 +167,13 @@ class Outbox:
                 SELECT id FROM outbox
                 WHERE service = $1 AND sent_at IS NULL AND cancelled_at IS NULL AND minted_at < $3
                   AND ordering_key IS NULL
-                  AND ($4::text IS NULL OR queue = $4) AND ($5::timestamptz IS NULL OR created_at > $5)
+                  AND ($4::text IS NULL OR queue = $4) AND ($5::timestamptz IS NULL OR created_at > $5
+                       OR (cardinality($7::text[]) > 0 AND queue <> ALL ($7)))
                 ORDER BY minted_at LIMIT $6 FOR UPDATE SKIP LOCKED
             )
             RETURNING id, queue, message, unique_id, trace, due_at, minted_at
             """,
-            *(self._service, now, now - IN_HAND, queue, created_after, CLAIM),
+            *(self._service, now, now - IN_HAND, queue, created_after, CLAIM, list(dated)),
         )
         return await self.send([as_row(row) for row in rows])
 

@@ -10,10 +10,17 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from service_code.kit.binary import TokenError
 from service_code.kit.messages import Message, UnreadableError
 from service_code.kit.orders import Millis, PendingHostPay, Text, UniqueId
+from service_code.kit.outcomes import Dead, Outcome, Retry
 
 Generation = Annotated[int, Field(ge=1, le=65535)]
+
+
+def refused_token(error: TokenError) -> Outcome:
+    """What a token that is refused ends with; of one from the future only a clock is wrong, and it has a day."""
+    return Retry(error.why) if error.code == "TOKEN_FROM_FUTURE" else Dead(error.code, error.why)
 
 
 class Tokened(Message):

@@ -24,9 +24,10 @@ from typing import Any, Generic, TypeVar, cast
 from service_code.kit import token_layouts as layouts
 from service_code.kit.binary import Reader, TokenError, armour, fixed, unarmour
 from service_code.kit.clock import to_millis
+from service_code.kit.settings import Settings
 from service_code.kit.token_layouts import NEW, OLD, Claim, ExecuteClaim, HostPayClaim, Kind, PaidClaim, StatusClaim
 
-__all__ = ["Claim", "ExecuteClaim", "HostPayClaim", "PaidClaim", "Purpose", "StatusClaim", "Tokens"]
+__all__ = ["Claim", "ExecuteClaim", "HostPayClaim", "PaidClaim", "Purpose", "StatusClaim", "Tokens", "takes_old"]
 
 #: Bytes of the signatures of the two envelopes.
 _SIGNATURE, _OLD_SIGNATURE = 32, 16
@@ -67,16 +68,23 @@ def key_id(key: bytes) -> bytes:
     return hashlib.sha256(b"TPS_HOSTPAY key id\0" + key).digest()[:4]
 
 
+def takes_old(settings: Settings) -> bool:
+    """Whether doors at which payouts begin or are signed take the documents' layout: OLD_TOKENS, by default not."""
+    return settings.config("OLD_TOKENS", "false") == "true"
+
+
 class Tokens(Generic[C]):
     """Mints and verifies the tokens of one purpose, whose claims are of one kind."""
 
-    def __init__(self, secret: str, purpose: Purpose, claim: type[C]) -> None:
+    def __init__(self, secret: str, purpose: Purpose, claim: type[C], *, old: bool = True) -> None:
+        """`old`: whether the documents' layout is read."""
         self._keys = read_keys(secret)
         self._kind = KINDS[purpose]
         if self._kind.claim is not claim:
             raise TypeError(f"tokens for {purpose.name} carry {self._kind.claim.__name__}")
         self.purpose = purpose
         self.window = WINDOWS[purpose]
+        self._old = old
 
     def mint(self, claim: C, *, version: int = NEW) -> str:
         """Sign a claim with the first key: in the successor's layout, or in the documents' for a reader of theirs."""
@@ -103,7 +111,11 @@ class Tokens(Generic[C]):
     def read(self, token: str) -> C:
         """Verify a token of either layout and return what it says; its age is the caller's to judge."""
         raw = unarmour(token)
-        return self._read_successor(raw) if raw[0] == NEW else self._read_old(raw)
+        if raw[0] == NEW:
+            return self._read_successor(raw)
+        if not self._old:
+            raise TokenError("TOKEN_OLD_LAYOUT", "the documents' layout is not taken at this door (OLD_TOKENS)")
+        return self._read_old(raw)
 
     def _read_successor(self, raw: bytes) -> C:
         if len(raw) < 6 + _SIGNATURE:

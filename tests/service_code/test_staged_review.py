@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,12 +12,12 @@ from service_code.kit import migrate
 from service_code.kit.changenow import ChangeNow, ExchangeState
 from service_code.kit.clock import from_millis
 from service_code.kit.money import Amount
-from service_code.kit.tokens import ExecuteClaim, Purpose, Tokens
+from service_code.kit.tokens import ExecuteClaim, HostPayClaim, Purpose, Tokens
 from tests.service_code import flow
 from tests.service_code.conftest import Chain
 from tests.service_code.flow import ETH, alerts, balances, share
 from tests.service_code.outer import Task
-from tests.service_code.test_staged import CHECKS, EXECUTIONS, STATUSES, line, triggered
+from tests.service_code.test_staged import CHECKS, EXECUTIONS, RESULTS, STATUSES, line, triggered
 from tests.service_code.test_staged_failures import NEWS, RETRIES, TOO_MUCH, exhausted
 from tests.service_code.world import SECRETS, World
 
@@ -57,6 +58,8 @@ async def test_a_payment_that_is_settled_while_its_replay_asks_the_exchange_is_n
         assert world.outer.take(TRIGGERS) == []
     assert await sql.fetchval("SELECT count(*) FROM split_payout_hostpay") == 0
     assert (await balances(sql))["settled_outside"] == -share(TOO_MUCH)
+    async with world.run("gcwebhook") as webhook:
+        assert (await webhook.operate("GET", f"/payments/{unique_id}")).json()["status"] == "recovered"
 
 
 @pytest.mark.parametrize("how", ["recovered", "replayed"])
@@ -250,3 +253,146 @@ async def test_the_schema_of_failures_goes_down_and_up_with_deaths_in_it(
     assert await asyncio.to_thread(migrate.run, "up", url) == 0
     assert await sql.fetchval("SELECT max(version) FROM schema_migrations") == newest
     assert await balances(sql) == before
+
+
+@pytest.mark.parametrize("what", ["gone", "another address", "another amount"])
+async def test_a_replay_never_keeps_an_order_that_is_not_this_payments(
+    world: World, chain: Chain, sql: Any, what: str
+) -> None:
+    unique_id, trigger = await triggered(world)
+    (order_id,) = world.outer.orders
+    order = world.outer.orders[order_id]
+    async with line(world) as stages, world.run("gcsplit") as splitter:
+        if what == "gone":
+            await sql.execute("UPDATE split_payout_que SET status = 'dead'")
+            await sql.execute(DEATH, unique_id, share(ETH // 20), "dead")
+            world.outer.orders["another"] = world.outer.orders.pop(order_id)
+        else:
+            order.update({"payinAddress": "0x" + "12" * 20} if what == "another address" else {"expectedAmountFrom": 7})
+            answer = await stages.until(STATUSES, trigger)
+            assert (await stages.deliver(answer)).json()["code"] == "EXCHANGE_MISMATCH"
+            assert (await splitter.sweep())["dead"] == 1
+        replayed = (await splitter.operate("POST", f"/dead/{unique_id}/replay")).json()
+        assert (replayed["status"], replayed["cn_api_id"] == order_id) == ("replayed", False)
+
+
+async def test_a_payout_whose_tasks_cannot_be_made_dies_after_its_days(world: World, chain: Chain, sql: Any) -> None:
+    _, trigger = await triggered(world)
+    async with line(world) as stages, world.run("gcsplit") as splitter:
+        world.outer.tasks_status = 403
+        await stages.deliver(trigger)
+        died = []
+        for hour in range(4, 73, 4):
+            world.clock.at += 4 * 3600
+            await stages.running["gchostpay1"].sweep()
+            if (await splitter.sweep())["dead"]:
+                died.append(hour)
+        assert died == [48]  # the token of the last attempt of its day, after 20 hours, could be good for a day more
+        world.outer.tasks_status = 200
+        assert (await stages.running["gchostpay1"].sweep())["resent"] == 0
+
+
+@pytest.mark.parametrize("changed", ["amount", "payin_address", "cn_api_id"])
+async def test_nothing_is_signed_but_what_the_split_has_written(
+    world: World, chain: Chain, sql: Any, changed: str
+) -> None:
+    _, trigger = await triggered(world)
+    async with line(world) as stages:
+        task = await stages.until(EXECUTIONS, trigger)
+        tokens = Tokens(SECRETS["HOSTPAY_INTERNAL_SIGNING_KEY"], Purpose.PAYMENT_EXECUTE, ExecuteClaim)
+        other: dict[str, Any] = {
+            "amount": Amount(currency="eth", units=1),
+            "payin_address": "0x" + "12" * 20,
+            "cn_api_id": "cn2",
+        }
+        claim = replace(tokens.read(task.json()["token"]), **{changed: other[changed]})
+        assert (await stages.deliver(execution(tokens.mint(claim)))).json()["code"] == "NOT_AS_SPLIT"
+        await stages.run([task])
+    assert await sql.fetchval("SELECT count(*) FROM split_payout_hostpay") == 1
+
+
+async def test_the_documents_tokens_open_no_payout_unless_config_says_so(world: World, chain: Chain, sql: Any) -> None:
+    _, trigger = await triggered(world)
+    async with line(world) as stages:
+        check = await stages.until(CHECKS, trigger)
+        checks = Tokens(SECRETS["HOSTPAY_INTERNAL_SIGNING_KEY"], Purpose.STATUS_CHECK, HostPayClaim)
+        old = execution(checks.mint(checks.read(check.json()["token"]), version=1))
+        assert (await stages.deliver(old)).json()["code"] == "TOKEN_OLD_LAYOUT"
+        triggers = Tokens(SECRETS["TPS_HOSTPAY_SIGNING_KEY"], Purpose.HOSTPAY_TRIGGER, HostPayClaim)
+        token = triggers.mint(triggers.read(trigger.json()["token"]), version=1)
+        asked = replace(trigger, body=f'{{"token":"{token}"}}'.encode())
+        assert (await stages.deliver(asked)).json()["code"] == "TOKEN_OLD_LAYOUT"
+    async with line(world, OLD_TOKENS="true") as stages:
+        assert (await stages.deliver(asked)).json()["status"] == "next"
+
+
+async def test_a_mined_payout_of_which_no_news_came_is_closed_by_the_sweeper_and_news_change_nothing(
+    world: World, chain: Chain, sql: Any
+) -> None:
+    _, trigger = await triggered(world)
+    async with line(world) as stages:
+        (news,) = [await stages.until(RESULTS, trigger)]
+        assert (await stages.running["gchostpay1"].sweep())["closed"] == 0
+        world.clock.at += 700
+        assert (await stages.running["gchostpay1"].sweep())["closed"] == 1
+        closed = await sql.fetchrow("SELECT state, tx_hash, closed_at FROM hostpay_stages")
+        assert (closed["state"], closed["tx_hash"]) == (
+            "paid",
+            await sql.fetchval("SELECT tx_hash FROM split_payout_hostpay"),
+        )
+        world.clock.at += 60
+        assert (await stages.deliver(news)).json()["status"] == "completed"
+    assert await sql.fetchval("SELECT closed_at FROM hostpay_stages") == closed["closed_at"]
+
+
+async def test_two_sweepers_raise_a_fee_once(world: World, chain: Chain, sql: Any) -> None:
+    chain.automine = False
+    _, pay = await flow.split(world)
+    async with world.run("gchostpay") as payer, world.run("gchostpay3") as other:
+        await payer.deliver(pay)
+        world.clock.at += 100
+        await asyncio.gather(payer.sweep(), other.sweep())
+    assert await sql.fetchval("SELECT count(*) FROM tx_variants") == 2
+
+
+async def test_a_token_from_the_future_waits_for_the_clocks(world: World, chain: Chain, sql: Any) -> None:
+    _, trigger = await triggered(world)
+    async with line(world) as stages:
+        for queue in (TRIGGERS, CHECKS, STATUSES, EXECUTIONS):
+            trigger = await stages.until(queue, trigger)
+            world.clock.at -= 31
+            assert (await stages.deliver(trigger)).status == 500
+            world.clock.at += 31
+        await stages.run([trigger])
+    assert await sql.fetchval("SELECT state FROM hostpay_stages") == "paid"
+
+
+@pytest.mark.parametrize("status", ["", "wait\ning", "no_such_order"])
+async def test_an_order_that_the_exchange_does_not_tell_of_is_asked_for_again(
+    world: World, chain: Chain, sql: Any, status: str
+) -> None:
+    _, trigger = await triggered(world)
+    (order_id,) = world.outer.orders
+    order = world.outer.orders[order_id]
+    async with line(world) as stages:
+        check = await stages.until(CHECKS, trigger)
+        if status == "no_such_order":
+            del world.outer.orders[order_id]
+        else:
+            order["status"] = status
+        if status == "":
+            assert (await stages.deliver(check)).status == 500
+        else:
+            check = await stages.until(CHECKS, await stages.until(STATUSES, check))
+        world.outer.orders[order_id] = {**order, "status": "waiting"}
+        await stages.run([check])
+    assert await sql.fetchval("SELECT state FROM hostpay_stages") == "paid"
+
+
+async def test_an_order_that_stays_unknown_is_refused(world: World, chain: Chain, sql: Any) -> None:
+    _, trigger = await triggered(world)
+    world.outer.orders.clear()
+    async with line(world) as stages:
+        answer = await stages.until(STATUSES, trigger)
+        world.clock.at += 600
+        assert (await stages.deliver(answer)).json()["code"] == "EXCHANGE_UNKNOWN"

@@ -6,6 +6,7 @@ is mined settles the nonce, so that an abandoned payout which is mined after all
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from service_code.kit import logs
@@ -20,8 +21,14 @@ RAISE = 1125
 _log = logs.get("bump")
 
 
-async def add_variant(payer: Payer, nonce: int, fees: Fees, *, abandon: bool = False) -> SignedTransfer | None:
-    """Sign, store and broadcast a further variant; nothing where the nonce is settled or the fee limit is reached."""
+async def add_variant(
+    payer: Payer, nonce: int, fees: Fees, cutoff: datetime | None = None, *, abandon: bool = False
+) -> SignedTransfer | None:
+    """Sign, store and broadcast a further variant.
+
+    Nothing where the nonce is settled, the fee limit is reached, or the newest variant is younger than `cutoff`:
+    another sweeper of this wallet was faster.
+    """
     book, now = await payer.book(), moment(payer.kit.clock)
     async with payer.kit.db.transaction() as connection:
         wallet = await book.lock(connection, nonce)
@@ -29,6 +36,8 @@ async def add_variant(payer: Payer, nonce: int, fees: Fees, *, abandon: bool = F
         if row is None or row["state"] != "open" or wallet.stopped_why is not None:
             return None
         newest = max(await book.variants(connection, nonce), key=lambda variant: int(variant["max_fee"]))
+        if cutoff is not None and newest["signed_at"] >= cutoff:
+            return None
         fill = abandon or row["intent"] == "fill"
         transfer = _raised(payer, newest, fees, fill=fill)
         # The variants of a nonce exclude each other: the dearest counts, this one included.

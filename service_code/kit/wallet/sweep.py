@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service_code.kit import logs
 from service_code.kit.call import Call
 from service_code.kit.chain import NodeAwayError, NodeRefusedError
+from service_code.kit.tokens import WINDOWS, Purpose
 from service_code.kit.wallet.bump import add_variant
 from service_code.kit.wallet.payer import Payer
 from service_code.kit.wallet.settle import PATIENCE, Settler
@@ -24,14 +25,18 @@ _log = logs.get("sweep")
 class Sweeper:
     """Handles POST /sweep."""
 
-    def __init__(self, payer: Payer, settler: Settler) -> None:
+    def __init__(self, payer: Payer, settler: Settler, dated: Sequence[str] = ()) -> None:
         self._payer = payer
+        self._dated = dated
         self._settler = settler
         self._kit = payer.kit
 
     async def sweep(self, call: Call) -> Mapping[str, Any]:
         """Do one round; a part that the node refuses ends early, and neither stops the other."""
-        found: dict[str, Any] = {"status": "swept", "resent": await self._kit.outbox.resend()}
+        # What asks for a payout has the payout's day; confirmations and news go out however late.
+        since = call.now - WINDOWS[Purpose.PAYMENT_EXECUTE] if self._dated else None
+        resent = await self._kit.outbox.resend(created_after=since, dated=self._dated)
+        found: dict[str, Any] = {"status": "swept", "resent": resent}
         found.update({"settled": 0, "bumped": 0, "final": 0, "reorganised": 0})
         # What keeps payouts alive comes first; looking back can wait.
         for part, names in ((self._open, ("settled", "bumped")), (self._finality, ("final", "reorganised"))):
@@ -76,9 +81,10 @@ class Sweeper:
         )
         if not stuck:
             return 0
+        cutoff = call.now - self._payer.stuck_after
         fees, first = await node.fees(), await node.nonce(book.address)
         bumped = 0
         for row in stuck:
             if row["nonce"] == first or int(row["max_fee"]) < fees.max_fee:
-                bumped += await add_variant(self._payer, row["nonce"], fees) is not None
+                bumped += await add_variant(self._payer, row["nonce"], fees, cutoff) is not None
         return bumped
