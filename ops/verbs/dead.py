@@ -66,7 +66,7 @@ def list_(
 def replay(
     payments: Annotated[list[str] | None, typer.Argument(help="Their ids.")] = None,
     *,
-    every: Annotated[bool, typer.Option("--all", help="All that are listed.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All that are dead and retryable.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which would be replayed.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
@@ -76,7 +76,9 @@ def replay(
     if every == bool(payments):
         raise BadUsage("say which payments to replay", fix="give their ids, or --all")
     operator = Operator(Home.find())
-    chosen = [d["unique_id"] for d in _dead(operator)] if every else list(payments or [])
+    # Not what somebody looks into, nor what can never be paid like this: those are replayed by name.
+    listed = [d["unique_id"] for d in _dead(operator, "dead") if d["retryable"]] if every else []
+    chosen = listed or list(payments or [])
     if dry_run:
         out.say(f"would replay {', '.join(chosen) or 'none'}")
         out.result({"would_replay": chosen})

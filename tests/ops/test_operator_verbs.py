@@ -112,3 +112,12 @@ def test_no_letters_is_said(doors: Doors, capsys: pytest.CaptureFixture[str]) ->
     doors.answer = {"dead_letters": []}
     assert app.main(["dead", "letters"]) == 0
     assert "there is no dead letter" in capsys.readouterr().out
+
+
+def test_all_that_are_replayed_are_dead_and_retryable(doors: Doors, capsys: pytest.CaptureFixture[str]) -> None:
+    doors.answer = {
+        "failed_transactions": [{"unique_id": "pay1", "retryable": True}, {"unique_id": "pay2", "retryable": False}]
+    }
+    assert app.main(["dead", "replay", "--all", "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["would_replay"] == ["pay1"]
+    assert doors.calls == [("GET", "gcsplit", "/failed-transactions?status=dead")]
