@@ -7,6 +7,7 @@ import random
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from tests.service_code.paynow import balanced, notify, order, points, register, states, waiting
 from tests.service_code.world import World
@@ -70,17 +71,19 @@ async def test_another_key_does_not_wait(world: World) -> None:
 async def test_a_crash_between_commit_and_publishing_holds_the_key_until_the_sweeper(world: World, sql: Any) -> None:
     async with world.run("paynowwebhook") as webhook:
         await register(webhook)
-        died = asyncio.Event()
+        died, over = asyncio.Event(), asyncio.Event()
 
         async def die() -> None:
             died.set()
-            await asyncio.Event().wait()
+            await over.wait()
+            raise web.HTTPServiceUnavailable
 
         world.outer.during_publish = die
         request = asyncio.create_task(notify(webhook, order(1)))
         await died.wait()
         request.cancel()
         await asyncio.gather(request, return_exceptions=True)
+        over.set()
         await notify(webhook, order(2))
         assert told(world) == []
         world.clock.at += 31
