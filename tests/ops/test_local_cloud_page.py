@@ -156,6 +156,12 @@ def test_every_endpoint_of_the_provider_is_served(cloud: Alone) -> None:
         ("GOOGLE_CLOUD_RUN_CUSTOM_ENDPOINT", "apis/serving.knative.dev/v1/namespaces/my-app/services"),
         ("GOOGLE_CLOUD_BILLING_CUSTOM_ENDPOINT", "projects/my-app/billingInfo"),
         ("GOOGLE_SQL_CUSTOM_ENDPOINT", "projects/my-app/instances"),
+        ("GOOGLE_COMPUTE_CUSTOM_ENDPOINT", "projects/my-app/global/networks"),
+        ("GOOGLE_KMS_CUSTOM_ENDPOINT", "projects/my-app/locations/us-central1/keyRings"),
+        ("GOOGLE_PUBSUB_CUSTOM_ENDPOINT", "projects/my-app/topics"),
+        ("GOOGLE_BILLING_BUDGETS_CUSTOM_ENDPOINT", "billingAccounts/1/budgets"),
+        ("GOOGLE_BINARY_AUTHORIZATION_CUSTOM_ENDPOINT", "projects/my-app/policy"),
+        ("GOOGLE_STORAGE_CUSTOM_ENDPOINT", "b?project=my-app"),
     ):
         token = values["GOOGLE_OAUTH_ACCESS_TOKEN"]
         request = urllib.request.Request(values[variable] + rest, headers={"Authorization": f"Bearer {token}"})
