@@ -61,6 +61,8 @@ class PubSub:
         starts = {held["key"]: (held["topic"], held["start"]) for held in self._held.values()}
         replayed = Replayed(starts)
         replayed.read(self.log)
+        if replayed.highest > (self._next.get("next") or 0):  # of what was made, and not answered, before a kill
+            self._next["next"] = replayed.highest
         for name, key in self._numbers.items():
             self._named[name] = self._logs[key] = TopicLog(name, key, self.log)
         for held in self._held.values():
@@ -194,7 +196,7 @@ class PubSub:
         log = self._named[topic]
         number = log.end
         micros = int(max(self.clock.now(), log.latest) * 1e6)
-        log.latest = when = micros / 1e6
+        when = micros / 1e6
         made.message_id = identity = str((log.key + FIRST_TOPIC << ID_SHIFT) + number)
         made.publish_time.seconds, made.publish_time.nanos = micros // 1_000_000, micros % 1_000_000 * 1000
         body = made.SerializeToString()
@@ -281,7 +283,8 @@ class PubSub:
 
     def _leave(self, topic: TopicLog) -> None:
         """Lets go of a deleted topic's messages when nobody holds any."""
-        if topic.name not in self._named and not topic.holders and self._logs.pop(topic.key, None) is not None:
+        is_named = self._named.get(topic.name) is topic
+        if not is_named and not topic.holders and self._logs.pop(topic.key, None) is not None:
             topic.close()
 
     def _fits(self, holder: Holder, entry: Entry) -> bool:

@@ -82,6 +82,7 @@ class TopicLog:
             piece.keys[at] = key
         piece.alive += 1
         self.end = max(self.end, number + 1)
+        self.latest = max(self.latest, when)
         self._log.keep(place, size)
         if not holders and not self.keeps:
             self._forget(piece, index, at)

@@ -163,3 +163,27 @@ def test_consumers_share_in_small_turns() -> None:
         backlog.attach(one)
     send(made, *map(str, range(64)))
     assert [len(one.got) for one in both] == [32, 32]
+
+
+def test_a_number_is_not_given_twice_though_its_topic_was_never_answered() -> None:
+    made = World()
+    made.core.add_topic(Topic(name=TOPIC))
+    send(made, "ghost")
+    made.documents.clear()  # killed: the log was on disk, the topic was not
+    made.start()
+    made.core.add_topic(Topic(name=TOPIC))
+    made.core.add_subscription(Subscription(name=NAME, topic=TOPIC))
+    made.start()
+    assert made.pull(NAME) == []
+
+
+def test_a_topic_that_is_made_again_does_not_keep_what_the_old_one_had() -> None:
+    made = world()
+    send(made, "old")
+    made.core.delete_topic(TOPIC)
+    made.core.add_topic(Topic(name=TOPIC))
+    send(made, "new")
+    assert bodies(made.pull(NAME)) == ["old"]
+    made.core.delete_subscription(NAME)
+    assert made.log.live == 0
+    assert len(made.core._logs) == 1
