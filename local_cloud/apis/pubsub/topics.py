@@ -8,7 +8,6 @@ from local_cloud.apis.pubsub.api import API
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, message
 from local_cloud.pubsub import topic_rules, words
-from local_cloud.pubsub.expiry import Expiry
 from local_cloud.pubsub.push import Pushes
 from local_cloud.pubsub.schema_store import Schemas
 from local_cloud.pubsub.snapshots import Snapshots
@@ -73,8 +72,6 @@ async def update_topic(cloud: Cloud, call: Call, request: Message) -> Message:
     if made.HasField("schema_settings") and made.schema_settings != current.schema_settings:
         _attach_schema(cloud, call, made)
     cloud.use(PubSub).change_topic(made)
-    for name in cloud.use(PubSub).subscriptions_of(made.name):
-        cloud.use(Expiry).touch(name)
     return made
 
 
