@@ -78,9 +78,7 @@ def pullable(cloud: Cloud, name: str) -> Backlog:
     """A backlog that nobody else delivers."""
     found = backlog_of(cloud, name)
     if found.law.pushes:
-        raise failed_precondition(
-            f"Subscription {name} delivers by push: it cannot be pulled from while a push endpoint is set."
-        )
+        raise failed_precondition("This method is not supported for this subscription type.")
     return found
 
 

@@ -164,7 +164,7 @@ def test_updates_follow_their_mask(clients: Clients, topic: str) -> None:
         update(clients, name)
     pushed = update(clients, name, "push_config", push_config={"push_endpoint": HTTPS})
     assert pushed.push_config.push_endpoint == HTTPS
-    with pytest.raises(exceptions.FailedPrecondition):
+    with pytest.raises(exceptions.FailedPrecondition, match="not supported for this subscription type"):
         clients.pull(name)
     clients.subscriber.modify_push_config(subscription=name, push_config={})
     assert clients.pull(name) == []
