@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -50,6 +51,8 @@ class Federation:
     def __init__(self, place: Place, call: Callable[..., Any], pool: str, **provider: Any) -> None:
         assert place.cloud is not None
         self.place, self.call, self.cloud = place, call, place.cloud
+        pool = f"{pool[:20]}-{uuid.uuid4().hex[:8]}"
+        self.id = pool
         call("POST", f"{ROOT}?workloadIdentityPoolId={pool}", {"displayName": "CI"})
         body = {"attributeMapping": MAPPING, "oidc": {"issuerUri": ISSUER, "jwksJson": json.dumps({"keys": [JWK]})}}
         answer = call("POST", f"{ROOT}/{pool}/providers?workloadIdentityPoolProviderId=github", body | provider)
@@ -165,10 +168,9 @@ def test_a_foreign_token_impersonates_an_account(
     ],
 )
 def test_a_token_that_does_not_fit_is_refused(
-    place: Place, call: Callable[..., Any], claims: dict[str, Any], words: str, request: pytest.FixtureRequest
+    place: Place, call: Callable[..., Any], claims: dict[str, Any], words: str
 ) -> None:
-    pool = f"refused-{abs(hash(request.node.name)) % 10**9}"
-    federation = Federation(place, call, pool, attributeCondition="attribute.repository == 'o/r'")
+    federation = Federation(place, call, "refused", attributeCondition="attribute.repository == 'o/r'")
     with pytest.raises(exceptions.OAuthError, match=words):
         federation.credentials(token(f"//iam.googleapis.com/{federation.name}", **claims))
 
@@ -177,14 +179,14 @@ def test_a_provider_that_is_disabled_or_deleted_exchanges_nothing(place: Place, 
     federation = Federation(place, call, "turned-off")
     subject = token(f"//iam.googleapis.com/{federation.name}")
     federation.credentials(subject)
-    path = f"{ROOT}/turned-off/providers/github"
+    path = f"{ROOT}/{federation.id}/providers/github"
     call("PATCH", f"{path}?updateMask=disabled", {"disabled": True})
     refused = partial(pytest.raises, exceptions.OAuthError, match='indicated by the "audience" parameters is invalid')
     with refused():
         federation.credentials(subject)
     call("PATCH", f"{path}?updateMask=disabled", {})
     federation.credentials(subject)
-    call("DELETE", f"{ROOT}/turned-off")
+    call("DELETE", f"{ROOT}/{federation.id}")
     with refused():
         federation.credentials(subject)
 
