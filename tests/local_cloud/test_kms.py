@@ -4,7 +4,7 @@ import datetime
 import hashlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -125,11 +125,15 @@ def test_a_disabled_version_neither_encrypts_nor_decrypts(kms: Any, ring: str) -
     sealed = kms.encrypt(name=name, plaintext=b"x").ciphertext
     mask = field_mask_pb2.FieldMask(paths=["state"])
     kms.update_crypto_key_version(crypto_key_version={"name": version, "state": State.DISABLED}, update_mask=mask)
-    for call in (lambda: kms.encrypt(name=name, plaintext=b"x"), lambda: kms.decrypt(name=name, ciphertext=sealed)):
+    uses: list[Callable[[], Any]] = [
+        lambda: kms.encrypt(name=name, plaintext=b"x"),
+        lambda: kms.decrypt(name=name, ciphertext=sealed),
+    ]
+    for use in uses:
         with pytest.raises(
             exceptions.FailedPrecondition, match=f"{version} is not enabled, current state is: DISABLED."
         ):
-            call()
+            use()
     kms.update_crypto_key_version(crypto_key_version={"name": version, "state": State.ENABLED}, update_mask=mask)
     assert kms.decrypt(name=name, ciphertext=sealed).plaintext == b"x"
 
