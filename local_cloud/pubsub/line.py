@@ -41,7 +41,7 @@ class Line:
         """A message is in line again at a time; with a key, nothing of it goes out until then."""
         heapq.heappush(self._later, (when, number, key))
         if key:
-            self.order.block(key)
+            self.order.block(key, when)
 
     def next_due(self) -> float:
         """When to wake() it."""
@@ -52,7 +52,7 @@ class Line:
         while self._later and self._later[0][0] <= now:
             _, number, key = heapq.heappop(self._later)
             if key:
-                self.order.unblock(key)
+                self.order.unblock(key, now)
             else:
                 self._again.append(number)
 

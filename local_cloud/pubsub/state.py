@@ -71,7 +71,9 @@ class PubSub:
             topic.keeps = float("inf")  # nothing is forgotten before all holders are counted
             for number, row in sorted(replayed.rows.pop(key, {}).items()):
                 topic.add(Entry(number, *row), holders=0)
-            topic.end = topic.visible = max(topic.end, replayed.ends.get(key, 0))
+            # a holder may be on disk where messages before it, which nobody was answered, are not
+            starts_of = [held["start"] for held in self._held.values() if held["topic"] == key]
+            topic.end = topic.visible = max(topic.end, replayed.ends.get(key, 0), *starts_of)
         for name, held in self._held.items():
             self._take_up(name, held, replayed)
         for topic in self._logs.values():
