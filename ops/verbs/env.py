@@ -8,6 +8,7 @@ transport/config.go of earlier releases), which pulumi-gcp is built upon.
 from __future__ import annotations
 
 import shlex
+import sys
 from enum import StrEnum
 from typing import Annotated
 
@@ -16,6 +17,7 @@ import typer
 from ops import clouds
 from ops.cloud import LocalCloud
 from ops.clouds import WhichCloud
+from ops.errors import OpsError
 from ops.output import Output
 
 #: gcloud's names of the APIs that the local cloud serves, and of those that it refuses in words of its own; each takes
@@ -123,8 +125,13 @@ def env(
         for name in variables("", "", "http://:", "", alone=True):
             out.plain(line.format(name))
         return
-    cloud = clouds.find(which)
-    status = cloud.status()
+    try:
+        cloud = clouds.find(which)
+        status = cloud.status()
+    except OpsError:
+        if form is Form.shell and not (as_json or sys.stdout.isatty()):
+            out.plain("false")  # so that `eval` of it fails too, before a command that follows means another cloud
+        raise
     values = variables(
         status["project"], status["location"], cloud.rest, cloud.grpc, alone=not isinstance(cloud, LocalCloud)
     )

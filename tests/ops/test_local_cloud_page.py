@@ -93,6 +93,13 @@ def test_an_account_may_do_what_the_page_says(cloud: Alone) -> None:
     cloud.sluice("iam", "mode", "enforce")
 
 
+@pytest.mark.gcloud
+@pytest.mark.skipif(shutil.which("gcloud") is None, reason="the gcloud command is not installed")
+def test_an_alert_fires_as_the_page_says(cloud: Alone) -> None:
+    [script] = blocks("sh alerts")
+    assert "is above the threshold" in shell(cloud, script)
+
+
 @pytest.mark.parametrize("number", range(len(blocks("python"))))
 def test_googles_python_clients_work_as_the_page_says(cloud: Alone, number: int) -> None:
     program = cloud.folder / f"program{number}.py"
@@ -183,3 +190,13 @@ def test_the_variables_are_taken_back(cloud: Alone) -> None:
 )
 def test_other_shells_get_their_own_lines(cloud: Alone, form: str, line: str) -> None:
     assert line in cloud.sluice("env", "--format", form).stdout.splitlines()
+
+
+def test_pointing_at_a_cloud_that_is_not_there_fails_before_a_command_means_another(cloud: Alone) -> None:
+    script = 'eval "$(./sluice env --cloud http://127.0.0.1:9)" && echo "gcloud would have run"'
+    done = subprocess.run(
+        ["bash", "-c", script], env={**environment(cloud.folder), "HOME": str(cloud.folder)}, cwd=cloud.folder,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "error" in done.stderr
