@@ -39,11 +39,6 @@ _OFFSET_BITS = 32
 _OFFSET = (1 << _OFFSET_BITS) - 1
 
 
-def segment_of(place: int) -> int:
-    """The number of the segment that a place is in."""
-    return place >> _OFFSET_BITS
-
-
 class Log:
     """The segments of one cloud, in `directory`; used from its event loop only."""
 

@@ -21,6 +21,7 @@ from local_cloud.pubsub.holders import Holder
 from local_cloud.pubsub.log import Log, Round
 from local_cloud.pubsub.marks import Marks
 from local_cloud.pubsub.replay import Replayed
+from local_cloud.pubsub.seeking import marks_since
 from local_cloud.pubsub.topic_log import Entry, TopicLog
 from local_cloud.pubsub.watch import Watcher
 from local_cloud.pubsub.words import DELETED_TOPIC, no_such
@@ -165,24 +166,16 @@ class PubSub:
         snapshot.drop()
         self._leave(snapshot.topic)
 
-    def snapshot_oldest(self, name: str) -> float | None:
-        """When the oldest message of a snapshot was published."""
-        oldest = self._snapshots[name].oldest()
-        return oldest.time if oldest is not None else None
-
     def seek_to_snapshot(self, subscription: str, name: str) -> None:
         """What the snapshot holds is open again, and nothing else."""
         self.reset(self.backlogs[subscription], self._snapshots[name].marks.copy())
 
-    def seek_to_time(self, subscription: str, when: float) -> None:
+    async def seek_to_time(self, subscription: str, when: float) -> None:
         """What was published before counts as acknowledged, what was published since does not, as far as it is kept."""
         backlog = self.backlogs[subscription]
-        topic = backlog.topic
-        kept = [entry for entry in topic.entries(0, topic.end) if entry.time >= when]
-        marks = Marks(kept[0].number if kept else topic.end)
-        for entry in kept:
-            if not self._fits(backlog, entry):
-                marks.add(entry.number)
+        marks = await marks_since(self.log, backlog, when, partial(self._fits, backlog))
+        if self.backlogs.get(subscription) is not backlog:  # deleted or detached meanwhile
+            raise is_detached(subscription) if subscription in self.subscriptions else no_such(subscription)
         self.reset(backlog, marks)
 
     def reset(self, backlog: Backlog, marks: Marks) -> None:

@@ -118,6 +118,15 @@ class TopicLog:
                 number += 1
         return end
 
+    def since(self, when: float) -> int:
+        """The first message that was published at a time or later; `end` when there is none."""
+        for index, piece in self._pieces.items():
+            if max(piece.times) >= when:
+                for entry in self.entries(index << SHIFT, min(index + 1 << SHIFT, self.end)):
+                    if entry.time >= when:
+                        return entry.number
+        return self.end
+
     def entries(self, start: int, end: int) -> Iterator[Entry]:
         """The messages of a range."""
         number = self.next(start, end)

@@ -192,7 +192,7 @@ def test_a_topic_that_is_made_again_does_not_keep_what_the_old_one_had() -> None
 @pins(
     "pubsub",
     "Publishing",
-    "A subscription that was on disk when messages before it were not, as a kill leaves it, gets what is published next",
+    "A subscription that a kill left on disk without the messages before it gets what is published next",
     documented="Publish: at-least-once delivery",
 )
 def test_a_kill_between_documents_and_log_leaves_no_gap_that_swallows_messages() -> None:
@@ -227,3 +227,20 @@ def test_a_key_waits_for_the_longest_of_its_backoffs() -> None:
     assert made.pull(NAME) == [], "the first message was refused 45 seconds ago, with a backoff of 100"
     made.advance(55)
     assert bodies(made.pull(NAME)) == ["1", "2", "3"]
+
+
+@pins(
+    "pubsub",
+    "Filters",
+    "A seek to a time opens what fits the filter, also of what is being published meanwhile",
+    documented="Replay and purge messages; Filter messages",
+)
+def test_a_seek_knows_what_is_not_on_disk_yet() -> None:
+    made = world(filter='attributes.k = "v"')
+    made.publish("fits", k="v")
+    made.publish("does not")
+    made.seek(NAME, 0.0)
+    made.log.commit()
+    assert bodies(made.pull(NAME)) == ["fits"]
+    made.start()
+    assert bodies(made.pull(NAME)) == ["fits"]
