@@ -231,7 +231,7 @@ def test_a_key_waits_for_the_longest_of_its_backoffs() -> None:
 
 @pins(
     "pubsub",
-    "Filters",
+    "Snapshots and schemas",
     "A seek to a time opens what fits the filter, also of what is being published meanwhile",
     documented="Replay and purge messages; Filter messages",
 )

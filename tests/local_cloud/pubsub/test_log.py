@@ -86,6 +86,40 @@ async def test_damage_elsewhere_is_refused_and_nothing_changed(tmp_path: Path, m
     assert file.read_bytes() == damaged
 
 
+@pins(
+    "pubsub",
+    "Publishing",
+    "A flipped bit in the log stops the start, and changes nothing; only the last write, torn by a kill, is cut off, "
+    "and the cloud's log says so",
+    ours="Google loses no answered message",
+)
+@pytest.mark.parametrize("at", [0, 4, 8, HEAD_BYTES + 2], ids=["size", "checksum", "kind", "payload"])
+async def test_a_flipped_bit_in_the_newest_segment_is_no_torn_end(tmp_path: Path, at: int) -> None:
+    log, _ = opened(tmp_path)
+    for body in (b"first", b"second", b"third"):
+        log.append(1, body)
+    await log.close()
+    file = tmp_path / "00000001.log"
+    whole = file.read_bytes()
+    second = len(MAGIC) + HEAD_BYTES + len(b"first")
+    third = second + HEAD_BYTES + len(b"second")
+    file.write_bytes(damaged := flipped(whole, second + at))
+    with pytest.raises(StateError, match=f"is damaged at byte {second}"):
+        opened(tmp_path)
+    assert file.read_bytes() == damaged
+    file.write_bytes(flipped(whole, third + at))
+    told: list[str] = []
+    log = Log(tmp_path, unexpected, told.append)
+    assert [bytes(payload) for _, payload, _ in log.replay()] == [b"first", b"second"]
+    assert file.read_bytes() == whole[:third]
+    assert len(told) == 1
+    assert f"{len(whole) - third} bytes" in told[0]
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes((data[at] ^ 64,)) + data[at + 1 :]
+
+
 @given(
     marked=st.lists(st.integers(0, 3 * PIECE), max_size=60),
     run=st.tuples(st.integers(0, PIECE), st.integers(0, 2 * PIECE)),
