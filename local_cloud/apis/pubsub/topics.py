@@ -112,12 +112,16 @@ async def delete_topic(cloud: Cloud, _call: Call, request: Message) -> Message:
     return Empty()
 
 
-@API.rpc("DetachSubscription", permission="pubsub.subscriptions.update")
-async def detach_subscription(cloud: Cloud, _call: Call, request: Message) -> Message:
-    """The subscription's messages go; it gets no more, and stays as a name."""
+@API.rpc("DetachSubscription")
+async def detach_subscription(cloud: Cloud, call: Call, request: Message) -> Message:
+    """The subscription's messages go; it gets no more, and stays as a name. It is the topic's owner who may do that."""
     pubsub = cloud.use(PubSub)
     name = words.checked_name(cloud, request.subscription, "subscriptions")
-    if name not in pubsub.subscriptions:
+    found = pubsub.subscriptions.get(name)
+    has_topic = found is not None and found.topic != words.DELETED_TOPIC
+    asked_on = found.topic if found is not None and has_topic else words.project_of(name)
+    cloud.iam.require(call.principal, "pubsub.topics.detachSubscription", asked_on, words.DENIED)
+    if found is None:
         raise words.no_such(name)
     if not pubsub.subscriptions[name].detached:
         pubsub.detach(name)
