@@ -1,9 +1,9 @@
 """When jobs fire, and when a failed attempt is tried again: the law behind apis/scheduler.py, by the cloud's clock.
 
-Moving the clock fires what falls due on the way. The backoff is that of engines/backoff.py. What runs, waits to be tried
-again or waits for the execution before it is kept, so that a stop costs at most a second attempt, never an execution; a
-firing that fell due while the cloud was down is made up once at its start. An execution that is due while the one
-before still runs begins when that one ends; a retry that is due after the next firing gives way to it.
+Moving the clock fires what falls due on the way. The backoff is that of engines/backoff.py. What runs, waits to be
+tried again or waits for the execution before it is kept, so that a stop costs at most a second attempt, never an
+execution; a firing that fell due while the cloud was down is made up once at its start. An execution that is due while
+the one before still runs begins when that one ends; a retry that is due after the next firing gives way to it.
 Source: Job.schedule and RetryConfig in google/cloud/scheduler/v1/job.proto.
 """
 
