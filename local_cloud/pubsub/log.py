@@ -51,7 +51,7 @@ class Log:
         self.directory = directory
         self._on_failure = on_failure
         #: Says something in the cloud's log.
-        self._tell = tell
+        self.tell = tell
         directory.mkdir(parents=True, exist_ok=True)
         #: Bytes of each segment, and those of them that somebody still needs.
         self.sizes: dict[int, int] = {}
@@ -85,7 +85,7 @@ class Log:
             if size < len(MAGIC):  # created, and not yet written, when the process was killed
                 self._path(number).write_bytes(MAGIC)
             elif end < size:
-                self._tell(
+                self.tell(
                     f"The last write to {self._path(number)} was torn by a kill, and answered to nobody: its "
                     f"{size - end} bytes from byte {end} on were cut off"
                 )

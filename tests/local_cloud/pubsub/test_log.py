@@ -179,10 +179,7 @@ async def test_segments_go_when_nobody_needs_them(tmp_path: Path, monkeypatch: p
         await cloud.store.committed()
         take(core, busy)
         await core.log.committed()
-        while core._cleaner.at_work:
-            turned = asyncio.Event()
-            core.log.after_commit(turned.set)
-            await turned.wait()
+        await cleaned(core)
         end = core._named[TOPIC].end
         size = sum(core.log.sizes.values())
         assert size < 20_000, "600 messages of 100 bytes and more were written"
@@ -195,6 +192,51 @@ async def test_segments_go_when_nobody_needs_them(tmp_path: Path, monkeypatch: p
         assert {one.message_id: one.data for one in take(core, lazy)} == kept
         core.delete_subscription(lazy)
         assert not any(core.log.live.values())
+
+
+@pins(
+    "pubsub",
+    "Publishing",
+    "Cleaning that fails is told in the cloud's log once, loses nothing, and is tried again after the next start",
+    ours=True,
+)
+async def test_cleaning_that_fails_is_told_and_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "SEGMENT_BYTES", 4000)
+    lazy = f"projects/{PROJECT}/subscriptions/lazy"
+    async with cloud_at(tmp_path / "state") as (cloud, core):
+        core._cleaner.least = 8_000
+        core.add_topic(Topic(name=TOPIC))
+        core.add_subscription(Subscription(name=lazy, topic=TOPIC, filter="attributes:rare"))
+
+        async def fill() -> None:
+            for number in range(100):
+                publish(cloud, TOPIC, b"x" * 100, {"rare": "1"} if number == 3 else {})
+                await cloud.store.committed()
+
+        read = core.log.records
+        with monkeypatch.context() as broken:
+            broken.setattr(core.log, "records", lambda _number: iter([(1, memoryview(b""), 0)]))
+            await fill()
+            await fill()
+        assert not core._cleaner.at_work
+        said = [event["message"] for event in cloud.log.events if "could not be cleaned" in event["message"]]
+        assert len(said) == 1
+        assert core.log.records == read
+    async with cloud_at(tmp_path / "state") as (cloud, core):
+        core._cleaner.least = 8_000
+        publish(cloud, TOPIC, b"y", {"rare": "2"})
+        await cloud.store.committed()
+        await cleaned(core)
+        assert len(core.log.sizes) < 5
+        assert len(take(core, lazy)) == 3
+
+
+async def cleaned(core: PubSub) -> None:
+    """Returns when nothing is being cleaned."""
+    while core._cleaner.at_work:
+        turned = asyncio.Event()
+        core.log.after_commit(turned.set)
+        await turned.wait()
 
 
 def take(core: PubSub, name: str) -> list[Any]:
