@@ -5,6 +5,7 @@ import hashlib
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,6 +18,7 @@ from google.protobuf import duration_pb2, field_mask_pb2, timestamp_pb2
 
 from local_cloud.cloud import Cloud
 from local_cloud.engines.crc32c import crc32c
+from local_cloud.kms.material import Material
 from tests.fidelity import pins
 from tests.local_cloud.cloud_places import ANONYMOUS, PARENT, Place
 
@@ -282,6 +284,26 @@ def test_material_lies_in_files_of_the_owner_alone(kms: Any, place: Place, ring:
     folder = place.cloud.settings.state / "kms"
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+
+
+def test_material_is_whole_and_on_disk_before_anybody_counts_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, sync, synced = os.write, os.fsync, []
+
+    def synced_too(handle: int) -> None:
+        found = Path(os.readlink(f"/proc/self/fd/{handle}"))
+        synced.append(
+            (found.suffix, [path.suffix for path in found.iterdir()] if found.is_dir() else found.stat().st_size)
+        )
+        sync(handle)
+
+    monkeypatch.setattr(os, "write", lambda handle, data: write(handle, bytes(data)[:7]))
+    monkeypatch.setattr(os, "fsync", synced_too)
+    material = Material(tmp_path / "kms")
+    material.write("version", b"a secret of many bytes")
+    assert material.symmetric("version") == b"a secret of many bytes"
+    assert synced == [("", [""]), (".part", 22), ("", [".key"])]
 
 
 @pins("infrastructure", "Keys", "A key's policy says who may use it, for what", documented="Permissions and roles")

@@ -274,3 +274,68 @@ async def test_a_federated_identity_is_not_among_all_authenticated_users(cloud: 
         "principalSet://y",
         "allUsers",
     }
+
+
+def let_in(federation: Federation, bucket: str, *, upload: bool = False) -> str:
+    """A bucket of federated identities with the repository o/r alone; its address."""
+    call, member = federation.call, f"principalSet://iam.googleapis.com/{federation.pool}/attribute.repository/o/r"
+    uniform = {"iamConfiguration": {"uniformBucketLevelAccess": {"enabled": True}}}
+    call("POST", "/storage/v1/b?project=sluice-local", {"name": bucket} | uniform)
+    role = f"roles/storage.object{'Admin' if upload else 'Viewer'}"
+    call("PUT", f"/storage/v1/b/{bucket}/iam", {"bindings": [{"role": role, "members": [member]}]})
+    return f"/storage/v1/b/{bucket}/o"
+
+
+@pins(
+    "infrastructure",
+    "Workload identity",
+    "The tokens of a pool that is disabled or deleted are refused, and taken again when it is back; a disabled "
+    "provider only gives no new ones",
+    documented="workloadIdentityPools: disabled",
+)
+def test_the_tokens_of_a_pool_live_as_it_does(place: Place, call: Callable[..., Any]) -> None:
+    federation = Federation(place, call, "pool-off")
+    objects = let_in(federation, "bucket-of-a-pool")
+    given = federation.credentials(token(f"//iam.googleapis.com/{federation.name}")).token
+    pool = f"{ROOT}/{federation.id}"
+    call("PATCH", f"{pool}/providers/github?updateMask=disabled", {"disabled": True})
+    call("GET", objects, token=given)
+    for off, on in (
+        (("PATCH", f"{pool}?updateMask=disabled", {"disabled": True}), ("PATCH", f"{pool}?updateMask=disabled", {})),
+        (("DELETE", pool), ("POST", f"{pool}:undelete", {})),
+    ):
+        call(*off)
+        refused = call("GET", objects, token=given, ok=False)["error"]
+        assert (refused["code"], refused["errors"][0]["reason"]) == (401, "authError")
+        call(*on)
+        call("GET", objects, token=given)
+
+
+@pins(
+    "infrastructure",
+    "Workload identity",
+    "A principal set may upload in pieces, and push with the token that the registry gives docker",
+    documented="Workload identity federation: principal sets",
+)
+def test_a_principal_set_is_known_all_the_way(place: Place, call: Callable[..., Any]) -> None:
+    import requests
+
+    federation = Federation(place, call, "sets")
+    let_in(federation, "bucket-of-a-set", upload=True)
+    given = federation.credentials(token(f"//iam.googleapis.com/{federation.name}")).token
+    door = f"http://127.0.0.1:{place.ports['service_rest']}"
+    bearer = {"Authorization": f"Bearer {given}"}
+    start = f"{door}/upload/storage/v1/b/bucket-of-a-set/o?uploadType=resumable&name=x"
+    session = requests.post(start, json={}, headers=bearer, timeout=30).headers["location"]
+    told = {"Content-Range": "bytes 0-2/3"}
+    assert requests.put(session, data=b"abc", headers=told, timeout=30).status_code == 200
+
+    home = "/v1/projects/sluice-local/locations/us-central1/repositories"
+    call("POST", f"{home}?repositoryId=of-a-set", {"format": "DOCKER"})
+    member = f"principalSet://iam.googleapis.com/{federation.pool}/attribute.repository/o/r"
+    bindings = [{"role": "roles/artifactregistry.writer", "members": [member]}]
+    call("POST", f"{home}/of-a-set:setIamPolicy", {"policy": {"bindings": bindings}})
+    answer = requests.get(f"{door}/v2/token", auth=("oauth2accesstoken", given), timeout=30).json()
+    docker = {"Authorization": f"Bearer {answer['token']}"}
+    push = f"{door}/v2/sluice-local/of-a-set/image/blobs/uploads/"
+    assert requests.post(push, headers=docker, timeout=30).status_code == 202
