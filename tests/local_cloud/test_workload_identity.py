@@ -276,9 +276,13 @@ async def test_a_federated_identity_is_not_among_all_authenticated_users(cloud: 
     }
 
 
-def let_in(federation: Federation, bucket: str, *, upload: bool = False) -> str:
-    """A bucket of federated identities with the repository o/r alone; its address."""
-    call, member = federation.call, f"principalSet://iam.googleapis.com/{federation.pool}/attribute.repository/o/r"
+def let_in(federation: Federation, *, upload: bool = False) -> str:
+    """A bucket, named like the pool, of federated identities with the repository o/r alone; its address."""
+    call, bucket, member = (
+        federation.call,
+        federation.id,
+        f"principalSet://iam.googleapis.com/{federation.pool}/attribute.repository/o/r",
+    )
     uniform = {"iamConfiguration": {"uniformBucketLevelAccess": {"enabled": True}}}
     call("POST", "/storage/v1/b?project=sluice-local", {"name": bucket} | uniform)
     role = f"roles/storage.object{'Admin' if upload else 'Viewer'}"
@@ -295,7 +299,7 @@ def let_in(federation: Federation, bucket: str, *, upload: bool = False) -> str:
 )
 def test_the_tokens_of_a_pool_live_as_it_does(place: Place, call: Callable[..., Any]) -> None:
     federation = Federation(place, call, "pool-off")
-    objects = let_in(federation, "bucket-of-a-pool")
+    objects = let_in(federation)
     given = federation.credentials(token(f"//iam.googleapis.com/{federation.name}")).token
     pool = f"{ROOT}/{federation.id}"
     call("PATCH", f"{pool}/providers/github?updateMask=disabled", {"disabled": True})
@@ -321,21 +325,21 @@ def test_a_principal_set_is_known_all_the_way(place: Place, call: Callable[..., 
     import requests
 
     federation = Federation(place, call, "sets")
-    let_in(federation, "bucket-of-a-set", upload=True)
+    let_in(federation, upload=True)
     given = federation.credentials(token(f"//iam.googleapis.com/{federation.name}")).token
     door = f"http://127.0.0.1:{place.ports['service_rest']}"
     bearer = {"Authorization": f"Bearer {given}"}
-    start = f"{door}/upload/storage/v1/b/bucket-of-a-set/o?uploadType=resumable&name=x"
+    start = f"{door}/upload/storage/v1/b/{federation.id}/o?uploadType=resumable&name=x"
     session = requests.post(start, json={}, headers=bearer, timeout=30).headers["location"]
     told = {"Content-Range": "bytes 0-2/3"}
     assert requests.put(session, data=b"abc", headers=told, timeout=30).status_code == 200
 
     home = "/v1/projects/sluice-local/locations/us-central1/repositories"
-    call("POST", f"{home}?repositoryId=of-a-set", {"format": "DOCKER"})
+    call("POST", f"{home}?repositoryId={federation.id}", {"format": "DOCKER"})
     member = f"principalSet://iam.googleapis.com/{federation.pool}/attribute.repository/o/r"
     bindings = [{"role": "roles/artifactregistry.writer", "members": [member]}]
-    call("POST", f"{home}/of-a-set:setIamPolicy", {"policy": {"bindings": bindings}})
+    call("POST", f"{home}/{federation.id}:setIamPolicy", {"policy": {"bindings": bindings}})
     answer = requests.get(f"{door}/v2/token", auth=("oauth2accesstoken", given), timeout=30).json()
     docker = {"Authorization": f"Bearer {answer['token']}"}
-    push = f"{door}/v2/sluice-local/of-a-set/image/blobs/uploads/"
+    push = f"{door}/v2/sluice-local/{federation.id}/image/blobs/uploads/"
     assert requests.post(push, headers=docker, timeout=30).status_code == 202
