@@ -59,18 +59,33 @@ class Incoming:
 
 
 def place(path: Path, target: Path, size: int | None = None) -> None:
-    """Give a file whose bytes are on disk its place, on disk too; cut to `size` first, where that is said."""
+    """Give a file whose bytes are on disk its place, on disk too; cut to `size` first, where that is said.
+
+    A file of no bytes need not be there; one that has gone is a FileNotFoundError.
+    """
     if size is not None:
-        append(path, b"", size)
+        append(path, b"", size, make=not size)
     target.parent.mkdir(parents=True, exist_ok=True)
     path.replace(target)
     sync_folder(target.parent)
     sync_folder(target.parent.parent)
 
 
+def end_last_line(path: Path) -> None:
+    """End a line that a kill has torn, so that it does not take the next one with it."""
+    with path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        if size and file.read() != b"\n":
+            file.write(b"\n")
+
+
 def twin(path: Path, target: Path, size: int) -> None:
-    """Give the first bytes of a file that will not change any more a second name, on disk when this returns."""
-    append(path, b"", size)
+    """Give the first bytes of a file that will not change any more a second name, on disk when this returns.
+
+    It may be deleted meanwhile: then this is a FileNotFoundError, and never a new file of zeros.
+    """
+    append(path, b"", size, make=False)
     target.parent.mkdir(parents=True, exist_ok=True)
     os.link(path, target)
     sync_folder(target.parent)
@@ -86,9 +101,9 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def append(path: Path, data: bytes, at: int) -> None:
-    """Write at a place of a file that grows piece by piece, on disk when this returns."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+def append(path: Path, data: bytes, at: int, *, make: bool = True) -> None:
+    """Write at a place of a file that grows piece by piece, on disk when this returns; make it unless it is there."""
+    handle = os.open(path, os.O_WRONLY | (os.O_CREAT if make else 0), 0o600)
     try:
         os.ftruncate(handle, at)  # what a cut-short write left behind it goes
         os.lseek(handle, at, os.SEEK_SET)

@@ -141,7 +141,7 @@ class Settings:
         flags=("--port", "--rest-port"),
         metavar="PORT",
     )
-    grpc_port: int = option(0, "the owner's door for gRPC alone, a bit faster", kind=port_number, metavar="PORT")
+    grpc_port: int = option(0, "the owner's door for gRPC alone", kind=port_number, metavar="PORT")
     service_rest_port: int = option(
         0, "the door that asks for credentials, REST and gRPC", kind=port_number, metavar="PORT"
     )

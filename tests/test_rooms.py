@@ -82,6 +82,21 @@ def test_a_room_knows_nothing_of_what_is_not_its_business(room: str) -> None:
     assert not broken, "\n".join(broken)
 
 
+#: Files of the local cloud outside apis/ that put a cloud together, and so may name an API.
+ASSEMBLY = {"local_cloud/cloud.py", "local_cloud/registry.py", "local_cloud/standalone.py"}
+
+
+def test_the_law_of_the_local_cloud_names_no_api() -> None:
+    broken = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in files("local_cloud")
+        if "apis" not in path.parts and str(path.relative_to(ROOT)) not in ASSEMBLY
+        for line, name in imports(path)
+        if under(name, "local_cloud.apis")
+    ]
+    assert not broken, "\n".join(broken)
+
+
 def services() -> list[str]:
     return sorted(path.parent.name for path in (ROOT / "service_code").glob("*/service.yaml"))
 

@@ -54,6 +54,7 @@ class Alerting:
             self._restored = True
             for policy in self._policies.values():
                 self.series.restore(policy)
+            self.series.make_up()
 
     def _minute_ended(self, end: int) -> None:
         self._restore()

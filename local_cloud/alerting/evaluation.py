@@ -2,7 +2,8 @@
 
 Owns the order (a move over hours looks at each minute, or at those in which something can change), how conditions
 combine, when incidents close by themselves, and where a move of the clock has to stop. A metric that can be read late
-(`--metric-lag`) is looked at as late. Sources: https://cloud.google.com/monitoring/alerts/concepts-indepth (combiners,
+(`--metric-lag`) is looked at as late. The last minute looked at is kept: what a stop cuts off is looked at after it,
+a day of it at most. Sources: https://cloud.google.com/monitoring/alerts/concepts-indepth (combiners,
 missing data, auto-close), .../incidents-events.
 """
 
@@ -27,6 +28,9 @@ from local_cloud.metrics.series import SECOND, STEP, Key
 #: is a violation, so much later.
 AUTO_CLOSE, AUTO_CLOSE_AFTER, AUTO_CLOSE_VIOLATING = 604_800, 900, 86_400
 
+#: After a restart so much is made up (nanoseconds).
+MADE_UP = 86_400 * SECOND
+
 Active = dict[tuple[str, Key], State]
 
 
@@ -50,7 +54,12 @@ class Evaluation:
         self._watched: dict[str, Watched] = {}
         self._snoozes = Snoozes(cloud)
         self._shared: Shared = WeakValueDictionary()
-        self.done = int(cloud.now() * SECOND) // STEP * STEP - self._lag
+        self._kept = cloud.store.json("alerting.done")
+        self._begun = int(cloud.now() * SECOND) // STEP * STEP
+        last = self._begun - self._lag
+        kept = int(self._kept.get("minute") or last)
+        #: The end of the last minute that was looked at.
+        self.done = max(kept, last - MADE_UP) if kept <= self._begun else last
         self._fresh = 0
 
     @property
@@ -99,6 +108,10 @@ class Evaluation:
             if incident.condition not in {one.name for one in made}:
                 self._keeper.close(incident, self._cloud.now(), "its condition can no longer be evaluated")
 
+    def make_up(self) -> None:
+        """Looks at the minutes that ended between the last one looked at and the start; all policies are in."""
+        self.minute_ended(self._begun)
+
     def remove(self, name: str) -> None:
         """Lets go of a policy that was deleted; its incidents close."""
         self._watched.pop(name, None)
@@ -122,6 +135,8 @@ class Evaluation:
                     self._evaluate(watched, minute)
             minute = max(minute + STEP, min((w.due for w in self._watched.values()), default=NEVER))
         self.done = last
+        if self._watched:  # in one transaction with the incidents
+            self._kept["minute"] = last
 
     def stop_at(self) -> float | None:
         """Where a move of the clock has to stop next, so that what happens is told at its time."""
@@ -138,6 +153,7 @@ class Evaluation:
         if made:
             wake = min(self.done + STEP, *(one.wake() for one in made))
             self._watched[policy.name] = Watched(policy, made, wake=wake)
+            self._kept["minute"] = self.done
 
     def _build(self, policy: Message, proto: Message) -> Condition | None:
         catalogue = self._cloud.use(Catalogue)

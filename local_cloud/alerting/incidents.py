@@ -9,7 +9,8 @@ import secrets
 import string
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from heapq import nsmallest
+from typing import Any, TypeAlias
 
 from local_cloud.logs.entries import rfc3339
 from local_cloud.metrics.series import Key
@@ -20,6 +21,9 @@ MAX_OPEN = 1000
 #: So many that ended are kept, the newest.
 MAX_CLOSED = 1000
 _DIGITS = string.digits + string.ascii_lowercase
+
+#: A condition and a series, by their names.
+_Place: TypeAlias = tuple[str, str]
 
 
 @dataclass(slots=True)
@@ -55,24 +59,28 @@ class Incidents:
 
     def __init__(self, store: Store) -> None:
         self._kept = store.json("alerting.incidents")
-        self.all: dict[str, Incident] = {name: Incident(**value) for name, value in self._kept.items()}
-        self._open: dict[tuple[str, str], Incident] = {}
-        for incident in self.all.values():
-            if incident.is_open:
-                self._open[incident.condition, _identity(incident)] = incident
+        self.all: dict[str, Incident] = {}
+        #: By policy, then by condition and series.
+        self._open: dict[str, dict[_Place, Incident]] = {}
+        self._newest: dict[_Place, Incident] = {}
+        for incident in sorted((Incident(**value) for value in self._kept.values()), key=lambda one: one.opened):
+            self._take(incident)
 
-    def find(self, condition: str, key: Key | Mapping[str, str]) -> Incident | None:
+    def find(self, policy: str, condition: str, key: Key | Mapping[str, str]) -> Incident | None:
         """The open incident of a condition and a series, or of the labels of log entries."""
-        return self._open.get((condition, name_of(key)))
+        return self._open.get(policy, {}).get((condition, name_of(key)))
 
     def last(self, condition: str, key: Key | Mapping[str, str]) -> Incident | None:
         """The newest incident of a condition and a series, open or not."""
-        found = (i for i in self.all.values() if i.condition == condition and _identity(i) == name_of(key))
-        return max(found, key=lambda incident: incident.opened, default=None)
+        return self._newest.get((condition, name_of(key)))
 
     def of(self, policy: str) -> list[Incident]:
         """A policy's open incidents."""
-        return [incident for incident in self._open.values() if incident.policy == policy]
+        return list(self._open.get(policy, {}).values())
+
+    def is_full(self, policy: str) -> bool:
+        """Whether a policy has as many open incidents as it may."""
+        return len(self._open.get(policy, ())) >= MAX_OPEN
 
     def open(
         self, policy: str, condition: str, series: list[Any], at: float, extracted: dict[str, str] | None = None
@@ -80,8 +88,7 @@ class Incidents:
         """A new one, whose notice is still to be written; save() keeps it."""
         number = "".join(secrets.choice(_DIGITS) for _ in range(12))
         incident = Incident(f"0.{number}", policy, condition, series, at, {}, extracted=extracted)
-        self.all[incident.id] = incident
-        self._open[condition, _identity(incident)] = incident
+        self._take(incident)
         return incident
 
     def save(self, incident: Incident) -> None:
@@ -91,14 +98,21 @@ class Incidents:
     def close(self, incident: Incident, at: float, why: str) -> None:
         """Ends one; the oldest of those that ended go when there are too many."""
         incident.closed, incident.why = at, why
-        self._open.pop((incident.condition, _identity(incident)), None)
+        self._open.get(incident.policy, {}).pop(_place(incident), None)
         self.save(incident)
-        over = len(self.all) - len(self._open) - MAX_CLOSED
-        if over > 0:
-            ended = sorted((i for i in self.all.values() if not i.is_open), key=lambda i: i.closed)
-            for old in ended[:over]:
-                del self.all[old.id]
-                self._kept.pop(old.id)
+        over = len(self.all) - sum(map(len, self._open.values())) - MAX_CLOSED
+        ended = (one for one in self.all.values() if not one.is_open)
+        for old in nsmallest(over, ended, key=lambda one: one.closed) if over > 0 else ():
+            del self.all[old.id]
+            self._kept.pop(old.id)
+            if self._newest.get(_place(old)) is old:
+                del self._newest[_place(old)]
+
+    def _take(self, incident: Incident) -> None:
+        self.all[incident.id] = incident
+        self._newest[_place(incident)] = incident
+        if incident.is_open:
+            self._open.setdefault(incident.policy, {})[_place(incident)] = incident
 
 
 def series_of(key: Key) -> list[Any]:
@@ -117,8 +131,9 @@ def name_of(key: Key | Mapping[str, str]) -> str:
     return repr(tuple(key)) if isinstance(key, Key) else repr(sorted(key.items()))
 
 
-def _identity(incident: Incident) -> str:
-    return name_of(key_of(incident.series) if incident.extracted is None else incident.extracted)
+def _place(incident: Incident) -> _Place:
+    key = key_of(incident.series) if incident.extracted is None else incident.extracted
+    return incident.condition, name_of(key)
 
 
 def alert(project: str, incident: Incident) -> dict[str, Any]:

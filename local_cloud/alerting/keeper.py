@@ -8,7 +8,7 @@ Sources: google/monitoring/v3/alert.proto (AlertStrategy), https://cloud.google.
 from typing import Any
 
 from local_cloud.alerting import notices
-from local_cloud.alerting.incidents import MAX_OPEN, Incident, Incidents
+from local_cloud.alerting.incidents import Incident, Incidents
 from local_cloud.alerting.outbox import Outbox
 from local_cloud.alerting.words import POLICY, PROMPTS
 from local_cloud.cloud import Cloud
@@ -41,7 +41,7 @@ class Keeper:
         told: bool = True,
     ) -> Incident | None:
         """A new incident; None where the policy has too many already."""
-        if len(self.incidents.of(policy.name)) >= MAX_OPEN:
+        if self.incidents.is_full(policy.name):
             return None
         incident = self.incidents.open(policy.name, condition.name, series, at, extracted)
         notices.opened(self._cloud, policy, condition, incident, value)

@@ -111,7 +111,7 @@ class LogMatches:
         if self._snoozes.holds(watch.policy.name, None, now):
             return
         labels = {name: value for name, get in watch.extract.items() if (value := get(entry))}
-        incident = self._keeper.incidents.find(watch.condition.name, labels)
+        incident = self._keeper.incidents.find(watch.policy.name, watch.condition.name, labels)
         last = incident or self._keeper.incidents.last(watch.condition.name, labels)
         spoke = max(last.reminded.values(), default=0.0) if last is not None else 0.0
         tells = now - spoke >= watch.period and self._may_tell(watch, now)

@@ -27,13 +27,14 @@ class Outbox:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self._kept = cloud.store.json("alerting.outbox")
+        self._left = list(self._kept)
         self._channels = cloud.store.messages(f"plain.{CHANNEL}", CHANNEL)
         self._serial = itertools.count(1 + max((int(name) for name in self._kept), default=0))
         self.client = Client()
 
     def start(self) -> None:
         """Takes up what a stop has left."""
-        for name in list(self._kept):
+        for name in self._left:
             self._send(name)
 
     def stop(self) -> None:

@@ -14,7 +14,8 @@ from local_cloud.apis.iam import API
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import message
 from local_cloud.errors import already_exists, failed_precondition, invalid
-from local_cloud.iam.federation import Json, check_oidc, check_provider, unusable
+from local_cloud.iam.federation import Json, check_oidc, check_provider
+from local_cloud.iam.pools import Pools
 from local_cloud.plain import page
 from local_cloud.registry import Call, HttpRequest
 from local_cloud.server.json_codec import encode
@@ -41,32 +42,6 @@ _PROVIDER = {
     "displayName": str,
 } | dict.fromkeys(_KINDS, dict)
 _MODES = ("FEDERATION_ONLY", "TRUST_DOMAIN")
-
-
-class Pools:
-    """Pools and providers by name, with the project's number as Google shows them."""
-
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
-        self.pools = cloud.store.json("iam.pools")
-        self.providers = cloud.store.json("iam.providers")
-
-    def find(self, name: str) -> Json:
-        """A pool or a provider, deleted or not; NOT_FOUND when it is not or no longer kept."""
-        kept = self.providers if "/providers/" in name else self.pools
-        found = kept.get(name)
-        if found is None or found.get("gone", self._cloud.now() + 1) <= self._cloud.now():
-            raise unusable(name)
-        made: Json = found
-        return made
-
-    def usable(self, name: str) -> Json | None:
-        """A provider that exchanges tokens, its pool too."""
-        try:
-            provider, pool = self.find(name), self.find(name.partition("/providers/")[0])
-        except Exception:  # a name of whatever form that is nobody's
-            return None
-        return None if any(one.get("disabled") or "gone" in one for one in (provider, pool)) else provider
 
 
 @API.on_start

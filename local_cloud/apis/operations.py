@@ -47,7 +47,9 @@ _ASKED = {
     "google.logging.v2": _Asked(
         "logging.operations.get", "logging.operations.list", "logging.operations.cancel", "logging.operations.cancel"
     ),
-    "google.cloud.kms.v1": _Asked(*["cloudkms.operations.get"] * 4),
+    "google.cloud.kms.v1": _Asked(
+        "cloudkms.operations.get", "cloudkms.operations.get", "cloudkms.cryptoKeys.delete", "cloudkms.cryptoKeys.delete"
+    ),
     "google.cloud.tasks.v2.BatchCreateTasksMetadata": _Asked(*["cloudtasks.tasks.create"] * 4),
     "google.cloud.tasks.v2.BatchDeleteTasksMetadata": _Asked(*["cloudtasks.tasks.delete"] * 4),
 }

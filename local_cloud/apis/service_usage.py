@@ -46,6 +46,7 @@ TITLES = {
     "servicenetworking.googleapis.com": "Service Networking API",
     "serviceusage.googleapis.com": "Service Usage API",
     "sqladmin.googleapis.com": "Cloud SQL Admin API",
+    "storage.googleapis.com": "Cloud Storage API",
     "sts.googleapis.com": "Security Token Service API",
 }
 

@@ -8,9 +8,9 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from local_cloud.apis.iam_pools import Pools
 from local_cloud.cloud import Cloud
 from local_cloud.iam.federation import RefusedError, claims_of, member_of
+from local_cloud.iam.pools import Pools
 from local_cloud.registry import Api, Call, HttpRequest, HttpResponse
 
 API = Api("sts")

@@ -1,7 +1,7 @@
 """Workload identity federation: what a token of somebody else's issuer says of its holder, and whom policies call so.
 
 Owns the check of OIDC tokens against a provider (issuer, audience, signature, times), the mapping of claims and the
-condition, both in CEL. Pools and providers are kept by apis/iam_pools.py. An issuer on loopback may speak plain HTTP.
+condition, both in CEL. Pools and providers are kept by pools.py. An issuer on loopback may speak plain HTTP.
 Sources: https://cloud.google.com/iam/docs/workload-identity-federation, .../reference/sts/rest/v1/TopLevel/token;
 refusals as public issue threads have them.
 """

@@ -5,6 +5,9 @@ on disk, and a file goes when no repository knows it any more.
 """
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,8 @@ class Blobs:
         for key, _ in self._known.items():
             repository, _, digest = key.partition("@")
             self._owners.setdefault(digest, set()).add(repository)
+        #: Blobs whose file is being placed, and how often: one that comes again while it goes is not deleted.
+        self._arriving: Counter[str] = Counter()
         sweep(self.folder, {digest[7:] for digest in self._owners})
 
     def find(self, repository: str, digest: str) -> dict[str, Any] | None:
@@ -54,17 +59,33 @@ class Blobs:
         """Take over what has come; its digest has been compared."""
         if digest in self._owners and self.path(digest).exists():
             incoming.discard()
-        else:
+            self.link(repository, digest, incoming.size)
+            return
+        with self._coming(digest):
             await incoming.keep(self.path(digest))
-        self.link(repository, digest, incoming.size)
+            self.link(repository, digest, incoming.size)
 
     async def adopt(self, repository: str, digest: str, path: Path, size: int) -> None:
         """Take over a file that was written elsewhere, on disk as it is; its digest has been compared."""
         if digest in self._owners and self.path(digest).exists():
             forget(path)
-        else:
+            self.link(repository, digest, size)
+            return
+        with self._coming(digest):
             await asyncio.to_thread(place, path, self.path(digest), size)
-        self.link(repository, digest, size)
+            self.link(repository, digest, size)
+
+    @contextmanager
+    def _coming(self, digest: str) -> Iterator[None]:
+        self._arriving[digest] += 1
+        try:
+            yield
+        finally:
+            self._arriving[digest] -= 1
+            if not self._arriving[digest]:
+                del self._arriving[digest]
+                if digest not in self._owners:  # it has not come after all
+                    self._cloud.store.after_commit(lambda: self._gone(digest))
 
     async def put(self, repository: str, data: bytes) -> str:
         """Keep bytes that are all here; their digest."""
@@ -93,5 +114,5 @@ class Blobs:
             self._cloud.store.after_commit(lambda: self._gone(digest))
 
     def _gone(self, digest: str) -> None:
-        if digest not in self._owners:  # it may have come again meanwhile
+        if digest not in self._owners and digest not in self._arriving:  # it may have come again meanwhile
             forget(self.path(digest))

@@ -27,6 +27,10 @@ class OutOfOrderError(Exception):
     """A piece does not begin where the one before it ended."""
 
 
+class SessionGoneError(Exception):
+    """The session was cancelled while a piece was on its way, or while it ended."""
+
+
 class BlobTooLargeError(Exception):
     """A blob has more bytes than are taken."""
 
@@ -80,9 +84,12 @@ class Uploads:
                 size += len(gathered)
         finally:
             self._busy.discard(session)
-        found = self._open.get(session) or found
+            if session not in self._open:  # it was cancelled, and the piece has made its file again
+                forget(self._path(session))
+        if session not in self._open:
+            raise SessionGoneError
         found["size"] = size
-        self._open[session] = found
+        self._open.save(session)
         return int(size)
 
     async def finish(self, session: str, digest: str) -> int:
@@ -98,6 +105,10 @@ class Uploads:
                 raise WrongDigestError(known)
             await self._blobs.adopt(found["repository"], digest, path, size)
             self._open.pop(session)
+        except FileNotFoundError:
+            if session in self._open:
+                raise
+            raise SessionGoneError from None
         finally:
             self._busy.discard(session)
         return size

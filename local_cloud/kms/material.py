@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from local_cloud.files import sync_folder
+
 #: Loaded private keys that are kept in memory.
 MOST_LOADED = 1000
 
@@ -22,17 +24,22 @@ class Material:
 
     def write(self, version: str, made: bytes) -> None:
         """Keep the material of a version."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self._folder.is_dir():
+            self._folder.mkdir(mode=0o700, parents=True)
+            sync_folder(self._folder.parent)
         path = self._path(version)
         part = path.with_suffix(".part")
         part.unlink(missing_ok=True)
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            os.write(handle, made)
+            left = memoryview(made)
+            while left:
+                left = left[os.write(handle, left) :]
             os.fsync(handle)
         finally:
             os.close(handle)
         part.rename(path)
+        sync_folder(self._folder)
 
     def symmetric(self, version: str) -> bytes:
         """The bytes of a symmetric key."""

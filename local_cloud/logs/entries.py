@@ -1,8 +1,9 @@
-"""The log entries of the project: the last ones in memory, all recent ones in two files that take turns.
+"""The log entries of the project: the last ones, in memory and in two files that take turns.
 
-Owns storage, order, paging and expiry. Writing is cheap: one JSON encoding and one append a turn of the event loop,
-without fsync (a log line is not a task; what the process has written survives its own kill -9). Which buckets an entry
-goes to is asked of `receive`; one that goes to none is counted and forgotten. Entries are API JSON.
+What can be listed is what the files hold, so that a restart changes nothing of it. Owns storage, order, paging and
+expiry. Writing is cheap: one JSON encoding and one append a turn of the event loop, without fsync (a log line is not a
+task; what the process has written survives its own kill -9). Which buckets an entry goes to is asked of `receive`; one
+that goes to none is counted and forgotten. Entries are API JSON.
 """
 
 import asyncio
@@ -21,12 +22,13 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from local_cloud.files import end_last_line
 from local_cloud.logs.compare import Entry, nanoseconds
 from local_cloud.logs.query import Predicate, Query
 
 #: Entries that can be listed. Google keeps them as long as their bucket says; a laptop wants a bound in memory.
 KEPT = 50_000
-#: A file of entries is set aside at this size, and the one set aside before it is dropped.
+#: A file of entries is set aside at this size, and the one set aside before it is dropped, with what is listed of it.
 FILE_BYTES = 32 * 1024 * 1024
 #: Listing lets other work run after so many entries.
 SLICE = 2_000
@@ -85,10 +87,12 @@ class Entries:
         self._ring: deque[Kept] = deque(maxlen=kept)
         self._buffer: list[bytes] = []
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        #: How many entries the file that is written to has.
+        self._lines = 0
         for path in (self._old, self._path):
             with contextlib.suppress(FileNotFoundError):
-                for line in path.read_bytes().splitlines()[-kept:]:
-                    self._load(line)
+                end_last_line(path)
+                self._lines = sum(map(self._load, path.read_bytes().splitlines()[-kept:]))
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._size = os.fstat(self._file).st_size
 
@@ -117,7 +121,7 @@ class Entries:
 
     def flush(self) -> None:
         """Append what was written since the last turn."""
-        data, self._buffer = b"".join(self._buffer), []
+        data, lines, self._buffer = b"".join(self._buffer), len(self._buffer), []
         if not data:
             return
         if self._size + len(data) > FILE_BYTES:
@@ -125,8 +129,12 @@ class Entries:
             self._path.replace(self._old)
             self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             self._size = 0
+            for _ in range(len(self._ring) - self._lines - lines):
+                self._ring.popleft()
+            self._lines = 0
         os.write(self._file, data)
         self._size += len(data)
+        self._lines += lines
 
     def close(self) -> None:
         """Write what is left."""
@@ -199,7 +207,7 @@ class Entries:
             self._buffer = []
             self._old.unlink(missing_ok=True)
             os.ftruncate(self._file, 0)
-            self._size = 0
+            self._size = self._lines = 0
             for kept in left:
                 self._keep(kept)
             self.flush()
@@ -214,12 +222,15 @@ class Entries:
         where = b"" if kept.buckets == (self.default,) else b"\t" + "\t".join(kept.buckets).encode()
         self._buffer.append(kept.line + where + b"\n")
 
-    def _load(self, line: bytes) -> None:
+    def _load(self, line: bytes) -> bool:
         data, *where = line.split(b"\t")
-        with contextlib.suppress(orjson.JSONDecodeError):  # the last line of a process that was killed
+        try:
             entry: Any = orjson.loads(data)
-            buckets = tuple(intern(name.decode()) for name in where) or (self.default,)
-            self._ring.append(_kept(entry, nanoseconds(entry["timestamp"]) or 0, buckets, data))
+        except orjson.JSONDecodeError:  # the last line of a process that was killed
+            return False
+        buckets = tuple(intern(name.decode()) for name in where) or (self.default,)
+        self._ring.append(_kept(entry, nanoseconds(entry["timestamp"]) or 0, buckets, data))
+        return True
 
     def _alive(self, scopes: Sequence[Scope]) -> dict[str, int]:
         """The oldest moment that can be read in each bucket of the scopes."""

@@ -6,6 +6,7 @@ next in line is line.py's, the order within keys ordering.py's; bytes and what o
 exactly-once delivery, retry policies.
 """
 
+import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -61,6 +62,7 @@ class Backlog(Holder):
         self._due = float("inf")
         self._retention: Timer | None = None
         self._pumping = False
+        self._next_pump: asyncio.Handle | None = None
         #: Ack ids of before the last seek mean nothing any more.
         self._since = 0
 
@@ -170,7 +172,14 @@ class Backlog(Holder):
                 idle = 0 if self._serve(consumer) else idle + 1
         finally:
             self._pumping = False
+        if self._line.has_more and self.consumers and self._next_pump is None:
+            self._next_pump = asyncio.get_running_loop().call_soon(self._pump_on)
         self._arm()
+
+    def _pump_on(self) -> None:
+        """Goes on where next() gave up, a turn of the loop later."""
+        self._next_pump = None
+        self.pump()
 
     def new(self) -> None:
         """There are messages on disk that were not before."""

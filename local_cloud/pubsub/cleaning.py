@@ -25,6 +25,8 @@ class Cleaner:
         self._topics = topics
         self._task: asyncio.Task[None] | None = None
         self._removing = False
+        #: A segment that could not be cleaned: left to the next run.
+        self._given_up = 0
         #: Cleaning begins at so many bytes.
         self.least = LEAST
 
@@ -41,7 +43,7 @@ class Cleaner:
         if not self._log.live[front] and not self._removing:
             self._removing = True
             self._log.after_commit(self._remove)  # where its messages went must be on disk before they go
-        elif self._task is None and self._is_wasteful():
+        elif self._task is None and front != self._given_up and self._is_wasteful():
             self._task = asyncio.get_running_loop().create_task(self._clean(front))
 
     def stop(self) -> None:
@@ -66,6 +68,20 @@ class Cleaner:
             self.look()
 
     async def _clean(self, front: int) -> None:
+        """Cleans a segment; where that fails it stays, whole, and with it all after it."""
+        try:
+            await self._write_again(front)
+        except Exception as error:
+            self._given_up = front
+            self._log.tell(
+                f"Segment {front} of Pub/Sub's log could not be cleaned ({error}): nothing is lost, the files grow, "
+                "and it is tried again after the next start"
+            )
+        finally:
+            self._task = None
+        self.look()
+
+    async def _write_again(self, front: int) -> None:
         """Writes again what is needed of a segment."""
         moved: list[tuple[TopicLog, int, int, int]] = []
         for index, (kind, payload, place) in enumerate(self._log.records(front)):
@@ -85,8 +101,6 @@ class Cleaner:
         for topic, number, old, new in moved:
             if topic.place(number) == old:
                 topic.moved(number, new)
-        self._task = None
-        self.look()
 
     @staticmethod
     def _holders(topic: TopicLog, number: int) -> dict[int, int]:

@@ -9,16 +9,17 @@ from collections.abc import Callable
 from local_cloud.clock import Timer
 from local_cloud.cloud import Cloud
 from local_cloud.pubsub import words
-from local_cloud.pubsub.push import PushLoop
+from local_cloud.pubsub.push import Pushes
 from local_cloud.pubsub.state import PubSub
 
 
 class Expiry:
     """One timer for each subscription that may expire."""
 
-    def __init__(self, cloud: Cloud, pubsub: PubSub, delete: Callable[[str], None]) -> None:
+    def __init__(self, cloud: Cloud, pubsub: PubSub, pushes: Pushes, delete: Callable[[str], None]) -> None:
         self._cloud = cloud
         self._pubsub = pubsub
+        self._pushes = pushes
         self._delete = delete
         self._changed: dict[str, float] = {}
         self._timers: dict[str, Timer] = {}
@@ -47,7 +48,10 @@ class Expiry:
         backlog = self._pubsub.backlogs.get(name)
         if backlog is None:
             return self._changed[name]
-        if any(not isinstance(consumer, PushLoop) for consumer in backlog.consumers):
+        pushed = self._pushes.last_success(name)
+        if pushed is not None:
+            return max(self._changed[name], pushed)
+        if backlog.consumers:
             return self._cloud.now()
         return max(self._changed[name], backlog.last_used)
 

@@ -63,14 +63,11 @@ class Holder:
 
     def replace(self, marks: Marks) -> None:
         """Takes other marks: what was done with may be open again."""
-        before, self.marks = list(self.open_entries()), marks
-        self.count()  # holds the new before the old are let go: what is in both must not be forgotten in between
-        for entry in before:
-            self.topic.held(entry.number, -1)
+        before, self.marks, self._oldest = self.marks, marks, 0
+        self.open_messages, self.open_bytes = self.topic.hold_all(marks, before)
 
     def drop(self) -> None:
         """Needs nothing any more."""
         self.topic.holders.pop(self.key, None)
-        for entry in list(self.open_entries()):
-            self.topic.held(entry.number, -1)
+        self.topic.let_go_all(self.marks)
         self.open_messages = self.open_bytes = 0

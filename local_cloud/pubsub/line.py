@@ -11,6 +11,9 @@ from local_cloud.pubsub.consumer import Consumer
 from local_cloud.pubsub.holders import Holder
 from local_cloud.pubsub.ordering import Order
 
+#: So many new messages at most are put behind their keys in one go.
+LOOK = 5000
+
 
 class Line:
     """The line of one subscription. Keys count only where it is `ordered`."""
@@ -23,6 +26,8 @@ class Line:
         self._again: deque[int] = deque()
         self._later: list[tuple[float, int, str]] = []
         self._turn = False
+        #: next() gave up after a while: there may be something behind messages whose keys wait.
+        self.has_more = False
 
     def next(self, consumer: Consumer) -> tuple[int, str] | None:
         """The next message for a consumer, with its key; by turns one that came back and a new one: none starves."""
@@ -41,7 +46,7 @@ class Line:
         """A message is in line again at a time; with a key, nothing of it goes out until then."""
         heapq.heappush(self._later, (when, number, key))
         if key:
-            self.order.block(key)
+            self.order.block(key, when)
 
     def next_due(self) -> float:
         """When to wake() it."""
@@ -52,7 +57,7 @@ class Line:
         while self._later and self._later[0][0] <= now:
             _, number, key = heapq.heappop(self._later)
             if key:
-                self.order.unblock(key)
+                self.order.unblock(key, now)
             else:
                 self._again.append(number)
 
@@ -70,6 +75,7 @@ class Line:
     def clear(self) -> None:
         """Everything that is open is new."""
         self._fresh = self._holder.marks.floor
+        self.has_more = False
         self._again.clear()
         self._later.clear()
         self.order.clear()
@@ -83,11 +89,16 @@ class Line:
 
     def _new(self, consumer: Consumer) -> tuple[int, str] | None:
         topic, end = self._holder.topic, self._holder.topic.visible
+        until = self._fresh + LOOK
         while self._fresh < end:
+            if self._fresh >= until:
+                self.has_more = True
+                return None
             number = topic.next(self._fresh, end)
             self._fresh = min(number + 1, end)
             if number < end and number not in self._holder.marks:
                 key = topic.key_of(number)
                 if not self._ordered or not key or self.order.admit(number, key, consumer):
                     return number, key
+        self.has_more = False
         return None

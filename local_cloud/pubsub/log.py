@@ -2,8 +2,8 @@
 
 Owns files, places (a segment's number and an offset in one integer), group commit off the loop, and what is alive in
 each segment. Leaves alone: what records mean (replay.py), and when a segment is worth cleaning (cleaning.py). A record
-is a length, a checksum, a kind and its payload; what follows a torn record at the log's end was never answered, and is
-cut off. Why a log of its own: docs/adr/pubsub-log.md.
+is a length, a checksum, a kind and its payload; a torn record at the log's very end was never answered, and is cut
+off. Why a log of its own: docs/adr/pubsub-log.md.
 """
 
 import asyncio
@@ -39,17 +39,19 @@ _OFFSET_BITS = 32
 _OFFSET = (1 << _OFFSET_BITS) - 1
 
 
-def segment_of(place: int) -> int:
-    """The number of the segment that a place is in."""
-    return place >> _OFFSET_BITS
-
-
 class Log:
     """The segments of one cloud, in `directory`; used from its event loop only."""
 
-    def __init__(self, directory: Path, on_failure: Callable[[Exception], None]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        on_failure: Callable[[Exception], None],
+        tell: Callable[[str], None] = lambda _text: None,
+    ) -> None:
         self.directory = directory
         self._on_failure = on_failure
+        #: Says something in the cloud's log.
+        self.tell = tell
         directory.mkdir(parents=True, exist_ok=True)
         #: Bytes of each segment, and those of them that somebody still needs.
         self.sizes: dict[int, int] = {}
@@ -83,6 +85,10 @@ class Log:
             if size < len(MAGIC):  # created, and not yet written, when the process was killed
                 self._path(number).write_bytes(MAGIC)
             elif end < size:
+                self.tell(
+                    f"The last write to {self._path(number)} was torn by a kill, and answered to nobody: its "
+                    f"{size - end} bytes from byte {end} on were cut off"
+                )
                 os.truncate(self._path(number), end)
             self.sizes[number], self.live[number] = end, 0
             self._tail = self.written = number
@@ -107,7 +113,7 @@ class Log:
                 end += size
                 whole = end <= len(data) and zlib.crc32(view[at + 8 : end]) == check
             if not whole:
-                if not torn:
+                if not torn or _whole_follows(view, at + 1):
                     raise _damaged(path, at)
                 return
             yield kind, view[at + HEAD_BYTES : end], at + HEAD_BYTES
@@ -328,6 +334,16 @@ def _sync_directory(directory: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _whole_follows(data: memoryview, start: int) -> bool:
+    """Whether there is a whole record somewhere from here on: then what is before it is no torn end."""
+    for at in range(start, len(data) - HEAD_BYTES + 1):
+        size, check, kind = _HEAD.unpack_from(data, at)
+        end = at + HEAD_BYTES + size
+        if kind and end <= len(data) and zlib.crc32(data[at + 8 : end]) == check:
+            return True
+    return False
 
 
 def _damaged(path: Path, at: int) -> StateError:

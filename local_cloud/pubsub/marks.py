@@ -41,10 +41,11 @@ class Marks:
         piece[(number & _MASK) >> 3] |= 1 << (number & 7)
         return True
 
-    def piece(self, index: int) -> int:
-        """The bits of one piece, the first message's lowest; those below the floor may be missing."""
+    def done(self, index: int) -> int:
+        """The bits of one piece, the first message's lowest."""
         piece = self._pieces.get(index)
-        return int.from_bytes(piece, "little") if piece is not None else 0
+        bits = int.from_bytes(piece, "little") if piece is not None else 0
+        return bits | (1 << min(max(self.floor - (index << SHIFT), 0), PIECE)) - 1
 
     def discard(self, number: int) -> None:
         """Takes a mark back, above the floor."""

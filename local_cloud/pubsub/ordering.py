@@ -21,8 +21,8 @@ class _Key:
         self.waiting: deque[int] = deque()
         self.early: set[int] = set()
         self.consumer: Consumer | None = None
-        #: Waits for its backoff to end.
-        self.blocked = False
+        #: When its backoff ends, 0 when there is none.
+        self.blocked = 0.0
         #: Stands in the list of keys that anybody may take; in its consumer's list.
         self.free = False
         self.bound = False
@@ -111,14 +111,15 @@ class Order:
         self._offer(key, state)
         return back[:-1]
 
-    def block(self, key: str) -> None:
-        """Nothing of the key goes out until unblock()."""
-        self._keys[key].blocked = True
+    def block(self, key: str, until: float) -> None:
+        """Nothing of the key goes out until unblock() at that time or later."""
+        state = self._keys[key]
+        state.blocked = max(state.blocked, until)
 
-    def unblock(self, key: str) -> None:
-        """The backoff is over."""
-        if (state := self._keys.get(key)) is not None:
-            state.blocked = False
+    def unblock(self, key: str, now: float) -> None:
+        """A backoff is over; another one of the key may go on."""
+        if (state := self._keys.get(key)) is not None and state.blocked <= now:
+            state.blocked = 0.0
             self._offer(key, state)
 
     def hand_over(self, old: Consumer, new: Consumer) -> None:

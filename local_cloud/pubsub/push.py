@@ -69,6 +69,8 @@ class PushLoop(Consumer):
         self._cloud = pushes.cloud
         self._backlog = backlog
         self._pause = Pause()
+        #: When a push was acknowledged last, which is what uses a subscription.
+        self.last_success = 0.0
         self._waking: Timer | None = None
         self._deadlines: list[tuple[float, str, _Push]] = []
         self._timer: Timer | None = None
@@ -147,6 +149,7 @@ class PushLoop(Consumer):
         now = self._cloud.now()
         took = max(0.0, now - push.at)
         if kind == "ack":
+            self.last_success = now
             self._window.succeeded(took)
             self._pause.succeeded()
         else:
@@ -171,6 +174,10 @@ class PushLoop(Consumer):
                 self._backlog.modify([push.ack_id for push in refused], 0)
         for push in (*acked, *refused):
             push.work.__exit__(None, None, None)
+        self._sleep()
+
+    def _sleep(self) -> None:
+        """Sees to it that delivery goes on after a pause."""
         if self._pause.until > self._cloud.now() and self._waking is None:
             self._waking = self._cloud.clock.call_at(self._pause.until, self._awake)
 
@@ -178,6 +185,7 @@ class PushLoop(Consumer):
         self._waking = None
         if self._pushes.holds(self._backlog):
             self._backlog.pump()
+            self._sleep()  # another pause may have begun at the very end of this one
 
     def _watch(self, push: _Push) -> None:
         """Sees to it that the push ends at its deadline."""
@@ -252,6 +260,11 @@ class Pushes:
     def holds(self, backlog: Backlog) -> bool:
         """Whether the backlog is still there."""
         return self._pubsub.backlogs.get(backlog.name) is backlog
+
+    def last_success(self, name: str) -> float | None:
+        """When a push subscription's message was acknowledged last; None for one that is not pushed."""
+        loop = self._loops.get(name)
+        return loop.last_success if loop is not None else None
 
     def outstanding(self) -> dict[str, int]:
         """How many messages are under way, by subscription."""

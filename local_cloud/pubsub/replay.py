@@ -19,6 +19,8 @@ class Replayed:
         self.marks = {holder: Marks(start) for holder, (_, start) in starts.items()}
         self.failures: dict[int, dict[int, int]] = {holder: {} for holder in starts}
         self.ends: dict[int, int] = {}
+        #: The highest number of a topic or holder that the log speaks of.
+        self.highest = 0
         self._holders: dict[int, list[int]] = {}
         for holder, (topic, _) in starts.items():
             self._holders.setdefault(topic, []).append(holder)
@@ -30,6 +32,7 @@ class Replayed:
                 self._message(kind, payload, place)
             elif kind == records.ACKED:
                 holder, numbers = records.read_acked(payload)
+                self.highest = max(self.highest, holder)
                 if (marks := self.marks.get(holder)) is not None:
                     for number in numbers:
                         marks.add(number)
@@ -39,6 +42,7 @@ class Replayed:
                     self.failures[holder][number] = failures
             elif kind == records.MARKED:
                 holder, dumped = records.read_marked(payload)
+                self.highest = max(self.highest, holder)
                 if holder in self.marks:
                     self.marks[holder] = Marks.load(dumped)
                     self.failures[holder].clear()
@@ -50,6 +54,7 @@ class Replayed:
         found = records.read_published(kind, payload)
         row = (place + found.at, len(payload) - found.at, found.time, found.key)
         self.rows.setdefault(found.topic, {})[found.number] = row
+        self.highest = max(self.highest, found.topic)
         self.ends[found.topic] = max(self.ends.get(found.topic, 0), found.number + 1)
         if found.holders is None:
             return

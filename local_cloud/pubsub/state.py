@@ -21,6 +21,7 @@ from local_cloud.pubsub.holders import Holder
 from local_cloud.pubsub.log import Log, Round
 from local_cloud.pubsub.marks import Marks
 from local_cloud.pubsub.replay import Replayed
+from local_cloud.pubsub.seeking import marks_since
 from local_cloud.pubsub.topic_log import Entry, TopicLog
 from local_cloud.pubsub.watch import Watcher
 from local_cloud.pubsub.words import DELETED_TOPIC, no_such
@@ -61,6 +62,8 @@ class PubSub:
         starts = {held["key"]: (held["topic"], held["start"]) for held in self._held.values()}
         replayed = Replayed(starts)
         replayed.read(self.log)
+        if replayed.highest > (self._next.get("next") or 0):  # of what was made, and not answered, before a kill
+            self._next["next"] = replayed.highest
         for name, key in self._numbers.items():
             self._named[name] = self._logs[key] = TopicLog(name, key, self.log)
         for held in self._held.values():
@@ -69,7 +72,9 @@ class PubSub:
             topic.keeps = float("inf")  # nothing is forgotten before all holders are counted
             for number, row in sorted(replayed.rows.pop(key, {}).items()):
                 topic.add(Entry(number, *row), holders=0)
-            topic.end = topic.visible = max(topic.end, replayed.ends.get(key, 0))
+            # a holder may be on disk where messages before it, which nobody was answered, are not
+            starts_of = [held["start"] for held in self._held.values() if held["topic"] == key]
+            topic.end = topic.visible = max(topic.end, replayed.ends.get(key, 0), *starts_of)
         for name, held in self._held.items():
             self._take_up(name, held, replayed)
         for topic in self._logs.values():
@@ -161,24 +166,16 @@ class PubSub:
         snapshot.drop()
         self._leave(snapshot.topic)
 
-    def snapshot_oldest(self, name: str) -> float | None:
-        """When the oldest message of a snapshot was published."""
-        oldest = self._snapshots[name].oldest()
-        return oldest.time if oldest is not None else None
-
     def seek_to_snapshot(self, subscription: str, name: str) -> None:
         """What the snapshot holds is open again, and nothing else."""
         self.reset(self.backlogs[subscription], self._snapshots[name].marks.copy())
 
-    def seek_to_time(self, subscription: str, when: float) -> None:
+    async def seek_to_time(self, subscription: str, when: float) -> None:
         """What was published before counts as acknowledged, what was published since does not, as far as it is kept."""
         backlog = self.backlogs[subscription]
-        topic = backlog.topic
-        kept = [entry for entry in topic.entries(0, topic.end) if entry.time >= when]
-        marks = Marks(kept[0].number if kept else topic.end)
-        for entry in kept:
-            if not self._fits(backlog, entry):
-                marks.add(entry.number)
+        marks = await marks_since(self.log, backlog, when, partial(self._fits, backlog))
+        if self.backlogs.get(subscription) is not backlog:  # deleted or detached meanwhile
+            raise is_detached(subscription) if subscription in self.subscriptions else no_such(subscription)
         self.reset(backlog, marks)
 
     def reset(self, backlog: Backlog, marks: Marks) -> None:
@@ -194,7 +191,7 @@ class PubSub:
         log = self._named[topic]
         number = log.end
         micros = int(max(self.clock.now(), log.latest) * 1e6)
-        log.latest = when = micros / 1e6
+        when = micros / 1e6
         made.message_id = identity = str((log.key + FIRST_TOPIC << ID_SHIFT) + number)
         made.publish_time.seconds, made.publish_time.nanos = micros // 1_000_000, micros % 1_000_000 * 1000
         body = made.SerializeToString()
@@ -281,7 +278,8 @@ class PubSub:
 
     def _leave(self, topic: TopicLog) -> None:
         """Lets go of a deleted topic's messages when nobody holds any."""
-        if topic.name not in self._named and not topic.holders and self._logs.pop(topic.key, None) is not None:
+        is_named = self._named.get(topic.name) is topic
+        if not is_named and not topic.holders and self._logs.pop(topic.key, None) is not None:
             topic.close()
 
     def _fits(self, holder: Holder, entry: Entry) -> bool:

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from local_cloud.clock import Timer
 from local_cloud.pubsub.marks import PIECE, SHIFT, Marks
+from local_cloud.pubsub.turns import in_turns
 
 if TYPE_CHECKING:
     from local_cloud.pubsub.holders import Holder
     from local_cloud.pubsub.log import Log
 
 _MASK = PIECE - 1
+#: The bits of a whole piece.
+FULL = (1 << PIECE) - 1
 
 
 class Entry(NamedTuple):
@@ -42,6 +45,25 @@ class _Piece:
         self.holders = array("I", bytes(4 * PIECE))
         self.keys: list[str] | None = None
         self.alive = 0
+
+    def there(self) -> int:
+        """A bit for every message that there is, the first one lowest."""
+        if self.alive == PIECE:
+            return FULL
+        return int("".join("1" if place else "0" for place in reversed(self.places)), 2)
+
+    def hold(self, bits: int) -> None:
+        """One holder more for these."""
+        if bits == FULL:
+            self.holders = array("I", [count + 1 for count in self.holders])
+            return
+        for at in _ones(bits):
+            self.holders[at] += 1
+
+    def idle(self) -> Iterator[int]:
+        """Which messages nobody holds."""
+        if self.alive < PIECE or 0 in self.holders:
+            yield from [at for at in range(PIECE) if self.places[at] and not self.holders[at]]
 
 
 class TopicLog:
@@ -82,6 +104,7 @@ class TopicLog:
             piece.keys[at] = key
         piece.alive += 1
         self.end = max(self.end, number + 1)
+        self.latest = max(self.latest, when)
         self._log.keep(place, size)
         if not holders and not self.keeps:
             self._forget(piece, index, at)
@@ -117,6 +140,15 @@ class TopicLog:
                 number += 1
         return end
 
+    def since(self, when: float) -> int:
+        """The first message that was published at a time or later; `end` when there is none."""
+        for index, piece in self._pieces.items():
+            if max(piece.times) >= when:
+                for entry in self.entries(index << SHIFT, min(index + 1 << SHIFT, self.end)):
+                    if entry.time >= when:
+                        return entry.number
+        return self.end
+
     def entries(self, start: int, end: int) -> Iterator[Entry]:
         """The messages of a range."""
         number = self.next(start, end)
@@ -141,19 +173,36 @@ class TopicLog:
         piece = self._pieces.get(number >> SHIFT)
         return piece.places[number & _MASK] if piece is not None else 0
 
-    def hold_all(self, marks: Marks) -> tuple[int, int]:
-        """One holder more for every message that is not marked; how many those are, and their bytes."""
+    def hold_all(self, marks: Marks, instead: Marks | None = None) -> tuple[int, int]:
+        """One holder more for every message that is not marked, one less for those that only `instead` does not mark.
+
+        Gives how many the first are, and their bytes. What is let go of is so a few pieces at a time, in later turns of
+        the loop where there is much of it: until then it is kept.
+        """
         count = size = 0
+        gone: list[tuple[int, int]] = []
         for index, piece in self._pieces.items():
-            first = max(0, marks.floor - (index << SHIFT))
-            bits = marks.piece(index) >> first if first < PIECE else 0
-            for at in range(first, PIECE):
-                if piece.places[at] and not bits & 1:
-                    piece.holders[at] += 1
-                    count += 1
-                    size += piece.sizes[at]
-                bits >>= 1
+            there = piece.there()
+            now = there & ~marks.done(index)
+            before = there & ~instead.done(index) if instead is not None else 0
+            piece.hold(now & ~before)
+            if before & ~now:
+                gone.append((index, before & ~now))
+            count += now.bit_count()
+            size += sum(piece.sizes) if now == FULL else sum(piece.sizes[at] for at in _ones(now))
+        in_turns(self._let_go(gone))
         return count, size
+
+    def let_go_all(self, marks: Marks) -> None:
+        """One holder less for every message that is not marked, as hold_all() lets go."""
+        gone = [(index, piece.there() & ~marks.done(index)) for index, piece in self._pieces.items()]
+        in_turns(self._let_go(gone))
+
+    def _let_go(self, gone: list[tuple[int, int]]) -> Iterator[None]:
+        for index, bits in gone:
+            for at in _ones(bits):
+                self.held(index << SHIFT | at, -1)
+            yield
 
     def moved(self, number: int, place: int) -> None:
         """A message's bytes lie elsewhere now."""
@@ -166,8 +215,14 @@ class TopicLog:
 
     def sweep(self, now: float) -> float | None:
         """Forgets what was only kept, and no longer is; gives when there is more to forget."""
+        if not self.keeps:
+            first, self._swept = self._swept >> SHIFT, self.end
+            for index, piece in list(self._pieces.items()):
+                for at in piece.idle() if index >= first else ():
+                    self._forget(piece, index, at)
+            return None
         for entry in self.entries(self._swept, self.end):
-            if self.keeps and entry.time + self.keeps > now:
+            if entry.time + self.keeps > now:
                 return entry.time + self.keeps
             index, at = entry.number >> SHIFT, entry.number & _MASK
             if not self._pieces[index].holders[at]:
@@ -183,9 +238,13 @@ class TopicLog:
 
     def close(self) -> None:
         """Forgets everything."""
-        for entry in list(self.entries(0, self.end)):
-            index, at = entry.number >> SHIFT, entry.number & _MASK
-            self._forget(self._pieces[index], index, at)
+        in_turns(self._forget_all(list(self._pieces.items())))
+
+    def _forget_all(self, pieces: list[tuple[int, _Piece]]) -> Iterator[None]:
+        for index, piece in pieces:
+            for at in _ones(piece.there()):
+                self._forget(piece, index, at)
+            yield
 
     def _forget(self, piece: _Piece, index: int, at: int) -> None:
         self._log.free(piece.places[at], piece.sizes[at])
@@ -203,3 +262,8 @@ class TopicLog:
         while index <= last and index not in self._pieces:
             index += 1
         return index
+
+
+def _ones(bits: int) -> list[int]:
+    """Where the bits of a piece are set."""
+    return [at for at, bit in enumerate(bin(bits)[:1:-1]) if bit == "1"]

@@ -1,9 +1,9 @@
 """When jobs fire, and when a failed attempt is tried again: the law behind apis/scheduler.py, by the cloud's clock.
 
-Moving the clock fires what falls due on the way. The backoff is that of engines/backoff.py. What runs or waits to be
-tried again is kept, so that a kill costs at most a second attempt, never an execution; a firing that fell due while the
-cloud was down is made up once at its start. An execution that is due while the one before still runs begins when that
-one ends; a retry that is due after the next firing gives way to it.
+Moving the clock fires what falls due on the way. The backoff is that of engines/backoff.py. What runs, waits to be
+tried again or waits for the execution before it is kept, so that a stop costs at most a second attempt, never an
+execution; a firing that fell due while the cloud was down is made up once at its start. An execution that is due while
+the one before still runs begins when that one ends; a retry that is due after the next firing gives way to it.
 Source: Job.schedule and RetryConfig in google/cloud/scheduler/v1/job.proto.
 """
 
@@ -42,9 +42,10 @@ class Jobs:
         self._timers: dict[str, Timer] = {}
         self._retries: dict[str, Timer] = {}
         self._running: dict[str, int] = {}
-        #: Firings that wait for the execution before them, by job.
-        self._delayed: dict[str, float] = {}
+        #: Firings that wait for the execution before them, by job: the time that each is for.
+        self._delayed = cloud.store.json("scheduler.delayed")
         self._sender = Sender(cloud)
+        self._stopped = False
 
     def start(self) -> None:
         """Set the timers of what was kept."""
@@ -56,11 +57,13 @@ class Jobs:
             job = self.kept.get(name)
             if job is None or (job.HasField("schedule_time") and _seconds(job.schedule_time) <= now):
                 self._runs.pop(name)  # what was missed takes over
+                self._delayed.pop(name)
             else:
                 self._wait(name, Run(**kept))
 
     def stop(self) -> None:
-        """Drop connections."""
+        """Drop connections; attempts that are cut off are made again after the next start."""
+        self._stopped = True
         self._sender.close()
 
     def plan(self, name: str) -> None:
@@ -82,7 +85,7 @@ class Jobs:
         """No more attempts of executions that have begun: the job was changed, paused or deleted."""
         if timer := self._retries.pop(name, None):
             timer.cancel()
-        self._delayed.pop(name, None)
+        self._delayed.pop(name)
         if name not in self._running:
             self._runs.pop(name)
 
@@ -132,7 +135,7 @@ class Jobs:
                 return
             told.started(self._cloud, name, job, run.due)
             outcome = await self._sender.send(name, job, run.due)
-            if name not in self.kept:
+            if name not in self.kept or self._stopped:
                 return
             told.finished(self._cloud, name, job, outcome)
             job = self.kept[name]  # it may have been changed meanwhile
@@ -145,11 +148,13 @@ class Jobs:
             self._ended(name, retried=retried)
 
     def _ended(self, name: str, *, retried: bool) -> None:
+        if self._stopped:
+            return
         left = self._running[name] = self._running[name] - 1
         if left:
             return
         del self._running[name]
-        due = self._delayed.pop(name, None)
+        due = self._delayed.pop(name)
         if due is not None and name in self.kept:
             if timer := self._retries.pop(name, None):
                 timer.cancel()

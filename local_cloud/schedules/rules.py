@@ -6,11 +6,11 @@ Source: google/cloud/scheduler/v1/{job,target}.proto, https://cloud.google.com/s
 import re
 from urllib.parse import urlsplit
 
-from local_cloud.apis.cloud_tasks import app_engine
-from local_cloud.apis.cloud_tasks.headers import MAX_BYTES, check_headers
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, enum
+from local_cloud.engines import app_engine
 from local_cloud.engines.cron import ScheduleError, parse
+from local_cloud.engines.headers import MAX_BYTES, check_headers
 from local_cloud.errors import invalid, not_found
 from local_cloud.registry import Principal
 from local_cloud.schedules.sending import DEFAULT_DEADLINE, METHODS, as_task

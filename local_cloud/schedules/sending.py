@@ -1,7 +1,7 @@
 """What goes out for an execution: an HTTP request, a message to a topic, a request to App Engine.
 
 Owns the wire and what each answer means. Messages are published as the Scheduler service agent, which may publish to
-every topic of the project by its own role. There is no App Engine here: see apis/cloud_tasks/app_engine.py.
+every topic of the project by its own role. There is no App Engine here: see engines/app_engine.py.
 Sources: google/cloud/scheduler/v1/target.proto, https://cloud.google.com/iam/docs/roles-permissions/cloudscheduler.
 """
 
@@ -9,9 +9,9 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from local_cloud.apis.cloud_tasks import app_engine
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, enum, message
+from local_cloud.engines import app_engine
 from local_cloud.engines.outgoing import Client, Reply, split_url
 from local_cloud.errors import NUMBER, ApiError
 from local_cloud.logs.entries import rfc3339

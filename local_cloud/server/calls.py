@@ -44,7 +44,16 @@ def authenticate(cloud: Cloud, door: Door, metadata: Mapping[str, str], api: str
         if account is None or account.disabled:
             state = "was deleted" if account is None else "is disabled"
             raise _unauthenticated(f"{INVALID} The service account {email} {state}.", "ACCOUNT_STATE_INVALID", api)
+    if found.member.startswith("principal://") and not _trusted(cloud, found.member):
+        text = f"{INVALID} The workload identity pool of {found.member} is disabled or was deleted."
+        raise _unauthenticated(text, "ACCOUNT_STATE_INVALID", api)
     return Principal(found.member, sets=found.sets)
+
+
+def _trusted(cloud: Cloud, member: str) -> bool:
+    from local_cloud.iam.pools import Pools  # what few clouds use is not loaded at their start
+
+    return cloud.use(Pools).trusts(member)
 
 
 def _self_signed(cloud: Cloud, token: str) -> AccessToken | None:

@@ -18,6 +18,7 @@ from local_cloud.cloud import Cloud
 from local_cloud.registry import Door
 from local_cloud.server.grpc_door import GrpcDoor
 from local_cloud.server.http2.connection import Connection
+from local_cloud.server.http2.lending import House
 from local_cloud.server.one_port import FirstBytes
 from local_cloud.server.rest import RestDoor, build_router
 from local_cloud.server.upgrades import Upgrade
@@ -59,6 +60,7 @@ class Doors:
         self._grpc: list[asyncio.Server] = []
         self._doors: list[GrpcDoor] = []
         self._connections: set[Connection] = set()
+        self._house = House()
         self._tls_seen: set[int] = set()
 
     async def open(self) -> None:
@@ -85,7 +87,7 @@ class Doors:
             calls = GrpcDoor(self._cloud, door)
             self._doors.append(calls)
             await self._serve(rest, RestDoor(self._cloud, door, router), calls, sockets[rest])
-            make = functools.partial(Connection, calls.accept, self._connections)
+            make = functools.partial(Connection, calls.accept, self._connections, self._house)
             server = await asyncio.get_running_loop().create_server(make, sock=sockets[grpc], backlog=2048)
             self._grpc.append(server)
 
@@ -114,6 +116,7 @@ class Doors:
         first = functools.partial(
             FirstBytes,
             grpc=calls.accept,
+            house=self._house,
             on_tls=functools.partial(self._spoke_tls, cloud.ports[name]),
         )
         config = uvicorn.Config(

@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 
 from local_cloud.server.http2.connection import Application, Connection
 from local_cloud.server.http2.frames import PREFACE
+from local_cloud.server.http2.lending import House
 
 #: A TLS record of the kind handshake.
 TLS_HANDSHAKE = 0x16
@@ -27,12 +28,14 @@ class FirstBytes(asyncio.Protocol):
         self,
         *,
         grpc: Application,
+        house: House,
         on_tls: Callable[[], None],
         server_state: ServerState,
         **http: Any,
     ) -> None:
         """`server_state` and `http` are what uvicorn gives its protocols."""
         self._grpc = grpc
+        self._house = house
         self._on_tls = on_tls
         self._http: dict[str, Any] = {"server_state": server_state, **http}
         self._open: set[Any] = server_state.connections  # shut at the end, like those that speak HTTP
@@ -62,7 +65,7 @@ class FirstBytes(asyncio.Protocol):
             self._on_tls()
             self._transport.close()
         elif self._seen.startswith(PREFACE):
-            http2 = Connection(self._grpc, self._open)
+            http2 = Connection(self._grpc, self._open, self._house)
             http2.connection_made(self._transport)
             self._transport.set_protocol(http2)
             http2.data_received(self._seen)

@@ -29,7 +29,7 @@ class Sessions:
         self._cloud, self._objects = cloud, objects
         self._folder = cloud.settings.state / "sessions"
         self._folder.mkdir(exist_ok=True)
-        #: Session -> {"bucket", "name", "said", "query", "member", "owner", "size", "at"}.
+        #: Session -> {"bucket", "name", "said", "query", "member", "owner", "sets", "size", "at"}.
         self._open = cloud.store.json("storage.sessions")
         self._busy: set[str] = set()
         sweep(self._folder, {key for key, _ in self._open.items()})
@@ -68,6 +68,8 @@ class Sessions:
                 await self._append(key, found, gathered)
         finally:
             self._busy.discard(key)
+            if key not in self._open:  # it was cancelled, and the piece has made its file again
+                forget(self._path(key))
         return int(found["size"])
 
     async def _append(self, key: str, found: Json, gathered: bytearray) -> None:
@@ -76,7 +78,8 @@ class Sessions:
             gathered.clear()
             await asyncio.to_thread(append, self._path(key), data, found["size"])
             found["size"] += len(data)
-            self._open.save(key)
+            if key in self._open:
+                self._open.save(key)
 
     async def content(self, key: str) -> tuple[Content, Checksums]:
         """The bytes of a session that are all here, as an object's. The session and its file stay until end()."""

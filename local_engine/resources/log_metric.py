@@ -1,7 +1,5 @@
 """``gcp:logging/metric:Metric``: a metric counted from log lines."""
 
-# ruff: noqa: ARG002 - one signature for all types, not every type needs all of it
-
 from __future__ import annotations
 
 from typing import ClassVar

@@ -8,6 +8,7 @@ transport/config.go of earlier releases), which pulumi-gcp is built upon.
 from __future__ import annotations
 
 import shlex
+import sys
 from enum import StrEnum
 from typing import Annotated
 
@@ -16,13 +17,15 @@ import typer
 from ops import clouds
 from ops.cloud import LocalCloud
 from ops.clouds import WhichCloud
+from ops.errors import OpsError
 from ops.output import Output
 
 #: gcloud's names of the APIs that the local cloud serves, and of those that it refuses in words of its own; each takes
 #: an endpoint of its own.
 GCLOUD_APIS = [
     "cloudtasks", "run", "iam", "iamcredentials", "secretmanager", "logging", "cloudscheduler",
-    "cloudresourcemanager", "serviceusage", "artifactregistry", "sql", "appengine", "monitoring", "pubsub", "storage",
+    "cloudresourcemanager", "serviceusage", "artifactregistry", "sql", "appengine", "monitoring", "pubsub",
+    "cloudkms", "storage",
 ]  # fmt: skip
 
 
@@ -54,11 +57,12 @@ def gcloud_variables(project: str, location: str, rest: str) -> dict[str, str]:
 
 #: The provider's endpoints by the middle of their variable's name, with the path that each product's base URL has.
 PROVIDER_ENDPOINTS = {
-    "ARTIFACT_REGISTRY": "/v1/", "CLOUD_BILLING": "/v1/", "CLOUD_RESOURCE_MANAGER": "/v1/",
-    "CLOUD_RUN": "/", "CLOUD_RUN_V2": "/v2/", "CLOUD_SCHEDULER": "/v1/", "CLOUD_TASKS": "/v2/", "IAM": "/v1/",
-    "IAM_BETA": "/v1/", "IAM_CREDENTIALS": "/v1/",
-    "LOGGING": "/v2/", "MONITORING": "/", "PUBSUB": "/v1/", "RESOURCE_MANAGER": "/v1/", "RESOURCE_MANAGER_V3": "/v3/",
-    "SECRET_MANAGER": "/v1/", "SERVICE_USAGE": "/v1/", "SQL": "/sql/v1beta4/",
+    "ARTIFACT_REGISTRY": "/v1/", "BILLING_BUDGETS": "/v1/", "BINARY_AUTHORIZATION": "/v1/", "CLOUD_BILLING": "/v1/",
+    "CLOUD_RESOURCE_MANAGER": "/v1/", "CLOUD_RUN": "/", "CLOUD_RUN_V2": "/v2/", "CLOUD_SCHEDULER": "/v1/",
+    "CLOUD_TASKS": "/v2/", "COMPUTE": "/compute/v1/", "IAM": "/v1/", "IAM_BETA": "/v1/", "IAM_CREDENTIALS": "/v1/",
+    "KMS": "/v1/", "LOGGING": "/v2/", "MONITORING": "/", "PUBSUB": "/v1/", "RESOURCE_MANAGER": "/v1/",
+    "RESOURCE_MANAGER_V3": "/v3/", "SECRET_MANAGER": "/v1/", "SERVICE_NETWORKING": "/v1/", "SERVICE_USAGE": "/v1/",
+    "SQL": "/sql/v1beta4/", "STORAGE": "/storage/v1/",
 }  # fmt: skip
 
 
@@ -75,6 +79,7 @@ def client_variables(project: str, rest: str) -> dict[str, str]:
         "GCE_METADATA_HOST": address,
         "GCE_METADATA_IP": address,
         "CLOUD_TASKS_EMULATOR_HOST": address,
+        "STORAGE_EMULATOR_HOST": rest,
         "PUBSUB_EMULATOR_HOST": address,
     }
 
@@ -120,8 +125,13 @@ def env(
         for name in variables("", "", "http://:", "", alone=True):
             out.plain(line.format(name))
         return
-    cloud = clouds.find(which)
-    status = cloud.status()
+    try:
+        cloud = clouds.find(which)
+        status = cloud.status()
+    except OpsError:
+        if form is Form.shell and not (as_json or sys.stdout.isatty()):
+            out.plain("false")  # so that `eval` of it fails too, before a command that follows means another cloud
+        raise
     values = variables(
         status["project"], status["location"], cloud.rest, cloud.grpc, alone=not isinstance(cloud, LocalCloud)
     )

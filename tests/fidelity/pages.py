@@ -32,7 +32,7 @@ are not current.
 
 What differs by design everywhere: state is on one machine's disk; nothing costs money; the project's owner is above
 policies at the doors for people; Postgres trusts loopback, so a service's database login is proved by nothing; images
-are folders registered for a digest, run as processes rather than containers.
+are folders registered for a digest, run as processes, or were pushed and run in namespaces on the machine's network.
 """
 
 PAGES: dict[str, Page] = {

@@ -156,7 +156,7 @@ async def test_a_method_that_is_not_there_is_named_with_the_file_to_add_it_to(cl
     ours=True,
 )
 async def test_an_unknown_path_is_a_json_404_that_lists_what_is_here(rest: Rest) -> None:
-    status, body = await rest("GET", "/compute/v1/projects/sluice-local/zones")
+    status, body = await rest("GET", "/dns/v1/projects/sluice-local/managedZones")
     assert (status, body["error"]["status"]) == (404, "NOT_FOUND")
     assert "iam" in body["error"]["message"]
 

@@ -3,7 +3,9 @@
 import datetime
 import hashlib
 import os
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -16,6 +18,7 @@ from google.protobuf import duration_pb2, field_mask_pb2, timestamp_pb2
 
 from local_cloud.cloud import Cloud
 from local_cloud.engines.crc32c import crc32c
+from local_cloud.kms.material import Material
 from tests.fidelity import pins
 from tests.local_cloud.cloud_places import ANONYMOUS, PARENT, Place
 
@@ -34,12 +37,14 @@ def kms(place: Place) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def ring(kms: Any) -> str:
-    return str(kms.create_key_ring(parent=PARENT, key_ring_id="ring", key_ring={}).name)
+    return str(kms.create_key_ring(parent=PARENT, key_ring_id=f"ring-{uuid.uuid4().hex[:8]}", key_ring={}).name)
 
 
-def key(kms: Any, ring: str, name: str, algorithm: str = "", **more: Any) -> str:
+def key(kms: Any, ring: str, name: str, algorithm: str = "", *, exact: bool = False, **more: Any) -> str:
     """A key of the purpose that the algorithm asks for."""
     made: dict[str, Any] = {"purpose": "ENCRYPT_DECRYPT", **more}
+    if not exact:
+        name = f"{name}-{uuid.uuid4().hex[:8]}"
     if algorithm:
         purposes = {"RSA_DECRYPT": "ASYMMETRIC_DECRYPT", "HMAC": "MAC", "AES": "RAW_ENCRYPT_DECRYPT"}
         found = [purpose for start, purpose in purposes.items() if algorithm.startswith(start)]
@@ -59,12 +64,12 @@ def advance(place: Place, seconds: float) -> None:
 @pins("infrastructure", "Keys", "A ring and a key are made once, read back and listed in pages", documented="KMS v1")
 def test_rings_and_keys_are_kept_and_listed_in_pages(kms: Any, ring: str) -> None:
     with pytest.raises(exceptions.AlreadyExists, match=f"KeyRing {ring} already exists."):
-        kms.create_key_ring(parent=PARENT, key_ring_id="ring", key_ring={})
+        kms.create_key_ring(parent=PARENT, key_ring_id=ring.rpartition("/")[2], key_ring={})
     with pytest.raises(exceptions.NotFound, match=f"KeyRing {ring}-no not found."):
         kms.get_key_ring(name=f"{ring}-no")
-    paged = str(kms.create_key_ring(parent=PARENT, key_ring_id="paged", key_ring={}).name)
+    paged = str(kms.create_key_ring(parent=PARENT, key_ring_id=f"paged-{uuid.uuid4().hex[:8]}", key_ring={}).name)
     for number in range(5):
-        key(kms, paged, f"k{number}", labels={"n": str(number)})
+        key(kms, paged, f"k{number}", exact=True, labels={"n": str(number)})
     pages = list(kms.list_crypto_keys(request={"parent": paged, "page_size": 2}).pages)
     assert [len(page.crypto_keys) for page in pages] == [2, 2, 1]
     assert pages[0].total_size == 5
@@ -74,7 +79,7 @@ def test_rings_and_keys_are_kept_and_listed_in_pages(kms: Any, ring: str) -> Non
     assert made.primary.name == f"{paged}/cryptoKeys/k0/cryptoKeyVersions/1"
     assert made.destroy_scheduled_duration == datetime.timedelta(days=30)
     with pytest.raises(exceptions.AlreadyExists, match=r"CryptoKey .*k0 already exists\."):
-        key(kms, paged, "k0")
+        key(kms, paged, "k0", exact=True)
 
 
 @pins(
@@ -122,11 +127,15 @@ def test_a_disabled_version_neither_encrypts_nor_decrypts(kms: Any, ring: str) -
     sealed = kms.encrypt(name=name, plaintext=b"x").ciphertext
     mask = field_mask_pb2.FieldMask(paths=["state"])
     kms.update_crypto_key_version(crypto_key_version={"name": version, "state": State.DISABLED}, update_mask=mask)
-    for call in (lambda: kms.encrypt(name=name, plaintext=b"x"), lambda: kms.decrypt(name=name, ciphertext=sealed)):
+    uses: list[Callable[[], Any]] = [
+        lambda: kms.encrypt(name=name, plaintext=b"x"),
+        lambda: kms.decrypt(name=name, ciphertext=sealed),
+    ]
+    for use in uses:
         with pytest.raises(
             exceptions.FailedPrecondition, match=f"{version} is not enabled, current state is: DISABLED."
         ):
-            call()
+            use()
     kms.update_crypto_key_version(crypto_key_version={"name": version, "state": State.ENABLED}, update_mask=mask)
     assert kms.decrypt(name=name, ciphertext=sealed).plaintext == b"x"
 
@@ -183,7 +192,7 @@ def test_a_version_is_destroyed_later_and_can_be_restored_until_then(kms: Any, p
     with pytest.raises(exceptions.NotFound):
         kms.get_crypto_key(name=name)
     with pytest.raises(exceptions.FailedPrecondition, match="cannot be used again"):
-        key(kms, ring, "doomed")
+        key(kms, ring, name.rpartition("/")[2], exact=True)
     assert name in {one.original_resource for one in kms.list_retired_resources(parent=PARENT)}
 
 
@@ -277,6 +286,26 @@ def test_material_lies_in_files_of_the_owner_alone(kms: Any, place: Place, ring:
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
 
 
+def test_material_is_whole_and_on_disk_before_anybody_counts_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, sync, synced = os.write, os.fsync, []
+
+    def synced_too(handle: int) -> None:
+        found = Path(os.readlink(f"/proc/self/fd/{handle}"))
+        synced.append(
+            (found.suffix, [path.suffix for path in found.iterdir()] if found.is_dir() else found.stat().st_size)
+        )
+        sync(handle)
+
+    monkeypatch.setattr(os, "write", lambda handle, data: write(handle, bytes(data)[:7]))
+    monkeypatch.setattr(os, "fsync", synced_too)
+    material = Material(tmp_path / "kms")
+    material.write("version", b"a secret of many bytes")
+    assert material.symmetric("version") == b"a secret of many bytes"
+    assert synced == [("", [""]), (".part", 22), ("", [".key"])]
+
+
 @pins("infrastructure", "Keys", "A key's policy says who may use it, for what", documented="Permissions and roles")
 def test_who_may_sign_may_not_decrypt(kms: Any, place: Place, ring: str) -> None:
     name = key(kms, ring, "guarded")
@@ -298,6 +327,9 @@ def account(place: Place, name: str) -> str:
     async def make(cloud: Cloud) -> str:
         from local_cloud.descriptors import message
 
+        email = f"{name}@{cloud.iam.accounts.domain}"
+        if cloud.iam.accounts.find(email) is not None:
+            return email
         return str(cloud.iam.accounts.create(name, message("google.iam.admin.v1.ServiceAccount")()).email)
 
     return place.do(make)

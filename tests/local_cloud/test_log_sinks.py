@@ -2,14 +2,18 @@
 
 import json
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from google.api_core import exceptions
 
+from local_cloud.apis.logging import archive
+from local_cloud.cloud import Cloud
 from tests.fidelity import pins
 from tests.local_cloud.cloud_places import PROJECT, Place, inside
 from tests.local_cloud.logging_client import BUCKETS, NAME, Logs, logs
@@ -187,6 +191,72 @@ def test_sink_writes_objects_at_the_end_of_the_hour(tmp_path: Path) -> None:
         ]
         [entry] = [json.loads(line) for line in media(place, "archived-logs", names[1]).splitlines()]
         assert entry["textPayload"] == "a-1"
+
+
+def archiving(place: Place, log: Logs) -> None:
+    """A bucket, and a sink that may write to it."""
+    rest(place, "POST", f"/storage/v1/b?project={PROJECT}", {"name": "hours"})
+    made = sink(log, "hours", "storage.googleapis.com/hours", filter='textPayload:"a-"')
+    policy = {"bindings": [{"role": "roles/storage.objectCreator", "members": [made.writer_identity]}]}
+    rest(place, "PUT", "/storage/v1/b/hours/iam", policy)
+    log.write(*({"text_payload": f"a-{number}"} for number in range(4)))
+
+
+def archived(place: Place) -> list[str]:
+    """The texts of all entries that are in objects, in order."""
+    names = [one["name"] for one in rest(place, "GET", "/storage/v1/b/hours/o").get("items", [])]
+    lines = [line for name in names for line in media(place, "hours", name).splitlines()]
+    return sorted(json.loads(line)["textPayload"] for line in lines)
+
+
+@pins(
+    "logging",
+    "Sinks, buckets, views",
+    "A line that a kill has torn is missing from the object of its hour, and no other is; the file of an hour goes "
+    "when its objects are on disk, and one that a kill left is taken up at the start, once",
+    ours=True,
+)
+def test_torn_line_and_kill_cost_no_other_entry(tmp_path: Path) -> None:
+    folder = tmp_path / "state" / "logs" / "archive"
+    with inside(tmp_path / "state") as place, logs(place) as log:
+        archiving(place, log)
+    [waiting] = folder.iterdir()
+    waiting.write_bytes(waiting.read_bytes()[:-20])
+    with inside(tmp_path / "state") as place, logs(place) as log:
+        log.write({"text_payload": "a-4"})
+        log.advance(3600)
+        assert archived(place) == ["a-0", "a-1", "a-2", "a-4"]
+        assert list(folder.iterdir()) == []
+        log.write({"text_payload": "a-5"})
+    [waiting] = folder.iterdir()
+    waiting.rename(folder / "hours.0.aside")
+    with inside(tmp_path / "state") as place, logs(place) as log:
+        log.write({"text_payload": "a-6"})
+        log.advance(2)
+        assert archived(place)[-1] == "a-5"
+        log.advance(3600)
+        assert archived(place)[-2:] == ["a-5", "a-6"]
+
+
+def test_hours_are_read_beside_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[bool] = []
+
+    def loads(line: bytes) -> Any:
+        parsed.append(threading.current_thread() is loop)
+        return json.loads(line)
+
+    with inside(tmp_path / "state") as place, logs(place) as log:
+        loop = place.do(_thread)
+        archiving(place, log)
+        known = SimpleNamespace(loads=loads, JSONDecodeError=json.JSONDecodeError)
+        monkeypatch.setattr(archive, "orjson", known)
+        log.advance(3600)
+        assert archived(place) == ["a-0", "a-1", "a-2", "a-3"]
+    assert parsed == [False] * 4
+
+
+async def _thread(_: Cloud) -> threading.Thread:
+    return threading.current_thread()
 
 
 def media(place: Place, bucket: str, name: str) -> bytes:

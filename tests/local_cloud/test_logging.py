@@ -15,6 +15,7 @@ from google.cloud.logging_v2.services.logging_service_v2.transports import Loggi
 from google.cloud.logging_v2.types import WriteLogEntriesPartialErrors
 
 from local_cloud.clock import Clock
+from local_cloud.logs import entries as kept
 from local_cloud.logs.entries import Entries, Scope
 from local_cloud.logs.query import parse
 from local_cloud.logs.tails import Tail
@@ -284,9 +285,34 @@ def test_refusals_of_iam_are_entries_too(place: Place, client: Any) -> None:
 @pins(
     "logging",
     "Entries",
-    "The last 50,000 entries can be listed (Google: as long as their buckets say)",
+    "The last 50,000 entries can be listed, of them the last 32 to 64 MiB, before a restart as after it (Google: as "
+    "long as their buckets say)",
     ours=True,
 )
+async def test_what_is_listed_is_what_the_files_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "FILE_BYTES", 10_000)
+    entries = Entries(tmp_path, "p", lambda: 1_700_000_000.0)
+    for number in range(57):
+        entries.write({"logName": "l", "textPayload": "x" * 1000, "insertId": f"{number:03}"})
+        entries.flush()
+        if number == 20:
+            assert entries.delete("projects/p/logs/l")
+    listed, _ = await entries.find(parse(""), page_size=100)
+    entries.close()
+    with (tmp_path / "entries.jsonl").open("ab") as file:
+        file.write(b'{"logName": "projects/p/logs/l", "timest')  # killed while writing
+    again = Entries(tmp_path, "p", lambda: 1_700_000_001.0)
+    assert await again.find(parse(""), page_size=100) == (listed, "")
+    again.write({"logName": "l", "textPayload": "after", "insertId": "999"})
+    again.close()
+    last = Entries(tmp_path, "p", lambda: 1_700_000_001.0)
+    found, _ = await last.find(parse(""), page_size=100)
+    last.close()
+    assert listed[-1]["insertId"] == "056"
+    assert 10_000 < sum(len(entry["textPayload"]) for entry in listed) < 20_000
+    assert found[-1]["textPayload"] == "after", "the torn line has taken nothing with it"
+
+
 async def test_entries_survive_a_restart_and_the_oldest_are_dropped(tmp_path: Path) -> None:
     entries = Entries(tmp_path, "p", lambda: 1_700_000_000.0, kept=10)
     for number in range(25):

@@ -116,6 +116,7 @@ OWNED = [
     ("google.cloud.tasks.v2.BatchDeleteTasksMetadata", PARENT, "roles/cloudtasks.taskDeleter"),
     ("google.devtools.artifactregistry.v1.OperationMetadata", PARENT, "roles/artifactregistry.reader"),
     ("google.logging.v2.BucketMetadata", PARENT, "roles/logging.viewer"),
+    ("google.cloud.kms.v1.DeleteCryptoKeyMetadata", PARENT, "roles/cloudkms.viewer"),
     ("google.api.serviceusage.v1.OperationMetadata", "", "roles/serviceusage.serviceUsageViewer"),
 ]
 

@@ -19,6 +19,7 @@ from local_cloud.running import Running
 from local_cloud.settings import Settings
 from tests.fidelity import pins
 from tests.local_cloud.cloud_places import PARENT, PROJECT, Place, inside, process
+from tests.local_cloud.cloud_tasks.tasks_target import listening
 from tests.local_cloud.run_client import http
 from tests.local_cloud.test_scheduler import Target
 
@@ -231,6 +232,32 @@ def test_firing_waits_for_the_execution_before_it(place: Place, client: Any) -> 
     client.delete_job(name=job.name)
     server.shutdown()
     server.server_close()
+
+
+@pins(
+    "scheduler",
+    "Jobs",
+    "A firing that waits for the execution before it survives a restart and kill -9: both are made after it",
+    ours=True,
+)
+@pytest.mark.parametrize("killed", [True, False])
+def test_firing_that_waits_survives_kill(tmp_path: Path, *, killed: bool) -> None:
+    gate = threading.Event()
+    with listening(gate.wait) as held:
+        with process(tmp_path / "state") as place, scheduler(place) as client:
+            until = 3600 - datetime.now(UTC).timestamp() % 3600
+            rest(place, "POST", "/_sluice/clock:advance", {"seconds": until + 60})
+            job = {"schedule": "10,20 * * * *", "attempt_deadline": {"seconds": 1800}}
+            create(client, "waits", http_target={"uri": held.url}, **job)
+            rest(place, "POST", "/_sluice/clock:advance", {"seconds": 1200, "wait": 0.05})
+            assert len(held.wait(1)) == 1
+            if killed:
+                place.kill()
+        gate.set()
+        with process(tmp_path / "state") as place:
+            rest(place, "POST", "/_sluice/clock:advance", {"seconds": 1})
+            times = [headers["X-CloudScheduler-ScheduleTime"][14:19] for _, headers, _ in held.seen]
+            assert times == ["10:00", "10:00", "20:00"]
 
 
 @pins(

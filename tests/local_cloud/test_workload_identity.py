@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -50,6 +51,8 @@ class Federation:
     def __init__(self, place: Place, call: Callable[..., Any], pool: str, **provider: Any) -> None:
         assert place.cloud is not None
         self.place, self.call, self.cloud = place, call, place.cloud
+        pool = f"{pool[:20]}-{uuid.uuid4().hex[:8]}"
+        self.id = pool
         call("POST", f"{ROOT}?workloadIdentityPoolId={pool}", {"displayName": "CI"})
         body = {"attributeMapping": MAPPING, "oidc": {"issuerUri": ISSUER, "jwksJson": json.dumps({"keys": [JWK]})}}
         answer = call("POST", f"{ROOT}/{pool}/providers?workloadIdentityPoolProviderId=github", body | provider)
@@ -165,10 +168,9 @@ def test_a_foreign_token_impersonates_an_account(
     ],
 )
 def test_a_token_that_does_not_fit_is_refused(
-    place: Place, call: Callable[..., Any], claims: dict[str, Any], words: str, request: pytest.FixtureRequest
+    place: Place, call: Callable[..., Any], claims: dict[str, Any], words: str
 ) -> None:
-    pool = f"refused-{abs(hash(request.node.name)) % 10**9}"
-    federation = Federation(place, call, pool, attributeCondition="attribute.repository == 'o/r'")
+    federation = Federation(place, call, "refused", attributeCondition="attribute.repository == 'o/r'")
     with pytest.raises(exceptions.OAuthError, match=words):
         federation.credentials(token(f"//iam.googleapis.com/{federation.name}", **claims))
 
@@ -177,14 +179,14 @@ def test_a_provider_that_is_disabled_or_deleted_exchanges_nothing(place: Place, 
     federation = Federation(place, call, "turned-off")
     subject = token(f"//iam.googleapis.com/{federation.name}")
     federation.credentials(subject)
-    path = f"{ROOT}/turned-off/providers/github"
+    path = f"{ROOT}/{federation.id}/providers/github"
     call("PATCH", f"{path}?updateMask=disabled", {"disabled": True})
     refused = partial(pytest.raises, exceptions.OAuthError, match='indicated by the "audience" parameters is invalid')
     with refused():
         federation.credentials(subject)
     call("PATCH", f"{path}?updateMask=disabled", {})
     federation.credentials(subject)
-    call("DELETE", f"{ROOT}/turned-off")
+    call("DELETE", f"{ROOT}/{federation.id}")
     with refused():
         federation.credentials(subject)
 
@@ -272,3 +274,72 @@ async def test_a_federated_identity_is_not_among_all_authenticated_users(cloud: 
         "principalSet://y",
         "allUsers",
     }
+
+
+def let_in(federation: Federation, *, upload: bool = False) -> str:
+    """A bucket, named like the pool, of federated identities with the repository o/r alone; its address."""
+    call, bucket, member = (
+        federation.call,
+        federation.id,
+        f"principalSet://iam.googleapis.com/{federation.pool}/attribute.repository/o/r",
+    )
+    uniform = {"iamConfiguration": {"uniformBucketLevelAccess": {"enabled": True}}}
+    call("POST", "/storage/v1/b?project=sluice-local", {"name": bucket} | uniform)
+    role = f"roles/storage.object{'Admin' if upload else 'Viewer'}"
+    call("PUT", f"/storage/v1/b/{bucket}/iam", {"bindings": [{"role": role, "members": [member]}]})
+    return f"/storage/v1/b/{bucket}/o"
+
+
+@pins(
+    "infrastructure",
+    "Workload identity",
+    "The tokens of a pool that is disabled or deleted are refused, and taken again when it is back; a disabled "
+    "provider only gives no new ones",
+    documented="workloadIdentityPools: disabled",
+)
+def test_the_tokens_of_a_pool_live_as_it_does(place: Place, call: Callable[..., Any]) -> None:
+    federation = Federation(place, call, "pool-off")
+    objects = let_in(federation)
+    given = federation.credentials(token(f"//iam.googleapis.com/{federation.name}")).token
+    pool = f"{ROOT}/{federation.id}"
+    call("PATCH", f"{pool}/providers/github?updateMask=disabled", {"disabled": True})
+    call("GET", objects, token=given)
+    for off, on in (
+        (("PATCH", f"{pool}?updateMask=disabled", {"disabled": True}), ("PATCH", f"{pool}?updateMask=disabled", {})),
+        (("DELETE", pool), ("POST", f"{pool}:undelete", {})),
+    ):
+        call(*off)
+        refused = call("GET", objects, token=given, ok=False)["error"]
+        assert (refused["code"], refused["errors"][0]["reason"]) == (401, "authError")
+        call(*on)
+        call("GET", objects, token=given)
+
+
+@pins(
+    "infrastructure",
+    "Workload identity",
+    "A principal set may upload in pieces, and push with the token that the registry gives docker",
+    documented="Workload identity federation: principal sets",
+)
+def test_a_principal_set_is_known_all_the_way(place: Place, call: Callable[..., Any]) -> None:
+    import requests
+
+    federation = Federation(place, call, "sets")
+    let_in(federation, upload=True)
+    given = federation.credentials(token(f"//iam.googleapis.com/{federation.name}")).token
+    door = f"http://127.0.0.1:{place.ports['service_rest']}"
+    bearer = {"Authorization": f"Bearer {given}"}
+    start = f"{door}/upload/storage/v1/b/{federation.id}/o?uploadType=resumable&name=x"
+    session = requests.post(start, json={}, headers=bearer, timeout=30).headers["location"]
+    told = {"Content-Range": "bytes 0-2/3"}
+    assert requests.put(session, data=b"abc", headers=told, timeout=30).status_code == 200
+
+    home = "/v1/projects/sluice-local/locations/us-central1/repositories"
+    call("POST", f"{home}?repositoryId={federation.id}", {"format": "DOCKER"})
+    member = f"principalSet://iam.googleapis.com/{federation.pool}/attribute.repository/o/r"
+    bindings = [{"role": "roles/artifactregistry.writer", "members": [member]}]
+    call("POST", f"{home}/{federation.id}:setIamPolicy", {"policy": {"bindings": bindings}})
+    answer = requests.get(f"{door}/v2/token", auth=("oauth2accesstoken", given), timeout=30).json()
+    docker = {"Authorization": f"Bearer {answer['token']}"}
+    push = f"{door}/v2/sluice-local/{federation.id}/image/blobs/uploads/"
+    assert requests.post(push, headers=docker, timeout=30).status_code == 202

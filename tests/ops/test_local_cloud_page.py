@@ -93,12 +93,19 @@ def test_an_account_may_do_what_the_page_says(cloud: Alone) -> None:
     cloud.sluice("iam", "mode", "enforce")
 
 
-@pytest.mark.parametrize("number", range(2), ids=["grpc", "rest"])
-def test_googles_python_client_works_as_the_page_says(cloud: Alone, number: int) -> None:
+@pytest.mark.gcloud
+@pytest.mark.skipif(shutil.which("gcloud") is None, reason="the gcloud command is not installed")
+def test_an_alert_fires_as_the_page_says(cloud: Alone) -> None:
+    [script] = blocks("sh alerts")
+    assert "is above the threshold" in shell(cloud, script)
+
+
+@pytest.mark.parametrize("number", range(len(blocks("python"))))
+def test_googles_python_clients_work_as_the_page_says(cloud: Alone, number: int) -> None:
     program = cloud.folder / f"program{number}.py"
     program.write_text(blocks("python")[number])
     said = shell(cloud, f'eval "$(./sluice env)"; "{sys.executable}" {program}')
-    assert number == 0 or "/queues/emails" in said
+    assert "list_queues" not in program.read_text() or "/queues/emails" in said
 
 
 @pins(
@@ -156,6 +163,12 @@ def test_every_endpoint_of_the_provider_is_served(cloud: Alone) -> None:
         ("GOOGLE_CLOUD_RUN_CUSTOM_ENDPOINT", "apis/serving.knative.dev/v1/namespaces/my-app/services"),
         ("GOOGLE_CLOUD_BILLING_CUSTOM_ENDPOINT", "projects/my-app/billingInfo"),
         ("GOOGLE_SQL_CUSTOM_ENDPOINT", "projects/my-app/instances"),
+        ("GOOGLE_COMPUTE_CUSTOM_ENDPOINT", "projects/my-app/global/networks"),
+        ("GOOGLE_KMS_CUSTOM_ENDPOINT", "projects/my-app/locations/us-central1/keyRings"),
+        ("GOOGLE_PUBSUB_CUSTOM_ENDPOINT", "projects/my-app/topics"),
+        ("GOOGLE_BILLING_BUDGETS_CUSTOM_ENDPOINT", "billingAccounts/1/budgets"),
+        ("GOOGLE_BINARY_AUTHORIZATION_CUSTOM_ENDPOINT", "projects/my-app/policy"),
+        ("GOOGLE_STORAGE_CUSTOM_ENDPOINT", "b?project=my-app"),
     ):
         token = values["GOOGLE_OAUTH_ACCESS_TOKEN"]
         request = urllib.request.Request(values[variable] + rest, headers={"Authorization": f"Bearer {token}"})
@@ -177,3 +190,13 @@ def test_the_variables_are_taken_back(cloud: Alone) -> None:
 )
 def test_other_shells_get_their_own_lines(cloud: Alone, form: str, line: str) -> None:
     assert line in cloud.sluice("env", "--format", form).stdout.splitlines()
+
+
+def test_pointing_at_a_cloud_that_is_not_there_fails_before_a_command_means_another(cloud: Alone) -> None:
+    script = 'eval "$(./sluice env --cloud http://127.0.0.1:9)" && echo "gcloud would have run"'
+    done = subprocess.run(
+        ["bash", "-c", script], env={**environment(cloud.folder), "HOME": str(cloud.folder)}, cwd=cloud.folder,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "error" in done.stderr

@@ -6,12 +6,12 @@ Source: OCI distribution specification 1.1.
 import re
 from typing import NoReturn
 
-from local_cloud.apis.artifact_registry.refusals import BLOB_UNKNOWN, refused
+from local_cloud.apis.artifact_registry.refusals import BLOB_UNKNOWN, RegistryError, refused
 from local_cloud.apis.artifact_registry.request import DELETE, DOWNLOAD, UPLOAD, VERSION, Request, well_formed
 from local_cloud.exchanges import wanted_range
 from local_cloud.files import stream
 from local_cloud.images.names import DIGEST, NameWrongError, parse
-from local_cloud.images.uploads import BlobTooLargeError, OutOfOrderError, WrongDigestError
+from local_cloud.images.uploads import BlobTooLargeError, OutOfOrderError, SessionGoneError, WrongDigestError
 
 
 async def _get_blob(request: Request) -> None:
@@ -88,8 +88,12 @@ async def _session(request: Request, permission: str = UPLOAD) -> str:
     request.may(permission)
     session: str = request.at["upload"] or ""
     if request.images.uploads.find(request.repository, session) is None:
-        raise refused("BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry", 404)
+        raise _no_session()
     return session
+
+
+def _no_session() -> RegistryError:
+    return refused("BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry", 404)
 
 
 async def _progress(request: Request) -> None:
@@ -118,7 +122,7 @@ async def _write(request: Request, session: str) -> int:
         size = found["size"] if found else 0
         at = {"range": f"0-{max(size - 1, 0)}"}
         raise refused("BLOB_UPLOAD_INVALID", f"the next piece begins at {size}", 416, headers=at) from None
-    except BlobTooLargeError as error:
+    except (BlobTooLargeError, SessionGoneError) as error:
         _wrong(error, "")
 
 
@@ -129,7 +133,7 @@ async def _finish(request: Request) -> None:
     await _write(request, session)
     try:
         await request.images.uploads.finish(session, digest)
-    except (WrongDigestError, OutOfOrderError) as error:
+    except (WrongDigestError, OutOfOrderError, SessionGoneError) as error:
         _wrong(error, digest)
     await _made(request, digest)
 
@@ -143,6 +147,8 @@ def _wrong(error: Exception, digest: str) -> NoReturn:
     if isinstance(error, WrongDigestError):
         text = f"provided digest did not match uploaded content: {digest} was said, and it is {error}"
         raise refused("DIGEST_INVALID", text, 400) from None
+    if isinstance(error, SessionGoneError):
+        raise _no_session() from None
     if isinstance(error, OutOfOrderError):
         raise refused("BLOB_UPLOAD_INVALID", "a piece of this upload is on its way", 409) from None
     raise refused("SIZE_INVALID", "the blob is larger than the local cloud takes", 413) from None

@@ -20,8 +20,12 @@ from local_cloud.registry import Door, Principal
 
 def caller(exchange: Exchange, name: str = "") -> Principal:
     """Who calls; the challenge where that is not said well."""
+    return _known(exchange, _bearer(exchange), name)
+
+
+def _known(exchange: Exchange, bearer: str | None, name: str = "") -> Principal:
     try:
-        return exchange.caller(API.host, _bearer(exchange))
+        return exchange.caller(API.host, bearer)
     except ApiError as error:
         if error.code == "UNAUTHENTICATED":
             raise challenge(exchange, name) from None
@@ -71,12 +75,25 @@ def challenge(exchange: Exchange, name: str = "") -> RegistryError:
 
 
 async def give_token(exchange: Exchange) -> None:
-    """A token for who has shown credentials; without them, the one of nobody, which public repositories take."""
-    if exchange.door is Door.OWNER or "authorization" in exchange.headers:
-        principal = caller(exchange)
-    else:
+    """The token that was shown, which may do no more for having been here; one of the owner's at the owner's door."""
+    if exchange.door is not Door.OWNER and "authorization" not in exchange.headers:
         raise challenge(exchange)
-    grant = exchange.cloud.identity.access_token(principal.member)
-    left = int(grant.expires - exchange.cloud.now())
-    body = {"token": grant.token, "access_token": grant.token, "expires_in": left}
-    await exchange.answer(200, orjson.dumps(body))
+    bearer = _bearer(exchange)
+    principal = _known(exchange, bearer)
+    token = (bearer or exchange.headers.get("authorization", "")).partition(" ")[2].strip()
+    expires = _end(exchange.cloud, token)
+    if expires is None:  # the owner's door takes whatever is no token of ours for the owner's
+        grant = exchange.cloud.identity.access_token(principal.member)
+        token, expires = grant.token, grant.expires
+    left = max(0, int(expires - exchange.cloud.now()))
+    await exchange.answer(200, orjson.dumps({"token": token, "access_token": token, "expires_in": left}))
+
+
+def _end(cloud: Cloud, token: str) -> float | None:
+    """When a token of ours ends, or one that a service account has signed itself; None where it is neither."""
+    from local_cloud.iam.keys import timely, verify_assertion
+
+    if (found := cloud.identity.verify_access_token(token)) is not None:
+        return found.expires
+    claims = verify_assertion(cloud, token)
+    return float(claims["exp"]) if claims is not None and "sub" in claims and timely(cloud, claims) else None

@@ -1,7 +1,6 @@
 """Customer-managed encryption keys: one configuration a location, kept and read back.
 
-The local cloud has no Cloud KMS and encrypts nothing with the key; that is our own choice, and so are the words of the
-refusals. Source: the v2 reference of CmekConfig, and the page "Use customer-managed encryption keys".
+Nothing is encrypted with the key, and it need not exist: that is our own choice, and so are the words of the refusals. Source: the v2 reference of CmekConfig, and the page "Use customer-managed encryption keys".
 """
 
 import re

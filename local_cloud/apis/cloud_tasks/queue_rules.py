@@ -6,13 +6,13 @@ Source: the v2 reference of Queue, RateLimits and RetryConfig; defaults as `gclo
 import re
 from collections.abc import Iterable
 
-from local_cloud.apis.cloud_tasks.app_engine import METHOD_NAMES
-from local_cloud.apis.cloud_tasks.headers import MAX_BYTES, check_headers
 from local_cloud.apis.cloud_tasks.times import is_duration, put_duration, seconds
 from local_cloud.descriptors import Message, message
 from local_cloud.engines import backoff
+from local_cloud.engines.app_engine import METHOD_NAMES
 from local_cloud.engines.backoff import RetryPolicy
 from local_cloud.engines.bucket import burst_for
+from local_cloud.engines.headers import MAX_BYTES, check_headers
 from local_cloud.engines.queues import Limits
 from local_cloud.errors import invalid
 

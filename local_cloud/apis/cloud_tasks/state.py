@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 from local_cloud.apis.cloud_tasks import queue_rules, watch
 from local_cloud.apis.cloud_tasks.api import API
-from local_cloud.apis.cloud_tasks.app_engine import Application
 from local_cloud.apis.cloud_tasks.knobs import Knobs
 from local_cloud.apis.cloud_tasks.names import lacks, no_queue, parent_of
 from local_cloud.apis.cloud_tasks.targets import Targets, Tokens, retry_of
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, enum
+from local_cloud.engines.app_engine import Application
 from local_cloud.engines.dispatcher import Dispatcher
 from local_cloud.engines.journal import StoreJournal
 from local_cloud.engines.outgoing import Client

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
 from local_cloud.apis.cloud_tasks import queue_rules
-from local_cloud.apis.cloud_tasks.app_engine import Application
 from local_cloud.apis.cloud_tasks.task_rules import DEFAULT_SCOPE, METHOD_NAMES
 from local_cloud.apis.cloud_tasks.times import seconds
 from local_cloud.bearer import bearer
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, enum, message
+from local_cloud.engines.app_engine import Application
 from local_cloud.engines.attempt import Identity, Target, encode_url
 from local_cloud.engines.backoff import RetryPolicy
 from local_cloud.engines.queues import Queue

@@ -7,12 +7,12 @@ Source: the v2 reference of Task and HttpRequest, and messages seen from the rea
 import ipaddress
 from functools import lru_cache
 
-from local_cloud.apis.cloud_tasks import app_engine
-from local_cloud.apis.cloud_tasks.headers import MAX_BYTES, check_headers
 from local_cloud.apis.cloud_tasks.queue_rules import check_retry, fill_retry
 from local_cloud.apis.cloud_tasks.times import is_duration, is_time, put_duration, put_time, seconds
 from local_cloud.descriptors import Message, enum, message
+from local_cloud.engines import app_engine
 from local_cloud.engines.attempt import USER_AGENT, encode_url
+from local_cloud.engines.headers import MAX_BYTES, check_headers
 from local_cloud.engines.outgoing import split_url
 from local_cloud.engines.tasks import Task
 from local_cloud.errors import invalid

@@ -9,10 +9,10 @@ import random
 from collections import Counter, defaultdict
 from typing import Any
 
-from local_cloud.apis.cloud_tasks.app_engine import METHOD_NAMES
 from local_cloud.apis.cloud_tasks.metrics import QueueMetrics, target_type
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import message
+from local_cloud.engines.app_engine import METHOD_NAMES
 from local_cloud.engines.attempt import CODE_NAMES, Outcome
 from local_cloud.engines.queues import Queue
 from local_cloud.engines.tasks import Task

@@ -1,5 +1,7 @@
 """The API's declaration, which the modules with handlers share, and its start on the core (local_cloud/pubsub/)."""
 
+from functools import partial
+
 from local_cloud.cloud import Cloud
 from local_cloud.pubsub.log import Log
 from local_cloud.pubsub.state import PubSub
@@ -17,7 +19,9 @@ API = Api(
 @API.on_start
 async def start(cloud: Cloud) -> None:
     """Loads topics, subscriptions and their messages."""
-    log = Log(cloud.settings.state / "pubsub", cloud.store.on_failure or cloud.on_failure)
+    log = Log(
+        cloud.settings.state / "pubsub", cloud.store.on_failure or cloud.on_failure, partial(cloud.log.event, "WARNING")
+    )
     cloud.store.join(log)
     pubsub = PubSub(cloud, log)
     cloud.provide(pubsub)

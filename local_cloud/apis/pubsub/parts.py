@@ -18,8 +18,8 @@ async def start(cloud: Cloud) -> None:
     pubsub = cloud.use(PubSub)
     schemas = Schemas(cloud, pubsub)
     snapshots = Snapshots(cloud, pubsub)
-    expiry = Expiry(cloud, pubsub, lambda name: subscriptions.delete(cloud, name))
     pushes = Pushes(cloud, pubsub)
+    expiry = Expiry(cloud, pubsub, pushes, lambda name: subscriptions.delete(cloud, name))
     counts = Counts(cloud, pubsub, pushes)
     for part in (schemas, snapshots, expiry, pushes, counts):
         cloud.provide(part)

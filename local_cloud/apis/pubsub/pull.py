@@ -24,8 +24,9 @@ _Empty = message("google.protobuf.Empty")
 
 #: How long a pull waits for a first message: longer than that, and Google answers with none, too.
 PATIENCE = 30.0
-#: The most messages and bytes of one answer.
-MOST_MESSAGES, MOST_BYTES = 1000, 9_000_000
+#: The most messages and bytes of one answer: clients of an emulator read 4 MiB at most unless told otherwise. A larger
+#: message comes alone.
+MOST_MESSAGES, MOST_BYTES = 1000, 3_500_000
 #: A deadline is at most so many seconds from now.
 LONGEST_DEADLINE = 600
 #: How Google words ack ids that do not hold, with exactly-once delivery.
@@ -78,9 +79,7 @@ def pullable(cloud: Cloud, name: str) -> Backlog:
     """A backlog that nobody else delivers."""
     found = backlog_of(cloud, name)
     if found.law.pushes:
-        raise failed_precondition(
-            f"Subscription {name} delivers by push: it cannot be pulled from while a push endpoint is set."
-        )
+        raise failed_precondition("This method is not supported for this subscription type.")
     return found
 
 

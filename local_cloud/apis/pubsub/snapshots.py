@@ -107,7 +107,7 @@ async def seek(cloud: Cloud, call: Call, request: Message) -> Message:
     if target is None:
         raise words.wrong("target")
     if target == "time":
-        pubsub.seek_to_time(subscription.name, request.time.ToNanoseconds() / 1e9)
+        await pubsub.seek_to_time(subscription.name, request.time.ToNanoseconds() / 1e9)
     else:
         name = words.checked_name(cloud, request.snapshot, "snapshots")
         cloud.iam.require(call.principal, "pubsub.snapshots.seek", name, words.DENIED)

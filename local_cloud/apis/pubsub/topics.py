@@ -8,7 +8,6 @@ from local_cloud.apis.pubsub.api import API
 from local_cloud.cloud import Cloud
 from local_cloud.descriptors import Message, message
 from local_cloud.pubsub import topic_rules, words
-from local_cloud.pubsub.expiry import Expiry
 from local_cloud.pubsub.push import Pushes
 from local_cloud.pubsub.schema_store import Schemas
 from local_cloud.pubsub.snapshots import Snapshots
@@ -73,8 +72,6 @@ async def update_topic(cloud: Cloud, call: Call, request: Message) -> Message:
     if made.HasField("schema_settings") and made.schema_settings != current.schema_settings:
         _attach_schema(cloud, call, made)
     cloud.use(PubSub).change_topic(made)
-    for name in cloud.use(PubSub).subscriptions_of(made.name):
-        cloud.use(Expiry).touch(name)
     return made
 
 
@@ -115,12 +112,16 @@ async def delete_topic(cloud: Cloud, _call: Call, request: Message) -> Message:
     return Empty()
 
 
-@API.rpc("DetachSubscription", permission="pubsub.subscriptions.update")
-async def detach_subscription(cloud: Cloud, _call: Call, request: Message) -> Message:
-    """The subscription's messages go; it gets no more, and stays as a name."""
+@API.rpc("DetachSubscription")
+async def detach_subscription(cloud: Cloud, call: Call, request: Message) -> Message:
+    """The subscription's messages go; it gets no more, and stays as a name. It is the topic's owner who may do that."""
     pubsub = cloud.use(PubSub)
     name = words.checked_name(cloud, request.subscription, "subscriptions")
-    if name not in pubsub.subscriptions:
+    found = pubsub.subscriptions.get(name)
+    has_topic = found is not None and found.topic != words.DELETED_TOPIC
+    asked_on = found.topic if found is not None and has_topic else words.project_of(name)
+    cloud.iam.require(call.principal, "pubsub.topics.detachSubscription", asked_on, words.DENIED)
+    if found is None:
         raise words.no_such(name)
     if not pubsub.subscriptions[name].detached:
         pubsub.detach(name)

@@ -109,8 +109,19 @@ async def _copy(request: Request) -> Json:
     if storage.buckets.get(to_bucket)["storageClass"] != storage.buckets.get(bucket)["storageClass"]:
         said.pop("storageClass", None)
     said |= request.body
-    content = await asyncio.to_thread(objects.twin, source)
+    try:
+        content = await asyncio.to_thread(objects.twin, source)
+    except FileNotFoundError:
+        if not _changed(request, [source]):
+            raise
+        return await _copy(request)
     return _kept(request, to_bucket, to_name, content, said)
+
+
+def _changed(request: Request, sources: list[Json]) -> bool:
+    """Whether one of these was overwritten or deleted while it was read: then they are looked up again."""
+    find = request.storage.objects.find
+    return any(find(one["bucket"], one["name"], int(one["generation"])) is None for one in sources)
 
 
 def _kept(request: Request, bucket: str, name: str, content: Content, said: Json) -> Json:
@@ -152,7 +163,12 @@ async def compose(request: Request) -> Json:
     said = dict(destination)
     said.setdefault("contentType", sources[0].get("contentType"))
     conditions.read(request.query).check(objects.find(bucket, name))
-    content = await _joined(request, sources)
+    try:
+        content = await _joined(request, sources)
+    except FileNotFoundError:
+        if not _changed(request, sources):
+            raise
+        return await compose(request)
     return _kept(request, bucket, name, content, said)
 
 

@@ -3,7 +3,6 @@
 Source: https://cloud.google.com/storage/docs/json_api/v1/how-tos/upload, .../docs/performing-resumable-uploads.
 """
 
-import contextlib
 import email.parser
 import email.policy
 import re
@@ -166,7 +165,8 @@ async def _resumable(request: Request) -> None:
     (bucket,) = request.path
     query = {key: value for key, value in request.query.items() if key.startswith("if")}
     what = {"bucket": bucket, "name": name, "said": said, "query": query}
-    who = {"member": request.principal.member, "owner": request.principal.owner}
+    caller = request.principal
+    who = {"member": caller.member, "owner": caller.owner, "sets": caller.sets}
     key = request.storage.sessions.begin({**what, **who})
     at = f"{request.exchange.base}/upload/storage/v1/b/{quote(bucket)}/o?uploadType=resumable&upload_id={key}"
     await request.exchange.answer(200, headers={"location": at, "x-guploader-uploadid": key})
@@ -177,7 +177,7 @@ async def go_on(request: Request) -> Json | None:
     key, sessions = request.query["upload_id"], request.storage.sessions
     found = sessions.find(key)
     if found is None or found["bucket"] != request.path[0]:
-        raise StorageError(404, "notFound", "The upload session was not found, or has ended.")
+        raise _no_session()
     if request.exchange.method == "DELETE":
         sessions.end(key)
         await request.exchange.answer(499)
@@ -192,28 +192,43 @@ async def go_on(request: Request) -> Json | None:
         raise invalid(f"Invalid Content-Range: {header}")
     start = int(match[1]) if match and match[1] else 0
     total = int(match[3]) if match and match[3] != "*" else None
-    asks_only = match is not None and match[1] is None
+    asks_only, broken = match is not None and match[1] is None, False
     if not asks_only:
         if start > found["size"]:
             raise StorageError(503, "backendError", f"Invalid request. The next byte is {found['size']}, not {start}.")
-        with contextlib.suppress(ClientGoneError):
+        try:
             await sessions.write(key, request.exchange.pieces(), found["size"] - start)
+        except ClientGoneError:
+            broken = True  # what has come is kept, and its sender will ask how much that is
+        if sessions.find(key) is None:
+            raise _no_session()
     size = int(found["size"])
-    whole = size if match is None else total
-    if whole is None or size < whole:
+    if match is None:  # the body is the whole object; its end is not always said before
+        length = request.exchange.headers.get("content-length", "")
+        total = int(length) if length.isdecimal() else size
+    if broken or total is None or size < total:
         headers = {"x-guploader-uploadid": key, **({"range": f"bytes=0-{size - 1}"} if size else {})}
         await request.exchange.answer(308, headers=headers)
         return None
-    if size > whole:
+    if size > total:
         sessions.end(key)
-        raise invalid(f"The upload has {size} bytes, more than the {whole} that were said.")
+        raise invalid(f"The upload has {size} bytes, more than the {total} that were said.")
     return await _complete(request, key, found)
+
+
+def _no_session() -> StorageError:
+    return StorageError(404, "notFound", "The upload session was not found, or has ended.")
 
 
 async def _complete(request: Request, key: str, found: Json) -> Json:
     sessions = request.storage.sessions
-    content, sums = await sessions.content(key)
-    request.principal = Principal(found["member"], owner=found["owner"])
+    try:
+        content, sums = await sessions.content(key)
+    except FileNotFoundError:
+        if sessions.find(key) is not None:
+            raise
+        raise _no_session() from None
+    request.principal = Principal(found["member"], owner=found["owner"], sets=tuple(found.get("sets", ())))
     request.exchange.query = {**request.query, **found["query"]}
     try:
         header = checksums.from_header(request.exchange.headers.get("x-goog-hash", ""))

@@ -1,7 +1,8 @@
 """One HTTP/2 connection: reads frames, holds the peer to the rules, and gives each request to the application.
 
-Owns the streams' numbers, SETTINGS, PING, GOAWAY and what is said about errors. Sending is sending.py's, the limits are
-guards.py's. Server push, priorities and upgrades from HTTP/1 are not offered. Source: RFC 9113.
+Owns the streams' numbers and what is said about errors. Sending is sending.py's, SETTINGS and PING control_frames.py's,
+the limits are guards.py's, room for large messages is lending.py's. Server push, priorities and upgrades from HTTP/1
+are not offered. Source: RFC 9113.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from collections.abc import Callable, MutableSet
 from typing import Any, Final
 
 from local_cloud.server.http2 import frames
+from local_cloud.server.http2.control_frames import ControlFrames
 from local_cloud.server.http2.frames import PREFACE, ConnectionFault, StreamFault
 from local_cloud.server.http2.guards import (
     IDLE_FRAMES,
@@ -24,10 +26,12 @@ from local_cloud.server.http2.guards import (
 )
 from local_cloud.server.http2.header_blocks import Decoder
 from local_cloud.server.http2.heads import Head
+from local_cloud.server.http2.lending import House, Lender
 from local_cloud.server.http2.sending import Sender
 from local_cloud.server.http2.stream import NOBODY, WINDOW, Receiver, Stream
 
-#: What a peer may send on all streams together; it is paid back as it comes, so that no stream holds up another.
+#: What a peer that knows our settings may send on all streams together. It is paid back as it comes, so that no stream
+#: holds up another: what may be kept is bounded by the windows of streams.
 CONNECTION_WINDOW: Final = 16 * 1024 * 1024
 #: Streams that we have ended, whose last frames may still be on their way.
 REMEMBERED_ENDS: Final = 1_000
@@ -44,13 +48,13 @@ GREETING: Final = frames.settings(
         frames.INITIAL_WINDOW_SIZE: WINDOW,
         frames.MAX_HEADER_LIST_SIZE: LONGEST_HEADERS,
     }
-) + frames.window_update(0, CONNECTION_WINDOW - frames.DEFAULT_WINDOW)
+)
 
 
 class Connection(asyncio.Protocol):
-    """The server's end of a connection; `connections` are those that are open."""
+    """The server's end of a connection; `connections` are those that are open, `house` is what they share."""
 
-    def __init__(self, application: Application, connections: MutableSet[Any]) -> None:
+    def __init__(self, application: Application, connections: MutableSet[Any], house: House) -> None:
         loop = asyncio.get_running_loop()
         self._loop = loop
         self._application = application
@@ -60,7 +64,11 @@ class Connection(asyncio.Protocol):
         self._streams: dict[int, Stream] = {}
         self._last = 0
         self._ended: dict[int, None] = {}
-        self._window = CONNECTION_WINDOW
+        self._house = house
+        self.lender = Lender(house, Stream.widen)
+        #: What a peer may send before it knows our settings: it takes streams' windows for the protocol's larger ones.
+        self._window = frames.DEFAULT_WINDOW
+        self._acknowledged = False
         self._rest = b""
         self._greeted = self._settled = False
         #: Done when the transport is gone.
@@ -72,15 +80,17 @@ class Connection(asyncio.Protocol):
         #: No new streams; the connection ends with the last that is open.
         self._leaving = False
         self._failed = False
+        control = ControlFrames(self.sender, self._idle, self._streams, self._on_acknowledged)
+        self._on_unknown = control.unknown
         self._on_frame: dict[int, Callable[[int, int, bytes], None]] = {
             frames.DATA: self._on_data,
             frames.HEADERS: self._on_headers,
             frames.PRIORITY: self._on_priority,
             frames.RST_STREAM: self._on_rst_stream,
-            frames.SETTINGS: self._on_settings,
-            frames.PUSH_PROMISE: self._on_push_promise,
-            frames.PING: self._on_ping,
-            frames.GOAWAY: self._on_goaway,
+            frames.SETTINGS: control.settings,
+            frames.PUSH_PROMISE: control.push_promise,
+            frames.PING: control.ping,
+            frames.GOAWAY: control.goaway,
             frames.WINDOW_UPDATE: self._on_window_update,
             frames.CONTINUATION: self._on_continuation,
         }
@@ -126,11 +136,13 @@ class Connection(asyncio.Protocol):
         sender.flush()
 
     def shutdown(self) -> None:
-        """Takes no new streams, lets open ones end."""
+        """Takes no new streams, lets calls that are at work end, ends those that might go on for ever."""
         if self._failed or self._leaving:
             return
         self._leaving = True
         self.sender.write(frames.goaway(self._last, frames.NO_ERROR, "the local cloud stops"))
+        for stream in list(self._streams.values()):
+            stream.receiver.leave()
         self._close_when_done()
 
     def abort(self) -> None:
@@ -143,6 +155,8 @@ class Connection(asyncio.Protocol):
         """A stream has sent all it had; the peer is told not to go on, if it has not said all."""
         if self._streams.pop(stream.id, None) is None:
             return
+        self._house.streams -= 1
+        stream.give_back()
         if not stream.peer_ended:
             self._remember(stream.id)
             self.sender.write(frames.rst_stream(stream.id, frames.NO_ERROR))
@@ -197,7 +211,7 @@ class Connection(asyncio.Protocol):
         self._window -= size
         if self._window < 0:
             raise ConnectionFault(frames.FLOW_CONTROL_ERROR, "more than the connection's window")
-        if self._window < CONNECTION_WINDOW // 2:
+        if self._window < CONNECTION_WINDOW // 2 and self._acknowledged:
             self.sender.write(frames.window_update(0, CONNECTION_WINDOW - self._window))
             self._window = CONNECTION_WINDOW
         if flags & frames.PADDED:
@@ -251,11 +265,12 @@ class Connection(asyncio.Protocol):
             self._remember(number)
             return
         self._idle.renew()
-        if len(self._streams) >= MOST_STREAMS:
+        if len(self._streams) >= MOST_STREAMS or self._house.streams >= self._house.most_streams:
             raise StreamFault(frames.REFUSED_STREAM, "too many streams")
         head.check()
-        stream = Stream(self, number, self.sender.initial_window, head.length)
+        stream = Stream(self, number, self.sender.initial_window, head.length, told=self._acknowledged)
         self._streams[number] = stream
+        self._house.streams += 1
         receiver = self._application(stream, head)
         if not stream.ended:
             stream.receiver = receiver
@@ -290,39 +305,6 @@ class Connection(asyncio.Protocol):
         self._resets.take()
         self._drop(number)
 
-    def _on_settings(self, number: int, flags: int, payload: bytes) -> None:
-        if number:
-            raise ConnectionFault(frames.PROTOCOL_ERROR, "settings of a stream")
-        if len(payload) % 6 or (flags & frames.ACK and payload):
-            raise ConnectionFault(frames.FRAME_SIZE_ERROR, "settings have six bytes each")
-        self._idle.take()
-        if flags & frames.ACK:
-            return
-        self.sender.control(frames.frame(frames.SETTINGS, frames.ACK, 0))  # before what they let go
-        for at in range(0, len(payload), 6):
-            key, value = int.from_bytes(payload[at : at + 2], "big"), int.from_bytes(payload[at + 2 : at + 6], "big")
-            self.sender.configure(key, value, list(self._streams.values()))
-        self.sender.pump()
-
-    def _on_push_promise(self, _number: int, _flags: int, _payload: bytes) -> None:
-        raise ConnectionFault(frames.PROTOCOL_ERROR, "a client promises nothing")
-
-    def _on_ping(self, number: int, flags: int, payload: bytes) -> None:
-        if number:
-            raise ConnectionFault(frames.PROTOCOL_ERROR, "a ping of a stream")
-        if len(payload) != 8:
-            raise ConnectionFault(frames.FRAME_SIZE_ERROR, "a ping has eight bytes")
-        self._idle.take()
-        if not flags & frames.ACK:
-            self.sender.control(frames.frame(frames.PING, frames.ACK, 0, payload))
-
-    def _on_goaway(self, number: int, _flags: int, payload: bytes) -> None:
-        if number:
-            raise ConnectionFault(frames.PROTOCOL_ERROR, "a stream does not go away")
-        if len(payload) < 8:
-            raise ConnectionFault(frames.FRAME_SIZE_ERROR, "eight bytes say who goes away")
-        # It opens no more streams, and closes the connection when it has its answers.
-
     def _on_window_update(self, number: int, _flags: int, payload: bytes) -> None:
         if len(payload) != 4:
             raise ConnectionFault(frames.FRAME_SIZE_ERROR, "a window update has four bytes")
@@ -344,8 +326,11 @@ class Connection(asyncio.Protocol):
             raise StreamFault(frames.FLOW_CONTROL_ERROR, "a window larger than there can be")
         self.sender.push_on(stream)
 
-    def _on_unknown(self, _number: int, _flags: int, _payload: bytes) -> None:
-        self._idle.take()
+    def _on_acknowledged(self) -> None:
+        if not self._acknowledged:
+            self._acknowledged = True
+            self.sender.write(frames.window_update(0, CONNECTION_WINDOW - self._window))
+            self._window = CONNECTION_WINDOW
 
     def _check_not_idle(self, number: int) -> None:
         if number == 0 or number > self._last:
@@ -366,6 +351,8 @@ class Connection(asyncio.Protocol):
     def _drop(self, number: int) -> None:
         stream = self._streams.pop(number, None)
         if stream is not None:
+            self._house.streams -= 1
+            stream.give_back()
             stream.ended = stream.peer_ended = True
             stream.pending.clear()
             self.sender.forget(stream)

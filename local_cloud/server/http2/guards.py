@@ -10,7 +10,7 @@ from typing import Final
 from local_cloud.server.http2.frames import ENHANCE_YOUR_CALM, ConnectionFault
 
 #: Streams of one connection that may be open at once.
-MOST_STREAMS: Final = 10_000
+MOST_STREAMS: Final = 1_000
 #: A header list of this size is answered as too large (gRPC's own servers take 16 KB by default, Google's 64 KB).
 LONGEST_HEADERS: Final = 64 * 1024
 #: Header blocks that are longer on the wire than this, or come in more frames, are no headers any more.

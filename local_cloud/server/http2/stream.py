@@ -1,7 +1,8 @@
 """One stream: what has come, what goes out, and both its windows.
 
 Owns the stream's state and its flow control; the application's end of it is a Receiver. What is received is paid back
-to the peer when the receiver says that it has been taken (credit). Source: RFC 9113, sections 5.1, 6.9 and 8.1.
+to the peer when the receiver says that it has been taken; a message that is larger than the window is given more when
+there is room for the whole of it (lending.py). Source: RFC 9113, sections 5.1, 6.9 and 8.1.
 """
 
 import asyncio
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from local_cloud.server.http2.connection import Connection
     from local_cloud.server.http2.sending import Piece
 
-#: What a peer may send on one stream before it is taken.
-WINDOW: Final = 256 * 1024
+#: What a peer may send on one stream unasked, before it is taken.
+WINDOW: Final = 32 * 1024
+#: A larger message asks for room: this much is always left when all before it was taken.
+SMALL: Final = WINDOW // 2
 #: More than this of a body waits for the peer: its maker waits too.
 HIGH_WATER: Final = 64 * 1024
 
@@ -33,6 +36,9 @@ class Receiver(Protocol):
     def gone(self) -> None:
         """The stream was cut off, by whichever end: nothing more comes, and nothing can be sent."""
 
+    def leave(self) -> None:
+        """The server stops: what might go on for ever should end."""
+
 
 class _Nobody:
     """Receives for a stream that is over: stream and call let go of each other, so that no cycle is left to find."""
@@ -43,6 +49,8 @@ class _Nobody:
 
     def gone(self) -> None: ...
 
+    def leave(self) -> None: ...
+
 
 NOBODY: Final[Receiver] = _Nobody()
 
@@ -51,11 +59,14 @@ class Stream:
     """One request and its answer."""
 
     __slots__ = (
+        "_asked",
         "_connection",
         "_drained",
+        "_floor",
         "_length_left",
         "_owed",
         "_receive_window",
+        "_widened",
         "ended",
         "id",
         "peer_ended",
@@ -65,7 +76,10 @@ class Stream:
         "send_window",
     )
 
-    def __init__(self, connection: "Connection", number: int, send_window: int, length: int | None) -> None:
+    def __init__(
+        self, connection: "Connection", number: int, send_window: int, length: int | None, *, told: bool
+    ) -> None:
+        """`length` is the body's if it was said, `told` whether the peer knows our settings."""
         self._connection = connection
         self.id = number
         self.receiver: Receiver = NOBODY
@@ -76,7 +90,11 @@ class Stream:
         self.pending: deque[Piece] = deque()
         self.queued = 0
         self._receive_window = WINDOW
-        self._owed = 0
+        #: A peer that has not heard of our window takes it for the protocol's.
+        self._floor = 0 if told else WINDOW - frames.DEFAULT_WINDOW
+        #: Taken and not paid back yet; beyond the window and not taken yet; whether room was asked for.
+        self._owed = self._widened = 0
+        self._asked = False
         self._length_left = length
         self._drained: asyncio.Future[None] | None = None
 
@@ -87,9 +105,12 @@ class Stream:
         if self.peer_ended:
             raise StreamFault(frames.STREAM_CLOSED, "data after the end")
         self._receive_window -= size
-        if self._receive_window < 0:
+        if self._receive_window < self._floor:
             raise StreamFault(frames.FLOW_CONTROL_ERROR, "more than the stream's window")
-        self._owed += size
+        if size != len(chunk):
+            self.taken(size - len(chunk))
+        if self._asked:
+            self._connection.lender.moved(self)
         if self._length_left is not None:
             self._length_left -= len(chunk)
             if self._length_left < 0:
@@ -104,15 +125,37 @@ class Stream:
         if self._length_left:
             raise StreamFault(frames.PROTOCOL_ERROR, "less data than content-length says")
         self.peer_ended = True
+        self.give_back()
         if not self.ended:
             self.receiver.end()
 
-    def credit(self) -> None:
-        """What has come was taken: the peer may send as much again."""
-        if self._owed >= WINDOW // 2 and not self.peer_ended and not self.ended:
+    def taken(self, size: int) -> None:
+        """So much of what has come was taken: the peer may send as much again, but for what was more than a window."""
+        beyond = min(size, self._widened)
+        self._widened -= beyond
+        self._owed += size - beyond
+        if self._owed >= SMALL and not self.peer_ended and not self.ended:
             self._connection.sender.write(frames.window_update(self.id, self._owed))
             self._receive_window += self._owed
             self._owed = 0
+
+    def ask(self, size: int) -> None:
+        """A message of this size has begun: if it is large, the rest of it may come when there is room for it."""
+        if size > SMALL and not self._asked and not self.peer_ended and not self.ended:
+            self._asked = True
+            self._connection.lender.ask(self, size)
+
+    def widen(self, size: int) -> None:
+        """There is room."""
+        self._widened += size
+        self._receive_window += size
+        self._connection.sender.write(frames.window_update(self.id, size))
+
+    def give_back(self) -> None:
+        """The message is whole, or not wanted any more."""
+        if self._asked:
+            self._asked = False
+            self._connection.lender.give_back(self)
 
     # What goes out
 

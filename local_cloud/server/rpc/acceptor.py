@@ -56,8 +56,7 @@ class Refused:
 
     def data(self, chunk: bytes) -> None:
         """Not wanted."""
-        del chunk
-        self._stream.credit()
+        self._stream.taken(len(chunk))
 
     def end(self) -> None:
         """Now it is read."""
@@ -66,6 +65,10 @@ class Refused:
 
     def gone(self) -> None:
         """Nothing is at work."""
+
+    def leave(self) -> None:
+        """Nothing more is waited for."""
+        self.end()
 
 
 def refusing(error: ApiError) -> Method:

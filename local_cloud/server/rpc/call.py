@@ -106,14 +106,15 @@ class Call:
             self.refuse(error)
             return
         self._messages += found
-        if not self.method.takes_stream:
-            if len(self._messages) > 1:
-                self.refuse(ApiError("UNIMPLEMENTED", "The method takes one message, and more came."))
-            self.stream.credit()
-        else:
-            if not self._messages:
-                self.stream.credit()
-            self._wake()
+        if self.method.takes_stream:
+            if found:
+                self.stream.give_back()
+                self._wake()
+        elif len(self._messages) > 1:
+            self.refuse(ApiError("UNIMPLEMENTED", "The method takes one message, and more came."))
+            return
+        if not self._messages:
+            self.stream.ask(self._reader.begun)
 
     def end(self) -> None:
         """The body is whole."""
@@ -127,7 +128,12 @@ class Call:
         elif not self._messages:
             self.refuse(ApiError("UNIMPLEMENTED", "The method takes one message, and none came."))
         elif self.method.unary is not None:
-            self.run = self.method.unary(self._messages.popleft(), self.request)
+            try:
+                message = self._reader.plain(self._messages.popleft())
+            except ApiError as error:
+                self.refuse(error)
+                return
+            self.run = self.method.unary(message, self.request)
             self._serving.submit(self)
         else:
             self.task = self._serving.spawn(self._stream())
@@ -136,6 +142,11 @@ class Call:
         """The client has cancelled, or is no more."""
         self._finish()
         self._cancel()
+
+    def leave(self) -> None:
+        """The server stops: a call that is at work may end, one that streams or is not all there might never."""
+        if self.method.streaming is not None or not self._whole:
+            self.refuse(ApiError("UNAVAILABLE", "The local cloud stops."))
 
     # The call's own
 
@@ -173,9 +184,10 @@ class Call:
                 self._waiter = asyncio.get_running_loop().create_future()
                 await self._waiter
             message = self._messages.popleft()
+            self.stream.taken(5 + len(message))
             if not self._messages:
-                self.stream.credit()
-            yield message
+                self.stream.ask(self._reader.begun)
+            yield self._reader.plain(message)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -101,6 +101,12 @@ def framed(message: bytes) -> bytes:
     return b"\x00" + len(message).to_bytes(4, "big") + message
 
 
+class Compressed(bytes):
+    """A message as it came: it is made plain when somebody takes it, as it may become a thousand times larger."""
+
+    __slots__ = ()
+
+
 class Messages:
     """Takes the messages out of a body that comes in chunks."""
 
@@ -116,12 +122,17 @@ class Messages:
         """Whether a message has begun and is not whole."""
         return bool(self._buffer)
 
+    @property
+    def begun(self) -> int:
+        """The size on the wire of the message that has begun; 0 while it has not said it."""
+        return 5 + int.from_bytes(self._buffer[1:5], "big") if len(self._buffer) >= 5 else 0
+
     def feed(self, chunk: bytes) -> list[bytes]:
         """The messages that are whole now; an ApiError where one is too large or cannot be read."""
         buffer = self._buffer
         if not buffer and len(chunk) >= 5 and int.from_bytes(chunk[1:5], "big") == len(chunk) - 5:
             self._check(len(chunk) - 5)
-            return [self._plain(chunk[0], chunk[5:])]
+            return [self._checked(chunk[0], chunk[5:])]
         buffer += chunk
         found = []
         while len(buffer) >= 5:
@@ -129,7 +140,7 @@ class Messages:
             self._check(end - 5)
             if len(buffer) < end:
                 break
-            found.append(self._plain(buffer[0], bytes(buffer[5:end])))
+            found.append(self._checked(buffer[0], bytes(buffer[5:end])))
             del buffer[:end]
         return found
 
@@ -137,13 +148,19 @@ class Messages:
         if size > self._largest:
             raise ApiError("RESOURCE_EXHAUSTED", f"Received message larger than max ({size} vs. {self._largest})")
 
-    def _plain(self, flag: int, message: bytes) -> bytes:
+    def _checked(self, flag: int, message: bytes) -> bytes:
         if flag == 0:
             return message
         if flag != 1:
             raise ApiError("INTERNAL", f"Bad message flag {flag}.")
         if self._encoding == "identity":
             raise ApiError("INTERNAL", "A message is compressed, and grpc-encoding does not say how.")
+        return Compressed(message)
+
+    def plain(self, message: bytes) -> bytes:
+        """A message that feed() gave, as the client meant it; an ApiError where it cannot be read."""
+        if type(message) is not Compressed:
+            return message
         inflater = zlib.decompressobj(_WINDOW_BITS[self._encoding])
         try:
             plain = inflater.decompress(message, self._largest + 1)

@@ -359,3 +359,28 @@ def test_a_policy_that_cannot_be_evaluated_any_more_stops_nothing(alerts: Alerts
     advance(alerts.place, 7 * 86_400 + 1800)
     assert "gone" not in alerts.firing()
     forget(alerts, "gone")
+
+
+@pins(
+    "alerting",
+    "Incidents",
+    "A policy has 1000 open incidents at most, and 1000 that ended are kept",
+    documented="quotas",
+)
+def test_incidents_are_bounded(alerts: Alerts) -> None:
+    condition = logged('logName:"/logs/flood"', who="EXTRACT(labels.who)")
+    alerts.policy("flood", condition, alert_strategy=limited(auto_close={"seconds": 1800}))
+
+    def flood(begin: int, count: int) -> None:
+        made = {"logName": f"{NAME}/logs/flood", "textPayload": "x", "resource": {"type": "global"}}
+        entries = [made | {"labels": {"who": f"v{number}"}} for number in range(begin, begin + count)]
+        call(alerts.place, "POST", "/v2/entries:write", {"entries": entries})
+
+    flood(0, 1100)
+    assert len(alerts.incidents("flood", "open")) == 1000
+    advance(alerts.place, 2400)
+    assert alerts.incidents("flood", "open") == []
+    flood(2000, 100)
+    advance(alerts.place, 2400)
+    assert len(alerts.incidents()) == 1000
+    forget(alerts, "flood")

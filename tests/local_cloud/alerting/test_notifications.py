@@ -25,7 +25,7 @@ from tests.local_cloud.alerting.alerts_client import (
     series,
 )
 from tests.local_cloud.cloud_places import PROJECT, Place
-from tests.local_cloud.cloud_tasks.tasks_target import Target, advance, call
+from tests.local_cloud.cloud_tasks.tasks_target import Target, advance, call, listening
 from tests.local_cloud.conftest import Process
 from tests.local_cloud.metrics_client import Watcher
 
@@ -335,26 +335,26 @@ def test_a_killed_cloud_goes_on_and_does_not_notify_twice(
     "A notification that a killed cloud had not delivered is delivered after its start",
     ours=True,
 )
-def test_an_undelivered_notification_survives_a_kill(start: Callable[..., Process], target: Target) -> None:
-    target.status = 503
-    process = start("cloud")
-    place = Place(process.ports)
-    with alerts_at(place) as alerts:
-        hook = alerts.hook("webhook_tokenauth", url=f"{target.url}/owed")
-        condition = logged('logName:"/logs/owed"')
-        alerts.policy("owed", condition, notification_channels=[hook], alert_strategy=limited())
-        entry = {"logName": f"{NAME}/logs/owed", "textPayload": "x", "resource": {"type": "global"}}
-        call(place, "POST", "/v2/entries:write", {"entries": [entry]})
-        target.wait(1)
-    process.popen.kill()
-    process.popen.wait()
-    target.status = 200
-    before = len(bodies(target, "/owed"))
-    place = Place(start("cloud").ports)
-    advance(place, 5)
-    assert len(bodies(target, "/owed")) == before + 1
-    advance(place, 600)
-    assert len(bodies(target, "/owed")) == before + 1
+def test_an_undelivered_notification_survives_a_kill(start: Callable[..., Process]) -> None:
+    with listening() as target:
+        target.status = 503
+        process = start("cloud")
+        place = Place(process.ports)
+        with alerts_at(place) as alerts:
+            hook = alerts.hook("webhook_tokenauth", url=f"{target.url}/owed")
+            condition = logged('logName:"/logs/owed"')
+            alerts.policy("owed", condition, notification_channels=[hook], alert_strategy=limited())
+            entry = {"logName": f"{NAME}/logs/owed", "textPayload": "x", "resource": {"type": "global"}}
+            call(place, "POST", "/v2/entries:write", {"entries": [entry]})
+            target.wait(1)
+        process.stop(signal.SIGKILL)
+        target.status = 200
+        before = len(bodies(target, "/owed"))
+        place = Place(start("cloud").ports)
+        advance(place, 5)
+        assert len(bodies(target, "/owed")) == before + 1
+        advance(place, 600)
+        assert len(bodies(target, "/owed")) == before + 1
 
 
 def test_a_move_of_a_day_with_fifty_policies_stops_only_where_something_changes(

@@ -1,7 +1,7 @@
 """Where tasks of the client tests go, and what those tests ask of the cloud around them."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -15,9 +15,12 @@ URL = {"http_request": {"url": "http://h.example/"}}
 
 
 class Target:
-    """Where tasks go: remembers (path, headers, body); answers what `script` says, then `status`."""
+    """Where tasks go: remembers (path, headers, body); answers what `script` says, then `status`.
 
-    def __init__(self) -> None:
+    An answer waits for `gate` where one is given.
+    """
+
+    def __init__(self, gate: Callable[[float], object] | None = None) -> None:
         self.seen: list[tuple[str, dict[str, str], bytes]] = []
         self.status = 200
         self.script: list[int] = []
@@ -33,6 +36,8 @@ class Target:
                     target.seen.append((self.path, dict(self.headers), body))
                     target.came.notify_all()
                     status = target.script.pop(0) if target.script else target.status
+                if gate is not None:
+                    gate(20)
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -52,9 +57,9 @@ class Target:
 
 
 @contextmanager
-def listening() -> Iterator[Target]:
+def listening(gate: Callable[[float], object] | None = None) -> Iterator[Target]:
     """A target that goes when it is left."""
-    made = Target()
+    made = Target(gate)
     try:
         yield made
     finally:

@@ -7,6 +7,7 @@ from typing import Any
 
 from local_cloud.errors import NUMBER, ApiError
 from local_cloud.server.http2.connection import Connection
+from local_cloud.server.http2.lending import House
 from local_cloud.server.rpc import wire
 from local_cloud.server.rpc.acceptor import Acceptor, refusing
 from local_cloud.server.rpc.call import Call, Method
@@ -46,11 +47,12 @@ class Echo:
         self.waits = 0
         #: Sizes of what Talk and Pour have sent so far.
         self.poured = 0
+        self.house = House()
         self.acceptor = Acceptor(self._lookup, self._on_disk)
 
     def connection(self) -> Connection:
         """A new connection's protocol."""
-        return Connection(self.acceptor.accept, self.connections)
+        return Connection(self.acceptor.accept, self.connections, self.house)
 
     async def until(self, true: Callable[[], bool]) -> None:
         """Returns when something is so."""

@@ -37,6 +37,8 @@ class Answer:
     body: bytearray = field(default_factory=bytearray)
     reset: int | None = None
     whole: bool = False
+    #: What window updates have given it.
+    room: int = 0
 
     @property
     def message(self) -> bytes:
@@ -99,6 +101,8 @@ class Peer:
             answer.body += made.payload
         elif made.kind == frames.RST_STREAM:
             answer.reset = made.number
+        elif made.kind == frames.WINDOW_UPDATE:
+            answer.room += int.from_bytes(made.payload, "big")
         if made.kind in (frames.HEADERS, frames.DATA) and made.flags & frames.END_STREAM:
             answer.whole = True
         return made

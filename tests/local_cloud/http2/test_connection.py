@@ -242,6 +242,7 @@ async def test_more_streams_than_allowed_are_refused(peer: Peer, echo: Echo, mon
 
 
 async def test_more_than_the_windows_allow_is_refused(peer: Peer, echo: Echo) -> None:
+    await peer.until(frames.SETTINGS)  # and says so: until then the protocol's window counts
     peer.send(peer.head(1, "/test.Echo/Hold"))
     await echo.until(lambda: echo.waiting == 1)
     peer.send(peer.data(1, message(b"") * (WINDOW // 5 + 1)))  # nobody takes them

@@ -125,8 +125,8 @@ def test_immutable_tags_neither_move_nor_go(client: Any, place: Place) -> None:
 @pins(
     "artifact_registry",
     "Repositories",
-    "Clean-up policies act once a day by the cloud's clock: delete by age and tags, keep the most recent; a dry run only "
-    "says what it would",
+    "Clean-up policies act once a day by the cloud's clock: delete by age and tags, keep the most recent; a dry run "
+    "only says what it would",
     documented="Cleanup policies",
 )
 def test_clean_up_policies_act_by_the_clock(client: Any, place: Place) -> None:

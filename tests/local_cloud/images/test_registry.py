@@ -273,6 +273,27 @@ def test_the_services_door_asks_for_credentials(place: Place, repository: str, t
 @pins(
     "artifact_registry",
     "Images",
+    "/v2/token gives no more than was shown: the caller's own token, with its end and its scopes",
+    ours=True,
+)
+@pytest.mark.parametrize("basic", [True, False])
+def test_a_token_of_the_registry_is_no_fresh_one(place: Place, basic: bool) -> None:
+    assert place.cloud is not None
+    identity, member = place.cloud.identity, f"user:somebody@{PROJECT}.example.com"
+    scopes = ("https://www.googleapis.com/auth/devstorage.read_only",)
+    grant = identity.access_token(member, scopes=scopes, seconds=300, sets=("principalSet://x",))
+    pair = base64.b64encode(f"oauth2accesstoken:{grant.token}".encode()).decode()
+    door = f"http://127.0.0.1:{place.ports['service_rest']}"
+    shown = {"Authorization": f"Basic {pair}" if basic else f"Bearer {grant.token}"}
+    answer = http(f"{door}/v2/token", headers=shown).json
+    assert answer["token"] == answer["access_token"]
+    assert identity.verify_access_token(answer["token"]) == identity.verify_access_token(grant.token)
+    assert 0 < answer["expires_in"] <= 300
+
+
+@pins(
+    "artifact_registry",
+    "Images",
     "After kill -9 and a restart everything that was acknowledged is there, and an upload goes on where it was",
     ours=True,
 )

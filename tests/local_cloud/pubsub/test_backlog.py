@@ -163,3 +163,84 @@ def test_consumers_share_in_small_turns() -> None:
         backlog.attach(one)
     send(made, *map(str, range(64)))
     assert [len(one.got) for one in both] == [32, 32]
+
+
+def test_a_number_is_not_given_twice_though_its_topic_was_never_answered() -> None:
+    made = World()
+    made.core.add_topic(Topic(name=TOPIC))
+    send(made, "ghost")
+    made.documents.clear()  # killed: the log was on disk, the topic was not
+    made.start()
+    made.core.add_topic(Topic(name=TOPIC))
+    made.core.add_subscription(Subscription(name=NAME, topic=TOPIC))
+    made.start()
+    assert made.pull(NAME) == []
+
+
+def test_a_topic_that_is_made_again_does_not_keep_what_the_old_one_had() -> None:
+    made = world()
+    send(made, "old")
+    made.core.delete_topic(TOPIC)
+    made.core.add_topic(Topic(name=TOPIC))
+    send(made, "new")
+    assert bodies(made.pull(NAME)) == ["old"]
+    made.core.delete_subscription(NAME)
+    assert made.log.live == 0
+    assert len(made.core._logs) == 1
+
+
+@pins(
+    "pubsub",
+    "Publishing",
+    "A subscription that a kill left on disk without the messages before it gets what is published next",
+    documented="Publish: at-least-once delivery",
+)
+def test_a_kill_between_documents_and_log_leaves_no_gap_that_swallows_messages() -> None:
+    made = world()
+    send(made, "1")
+    made.publish("never on disk")
+    made.publish("nor this")
+    later = "projects/p/subscriptions/later"
+    made.core.add_subscription(Subscription(name=later, topic=TOPIC))
+    made.start()
+    send(made, "2", "3")
+    assert bodies(made.pull(later)) == ["2", "3"]
+    assert bodies(made.pull(NAME)) == ["1", "2", "3"]
+
+
+@pins(
+    "pubsub",
+    "Ordering",
+    "Nothing of a key goes out before the longest backoff of its messages is over",
+    documented="Handle message failures: exponential backoff; Order messages page",
+)
+def test_a_key_waits_for_the_longest_of_its_backoffs() -> None:
+    backoff = {"minimum_backoff": {"seconds": 100}, "maximum_backoff": {"seconds": 100}}
+    made = world(enable_message_ordering=True, retry_policy=backoff, ack_deadline_seconds=600)
+    backlog = made.core.backlogs[NAME]
+    send(made, "1", "2", "3", key="k")
+    got = made.pull(NAME, deadline=600)
+    backlog.modify([got[2].ack_id], 0)
+    made.advance(60)
+    backlog.modify([got[0].ack_id], 0)
+    made.advance(45)
+    assert made.pull(NAME) == [], "the first message was refused 45 seconds ago, with a backoff of 100"
+    made.advance(55)
+    assert bodies(made.pull(NAME)) == ["1", "2", "3"]
+
+
+@pins(
+    "pubsub",
+    "Snapshots and schemas",
+    "A seek to a time opens what fits the filter, also of what is being published meanwhile",
+    documented="Replay and purge messages; Filter messages",
+)
+def test_a_seek_knows_what_is_not_on_disk_yet() -> None:
+    made = world(filter='attributes.k = "v"')
+    made.publish("fits", k="v")
+    made.publish("does not")
+    made.seek(NAME, 0.0)
+    made.log.commit()
+    assert bodies(made.pull(NAME)) == ["fits"]
+    made.start()
+    assert bodies(made.pull(NAME)) == ["fits"]

@@ -227,7 +227,7 @@ class Law(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES))
     def purge(self, name: str) -> None:
-        self.world.core.seek_to_time(name, self.world.time + 1)
+        self.world.seek(name, self.world.time + 1)
         self.commit()
         self.reopened(name, {})
 

@@ -1,7 +1,7 @@
 """Google's Pub/Sub client as `sluice env` points it: by PUBSUB_EMULATOR_HOST, without credentials."""
 
 import pytest
-from google.cloud import pubsub_v1
+from google.cloud import pubsub_v1  # type: ignore[attr-defined]
 
 from ops.verbs.env import client_variables
 from tests.fidelity import pins

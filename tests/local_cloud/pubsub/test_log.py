@@ -86,6 +86,40 @@ async def test_damage_elsewhere_is_refused_and_nothing_changed(tmp_path: Path, m
     assert file.read_bytes() == damaged
 
 
+@pins(
+    "pubsub",
+    "Publishing",
+    "A flipped bit in the log stops the start, and changes nothing; only the last write, torn by a kill, is cut off, "
+    "and the cloud's log says so",
+    ours="Google loses no answered message",
+)
+@pytest.mark.parametrize("at", [0, 4, 8, HEAD_BYTES + 2], ids=["size", "checksum", "kind", "payload"])
+async def test_a_flipped_bit_in_the_newest_segment_is_no_torn_end(tmp_path: Path, at: int) -> None:
+    log, _ = opened(tmp_path)
+    for body in (b"first", b"second", b"third"):
+        log.append(1, body)
+    await log.close()
+    file = tmp_path / "00000001.log"
+    whole = file.read_bytes()
+    second = len(MAGIC) + HEAD_BYTES + len(b"first")
+    third = second + HEAD_BYTES + len(b"second")
+    file.write_bytes(damaged := flipped(whole, second + at))
+    with pytest.raises(StateError, match=f"is damaged at byte {second}"):
+        opened(tmp_path)
+    assert file.read_bytes() == damaged
+    file.write_bytes(flipped(whole, third + at))
+    told: list[str] = []
+    log = Log(tmp_path, unexpected, told.append)
+    assert [bytes(payload) for _, payload, _ in log.replay()] == [b"first", b"second"]
+    assert file.read_bytes() == whole[:third]
+    assert len(told) == 1
+    assert f"{len(whole) - third} bytes" in told[0]
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes((data[at] ^ 64,)) + data[at + 1 :]
+
+
 @given(
     marked=st.lists(st.integers(0, 3 * PIECE), max_size=60),
     run=st.tuples(st.integers(0, PIECE), st.integers(0, 2 * PIECE)),
@@ -145,10 +179,7 @@ async def test_segments_go_when_nobody_needs_them(tmp_path: Path, monkeypatch: p
         await cloud.store.committed()
         take(core, busy)
         await core.log.committed()
-        while core._cleaner.at_work:
-            turned = asyncio.Event()
-            core.log.after_commit(turned.set)
-            await turned.wait()
+        await cleaned(core)
         end = core._named[TOPIC].end
         size = sum(core.log.sizes.values())
         assert size < 20_000, "600 messages of 100 bytes and more were written"
@@ -161,6 +192,51 @@ async def test_segments_go_when_nobody_needs_them(tmp_path: Path, monkeypatch: p
         assert {one.message_id: one.data for one in take(core, lazy)} == kept
         core.delete_subscription(lazy)
         assert not any(core.log.live.values())
+
+
+@pins(
+    "pubsub",
+    "Publishing",
+    "Cleaning that fails is told in the cloud's log once, loses nothing, and is tried again after the next start",
+    ours=True,
+)
+async def test_cleaning_that_fails_is_told_and_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "SEGMENT_BYTES", 4000)
+    lazy = f"projects/{PROJECT}/subscriptions/lazy"
+    async with cloud_at(tmp_path / "state") as (cloud, core):
+        core._cleaner.least = 8_000
+        core.add_topic(Topic(name=TOPIC))
+        core.add_subscription(Subscription(name=lazy, topic=TOPIC, filter="attributes:rare"))
+
+        async def fill() -> None:
+            for number in range(100):
+                publish(cloud, TOPIC, b"x" * 100, {"rare": "1"} if number == 3 else {})
+                await cloud.store.committed()
+
+        read = core.log.records
+        with monkeypatch.context() as broken:
+            broken.setattr(core.log, "records", lambda _number: iter([(1, memoryview(b""), 0)]))
+            await fill()
+            await fill()
+        assert not core._cleaner.at_work
+        said = [event["message"] for event in cloud.log.events if "could not be cleaned" in event["message"]]
+        assert len(said) == 1
+        assert core.log.records == read
+    async with cloud_at(tmp_path / "state") as (cloud, core):
+        core._cleaner.least = 8_000
+        publish(cloud, TOPIC, b"y", {"rare": "2"})
+        await cloud.store.committed()
+        await cleaned(core)
+        assert len(core.log.sizes) < 5
+        assert len(take(core, lazy)) == 3
+
+
+async def cleaned(core: PubSub) -> None:
+    """Returns when nothing is being cleaned."""
+    while core._cleaner.at_work:
+        turned = asyncio.Event()
+        core.log.after_commit(turned.set)
+        await turned.wait()
 
 
 def take(core: PubSub, name: str) -> list[Any]:

@@ -10,7 +10,7 @@ from google.protobuf import field_mask_pb2
 
 from tests.fidelity import pins
 from tests.local_cloud.cloud_places import PROJECT
-from tests.local_cloud.cloud_tasks.tasks_target import account, bearer, call
+from tests.local_cloud.cloud_tasks.tasks_target import account, bearer, call, listening
 from tests.local_cloud.pubsub.clients import Clients
 
 DAY = 86_400
@@ -164,7 +164,7 @@ def test_updates_follow_their_mask(clients: Clients, topic: str) -> None:
         update(clients, name)
     pushed = update(clients, name, "push_config", push_config={"push_endpoint": HTTPS})
     assert pushed.push_config.push_endpoint == HTTPS
-    with pytest.raises(exceptions.FailedPrecondition):
+    with pytest.raises(exceptions.FailedPrecondition, match="not supported for this subscription type"):
         clients.pull(name)
     clients.subscriber.modify_push_config(subscription=name, push_config={})
     assert clients.pull(name) == []
@@ -244,3 +244,29 @@ def test_unused_subscriptions_expire(clients: Clients, topic: str) -> None:
             clients.subscriber.get_subscription(subscription=name)
     for name in (used, never):
         assert clients.subscriber.get_subscription(subscription=name).name == name
+
+
+@pins(
+    "pubsub",
+    "Topics and subscriptions",
+    "Pushes use a subscription when they are acknowledged, not when they are refused",
+    documented="ExpirationPolicy",
+)
+def test_a_push_subscription_that_is_always_refused_expires(clients: Clients) -> None:
+    topic = clients.topic()  # of its own: pushes of others would be waited for at each move
+    with listening() as target:
+        policy = {
+            "expiration_policy": {"ttl": {"seconds": DAY}},
+            "message_retention_duration": {"seconds": DAY},
+            "retry_policy": {"minimum_backoff": {"seconds": 600}, "maximum_backoff": {"seconds": 600}},
+        }
+        taken, refused = (
+            clients.subscription(topic, push_config={"push_endpoint": url}, **policy)
+            for url in (target.url, "http://127.0.0.1:9/nobody")
+        )
+        for _ in range(3):
+            clients.send(topic, "x")
+            clients.advance(DAY * 0.45)
+        assert clients.subscriber.get_subscription(subscription=taken).name == taken
+        with pytest.raises(exceptions.NotFound):
+            clients.subscriber.get_subscription(subscription=refused)

@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 
 import pytest
+import requests
 from google.api_core import exceptions
 from google.protobuf import duration_pb2, field_mask_pb2
 
@@ -166,8 +167,6 @@ def test_policy_on_a_topic_lets_publish(clients: Clients) -> None:
     place = clients.place
     email = account(place, f"p-{uuid.uuid4().hex[:8]}")
     door = f"http://127.0.0.1:{place.ports['service_rest']}/v1/{topic}:publish"
-    import requests
-
     body = {"messages": [{"data": "aGk="}]}
     refused = requests.post(door, json=body, headers=bearer(place, email), timeout=10)
     assert (refused.status_code, refused.json()["error"]["message"][:45]) == (
@@ -180,6 +179,29 @@ def test_policy_on_a_topic_lets_publish(clients: Clients) -> None:
     assert clients.publisher.get_iam_policy(request={"resource": topic}).bindings[0].role == "roles/pubsub.publisher"
     with pytest.raises(exceptions.NotFound):
         clients.publisher.get_iam_policy(request={"resource": f"{LIST}/topics/never"})
+
+
+@pins(
+    "pubsub",
+    "Topics and subscriptions",
+    "To detach a subscription takes pubsub.topics.detachSubscription on its topic, and nothing on the subscription",
+    documented="Access control; Detach subscriptions",
+)
+def test_who_may_detach(clients: Clients) -> None:
+    place, topic = clients.place, clients.topic()
+    subscription = clients.subscription(topic)
+    owners = {kind: account(place, f"{kind}-{uuid.uuid4().hex[:8]}") for kind in ("topic", "subscription")}
+    for kind, resource in (("topic", topic), ("subscription", subscription)):
+        bindings = [{"role": "roles/pubsub.editor", "members": [f"serviceAccount:{owners[kind]}"]}]
+        call(place, "POST", f"/v1/{resource}:setIamPolicy", {"policy": {"bindings": bindings}})
+    door = f"http://127.0.0.1:{place.ports['service_rest']}/v1/{subscription}:detach"
+    refused = requests.post(door, json={}, headers=bearer(place, owners["subscription"]), timeout=10)
+    assert refused.status_code == 403
+    [told] = [one["metadata"] for one in refused.json()["error"]["details"] if one.get("metadata")]
+    assert (told["permission"], told["resource"].endswith(topic)) == ("pubsub.topics.detachSubscription", True)
+    assert not clients.subscriber.get_subscription(subscription=subscription).detached
+    assert requests.post(door, json={}, headers=bearer(place, owners["topic"]), timeout=10).ok
+    assert clients.subscriber.get_subscription(subscription=subscription).detached
 
 
 def test_rest_speaks_of_topics_as_grpc_does(clients: Clients) -> None:

@@ -1,4 +1,4 @@
-"""App Engine tasks: their rules, the form in which they are kept, and where they go.
+"""App Engine tasks, and jobs of the Scheduler as such: their rules, the form in which they are kept, where they go.
 
 There is no App Engine here: a task goes to the application that `--app-engine-host` (or APP_ENGINE_EMULATOR_HOST)
 names, and its attempts fail with the reason where nothing is named. Sources: the v2 reference of AppEngineHttpRequest
@@ -8,10 +8,9 @@ and AppEngineRouting, and the record of the real service that aertje/cloud-tasks
 import os
 from urllib.parse import urlsplit
 
-from local_cloud.apis.cloud_tasks.headers import check_headers
-from local_cloud.apis.cloud_tasks.times import seconds
 from local_cloud.descriptors import Message, enum
 from local_cloud.engines.attempt import Target, encode_url
+from local_cloud.engines.headers import check_headers
 from local_cloud.errors import invalid
 from local_cloud.settings import Settings
 
@@ -99,7 +98,7 @@ class Application:
             url,
             list(request.headers.items()),
             request.body,
-            seconds(stored.dispatch_deadline) or DEFAULT_DEADLINE,
+            stored.dispatch_deadline.ToNanoseconds() / 1e9 or DEFAULT_DEADLINE,
             app_engine=True,
             nowhere=nowhere,
         )
