@@ -75,6 +75,16 @@ def bad_host_tokens(key: str, at: float, order: str) -> Iterator[tuple[str, str]
         yield host_token(key, issued_at=at, units=units), "EXCHANGE_UNKNOWN"
 
 
+#: Messages in which a token says everything.
+TOKENED = ("HostPayOrder", "TriggerPayout", "CheckStatus", "StatusSeen", "ExecutePayout", "PayoutMined")
+
+#: Who is paid by threshold, as a BatchDue names him.
+CLIENT = {
+    "client_id": -1001, "client_wallet": "0x" + "00" * 19 + "01", "payout_currency": "usdt", "payout_network": "eth",
+    "currency": "eth",
+}  # fmt: skip
+
+
 def message(name: str, **changes: Any) -> bytes:
     """A message that its door would take, but for the changes."""
     known: dict[str, dict[str, Any]] = {
@@ -83,9 +93,22 @@ def message(name: str, **changes: Any) -> bytes:
             "client_wallet": "0x" + "00" * 19 + "01", "payout_currency": "usdt", "payout_network": "eth",
             "received_at": 1_790_000_000_000,
         },
-        "HostPayOrder": {"token": "AAAA"},
+        **{tokened: {"token": "AAAA"} for tokened in TOKENED},
         "GrantAccess": {"unique_id": "RUBBISH000000001", "user_id": 7, "channel_id": -1001, "subscription_days": 30},
         "ConfirmPayout": {"unique_id": "RUBBISH000000001", "generation": 1},
+        "PayoutFailed": {
+            "unique_id": "RUBBISH000000001", "generation": 1, "cn_api_id": "nobody", "error_code": "REVERTED",
+            "error_message": "", "attempt_count": 3, "failed_at": 1_790_000_000_000,
+        },
+        "Accumulate": {
+            "unique_id": "RUBBISH000000001", "channel_id": -1001, "amount": {"currency": "eth", "units": "1000"},
+            "threshold": {"currency": "usdt", "units": "1000"}, "client_wallet": "0x" + "00" * 19 + "01",
+            "payout_currency": "usdt", "payout_network": "eth", "received_at": 1_790_000_000_000,
+        },
+        "EstimateAndUpdate": {
+            "unique_id": "RUBBISH000000001", "client_id": -1001, "accumulated": {"currency": "eth", "units": "1000"},
+        },
+        "BatchDue": {"unique_id": "RUBBISH000000001", "client": CLIENT},
     }  # fmt: skip
     fields = {"message": name, "version": 1, **known[name], **changes}
     return json.dumps({key: value for key, value in fields.items() if value is not ...}).encode()
@@ -114,14 +137,28 @@ def bad_values(fields: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
         yield field, [..., None, {}, [1], 1.5, True]
     amounts = ["-1", "1.0", "1e3", "", "\u0661", "9" * 79, "9" * 78, 1000, 1.0, None, " 1", "0x1", "1_000"]
     coins = ["doge", "ETH", "", None, 7, ["eth"]]
+    bad_amounts = [
+        *({"currency": "eth", "units": units} for units in amounts),
+        *({"currency": coin, "units": "1"} for coin in coins),
+        {"currency": "eth", "units": "1", "scale": 2},
+    ]
+    times = [-1, 2**53 + 1, 10**30, "1790000000000"]
+    wrong: list[Any] = [None, 1.5, {}]
     special: dict[str, list[Any]] = {
         "unique_id": ["", "x" * 17, "a b", "a\u0000b", "\u0661\u0662", "\u00e9", "a\n"],
-        "amount": [
-            *({"currency": "eth", "units": units} for units in amounts),
-            *({"currency": coin, "units": "1"} for coin in coins),
-            {"currency": "eth", "units": "1", "scale": 2},
+        "amount": bad_amounts,
+        "accumulated": bad_amounts,
+        "threshold": bad_amounts,
+        "received_at": times,
+        "failed_at": times,
+        "attempt_count": [-1, 256, "1"],
+        "error_code": ["", "X" * 61],
+        "error_message": ["x" * 1001, 7],
+        "client": [
+            *({**CLIENT, part: value} for part in sorted(CLIENT) for value in wrong),
+            CLIENT | {"extra": 1},
+            "eth",
         ],
-        "received_at": [-1, 2**53 + 1, 10**30, "1790000000000"],
         "generation": [0, -1, 65536, 10**30],
         "token": ["", "x" * 2001],
     }

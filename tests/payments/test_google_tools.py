@@ -194,7 +194,7 @@ class TestGcloud:
         assert {name: shown_by_gcloud(queue) for name, queue in listed.items()} == {
             name: settings_of(queue) for name, queue in SYSTEM.queues.items()
         }
-        (name,) = [name for name, queue in SYSTEM.queues.items() if queue.token_window]
+        name = next(name for name, queue in SYSTEM.queues.items() if queue.token_window)
         assert gcloud("queues", "describe", name) == listed[name]
 
     def test_makes_pauses_fills_runs_purges_and_resumes_a_queue(
