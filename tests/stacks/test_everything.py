@@ -37,6 +37,7 @@ FIXED = {
 NOT_YET = {"gcp:sql:DatabaseInstance": "the availability type reads back as it was before the provider's update"}
 #: Collections of the store in which a deletion leaves something, as Google's does, and records of what was done.
 KEPT = (
+    "alerting.done",
     "binaryauthorization.",
     "cloudtasks.deleted_queues",
     "compute.operations",
@@ -59,6 +60,7 @@ KEPT = (
     "pubsub.next_number",
     "serviceusage.",
     "sql.operations",
+    "storage.looks",
     "tombstones",
 )
 

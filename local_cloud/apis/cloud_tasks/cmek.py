@@ -1,6 +1,7 @@
 """Customer-managed encryption keys: one configuration a location, kept and read back.
 
-Nothing is encrypted with the key, and it need not exist: that is our own choice, and so are the words of the refusals. Source: the v2 reference of CmekConfig, and the page "Use customer-managed encryption keys".
+Nothing is encrypted with the key, and it need not exist: that is our own choice, and so are the words of the refusals.
+Source: the v2 reference of CmekConfig, and the page "Use customer-managed encryption keys".
 """
 
 import re

@@ -19,7 +19,12 @@ from tests.local_cloud.cloud_tasks.tasks_target import account, bearer
     "GetCmekConfig, UpdateCmekConfig: kept for each location and read back",
     documented="CmekConfig",
 )
-@pins("cloud_tasks", "Queues", "The key of a CMEK configuration encrypts nothing here", ours="what is at rest is on this machine")
+@pins(
+    "cloud_tasks",
+    "Queues",
+    "The key of a CMEK configuration encrypts nothing here",
+    ours="what is at rest is on this machine",
+)
 def test_a_key_is_kept_for_its_location(client: Any) -> None:
     location = f"region-{uuid.uuid4().hex[:8]}"
     config = f"projects/{PROJECT}/locations/{location}/cmekConfig"

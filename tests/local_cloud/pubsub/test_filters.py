@@ -133,7 +133,7 @@ def holds(tree: tuple[Any, ...], message: Mapping[str, str]) -> bool:
     value = message.get(parts[0])
     if kind == "prefix":
         return value is not None and value.startswith(parts[1])
-    return {"has": value is not None, "=": value == parts[-1], "!=": value != parts[-1]}[kind]
+    return bool({"has": value is not None, "=": value == parts[-1], "!=": value != parts[-1]}[kind])
 
 
 @given(tree=TREES, others=st.dictionaries(KEYS, VALUES, max_size=3), data=st.data())

@@ -11,7 +11,7 @@ import pulumi
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from parts import around, messages, runs, watches
+from parts import around, messages, runs, watches  # type: ignore[import-not-found]
 
 changed = pulumi.Config("everything").get_bool("changed") or False
 people = around.people(changed)

@@ -27,6 +27,14 @@ def runs(changed: bool, worker: serviceaccount.Account) -> None:
         "args": ["serve"],
         "resources": {"limits": {"cpu": "1", "memory": "512Mi"}},
     }
+    template: Any = {
+        "revision": "worker-a" if not changed else "worker-b",
+        "service_account": worker.email,
+        "timeout": "30s",
+        "max_instance_request_concurrency": 8,
+        "scaling": {"min_instance_count": 0, "max_instance_count": 3},
+        "containers": [container | {"envs": [{"name": "STAGE", "value": "one" if not changed else "two"}]}],
+    }
     service = cloudrunv2.Service(
         "worker",
         name="worker",
@@ -34,14 +42,7 @@ def runs(changed: bool, worker: serviceaccount.Account) -> None:
         ingress="INGRESS_TRAFFIC_ALL",
         labels={"team": "pay"},
         deletion_protection=False,
-        template={
-            "revision": "worker-a" if not changed else "worker-b",
-            "service_account": worker.email,
-            "timeout": "30s",
-            "max_instance_request_concurrency": 8,
-            "scaling": {"min_instance_count": 0, "max_instance_count": 3},
-            "containers": [container | {"envs": [{"name": "STAGE", "value": "one" if not changed else "two"}]}],
-        },
+        template=template,
         traffics=[
             {
                 "type": "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION",
