@@ -23,7 +23,7 @@ class Binding:
     resource: str
     role: str
     member: str
-    #: Secret Manager and Cloud Run read policies by GET.
+    #: Secret Manager, Cloud Run and Pub/Sub read policies by GET.
     read_by: str = "POST"
 
     def __str__(self) -> str:
@@ -56,6 +56,8 @@ def resources(stack: Stack) -> Iterator[tuple[str, str, str]]:
         ("v2", location, "services", "GET"),
         ("v1", project, "secrets", "GET"),
         ("v1", location, "repositories", "GET"),
+        ("v1", project, "topics", "GET"),
+        ("v1", project, "subscriptions", "GET"),
     ):
         code, listed = http("GET", f"{stack.rest}/{version}/{parent}/{collection}?pageSize=100")
         assert code == 200, (collection, code, listed)

@@ -1,15 +1,18 @@
 """The hops of a payment as the services log them, and which hop or door each IAM binding is for, by the specs.
 
-A hop is a queue whose receiver has handled the payment's task. Which hop makes which task is learned from a payment
-that goes well, so that a new queue needs no word here.
+A hop is a queue whose receiver has handled the payment's task. Which hop makes which task is learned from payments
+that go well, one paid at once and one paid in stages, so that a new queue of theirs needs no word here. What neither of
+them uses stands in ELSEWHERE.
 """
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
 import spec
+from service_code.kit import routes
 from tests.payments.bindings import Binding, entries, fix_of, refusals
 from tests.payments.stack import ROOT, Stack, until
 
@@ -22,10 +25,34 @@ ENTRY = "the processor's notice"
 SAFETY_NET = 90
 STEP = 5
 
+#: The ways to pay out that are tried: at once, and in stages.
+WAYS = ("single", "staged")
+
+#: Queues, topics, subscriptions and accounts whose bindings no test takes away, and why: no hop of a payment that goes
+#: well on one of these ways needs them. Their services' schedules, operators and databases are tried all the same.
+ELSEWHERE = {
+    "gchostpay3-retry-queue": "only a payout whose sending failed is sent again",
+    "gchostpay-payment-failed-queue": "only a payout that failed for good is told so",
+    "gcaccumulator-queue": "the threshold's flow: its client is paid later, with others",
+    "gcsplit2-queue": "the threshold's flow",
+    "gcbatchprocessor-queue": "the threshold's flow",
+    "gcmicrobatchprocessor-failed-queue": "the threshold's flow: a batch that failed",
+    "gcsplit2": "a service of the threshold's flow",
+    "gcbatchprocessor": "a service of the threshold's flow, which shares the queue of staged payouts",
+    "gcmicrobatchprocessor": "a service of the threshold's flow",
+    "paynow-events": "PayNow's flow pays nothing out",
+    "paynow-events-dlq": "PayNow's flow: what it gave up",
+    "paynow-events-sub": "PayNow's flow: Pub/Sub's own account reads what it gives up",
+    "paynow-events-push": "PayNow's flow: the account of its pushes",
+    "paynowwebhook": "PayNow's flow: the entry service",
+}
+
 
 @dataclass(frozen=True)
 class Need:
-    """What a binding is for: "hop" of a payment, "entry", "start" of a service, "schedule", "operator", "database"."""
+    """What a binding is for: "hop" of a payment, "entry", "start" of a service, "schedule", "operator", "database";
+    "elsewhere" where no test takes it away, by ELSEWHERE.
+    """
 
     what: str
     name: str
@@ -33,26 +60,42 @@ class Need:
 
 def need_of(binding: Binding) -> Need:
     """What a binding is for, by the specs; an unknown one fails."""
-    if binding.kind in ("queues", "serviceAccounts"):
+    if binding.kind in ("queues", "serviceAccounts", "topics", "subscriptions"):
         account = binding.name.partition("@")[0]
+        if account in ELSEWHERE:
+            return Need("elsewhere", account)
         (queue,) = [q for q in SYSTEM.queues if account in (q, spec.names.invoker_account_id(q))]
-        return Need("hop", queue)
+        return _tried("hop", queue, binding.account)
     if binding.kind == "secrets":
-        return Need("start", binding.account)
-    if binding.kind == "services" and binding.member == "allUsers":
-        return Need("entry", binding.name)
+        return _tried("start", binding.account)
     if binding.kind == "services":
-        callers = [caller for group in SYSTEM.callers(binding.name).values() for caller in group]
-        ((why, name),) = {(caller.why, caller.name) for caller in callers if caller.account_id == binding.account}
-        return Need("hop", name) if why == "queue" else Need(why, binding.name)
+        return _door(binding)
     assert binding.role.startswith("roles/cloudsql."), f"no test takes {binding} away: say here what it is for"
     return Need("database", binding.account)
+
+
+def _door(binding: Binding) -> Need:
+    """Why somebody may call a service."""
+    if binding.member == "allUsers":
+        return _tried("entry", binding.name)
+    callers = [caller for group in SYSTEM.callers(binding.name).values() for caller in group]
+    uses = {(caller.why, caller.name) for caller in callers if caller.account_id == binding.account}
+    (why,) = {why for why, _ in uses}
+    if why in ("schedule", "operator"):
+        return Need(why, binding.name)  # one account for all of a service's schedules
+    ((_, name),) = uses
+    return _tried("hop", name)
+
+
+def _tried(what: str, name: str, account: str = "") -> Need:
+    return Need("elsewhere" if {name, account} & ELSEWHERE.keys() else what, name)
 
 
 @dataclass(frozen=True)
 class Flow:
     """The hops of a payment that goes well: each queue, and the queues that its receiver fills."""
 
+    way: str
     after: dict[str, set[str]]
 
     @property
@@ -71,6 +114,15 @@ class Flow:
         """Lost hops whose tasks are made by hops that are not."""
         return lost & set().union(*(self.after.get(hop, set()) for hop in self.without(lost)))
 
+    def lost_without(self, binding: Binding) -> set[str]:
+        """The hops that a missing binding stops first."""
+        name = need_of(binding).name
+        sender = SYSTEM.services.get(binding.account)
+        if sender is None or sender.database:
+            return {name}
+        # A service that stores nothing cannot make its task later: it leaves its own undone, and gets it again.
+        return {name} | {hop for hop, made in self.after.items() if name in made}
+
 
 @dataclass
 class Payment:
@@ -84,19 +136,17 @@ class Payment:
         """Hops that were done."""
         found = set()
         for said in self._said('jsonPayload.message=("handled" OR "answered") AND jsonPayload.http_status=200'):
-            doors = {(queue.receiver, queue.path): name for name, queue in SYSTEM.queues.items()}
-            door = (said["service_name"], said["endpoint"])
-            found.add(ENTRY if said["message"] == "answered" else doors[door])
+            found.add(ENTRY if said["message"] == "answered" else said["queue"])
         return found
 
-    def flow(self) -> Flow:
+    def flow(self, way: str) -> Flow:
         """Which hop made which task."""
-        doors = {(queue.receiver, queue.path): name for name, queue in SYSTEM.queues.items()}
+        doors = {(queue.receiver, queue.path): name for name, queue in SYSTEM.queues.items() if name not in ELSEWHERE}
         after: dict[str, set[str]] = {}
         for said in self._said('jsonPayload.message="task made"'):
             hop = doors.get((said["service_name"], said["endpoint"]), ENTRY)
             after.setdefault(hop, set()).add(said["queue"])
-        return Flow(after)
+        return Flow(way, after)
 
     def complaints(self) -> list[str]:
         """What the services say of tasks that they could not make."""
@@ -111,9 +161,20 @@ class Payment:
         return [entry["jsonPayload"] for entry in found]
 
 
-def send(stack: Stack, since: str, *, wait: bool = True) -> Payment:
-    (sent,) = stack.send(amount="0.01", count=1, wait=wait)
+def send(stack: Stack, since: str, way: str, *, wait: bool = True) -> Payment:
+    (sent,) = stack.send(amount="0.01", count=1, wait=wait, unique_ids=[id_of(way)])
     return Payment(stack, since, sent["unique_id"])
+
+
+def id_of(way: str) -> str:
+    """A payment's id that takes this way in the stack, by gcsplit's rule."""
+    assert SYSTEM.stack is not None
+    percent = int(SYSTEM.stack.settings["STAGED_PERCENT"])
+    assert 0 < percent < 100, "both ways are tried"
+    while True:
+        unique_id = secrets.token_hex(8)
+        if routes.takes_new_way("staged", unique_id, percent) == (way == "staged"):
+            return unique_id
 
 
 def reach(payment: Payment, hops: set[str], seconds: float = 40) -> None:
@@ -134,7 +195,8 @@ def see_refusals(stack: Stack, since: str) -> None:
 def goes_on(payment: Payment, flow: Flow, lost: set[str]) -> None:
     """See the payment go on by itself: the clock moves to the safety nets' turns, nobody asks for anything."""
     moved = 0
-    short_lived = any(SYSTEM.queues[name].token_window for name in lost if name in SYSTEM.queues)
+    windows = [SYSTEM.queues[name].token_window for name in lost if name in SYSTEM.queues]
+    short_lived = any(window and window.seconds <= SAFETY_NET for window in windows)
     limit = SAFETY_NET if short_lived else 3 * SAFETY_NET
     while not lost <= payment.handled():
         assert moved < limit, f"after {moved} s: {lost - payment.handled()} was not made up for"

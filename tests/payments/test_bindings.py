@@ -1,7 +1,7 @@
 """Take any one IAM binding away: exactly the hop that needs it fails, and says which binding would mend it.
 
 The bindings are those that the cloud has, and what each is for follows from the specs, so a new queue, service or
-secret is covered by itself.
+secret of a payout is covered by itself. Those of other flows are named in `hops.ELSEWHERE`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import pytest
 
 from tests.payments.bindings import Binding, entries, every, next_minute, now, put_back, refusals, remove, without
 from tests.payments.hops import (
+    ELSEWHERE,
     ENTRY,
     SAFETY_NET,
     SYSTEM,
+    WAYS,
     Flow,
     Need,
     goes_on,
@@ -51,13 +53,30 @@ def bindings(stack: Stack) -> list[Binding]:
 
 
 @pytest.fixture(scope="module")
-def flow(stack: Stack) -> Flow:
-    payment = send(stack, next_minute(stack))
-    stack.paid([payment.unique_id])
-    found = payment.flow()
-    reach(payment, found.hops)
-    assert found.hops == {ENTRY, *SYSTEM.queues}, "a queue that no payment uses needs a test of its own"
+def flows(stack: Stack) -> list[Flow]:
+    """The flow of each way, and together all queues that are not named as another's."""
+    found = []
+    for way in WAYS:
+        payment = send(stack, next_minute(stack), way)
+        stack.paid([payment.unique_id])
+        stack.idle()
+        flow = payment.flow(way)
+        reach(payment, flow.hops)
+        found.append(flow)
+    tried = {ENTRY, *(queue for queue in SYSTEM.queues if queue not in ELSEWHERE)}
+    assert set().union(*(one.hops for one in found)) == tried, "a queue that no payment uses needs a test of its own"
     return found
+
+
+@pytest.fixture(scope="module")
+def flow(flows: list[Flow]) -> Flow:
+    """The payment that is paid at once."""
+    return flows[0]
+
+
+def flow_of(flows: list[Flow], queues: set[str]) -> Flow:
+    """The first flow that uses one of these queues."""
+    return next(flow for flow in flows if flow.hops & queues)
 
 
 def everybody(bindings: list[Binding], service: str) -> list[Binding]:
@@ -71,23 +90,30 @@ def test_the_bindings_are_all_that_the_program_declares_and_each_has_its_use(
     declared = [step for layer in layers for step in layer["steps"] if step["type"].lower().endswith("iammember")]
     assert len(bindings) == len(declared) > 30
     uses = {need_of(binding).what for binding in bindings}
-    assert uses == {"hop", "entry", "start", "schedule", "operator", "database"}
-    for queue in SYSTEM.queues:
-        assert [need_of(binding) for binding in bindings].count(Need("hop", queue)) == 3  # create, act as, invoke
+    assert uses == {"hop", "entry", "start", "schedule", "operator", "database", "elsewhere"}
+    names = {name for one in bindings for name in (one.account, one.name.partition("@")[0])}
+    assert names >= ELSEWHERE.keys(), "only what is there is left out"
+    for name, queue in SYSTEM.queues.items():
+        if name not in ELSEWHERE:
+            senders = [sender for sender in queue.senders if sender not in ELSEWHERE]
+            wanted = 2 * len(senders) + 1  # each may create and act as; one account invokes
+            assert [need_of(binding) for binding in bindings].count(Need("hop", name)) == wanted
 
 
 def test_without_a_binding_its_hop_alone_fails_and_goes_on_once_it_is_back(
-    stack: Stack, bindings: list[Binding], flow: Flow, subtests: pytest.Subtests
+    stack: Stack, bindings: list[Binding], flows: list[Flow], subtests: pytest.Subtests
 ) -> None:
     for binding in bindings:
         need = need_of(binding)
         if need.what != "hop" or (binding.kind == "services" and is_open(binding.name)):
             continue
+        flow = flow_of(flows, {need.name})
         with subtests.test(str(binding)):
             since = next_minute(stack)
             with without(stack, binding):
-                payment = send(stack, since)
-                left = flow.without({need.name})
+                payment = send(stack, since, flow.way)
+                lost = flow.lost_without(binding)
+                left = flow.without(lost)
                 reach(payment, left)
                 see_refusals(stack, since)
                 stack.idle()
@@ -96,7 +122,7 @@ def test_without_a_binding_its_hop_alone_fails_and_goes_on_once_it_is_back(
                 for complaint in payment.complaints():
                     assert binding.role in complaint
                 assert bool(payment.complaints()) == (binding.kind != "services")
-            goes_on(payment, flow, {need.name})
+            goes_on(payment, flow, lost)
     verdict(stack)
 
 
@@ -110,11 +136,11 @@ def test_an_open_service_needs_its_callers_bindings_only_where_it_is_closed(
         with subtests.test(str(binding)):
             since = next_minute(stack)
             with without(stack, binding):
-                payment = send(stack, since)
+                payment = send(stack, since, flow.way)
                 reach(payment, flow.hops)
                 assert refusals(stack, since) == []
                 with paused(stack, need.name):
-                    payment = send(stack, since)
+                    payment = send(stack, since, flow.way)
                     left = flow.without({need.name})
                     reach(payment, left)
                     for one in everybody(bindings, binding.name):
@@ -139,7 +165,7 @@ def test_a_closed_entry_refuses_the_notice_and_takes_the_processors_next_one_whe
         with subtests.test(str(binding)):
             since = next_minute(stack)
             with without(stack, binding):
-                payment = send(stack, since, wait=False)
+                payment = send(stack, since, flow.way, wait=False)
                 see_refusals(stack, since)
                 told(stack, since, binding)
                 assert payment.handled() == set()
@@ -152,7 +178,7 @@ def test_a_closed_entry_refuses_the_notice_and_takes_the_processors_next_one_whe
 
 
 def test_a_service_that_may_not_read_a_secret_does_not_start_and_the_log_says_why(
-    stack: Stack, bindings: list[Binding], flow: Flow, subtests: pytest.Subtests
+    stack: Stack, bindings: list[Binding], flows: list[Flow], subtests: pytest.Subtests
 ) -> None:
     for binding in bindings:
         need = need_of(binding)
@@ -160,11 +186,12 @@ def test_a_service_that_may_not_read_a_secret_does_not_start_and_the_log_says_wh
             continue
         with subtests.test(str(binding)):
             lost = {name for name, queue in SYSTEM.queues.items() if queue.receiver == need.name}
+            flow = flow_of(flows, lost)
             lost |= {ENTRY} if is_open(need.name) else set()
             since = next_minute(stack)
             with without(stack, binding):
                 kill(stack, need.name)
-                payment = send(stack, since, wait=ENTRY not in lost)
+                payment = send(stack, since, flow.way, wait=ENTRY not in lost)
                 left = flow.without(lost)
                 reach(payment, left)
                 see(stack, since, no_start_of(need.name))
@@ -188,7 +215,7 @@ def test_without_their_bindings_scheduler_and_operators_are_refused_and_payments
     theirs = [binding for binding in bindings if need_of(binding).what in ("schedule", "operator")]
     since = next_minute(stack)
     with without(stack, *theirs):
-        payment = send(stack, since)
+        payment = send(stack, since, flow.way)
         reach(payment, flow.hops)
         assert refusals(stack, since) == []
     for binding in theirs:
@@ -209,11 +236,11 @@ def test_without_their_bindings_scheduler_and_operators_are_refused_and_payments
 def test_a_binding_put_back_after_the_window_finds_the_payment_dead_and_a_replay_pays_it(
     stack: Stack, bindings: list[Binding], flow: Flow, what: str
 ) -> None:
-    (queue,) = [name for name, one in SYSTEM.queues.items() if one.token_window]
+    (queue,) = [name for name, one in SYSTEM.queues.items() if one.token_window and name in flow.hops]
     (binding,) = [one for one in bindings if one.kind == what and need_of(one) == Need("hop", queue)]
     since = next_minute(stack)
     with without(stack, binding):
-        payment = send(stack, since)
+        payment = send(stack, since, flow.way)
         reach(payment, flow.without({queue}))
         see_refusals(stack, since)
         stack.advance(2 * SAFETY_NET)
