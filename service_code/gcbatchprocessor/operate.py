@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from service_code.gcbatchprocessor.batches import Batches
 from service_code.kit.call import Call
 from service_code.kit.changenow import ExchangeAwayError
+from service_code.kit.clock import stamp
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Incoming, Reply
 from service_code.kit.threshold import client_of
@@ -32,10 +33,7 @@ class Operators:
             LISTED,
         )
         shown = [
-            {
-                key: value.astimezone(UTC).isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
-                for key, value in dict(row).items()
-            }
+            {key: stamp(value) if isinstance(value, datetime) else value for key, value in dict(row).items()}
             for row in rows
         ]
         return Reply(200, {"batches": shown})

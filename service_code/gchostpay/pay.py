@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from service_code.kit import logs
 from service_code.kit.binary import TokenError
 from service_code.kit.call import Call
-from service_code.kit.changenow import OVER, WAITING, ChangeNow, ExchangeAwayError, ExchangeRefusedError, same
+from service_code.kit.changenow import WAITING, ChangeNow, ExchangeAwayError, ExchangeRefusedError, refusal
+from service_code.kit.opening import opened
 from service_code.kit.orders import HostPayOrder
 from service_code.kit.outcomes import Dead, Done, Outcome, Retry
 from service_code.kit.tokens import HostPayClaim, Purpose, Tokens
@@ -34,12 +34,9 @@ class Paying:
     async def pay(self, order: HostPayOrder, call: Call) -> Outcome:
         """Pay what the token says, once."""
         try:
-            claim = self._tokens.read(order.token)
-            call.about(claim.unique_id, claim.generation)
-            age = claim.age(call.now)
+            claim, _ = opened(self._tokens, order.token, call)
         except TokenError as error:
             return Dead(error.code, error.why)
-        logs.about(cn_api_id=claim.cn_api_id, token_age=round(age.total_seconds(), 3))
         standing = await self._signing.standing(claim)
         if standing.signed is not None:
             return await self._signing.go_on(standing.signed)
@@ -74,9 +71,7 @@ class Paying:
         if state.status == "new":
             return Retry("the exchange order is not ready")
         if state.status != WAITING:
-            known = state.status in OVER
-            code = f"EXCHANGE_{state.status.upper()}" if known else "EXCHANGE_NOT_WAITING"
-            return Dead(code, f"the exchange order is {state.status[:20]}: it takes no payment")
-        if state.payin_address.lower() != claim.payin_address.lower() or not same(claim.amount, state.expected):
+            return Dead(*refusal(state.status))
+        if not state.is_of(claim.amount, claim.payin_address):
             return Dead("EXCHANGE_MISMATCH", "the exchange expects another amount or at another address")
         return None

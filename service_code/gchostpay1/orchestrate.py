@@ -16,12 +16,14 @@ from datetime import datetime, timedelta
 
 from service_code.gchostpay1 import stages
 from service_code.gchostpay1.stages import CHECKING, EXECUTING
-from service_code.kit import logs
+from service_code.kit import changenow, logs
 from service_code.kit.binary import TokenError
 from service_code.kit.call import Call
-from service_code.kit.changenow import OVER, WAITING
+from service_code.kit.changenow import WAITING
 from service_code.kit.clock import to_millis
-from service_code.kit.deaths import BURIED
+from service_code.kit.deaths import BURIED, SIGNED
+from service_code.kit.opening import opened
+from service_code.kit.orders import payout_of
 from service_code.kit.outcomes import Dead, Done, Next, Outcome
 from service_code.kit.runtime import Kit
 from service_code.kit.staged import (
@@ -33,7 +35,7 @@ from service_code.kit.staged import (
     TriggerPayout,
     refused_token,
 )
-from service_code.kit.tokens import Claim, HostPayClaim, PaidClaim, Purpose, StatusClaim, Tokens, takes_old
+from service_code.kit.tokens import HostPayClaim, PaidClaim, Purpose, StatusClaim, Tokens, takes_old
 
 CHECK_QUEUE = "gchostpay-status-check-queue"
 EXECUTE_QUEUE = "gchostpay-payment-execute-queue"
@@ -61,12 +63,10 @@ class Orchestrator:
     async def accept(self, message: TriggerPayout, call: Call) -> Outcome:
         """Take a payout on, unless it is signed already."""
         try:
-            claim = self._triggers.read(message.token)
-            age = self._about(claim, call)
+            claim, age = opened(self._triggers, message.token, call)
         except TokenError as error:
             return refused_token(error)
-        paid = "SELECT 1 FROM split_payout_hostpay WHERE unique_id = $1 AND status <> 'failed'"
-        if await self._kit.db.row(paid, claim.unique_id) is not None:
+        if await self._kit.db.row(SIGNED, claim.unique_id) is not None:
             return Done("already_processed")
         connection = await call.begin()
         row = await stages.lock(connection, claim)
@@ -76,13 +76,12 @@ class Orchestrator:
             await stages.accept(connection, claim, call.now)
         elif row["state"] != CHECKING:
             return Done(f"already_{row['state']}")
-        return Next(CHECK_QUEUE, _check(claim), key=f"{claim.generation}:1")
+        return Next(CHECK_QUEUE, PendingCheck(**payout_of(claim)), key=f"{claim.generation}:1")
 
     async def on_status(self, message: StatusSeen, call: Call) -> Outcome:
         """Decide by what the exchange said."""
         try:
-            claim = self._statuses.read(message.token)
-            self._about(claim, call)
+            claim, _ = opened(self._statuses, message.token, call)
         except TokenError as error:
             return refused_token(error)
         connection = await call.begin()
@@ -112,7 +111,7 @@ class Orchestrator:
         patience = {"new": self._statuses.window, "unknown": UNKNOWN_FOR}.get(claim.status, NO_PATIENCE)
         if call.now - accepted_at < patience:
             turn = hashlib.sha256(token.encode()).hexdigest()[:12]
-            return Next(CHECK_QUEUE, _check(claim), after=AGAIN, key=f"{claim.generation}:{turn}")
+            return Next(CHECK_QUEUE, PendingCheck(**payout_of(claim)), after=AGAIN, key=f"{claim.generation}:{turn}")
         code, why = refusal(claim.status)
         await stages.close(connection, claim, "refused", call.now, code=code, why=why)
         return Dead(code, why)
@@ -120,8 +119,7 @@ class Orchestrator:
     async def on_paid(self, message: PayoutMined, call: Call) -> Outcome:
         """Note that the chain has paid it."""
         try:
-            claim = self._results.read(message.token)
-            self._about(claim, call)
+            claim, _ = opened(self._results, message.token, call)
         except TokenError as error:
             return refused_token(error)
         logs.about(tx_hash=claim.tx_hash)
@@ -152,32 +150,14 @@ class Orchestrator:
             return Next(BATCH_FAILED_QUEUE, news, key=str(news.generation))
         return Done("failed")
 
-    def _about(self, claim: Claim, call: Call) -> timedelta:
-        call.about(claim.unique_id, claim.generation)
-        age = claim.age(call.now)
-        logs.about(cn_api_id=claim.cn_api_id, token_age=round(age.total_seconds(), 3))
-        return age
-
 
 def refusal(status: str) -> tuple[str, str]:
     """Code and reason for an order that takes no payment."""
     if status in ODD:
         return ODD[status], "the exchange does not know the order, or expects another amount or at another address"
-    code = f"EXCHANGE_{status.upper()}" if status in OVER else "EXCHANGE_NOT_WAITING"
-    return code, f"the exchange order is {status[:20]}: it takes no payment"
-
-
-def _check(claim: HostPayClaim) -> PendingCheck:
-    return PendingCheck(
-        unique_id=claim.unique_id,
-        generation=claim.generation,
-        cn_api_id=claim.cn_api_id,
-        amount=claim.amount,
-        network=claim.network,
-        payin_address=claim.payin_address,
-    )
+    return changenow.refusal(status)
 
 
 def _execute(claim: StatusClaim) -> PendingExecute:
     # The moment of the first attempt is that of the first token: the day that a payout has runs from there.
-    return PendingExecute(**_check(claim).model_dump(), first_attempt_at=to_millis(claim.issued_at))
+    return PendingExecute(**payout_of(claim), first_attempt_at=to_millis(claim.issued_at))

@@ -13,7 +13,9 @@ import re
 from service_code.kit import logs
 from service_code.kit.binary import TokenError
 from service_code.kit.call import Call
-from service_code.kit.changenow import ChangeNow, ExchangeAwayError, ExchangeRefusedError, ExchangeState, same
+from service_code.kit.changenow import ChangeNow, ExchangeAwayError, ExchangeRefusedError, ExchangeState
+from service_code.kit.opening import opened
+from service_code.kit.orders import payout_of
 from service_code.kit.outcomes import Dead, Forward, Outcome, Retry
 from service_code.kit.runtime import Kit
 from service_code.kit.staged import CheckStatus, StatusSeen, refused_token
@@ -41,12 +43,9 @@ class Checker:
     async def check(self, message: CheckStatus, call: Call) -> Outcome:
         """Ask once."""
         try:
-            claim = self._questions.read(message.token)
-            call.about(claim.unique_id, claim.generation)
-            age = claim.age(call.now)
+            claim, age = opened(self._questions, message.token, call)
         except TokenError as error:
             return refused_token(error)
-        logs.about(cn_api_id=claim.cn_api_id, token_age=round(age.total_seconds(), 3))
         if age > self._questions.window:
             return Dead("TOKEN_EXPIRED", "the status check is older than a day")
         try:
@@ -56,22 +55,13 @@ class Checker:
         except ExchangeRefusedError:
             status = UNKNOWN
         _log.info("the exchange was asked", what="exchange_status", status=status)
-        answer = StatusClaim(
-            unique_id=claim.unique_id,
-            generation=claim.generation,
-            cn_api_id=claim.cn_api_id,
-            amount=claim.amount,
-            network=claim.network,
-            payin_address=claim.payin_address,
-            issued_at=call.now,
-            status=status,
-        )
+        answer = StatusClaim(**payout_of(claim), issued_at=call.now, status=status)
         question = call.task or hashlib.sha256(message.token.encode()).hexdigest()
         return Forward(RESPONSE_QUEUE, StatusSeen(token=self._answers.mint(answer)), f"{RESPONSE_QUEUE}:{question}")
 
 
 def _status(claim: HostPayClaim, state: ExchangeState) -> str:
     """The exchange's word, unless it expects another amount or at another address."""
-    if state.payin_address.lower() != claim.payin_address.lower() or not same(claim.amount, state.expected):
+    if not state.is_of(claim.amount, claim.payin_address):
         return MISMATCH
     return state.status if _STATUS.fullmatch(state.status) else UNKNOWN

@@ -9,11 +9,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from service_code.gchostpay3.failing import Failing
-from service_code.kit import logs
 from service_code.kit.binary import TokenError
 from service_code.kit.call import Call
 from service_code.kit.deaths import BURIED
 from service_code.kit.money import Amount
+from service_code.kit.opening import opened
 from service_code.kit.orders import ConfirmPayout
 from service_code.kit.outcomes import Dead, Done, Next, Outcome
 from service_code.kit.staged import ExecutePayout, PendingMined, refused_token
@@ -40,12 +40,9 @@ class Executor:
     async def execute(self, message: ExecutePayout, call: Call) -> Outcome:
         """Pay what the token says, once."""
         try:
-            claim = self._tokens.read(message.token)
-            call.about(claim.unique_id, claim.generation)
-            age = claim.age(call.now)
+            claim, _ = opened(self._tokens, message.token, call)
         except TokenError as error:
             return refused_token(error)
-        logs.about(cn_api_id=claim.cn_api_id, token_age=round(age.total_seconds(), 3))
         standing = await self._signing.standing(claim)
         if standing.signed is not None:
             if standing.signed["status"] == "completed":
@@ -93,7 +90,8 @@ class Executor:
 
     @staticmethod
     def _told(row: object) -> Next:
-        return Next(RESPONSE_QUEUE, mined_of(row), key=str(mined_of(row).generation))
+        news = mined_of(row)
+        return Next(RESPONSE_QUEUE, news, key=str(news.generation))
 
 
 def mined_of(row: object) -> PendingMined:

@@ -15,6 +15,7 @@ from service_code.kit.alerting import Alerts
 from service_code.kit.call import Call
 from service_code.kit.clock import to_millis
 from service_code.kit.money import Amount
+from service_code.kit.orders import payout_of
 from service_code.kit.outcomes import Dead, Done, Next, Outcome, Retry
 from service_code.kit.runtime import Kit
 from service_code.kit.staged import PayoutFailed, PendingExecute
@@ -41,12 +42,7 @@ class Failing:
         attempt = claim.attempt_count + 1
         if failure.fault is Fault.OWN and attempt < ATTEMPTS:
             again = PendingExecute(
-                unique_id=claim.unique_id,
-                generation=claim.generation,
-                cn_api_id=claim.cn_api_id,
-                amount=claim.amount,
-                network=claim.network,
-                payin_address=claim.payin_address,
+                **payout_of(claim),
                 attempt_count=attempt,
                 first_attempt_at=to_millis(claim.first_attempt_at or call.now),
                 last_error_code=failure.code,
@@ -57,8 +53,7 @@ class Failing:
     async def _give_up(self, claim: ExecuteClaim, failure: Failure, attempt: int, call: Call) -> Outcome:
         connection = await call.begin()
         await deaths.hold_payout(connection, claim.unique_id)
-        signed = "SELECT 1 FROM split_payout_hostpay WHERE unique_id = $1 AND status <> 'failed'"
-        if await connection.fetchrow(signed, claim.unique_id) is not None:
+        if await connection.fetchrow(deaths.SIGNED, claim.unique_id) is not None:
             return Retry("another delivery has signed it")  # the next one goes on with it
         if await connection.fetchrow(deaths.BURIED, claim.unique_id, claim.generation) is not None:
             return Done("already_failed")

@@ -6,12 +6,13 @@ A retry is `replay`'s. Everything here is idempotent: asked twice, it is answere
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from service_code.kit import ledger, logs
 from service_code.kit.call import Call
-from service_code.kit.deaths import OPEN, hold_payout
+from service_code.kit.clock import stamp
+from service_code.kit.deaths import OPEN, SIGNED, hold_payout
 from service_code.kit.messages import UnreadableError, parse_json
 from service_code.kit.money import Amount
 from service_code.kit.runtime import Kit
@@ -86,8 +87,7 @@ class Failed:
             return _refused("say how: tx_hash, 0x and 64 hex digits, or a note")
         connection = await call.begin()
         await hold_payout(connection, unique_id)
-        paid = "SELECT 1 FROM split_payout_hostpay WHERE unique_id = $1 AND status <> 'failed'"
-        if await connection.fetchrow(paid, unique_id) is not None:
+        if await connection.fetchrow(SIGNED, unique_id) is not None:
             reason = "a payout of it is signed: the next sweep takes the death back"
             return Reply(409, {"error": "BEING_PAID", "reason": reason})
         row = await connection.fetchrow(
@@ -131,5 +131,5 @@ def _shown(row: Any) -> dict[str, Any]:
     found = {key: value for key, value in dict(row).items() if key != "id"}
     for key, value in found.items():
         if isinstance(value, datetime):
-            found[key] = value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            found[key] = stamp(value)
     return {**found, "amount": str(found["amount"])}

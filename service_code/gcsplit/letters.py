@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-
 from service_code.kit.call import Call
+from service_code.kit.clock import stamp
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Incoming, Reply
 
@@ -24,8 +23,5 @@ class Letters:
         rows = await self._kit.db.fetch(
             f"SELECT {', '.join(SHOWN)} FROM dead_letters ORDER BY id DESC LIMIT $1", LISTED
         )
-        letters = [
-            {**dict(row), "created_at": row["created_at"].astimezone(UTC).isoformat().replace("+00:00", "Z")}
-            for row in rows
-        ]
+        letters = [{**dict(row), "created_at": stamp(row["created_at"])} for row in rows]
         return Reply(200, {"dead_letters": letters})

@@ -6,7 +6,7 @@ token; its money leaves the liability in the same transaction. The payer pays a 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from service_code.gcsplit.rules import GRACE, HOSTPAY_QUEUES, Rules
@@ -20,11 +20,10 @@ from service_code.kit.changenow import (
     ExchangeOrder,
     ExchangeRefusedError,
     Route,
-    same,
 )
-from service_code.kit.clock import to_millis
+from service_code.kit.clock import stamp, to_millis
 from service_code.kit.db import Connection
-from service_code.kit.deaths import hold_payout, hold_split, revive
+from service_code.kit.deaths import SIGNED, hold_payout, hold_split, revive
 from service_code.kit.money import Amount
 from service_code.kit.orders import PendingHostPay, SplitOrder
 from service_code.kit.outbox import Row
@@ -64,7 +63,7 @@ class Replayer:
                 "code": row["error_code"],
                 "why": row["error_message"],
                 "amount": str(row["amount"]),
-                "since": row["failed_at"].astimezone(UTC).isoformat().replace("+00:00", "Z"),
+                "since": stamp(row["failed_at"]),
             }
             for row in rows
         ]
@@ -127,8 +126,7 @@ class Replayer:
         row = await connection.fetchrow("SELECT * FROM split_payout_que WHERE unique_id = $1 FOR UPDATE", unique_id)
         if row is None or row["status"] != "dead" or row["generation"] != generation:
             return Reply(200, {"status": "already_replayed", "unique_id": unique_id})
-        paid = "SELECT 1 FROM split_payout_hostpay WHERE unique_id = $1 AND status <> 'failed'"
-        if await connection.fetchrow(paid, unique_id) is not None:
+        if await connection.fetchrow(SIGNED, unique_id) is not None:
             return Reply(
                 409, {"error": "BEING_PAID", "reason": "a payout of it is signed: the next sweep takes it back"}
             )
@@ -180,8 +178,7 @@ class Replayer:
         except ExchangeRefusedError:  # it does not know the order (any more)
             return False
         amount = Amount(currency=row["from_currency"], units=row["from_amount"])
-        here = state.payin_address.lower() == row["payin_address"].lower() and same(amount, state.expected)
-        return here and state.status == WAITING
+        return state.is_of(amount, row["payin_address"]) and state.status == WAITING
 
     async def _send(self, pending: PendingHostPay, way: str, call: Call) -> Reply:
         queue = HOSTPAY_QUEUES[way]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-
 from service_code.kit.call import Call
+from service_code.kit.clock import stamp
 from service_code.kit.money import Amount
 from service_code.kit.outcomes import Send
 from service_code.kit.runtime import Kit
@@ -30,9 +29,7 @@ class Conversions:
             """,
             LISTED,
         )
-        found = [
-            {**dict(row), "since": row["since"].astimezone(UTC).isoformat().replace("+00:00", "Z")} for row in rows
-        ]
+        found = [{**dict(row), "since": stamp(row["since"])} for row in rows]
         return Reply(200, {"conversions": found})
 
     async def retry(self, incoming: Incoming, call: Call) -> Reply:

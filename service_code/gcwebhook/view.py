@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from service_code.kit.call import Call
+from service_code.kit.clock import stamp
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Incoming, Reply
 
@@ -130,6 +131,5 @@ def _at(hop: tuple[str | None, str, str | None]) -> str:
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
     for key, value in row.items():
         if isinstance(value, str) and (key == "at" or key.endswith(("_at", "_since", "_until"))):
-            at = datetime.fromisoformat(value).astimezone(UTC)
-            row[key] = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            row[key] = stamp(datetime.fromisoformat(value))
     return row

@@ -81,6 +81,16 @@ class ExchangeState:
     payin_address: str
     expected: Decimal | None
 
+    def is_of(self, amount: Amount, payin_address: str) -> bool:
+        """Tell whether the order takes this amount at this address."""
+        return self.payin_address.lower() == payin_address.lower() and same(amount, self.expected)
+
+
+def refusal(status: str) -> tuple[str, str]:
+    """Code and reason for an order that takes no payment, by its status."""
+    code = f"EXCHANGE_{status.upper()}" if status in OVER else "EXCHANGE_NOT_WAITING"
+    return code, f"the exchange order is {status[:20]}: it takes no payment"
+
 
 class ChangeNow:
     """A client of one account at the exchange."""

@@ -60,6 +60,11 @@ def from_millis(millis: int) -> datetime:
     return datetime.fromtimestamp(millis / 1000, UTC)
 
 
+def stamp(at: datetime) -> str:
+    """Write an aware datetime as people and answers read it: UTC, RFC 3339, to the millisecond."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def to_millis(at: datetime) -> int:
     """Turn an aware datetime into milliseconds since the epoch."""
     return round(at.timestamp() * 1000)

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from service_code.kit.clock import from_millis
 from service_code.kit.messages import Message
-from service_code.kit.orders import HostPayOrder, PendingHostPay
+from service_code.kit.orders import HostPayOrder, PendingHostPay, payout_of
 from service_code.kit.outbox import Minter
 from service_code.kit.staged import (
     CheckStatus,
@@ -48,21 +48,10 @@ class Edge(Generic[P, C]):
         return {self.pending.__name__: mint}
 
 
-def _asked(pending: PendingHostPay) -> dict[str, Any]:
-    return {
-        "unique_id": pending.unique_id,
-        "generation": pending.generation,
-        "cn_api_id": pending.cn_api_id,
-        "amount": pending.amount,
-        "network": pending.network,
-        "payin_address": pending.payin_address,
-    }
-
-
 def _tried(pending: PendingExecute) -> dict[str, Any]:
     first = pending.first_attempt_at
     return {
-        **_asked(pending),
+        **payout_of(pending),
         "attempt_count": pending.attempt_count,
         "first_attempt_at": None if first is None else from_millis(first),
         "last_error_code": pending.last_error_code,
@@ -79,13 +68,15 @@ ORDER = Edge(
     claim=HostPayClaim,
     pending=PendingHostPay,
     message=HostPayOrder,
-    fields=_asked,
+    fields=payout_of,
 )
 TRIGGER = Edge(
-    purpose=Purpose.HOSTPAY_TRIGGER, claim=HostPayClaim, pending=PendingTrigger, message=TriggerPayout, fields=_asked
+    purpose=Purpose.HOSTPAY_TRIGGER, claim=HostPayClaim, pending=PendingTrigger, message=TriggerPayout, fields=payout_of
 )
 #: Between the staged payout's services.
-CHECK = Edge(purpose=Purpose.STATUS_CHECK, claim=HostPayClaim, pending=PendingCheck, message=CheckStatus, fields=_asked)
+CHECK = Edge(
+    purpose=Purpose.STATUS_CHECK, claim=HostPayClaim, pending=PendingCheck, message=CheckStatus, fields=payout_of
+)
 EXECUTE = Edge(
     purpose=Purpose.PAYMENT_EXECUTE, claim=ExecuteClaim, pending=PendingExecute, message=ExecutePayout, fields=_tried
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Protocol
 
 from pydantic import Field
 
 from service_code.kit.messages import AmountField, Message, UnreadableError
+from service_code.kit.money import Amount
 
 #: At most 16 printable ASCII characters, since every token layout has 16 bytes for it.
 UniqueId = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[!-~]+\z")]
@@ -44,6 +45,52 @@ class PendingHostPay(Message):
     amount: AmountField
     network: Text
     payin_address: Text
+
+
+class Payout(Protocol):
+    """What every form of a payout that is asked for says of it: stored message, claim of a token."""
+
+    @property
+    def unique_id(self) -> str:
+        """The payment."""
+        ...
+
+    @property
+    def generation(self) -> int:
+        """Which of its payouts."""
+        ...
+
+    @property
+    def cn_api_id(self) -> str:
+        """The exchange order that it pays."""
+        ...
+
+    @property
+    def amount(self) -> Amount:
+        """How much, of what."""
+        ...
+
+    @property
+    def network(self) -> str:
+        """The chain."""
+        ...
+
+    @property
+    def payin_address(self) -> str:
+        """Whither."""
+        ...
+
+
+def payout_of(source: Payout) -> dict[str, Any]:
+    """Return these fields, to make another form of the same payout."""
+    return {
+        "unique_id": source.unique_id,
+        "generation": source.generation,
+        "cn_api_id": source.cn_api_id,
+        "amount": source.amount,
+        "network": source.network,
+        "payin_address": source.payin_address,
+    }
 
 
 class HostPayOrder(Message):
