@@ -23,17 +23,15 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import orjson
 
 from local_cloud.descriptors import Message, message
+from local_cloud.rounds import ALONE_BYTES, Pace, Round, unwritable
 from local_cloud.tombstones import Sweep, Tombstones, take_over
 
 T = TypeVar("T")
 
 #: 1: documents. 2: tombstones have a table of their own; a state of version 1 is taken over when it is opened.
 SCHEMA_VERSION = 2
-#: So many rows with so many bytes at most are written on the loop, and only when nothing was written within so many
-#: seconds.
-ALONE, ALONE_BYTES, QUIET = 8, 65_536, 0.001
-#: Where such a write took longer than this, the disk is slow: all is left to the thread for a while (seconds).
-SLOW, SLOW_FOR = 0.003, 5.0
+#: So many rows at most are written on the loop (`rounds` has the other limits).
+ALONE = 8
 
 
 class Durable(Protocol):
@@ -141,10 +139,10 @@ class Store:
         self._next_id = 1 + max((row[0] for rows in self._loaded.values() for row in rows), default=0)
         self._collections: dict[str, Collection[Any]] = {}
         self._marked: dict[tuple[Collection[Any], str], None] = {}
-        self._batches: queue.SimpleQueue[tuple[_Batch, _Round] | None] = queue.SimpleQueue()
-        self._writing: _Round | None = None
-        self._upcoming: _Round | None = None
-        self._quiet_from = 0.0
+        self._batches: queue.SimpleQueue[tuple[_Batch, Round] | None] = queue.SimpleQueue()
+        self._writing: Round | None = None
+        self._upcoming: Round | None = None
+        self._pace = Pace()
         self.tombstones = Tombstones(self, self.path)
         self._failure: Exception | None = None
         self._joined: list[Durable] = []
@@ -184,14 +182,12 @@ class Store:
         if self._failure:
             raise self._failure
         if round_ := self._upcoming or self._writing:
-            waiter = round_.loop.create_future()
-            round_.waiters.append(waiter)
-            await waiter
+            await round_.wait()
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Calls back when everything marked so far is on disk, before those who wait for committed() go on."""
         if round_ := self._upcoming or self._writing:
-            round_.after.append(callback)
+            round_.then(callback)
         elif self._failure is None:
             asyncio.get_running_loop().call_soon(callback)
 
@@ -220,7 +216,7 @@ class Store:
     def touch(self) -> None:
         """Sees to it that there is a next transaction."""
         if self._upcoming is None:
-            self._upcoming = _Round(asyncio.get_running_loop())
+            self._upcoming = Round(asyncio.get_running_loop())
             if self._writing is None:
                 self._upcoming.loop.call_soon(self._flush)
 
@@ -250,40 +246,25 @@ class Store:
                 deletes.append((row,))
         batch = _Batch(puts, deletes, *self.tombstones.pending())
         now = time.monotonic()
-        if now < self._quiet_from or not batch.is_small():
+        if not self._pace.is_quiet(now) or not batch.is_small():
             self._batches.put((batch, round_))
             return
         self._written(round_, self._commit(batch))
-        took = time.monotonic() - now
-        if took > SLOW:
-            self._quiet_from = now + SLOW_FOR
+        self._pace.took(now)
 
-    def _written(self, round_: "_Round", error: Exception | None) -> None:
+    def _written(self, round_: Round, error: Exception | None) -> None:
         """Back on the loop: the transaction ended."""
         self._writing = None
-        self._quiet_from = max(self._quiet_from, time.monotonic() + QUIET)
+        self._pace.wrote()
         if error is None:
             self.tombstones.written()
-            for callback in round_.after:
-                try:
-                    callback()
-                except Exception as mistake:  # one's own mistake, of which nobody else who waits is to hear
-                    told = {"message": "What was to follow a commit failed", "exception": mistake}
-                    round_.loop.call_exception_handler(told)
-            for waiter in round_.waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
+            round_.written()
             if self._upcoming is not None:  # a turn later: what has come in meanwhile goes with it
                 round_.loop.call_soon(self._flush)
             return
-        self._failure = StateError(
-            f"{self.path} can no longer be written ({error}). The cloud stops: what it has acknowledged is on disk, "
-            "and a restart goes on from there."
-        )
-        for failed in filter(None, (round_, self._upcoming)):
-            for waiter in failed.waiters:
-                if not waiter.done():
-                    waiter.set_exception(self._failure)
+        self._failure = StateError(unwritable(self.path, error))
+        for unwritten in filter(None, (round_, self._upcoming)):
+            unwritten.failed(self._failure)
         if self.on_failure:
             self.on_failure(self._failure)
 
@@ -314,17 +295,6 @@ class Store:
         except Exception as error:
             return error
         return None
-
-
-class _Round:
-    """Who waits for one transaction: functions to call, then futures."""
-
-    __slots__ = ("after", "loop", "waiters")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.after: list[Callable[[], None]] = []
-        self.waiters: list[asyncio.Future[None]] = []
 
 
 class _Batch(NamedTuple):

@@ -17,6 +17,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from local_cloud import files
+from local_cloud.rounds import ALONE_BYTES, Pace, Round, unwritable
 from local_cloud.store import StateError
 
 #: A segment that has grown to so many bytes is followed by the next one.
@@ -25,9 +27,6 @@ SEGMENT_BYTES = 8 * 1024 * 1024
 MAGIC = b"sluice-pubsub-1\n"
 #: Records that nobody waits for are written when something else is, or after so many seconds.
 LAZY = 0.005
-#: A write of so many bytes at most, when nothing was written within so many seconds, is done on the loop: no thread to
-#: wait for. Where it took longer than SLOW, all is left to the thread for a while.
-ALONE_BYTES, QUIET, SLOW, SLOW_FOR = 65_536, 0.001, 0.003, 5.0
 
 #: What a message's record has besides its body, about.
 RECORD = 40
@@ -62,13 +61,13 @@ class Log:
         self.written = 0
         self._out: tuple[int, int] | None = None
         self._buffers: dict[int, list[bytes]] = {}
-        self._upcoming: Round | None = None
-        self._writing: Round | None = None
+        self._upcoming: Write | None = None
+        self._writing: Write | None = None
         self._failure: Exception | None = None
-        self._quiet_from = 0.0
+        self._pace = Pace()
         self._flushing: asyncio.TimerHandle | asyncio.Handle | None = None
         self._flushes_at = 0.0
-        self._batches: queue.SimpleQueue[Round | None] = queue.SimpleQueue()
+        self._batches: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         #: Called with nothing when a new segment begins, so that its first records tell what later ones rely on.
         self.on_segment: Callable[[], None] = lambda: None
@@ -161,7 +160,7 @@ class Log:
             self._path(number).unlink()
 
     @property
-    def upcoming(self) -> "Round | None":
+    def upcoming(self) -> "Write | None":
         """The next write, which what was appended last goes with."""
         return self._upcoming
 
@@ -178,14 +177,12 @@ class Log:
         if self._upcoming is not None:
             self._mark(0.0)
         if round_ := self._upcoming or self._writing:
-            waiter = round_.loop.create_future()
-            round_.waiters.append(waiter)
-            await waiter
+            await round_.wait()
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Calls back when everything appended so far is on disk, before those who wait for committed() go on."""
         if round_ := self._upcoming or self._writing:
-            round_.after.append(callback)
+            round_.then(callback)
         elif self._failure is None:
             asyncio.get_running_loop().call_soon(callback)
 
@@ -223,7 +220,7 @@ class Log:
         """Sees to it that what was appended is written, within so many seconds."""
         loop = asyncio.get_running_loop()
         if self._upcoming is None:
-            self._upcoming = Round(loop)
+            self._upcoming = Write(loop)
         elif self._flushing is not None and (delay or not self._flushes_at):
             self._upcoming.urgent |= not delay
             return
@@ -245,46 +242,31 @@ class Log:
         round_.buffers, self._buffers = self._buffers, {}
         now = time.monotonic()
         size = sum(map(len, round_.buffers.get(self._tail, ())))
-        if now < self._quiet_from or len(round_.buffers) > 1 or size > ALONE_BYTES:
+        if not self._pace.is_quiet(now) or len(round_.buffers) > 1 or size > ALONE_BYTES:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._write, name="pubsub-log", daemon=True)
                 self._thread.start()
             self._batches.put(round_)
             return
         self._written(round_, self._commit(round_))
-        took = time.monotonic() - now
-        if took > SLOW:
-            self._quiet_from = now + SLOW_FOR
+        self._pace.took(now)
 
-    def _written(self, round_: "Round", error: Exception | None) -> None:
+    def _written(self, round_: "Write", error: Exception | None) -> None:
         """Back on the loop: the write ended."""
         self._writing = None
-        self._quiet_from = max(self._quiet_from, time.monotonic() + QUIET)
+        self._pace.wrote()
         if error is not None:
             self._fail(round_, error)
             return
         self.written = max(self.written, *round_.buffers)
-        for callback in round_.after:
-            try:
-                callback()
-            except Exception as mistake:  # one's own mistake, of which nobody else who waits is to hear
-                told = {"message": "What was to follow a commit of Pub/Sub's log failed", "exception": mistake}
-                round_.loop.call_exception_handler(told)
-        for waiter in round_.waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        round_.written()
         if self._upcoming is not None and self._flushing is None:
             self._flushing, self._flushes_at = round_.loop.call_soon(self._flush), 0.0
 
-    def _fail(self, round_: "Round", error: Exception) -> None:
-        self._failure = StateError(
-            f"{self.directory} can no longer be written ({error}). The cloud stops: what it has acknowledged is on "
-            "disk, and a restart goes on from there."
-        )
-        for failed in filter(None, (round_, self._upcoming)):
-            for waiter in failed.waiters:
-                if not waiter.done():
-                    waiter.set_exception(self._failure)
+    def _fail(self, round_: "Write", error: Exception) -> None:
+        self._failure = StateError(unwritable(self.directory, error))
+        for unwritten in filter(None, (round_, self._upcoming)):
+            unwritten.failed(self._failure)
         self._on_failure(self._failure)
 
     def _write(self) -> None:
@@ -296,7 +278,7 @@ class Log:
             except RuntimeError:  # the loop is gone: nobody waits any more
                 return
 
-    def _commit(self, round_: "Round") -> Exception | None:
+    def _commit(self, round_: "Write") -> Exception | None:
         try:
             for number, buffers in round_.buffers.items():
                 if self._out is None or self._out[0] != number:
@@ -309,31 +291,21 @@ class Log:
                     data = data[os.write(file, data) :]
                 os.fdatasync(file)
                 if buffers[0] is MAGIC:
-                    _sync_directory(self.directory)
+                    files.sync_folder(self.directory)
         except Exception as error:
             return error
         return None
 
 
-class Round:
-    """One write: its bytes by segment, and who waits for it (functions to call, then futures)."""
+class Write(Round):
+    """One write: its bytes by segment, and who waits for it."""
 
-    __slots__ = ("after", "buffers", "loop", "urgent", "waiters")
+    __slots__ = ("buffers", "urgent")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
+        super().__init__(loop)
         self.buffers: dict[int, list[bytes]] = {}
         self.urgent = False
-        self.after: list[Callable[[], None]] = []
-        self.waiters: list[asyncio.Future[None]] = []
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _whole_follows(data: memoryview, start: int) -> bool:

@@ -18,7 +18,7 @@ from local_cloud.pubsub import config, filters, records
 from local_cloud.pubsub.backlog import Backlog
 from local_cloud.pubsub.cleaning import Cleaner
 from local_cloud.pubsub.holders import Holder
-from local_cloud.pubsub.log import Log, Round
+from local_cloud.pubsub.log import Log, Write
 from local_cloud.pubsub.marks import Marks
 from local_cloud.pubsub.replay import Replayed
 from local_cloud.pubsub.seeking import marks_since
@@ -54,7 +54,7 @@ class PubSub:
         self._named: dict[str, TopicLog] = {}
         self._snapshots: dict[str, Holder] = {}
         self._dirty: dict[int, int] = {}
-        self._dirty_with: Round | None = None
+        self._dirty_with: Write | None = None
         self._cleaner = Cleaner(self.log, self._logs)
 
     def load(self) -> None:

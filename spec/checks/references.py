@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from spec.checks.draft import Draft, Rule
-from spec.errors import Finding, choose, nearest
+from spec.checks.handled import handled
+from spec.errors import Finding, choose
 
 
 def services_exist(draft: Draft) -> Iterator[Finding]:
@@ -30,29 +31,9 @@ def messages_are_handled(draft: Draft) -> Iterator[Finding]:
         receiver = draft.system.services.get(queue.receiver)
         if receiver is None:
             continue
-        handled = receiver.handles.get(queue.path)
-        file = f"service_code/{receiver.name}/service.yaml"
-        if handled is None:
-            paths = [path for path, message in receiver.handles.items() if message == queue.message]
-            near = paths[0] if paths else nearest(queue.path, receiver.handles)
-            hint = f"did you mean {near}? Or add" if near else "add"
-            yield draft.error(
-                "queue",
-                queue.name,
-                "path",
-                what=f"{receiver.name} handles nothing at {queue.path}",
-                breaks="every dispatch would get a 404 and be retried until the queue drops it",
-                fix=f"{hint} `{queue.path}: {queue.message}` to handles in {file}",
-            )
-        elif handled != queue.message:
-            yield draft.error(
-                "queue",
-                queue.name,
-                "message",
-                what=f"{receiver.name} handles {handled} at {queue.path}, not {queue.message}",
-                breaks="the receiver could not decode what arrives, and every task would end as a dead letter",
-                fix=f"write message: {handled}, or change handles in {file}",
-            )
+        lost = "every dispatch would get a 404 and be retried until the queue drops it"
+        unread = "the receiver could not decode what arrives, and every task would end as a dead letter"
+        yield from handled(draft, "queue", queue, receiver, lost=lost, unread=unread)
 
 
 def handles_are_fed(draft: Draft) -> Iterator[Finding]:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from spec import names
 from spec.checks.draft import Draft, Rule
+from spec.checks.handled import handled
 from spec.durations import Duration
-from spec.errors import Finding, choose, nearest
+from spec.errors import Finding, choose
 
 
 def services_exist(draft: Draft) -> Iterator[Finding]:
@@ -42,29 +43,9 @@ def messages_are_handled(draft: Draft) -> Iterator[Finding]:
         receiver = draft.system.services.get(topic.receiver)
         if receiver is None:
             continue
-        file = f"service_code/{receiver.name}/service.yaml"
-        handled = receiver.handles.get(topic.path)
-        if handled is None:
-            paths = [path for path, message in receiver.handles.items() if message == topic.message]
-            near = paths[0] if paths else nearest(topic.path, receiver.handles)
-            hint = f"did you mean {near}? Or add" if near else "add"
-            yield draft.error(
-                "topic",
-                topic.name,
-                "path",
-                what=f"{receiver.name} handles nothing at {topic.path}",
-                breaks="every push would get a 404 and end in the dead letters",
-                fix=f"{hint} `{topic.path}: {topic.message}` to handles in {file}",
-            )
-        elif handled != topic.message:
-            yield draft.error(
-                "topic",
-                topic.name,
-                "message",
-                what=f"{receiver.name} handles {handled} at {topic.path}, not {topic.message}",
-                breaks="the receiver could not decode what arrives, and every message would end as a dead letter",
-                fix=f"write message: {handled}, or change handles in {file}",
-            )
+        lost = "every push would get a 404 and end in the dead letters"
+        unread = "the receiver could not decode what arrives, and every message would end as a dead letter"
+        yield from handled(draft, "topic", topic, receiver, lost=lost, unread=unread)
         door = (topic.receiver, topic.path)
         other = queued.get(door) or taken.setdefault(door, topic.name)
         if other != topic.name:

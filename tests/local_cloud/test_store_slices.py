@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from local_cloud import tombstones
-from local_cloud.store import ALONE, ALONE_BYTES, Store
+from local_cloud.rounds import ALONE_BYTES, Pace
+from local_cloud.store import ALONE, Store
 
 
 def writers(store: Store) -> list[str]:
@@ -30,7 +31,7 @@ async def test_only_a_small_change_is_written_on_the_loop(tmp_path: Path) -> Non
 
     async def by() -> str:
         await store.committed()
-        store._quiet_from = 0.0  # as after a while in which nothing was written
+        store._pace = Pace()  # as after a while in which nothing was written
         return found[-1]
 
     kept["small"] = 1
