@@ -35,6 +35,12 @@ from sandbox.slack import Slack
 from sandbox.store import Store
 from sandbox.telegram import Telegram
 
+#: What the summary page links to.
+PAGES = (
+    *("/status", "/processor/sent", "/paynow/sent", "/exchange/records"),
+    *("/telegram/sent", "/slack/sent", "/faults"),
+)
+
 #: What the host wallet owns at the beginning.
 HOST_WEI = 100_000 * 10**18
 
@@ -129,7 +135,7 @@ class World:
             *self.faults.routes(),
             *ExchangeApi(self.book, self.clock, self.faults, self._config.changenow_api_key).routes(),
             *ProcessorApi(self._config, self.store, self.clock, self.keys, self.sender).routes(),
-            *PayNowApi(self._config, self.clock, self.faults).routes(),
+            *PayNowApi(self._config, self.store, self.clock, self.faults).routes(),
             *Slack(self.store, self.clock, self.faults).routes(),
             *Telegram(self.store, self.clock, self.keys, self.faults, self._config.telegram_bot_token).routes(),
         ])  # fmt: skip
@@ -187,10 +193,7 @@ class World:
             shown = value if isinstance(value, dict) else {"": value}
             for key, item in shown.items():
                 rows.append(f"<tr><td>{html.escape(f'{name} {key}')}</td><td>{html.escape(str(item))}</td></tr>")
-        links = " ".join(
-            f'<a href="{path}">{path}</a>'
-            for path in ("/status", "/processor/sent", "/exchange/records", "/telegram/sent", "/slack/sent", "/faults")
-        )
+        links = " ".join(f'<a href="{path}">{path}</a>' for path in PAGES)
         page = f"<!doctype html><title>sandbox</title><h1>Sandbox</h1><p>{links}</p><table>{''.join(rows)}</table>"
         return web.Response(text=page, content_type="text/html")
 

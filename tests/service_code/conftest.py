@@ -188,6 +188,7 @@ async def chain(anvil: str, world: World) -> AsyncIterator[Chain]:
     """The chain, and a wallet with 100 ether on it; what a test changes of the chain's ways is undone."""
     chain = Chain(anvil)
     await chain.ask("anvil_setBalance", world.wallet.address, hex(100 * 10**18))
+    world.began = (anvil, int(await chain.ask("eth_blockNumber"), 16) + 1)
     chain.door.after["eth_sendRawTransaction"] = chain.sent
     app = web.Application()
     app.add_routes([web.post("/", chain.door.handle)])

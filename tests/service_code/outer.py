@@ -17,6 +17,9 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
 from eth_account import Account
 
+#: What a stand-in remembers of an order and does not tell.
+KEPT = ("exact", "client")
+
 
 @dataclass
 class Task:
@@ -198,18 +201,19 @@ class Outer:
             "fromAmount": float(wish["fromAmount"]),
             "expectedAmountFrom": float(wish["fromAmount"]),
             "exact": Decimal(wish["fromAmount"]),
+            "client": wish["address"],
             "toAmount": 42.5,
             "flow": wish["flow"],
             "validUntil": self.valid_until,
         }
         self.orders[order_id] = order
-        return web.json_response({key: value for key, value in order.items() if key != "exact"})
+        return web.json_response({key: value for key, value in order.items() if key not in KEPT})
 
     async def _by_id(self, request: web.Request) -> web.Response:
         order = self.orders.get(request.query["id"])
         if order is None:
             return web.json_response({"error": "not_found", "message": "no"}, status=404)
-        answer = {key: value for key, value in order.items() if key != "exact"}
+        answer = {key: value for key, value in order.items() if key not in KEPT}
         return self._exchange_down() or web.json_response(answer)
 
     async def _telegram(self, request: web.Request) -> web.Response:

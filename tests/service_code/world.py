@@ -61,6 +61,20 @@ SECRETS = {
 }
 
 
+#: Where processors tell of payments.
+ENTRIES = (("gcwebhook", "/"), ("paynowwebhook", "/api/paynow/webhook"))
+
+
+@dataclass(frozen=True)
+class Told:
+    """A notice as it was sent to a service, and how it was answered."""
+
+    service: str
+    headers: dict[str, str]
+    body: bytes
+    status: int
+
+
 class Clock:
     """A clock that a test moves."""
 
@@ -144,7 +158,10 @@ class Running:
         """Call with these headers alone."""
         named = {key.replace("_", "-"): value for key, value in headers.items()}
         # Each request has a context of its own, as behind a server.
-        return await asyncio.create_task(ask(self.app, method, path, named, body))
+        answer = await asyncio.create_task(ask(self.app, method, path, named, body))
+        if method == "POST" and (self.kit.settings.service, path) in ENTRIES:
+            self.world.told.append(Told(self.kit.settings.service, named, body, answer.status))
+        return answer
 
     async def deliver(self, task: Task, retry: int = 0) -> Answer:
         """Deliver a task as its queue would."""
@@ -187,6 +204,9 @@ class World:
         self.rpc = rpc
         self.clock = clock
         self.wallet = Account.create()
+        #: Every notice, for the judge, and where the chain stood when the test began; nothing where there is none.
+        self.told: list[Told] = []
+        self.began: tuple[str, int] | None = None
         self.chain_id = 31337
         self._ids = itertools.count(1)
 
