@@ -43,6 +43,7 @@ RESERVED_ENV = frozenset(
         "SERVICE_URL",
         "QUEUES",
         "TOPICS",
+        "ROUTES",
         "CALLERS",
         "DATABASE_URL",
         "ENDPOINTS",

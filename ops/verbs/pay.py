@@ -103,8 +103,8 @@ def ids_of(operator: Operator, flow: str, count: int) -> list[str]:
             return found
     raise BadUsage(
         f"no payment takes the way of --flow {flow} in this stack",
-        why="STAGED_PERCENT of gcsplit leaves it no share",
-        fix="set STAGED_PERCENT between 1 and 99 in sluice:settings of stacks/Pulumi.local.yaml, then ./sluice up",
+        why="the route payout leaves it no share",
+        fix="set payout between 1 and 99 in sluice:canaryPercent of stacks/Pulumi.local.yaml, then ./sluice up",
     )
 
 

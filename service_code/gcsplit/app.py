@@ -9,7 +9,7 @@ from __future__ import annotations
 from service_code.gcsplit.failed import Failed
 from service_code.gcsplit.letters import Letters
 from service_code.gcsplit.replay import Replayer
-from service_code.gcsplit.rules import rules_of
+from service_code.gcsplit.rules import PAYOUT, rules_of
 from service_code.gcsplit.split import Splitter
 from service_code.gcsplit.sweep import Sweeper
 from service_code.kit import minting
@@ -25,6 +25,7 @@ SECRETS = {"TPS_HOSTPAY_SIGNING_KEY": 32, "CHANGENOW_API_KEY": 16}
 
 def service(kit: Kit) -> Service:
     """Declare the service's doors."""
+    kit.routes.need(PAYOUT)
     rules = rules_of(kit.settings)
     exchange = ChangeNow(kit.settings.endpoints.changenow, kit.settings.secret("CHANGENOW_API_KEY"), kit.outside)
     splitter = Splitter(kit, rules, exchange)
@@ -34,7 +35,7 @@ def service(kit: Kit) -> Service:
 
     async def way(incoming: Incoming, _call: Call) -> Reply:
         unique_id = incoming.path["unique_id"]
-        return Reply(200, {"unique_id": unique_id, "way": rules.way(unique_id)})
+        return Reply(200, {"unique_id": unique_id, "way": await kit.routes.way(PAYOUT, unique_id)})
 
     return Service(
         name="gcsplit",

@@ -1,8 +1,8 @@
 """What a payment is divided by, and how long a host payment may take. Pure, from config.
 
-STAGED_PERCENT of the payments are paid out in stages (gchostpay1), the others at once (gchostpay); STAGED_SALT mixes
-the choice anew. SPLIT_CLIENT_PERCENT is every client's share (95); SPLIT_CLIENT_PERCENT_BY_CHANNEL, a JSON object, sets
-it for single channels. DECISIONS 3 and 12.
+The route `payout` says which payments are paid out in stages (gchostpay1) and which at once (gchostpay).
+SPLIT_CLIENT_PERCENT is every client's share (95); SPLIT_CLIENT_PERCENT_BY_CHANNEL, a JSON object, sets it for single
+channels. DECISIONS 3 and 12.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import json
 from dataclasses import dataclass
 from datetime import timedelta
 
-from service_code.kit import routes
 from service_code.kit.settings import Settings, SettingsError
 
-#: The queue of each way to pay out.
+#: The route by which a payment is paid out, and the queue of each of its ways.
+PAYOUT = "payout"
 HOSTPAY_QUEUES = {"single": "hostpay-execution-queue", "staged": "gcsplit-hostpay-trigger-queue"}
 #: The network on which the host wallet pays.
 HOST_NETWORK = "eth"
@@ -35,16 +35,10 @@ class Rules:
     #: How long a host payment's newest token lives, by way.
     windows: dict[str, timedelta]
     refund_address: str | None
-    staged_percent: int
-    staged_salt: str
 
     def client_percent(self, channel_id: int) -> int:
         """Return the client's share."""
         return self.by_channel.get(channel_id, self.percent)
-
-    def way(self, unique_id: str) -> str:
-        """Choose how a payment is paid out; asked once, at its split, and stored with it."""
-        return "staged" if routes.takes_new_way(self.staged_salt, unique_id, self.staged_percent) else "single"
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -66,6 +60,4 @@ def rules_of(settings: Settings) -> Rules:
         by_channel=by_channel,
         windows=windows,
         refund_address=settings.config("REFUND_ADDRESS", "") or None,
-        staged_percent=routes.percent_of(settings, "STAGED_PERCENT"),
-        staged_salt=settings.config("STAGED_SALT", "staged"),
     )

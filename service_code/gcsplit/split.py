@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from service_code.gcsplit.rules import HOST_NETWORK, HOSTPAY_QUEUES, Rules
+from service_code.gcsplit.rules import HOST_NETWORK, HOSTPAY_QUEUES, PAYOUT, Rules
 from service_code.kit import ledger, logs, money
 from service_code.kit.call import Call
 from service_code.kit.changenow import ChangeNow, ExchangeAwayError, ExchangeOrder, ExchangeRefusedError, Route
@@ -91,7 +91,7 @@ class Splitter:
             to_network=order.payout_network,
             address=order.client_wallet,
         )
-        way = self._rules.way(order.unique_id)
+        way = await self._kit.routes.way(PAYOUT, order.unique_id)
         # A fixed rate lives for minutes, a staged payout may wait for a day.
         made = await self._exchange.order(route, self._rules.refund_address, fixed=way == "single")
         _log.info("exchange ordered", status="ordered", cn_api_id=made.id, way=way)

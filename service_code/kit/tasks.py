@@ -30,6 +30,11 @@ def task_id(outbox_id: str) -> str:
     return hashlib.sha256(outbox_id.encode()).hexdigest()[:40]
 
 
+def traceparent(trace: str, outbox_id: str) -> str:
+    """Return the header by which the receiver goes on with the trace."""
+    return f"00-{trace}-{task_id(outbox_id)[:16]}-01"
+
+
 class Tasks:
     """Creates tasks in the queues of the settings."""
 
@@ -48,7 +53,7 @@ class Tasks:
             raise TaskError(f"{queue} is not among this service's QUEUES")
         headers = {"Content-Type": "application/json"}
         if trace:
-            headers["traceparent"] = f"00-{trace}-{task_id(outbox_id)[:16]}-01"
+            headers["traceparent"] = traceparent(trace, outbox_id)
         task: dict[str, Any] = {
             "name": f"{edge.path}/tasks/{task_id(outbox_id)}",
             "dispatchDeadline": edge.dispatch_deadline,

@@ -84,6 +84,8 @@ def _door(binding: Binding) -> Need:
     if why in ("schedule", "operator"):
         return Need(why, binding.name)  # one account for all of a service's schedules
     ((_, name),) = uses
+    if why == "direct":
+        return Need("elsewhere", name)  # as long as all payments go by the queue
     return _tried("hop", name)
 
 
@@ -169,11 +171,11 @@ def send(stack: Stack, since: str, way: str, *, wait: bool = True) -> Payment:
 def id_of(way: str) -> str:
     """A payment's id that takes this way in the stack, by gcsplit's rule."""
     assert SYSTEM.stack is not None
-    percent = int(SYSTEM.stack.settings["STAGED_PERCENT"])
+    percent = SYSTEM.stack.canary_percent["payout"]
     assert 0 < percent < 100, "both ways are tried"
     while True:
         unique_id = secrets.token_hex(8)
-        if routes.takes_new_way("staged", unique_id, percent) == (way == "staged"):
+        if routes.takes_new_way("payout", unique_id, percent) == (way == "staged"):
             return unique_id
 
 

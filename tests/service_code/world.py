@@ -10,7 +10,7 @@ import asyncio
 import importlib
 import itertools
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,10 +21,12 @@ from eth_account import Account
 from service_code.kit import settings as settings_module
 from service_code.kit.app import build
 from service_code.kit.runtime import Kit
+from tests.service_code.doors import Doors, Wire
 from tests.service_code.outer import Outer, Pushed, Task
 
 BASE = "https://{}-1.us-central1.run.app"
 INVOKER = "invoker@p.iam.gserviceaccount.com"
+ACCOUNT = "{}@p.iam.gserviceaccount.com"
 OPERATOR = "operator@p.iam.gserviceaccount.com"
 QUEUES = {
     "split-payment-queue": ("gcsplit", "/process_split", None),
@@ -43,6 +45,13 @@ QUEUES = {
     "gcsplit2-queue": ("gcsplit2", "/estimate-and-update", None),
     "gcbatchprocessor-queue": ("gcbatchprocessor", "/process", None),
     "gcmicrobatchprocessor-failed-queue": ("gcmicrobatchprocessor", "/batch-payment-failed", None),
+}
+#: route -> its old way, its new one, the queue of a hop, and the share of the new way.
+ROUTES = {
+    "split-hop": ("direct", "queue", "split-payment-queue", 100),
+    "hostpay-hop": ("direct", "queue", "hostpay-execution-queue", 100),
+    "payout": ("single", "staged", None, 0),
+    "paynow": ("sync", "queue", None, 100),
 }
 TOPICS = {
     name: {"path": f"projects/p/topics/{name}", "ordered": ordered}
@@ -66,6 +75,17 @@ ENTRIES = (("gcwebhook", "/"), ("paynowwebhook", "/api/paynow/webhook"))
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What a service answered."""
+
+    status: int
+    text: str
+
+    def json(self) -> dict[str, Any]:
+        return dict(json.loads(self.text))
+
+
+@dataclass(frozen=True)
 class Told:
     """A notice as it was sent to a service, and how it was answered."""
 
@@ -85,25 +105,34 @@ class Clock:
         return self.at
 
 
+def routes(**percents: int) -> str:
+    """ROUTES of an environment, with other shares than the usual ones; a route's - is written _."""
+    shares = {name.replace("_", "-"): percent for name, percent in percents.items()}
+    assert shares.keys() <= ROUTES.keys()
+    return json.dumps(
+        {
+            name: {"old": old, "new": new, "queue": queue, "percent": shares.get(name, percent), "salt": name,
+                   "timeout": 30 if queue else None}
+            for name, (old, new, queue, percent) in ROUTES.items()
+        }
+    )  # fmt: skip
+
+
 class StaticAccess:
-    """Access tokens without a metadata server."""
+    """Tokens without a metadata server."""
+
+    def __init__(self, id_token: Callable[[str], str] | None = None) -> None:
+        self._id_token = id_token
 
     async def token(self) -> str:
         return "access-token"
 
+    async def id_token(self, audience: str) -> str:
+        assert self._id_token is not None, "this service calls no other"
+        return self._id_token(audience)
+
     def forget(self) -> None:
         return None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a service answered."""
-
-    status: int
-    text: str
-
-    def json(self) -> dict[str, Any]:
-        return dict(json.loads(self.text))
 
 
 async def ask(app: Any, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
@@ -209,6 +238,7 @@ class World:
         self.began: tuple[str, int] | None = None
         self.chain_id = 31337
         self._ids = itertools.count(1)
+        self.doors = Doors()
 
     def environ(self, service: str, **more: str) -> dict[str, str]:
         queues = {
@@ -242,6 +272,8 @@ class World:
         ]
         operator += ["/dead/{event_id}/replay", "/events/{event_id}", "/users/{user_id}"]
         callers = {path: [INVOKER] for _, path, _ in QUEUES.values()}
+        callers["/process_split"].append(ACCOUNT.format("gcwebhook"))
+        callers["/hostpay_webhook"].append(ACCOUNT.format("gcsplit"))
         callers |= {"/sweep": [INVOKER], "/convert-pending": [INVOKER]}
         callers |= {path: [INVOKER] for path in PUSHES}
         callers |= {path: [OPERATOR] for path in (*operator, "/payouts/{unique_id}/abandon")}
@@ -261,6 +293,7 @@ class World:
             "DATABASE_URL": self.database.format(user=service),
             "QUEUES": json.dumps(queues),
             "TOPICS": json.dumps(TOPICS),
+            "ROUTES": routes(),
             "PAYNOW_PRODUCTS": json.dumps(PRODUCTS),
             "CALLERS": json.dumps(callers),
             "ENDPOINTS": json.dumps(endpoints),
@@ -291,10 +324,16 @@ class World:
         module = importlib.import_module(f"service_code.{service}.app")
         stateless = getattr(module, "STATELESS", False)
         settings = settings_module.read(service, self.environ(service, **more), module.SECRETS, stateless=stateless)
-        kit = Kit(settings, clock=self.clock, access=StaticAccess())
+        access = StaticAccess(lambda audience: self.token(service, ACCOUNT.format(service), audience=audience))
+        kit = Kit(settings, clock=self.clock, access=access, outside=Wire(self.doors))
         app = build(kit, module.service(kit))
         async with app.router.lifespan_context(app):
-            yield Running(self, kit, app)
+            running = Running(self, kit, app)
+            self.doors.open(BASE.format(service), running)
+            try:
+                yield running
+            finally:
+                self.doors.close(BASE.format(service), running)
 
     def unique_id(self) -> str:
         return f"pay{next(self._ids):013d}"

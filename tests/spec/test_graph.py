@@ -42,7 +42,10 @@ def test_queues_are_found_from_both_ends(project: Project) -> None:
 def test_every_guarded_path_lists_who_may_call_it(project: Project) -> None:
     callers = load(project.root).callers("gcsplit")
 
-    assert callers["/process_split"] == (Caller("split-payment-invoker", "queue", "split-payment-queue"),)
+    assert callers["/process_split"] == (
+        Caller("split-payment-invoker", "queue", "split-payment-queue"),
+        Caller("gcwebhook", "direct", "split-payment-queue"),
+    )
     assert callers["/sweep"] == (Caller("gcsplit-scheduler", "schedule", "sweep"),)
     assert callers["/dead"] == (Caller("sluice-operator", "operator", "operator"),)
     assert "/health" in callers
@@ -51,6 +54,7 @@ def test_every_guarded_path_lists_who_may_call_it(project: Project) -> None:
 def test_invokers_of_a_service_are_its_callers_and_nobody_else(project: Project) -> None:
     assert load(project.root).invokers("gchostpay") == (
         "gchostpay-scheduler",
+        "gcsplit",
         "hostpay-confirm-invoker",
         "hostpay-execution-invoker",
         "sluice-operator",
