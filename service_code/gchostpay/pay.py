@@ -16,7 +16,7 @@ from service_code.kit.outcomes import Dead, Done, Outcome, Retry
 from service_code.kit.tokens import HostPayClaim, Purpose, Tokens
 from service_code.kit.wallet.failures import ERRORS, Failure, Fault, PayoutError, classify
 from service_code.kit.wallet.payer import Payer
-from service_code.kit.wallet.signing import Signing, alert, payable
+from service_code.kit.wallet.signing import Signing, alert
 
 
 class Paying:
@@ -44,13 +44,14 @@ class Paying:
             return Done("already_failed")
         try:
             self._in_time(claim, call.now)
-            payable(claim)
+            self._signing.payable(claim)
             return await self._not_waiting(claim) or await self._signing.sign(claim, call, self._in_time)
         except ERRORS as error:
-            return self._outcome(classify(error))
+            return self._outcome(claim, classify(error))
 
-    def _outcome(self, failure: Failure) -> Outcome:
-        alert(failure.code)
+    @staticmethod
+    def _outcome(claim: HostPayClaim, failure: Failure) -> Outcome:
+        alert(failure, claim.amount.currency)
         if failure.fault is Fault.FINAL:
             return Dead(failure.code, failure.why)
         return Retry(failure.why)

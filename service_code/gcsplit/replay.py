@@ -33,6 +33,8 @@ from service_code.kit.service import Incoming, Reply
 
 #: Deaths by which the exchange order itself is wrong, whatever the exchange says of it now.
 WRONG_ORDER = frozenset(("EXCHANGE_MISMATCH", "INVALID_ADDRESS"))
+#: Deaths by which coins left the wallet for elsewhere: paying once more could pay twice.
+COINS_LEFT = frozenset(("STRAY_TRANSFER",))
 #: Dead payments that one listing shows.
 LISTED = 500
 
@@ -80,7 +82,7 @@ class Replayer:
         )
         if dead is None:
             return Reply(404, {"error": "NOT_DEAD", "reason": "no death of this payment is recorded"})
-        if (refused := _not_dead(unique_id, dead["status"])) is not None:
+        if (refused := _not_dead(unique_id, dead["status"], dead["error_code"])) is not None:
             return refused
         try:
             if dead["stage"] == "split":
@@ -193,8 +195,11 @@ class Replayer:
         return Reply(200, {**body, "cn_api_id": pending.cn_api_id})
 
 
-def _not_dead(unique_id: str, status: str) -> Reply | None:
+def _not_dead(unique_id: str, status: str, code: str = "") -> Reply | None:
     """Answer for a death that is not to be replayed, or not now; None for one that is."""
+    if status == "dead" and code in COINS_LEFT:
+        reason = "its coins left the wallet: settle it with the exchange, then mark it recovered"
+        return Reply(409, {"error": code, "reason": reason})
     if status == "dead":
         return None
     if status == "investigating":

@@ -237,6 +237,8 @@ class World:
         self.told: list[Told] = []
         self.began: tuple[str, int] | None = None
         self.chain_id = 31337
+        #: The token's contract, once a test has issued one.
+        self.usdt = ""
         self._ids = itertools.count(1)
         self.doors = Doors()
 
@@ -298,6 +300,7 @@ class World:
             "CALLERS": json.dumps(callers),
             "ENDPOINTS": json.dumps(endpoints),
             "CHAIN_ID": str(self.chain_id),
+            "USDT_CONTRACT": self.usdt,
             "ETHEREUM_RPC_URL": self.rpc,
             "HOST_WALLET_PRIVATE_KEY": self.wallet.key.hex(),
             "SLACK_ALERT_WEBHOOK": f"{self.outer.url}/slack",
