@@ -7,7 +7,6 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -19,8 +18,6 @@ from service_code.kit import logs, migrate
 from tests.service_code.outer import Outer, Rpc, serve
 from tests.service_code.servers import NoAnvilError, anvil_chain, execute, on, postgres_server
 from tests.service_code.world import Clock, World
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
