@@ -1,6 +1,6 @@
 """What the wallet pays: ether, and the tokens whose contract is configured; what a payout of each is on chain.
 
-USDT_CONTRACT is the token's address, by default Tether's own where CHAIN_ID is the main chain, and nowhere else; where
+USDT_CONTRACT is the token's address, or `auto`: Tether's own where CHAIN_ID is the main chain, and none elsewhere; where
 there is none, USDT is not paid. PAYOUT_LIMIT_USDT and DAY_LIMIT_USDT are the signer's, beside the ones in ether.
 """
 
@@ -21,6 +21,7 @@ NETWORK = "eth"
 GAS_CURRENCY = "eth"
 #: Ethereum's main chain; every other stack says its own.
 MAINNET = 1
+AUTO = "auto"
 #: Tokens by currency: their contract on the main chain, the limits of one payout and of a day, in coins.
 TOKENS = {"usdt": ("0xdAC17F958D2ee523a2206206994597C13D831ec7", "30000", "1500000")}
 
@@ -76,9 +77,10 @@ def coins_of(settings: Settings) -> Coins:
     limits: dict[str, TokenLimits] = {}
     for currency, (mainnet, payout, day) in TOKENS.items():
         name = setting_of(currency)
-        contract = settings.config(name, mainnet if chain_id == MAINNET else "")
-        if not contract:
+        contract = settings.config(name, AUTO)
+        if contract == AUTO and chain_id != MAINNET:
             continue
+        contract = mainnet if contract == AUTO else contract
         if not is_checksum_address(contract):
             raise SettingsError(
                 f"{name} is {contract!r}: payouts would go nowhere; give the contract's checksum address"
