@@ -6,11 +6,14 @@ Its doors: /process_split behind split-payment-queue; /sweep for the scheduler; 
 
 from __future__ import annotations
 
+from service_code.gcsplit.asked import Asked
 from service_code.gcsplit.failed import Failed
 from service_code.gcsplit.letters import Letters
 from service_code.gcsplit.replay import Replayer
 from service_code.gcsplit.rules import PAYOUT, rules_of
 from service_code.gcsplit.split import Splitter
+from service_code.gcsplit.standing import Standing
+from service_code.gcsplit.sums import Sums
 from service_code.gcsplit.sweep import Sweeper
 from service_code.kit import minting
 from service_code.kit.call import Call
@@ -50,6 +53,9 @@ def service(kit: Kit) -> Service:
             Operator("POST", "/failed-transactions/{unique_id}/retry", replayer.replay),
             Operator("POST", "/failed-transactions/{unique_id}/status", failed.mark),
             Operator("POST", "/failed-transactions/{unique_id}/recovered", failed.recovered),
+            Operator("GET", "/reconcile/payments", Standing(kit).payments),
+            Operator("GET", "/reconcile/ledger", Sums(kit).ledger),
+            Operator("GET", "/reconcile/orders", Asked(kit, exchange).orders),
         ],
         minters={**minting.ORDER.minter(secret), **minting.TRIGGER.minter(secret)},
     )

@@ -271,6 +271,8 @@ class World:
             "/batches/{batch_id}/retry",
             "/wallet",
             "/wallet/resume",
+            *("/reconcile/payments", "/reconcile/ledger", "/reconcile/orders", "/reconcile/wallet"),
+            *("/reconcile/payouts", "/reconcile/events", "/reconcile/points"),
         ]
         operator += ["/dead/{event_id}/replay", "/events/{event_id}", "/users/{user_id}"]
         callers = {path: [INVOKER] for _, path, _ in QUEUES.values()}

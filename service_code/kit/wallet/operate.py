@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 from service_code.kit import erc20, logs
 from service_code.kit.call import Call
@@ -21,14 +21,15 @@ from service_code.kit.wallet.settle import Settler
 
 _log = logs.get("operate")
 
-Door = Callable[["Operating", Incoming, Call], Awaitable[Reply]]
+Desk = TypeVar("Desk")
+Door = Callable[[Desk, Incoming, Call], Awaitable[Reply]]
 
 
-def needs_node(door: Door) -> Door:
+def needs_node(door: Door[Desk]) -> Door[Desk]:
     """Answer 502 while the node is away."""
 
     @wraps(door)
-    async def run(self: Operating, incoming: Incoming, call: Call) -> Reply:
+    async def run(self: Desk, incoming: Incoming, call: Call) -> Reply:
         try:
             return await door(self, incoming, call)
         except (NodeAwayError, NodeRefusedError) as error:
