@@ -7,15 +7,22 @@ from typing import Any
 
 import pytest
 from eth_account import Account
+from hypothesis import given
+from hypothesis import strategies as st
 
+from service_code.kit import erc20
+from service_code.kit.money import LARGEST, Amount
+from service_code.kit.settings import SettingsError
 from service_code.kit.wallet.payer import Payer
 from service_code.kit.wallet.settle import Settler
 from tests.service_code import flow, tether
 from tests.service_code.conftest import Chain
 from tests.service_code.flow import ETH, alerts, balances, confirm_all, share
+from tests.service_code.gathering import gathered, gathering
 from tests.service_code.outer import Rpc, Task
+from tests.service_code.test_staged import line
 from tests.service_code.tether import COIN, Tether
-from tests.service_code.world import World
+from tests.service_code.world import World, routes
 
 WHOLE = 150 * COIN + 7
 
@@ -293,6 +300,49 @@ async def test_a_reorganisation_takes_both_currencies_back_and_the_token_is_paid
     assert await balances(sql, "usdt") == before
     assert (await balances(sql))["gas_expense"] == await gas_of(sql)
     assert await usdt.balance(world.wallet.address) == 1000 * COIN - share(WHOLE)
+
+
+async def test_a_staged_payout_in_usdt_is_paid_once_though_everything_comes_twice(
+    world: World, chain: Chain, usdt: Tether, sql: Any
+) -> None:
+    _, task = await flow.received(world, WHOLE, "usdt")
+    async with world.run("gcsplit", ROUTES=routes(payout=100)) as splitter, line(world) as stages:
+        assert (await splitter.deliver(task)).json() == {"status": "next"}
+        await stages.run(world.outer.take("gcsplit-hostpay-trigger-queue"))
+    assert await sql.fetchval("SELECT status FROM split_payout_hostpay") == "completed"
+    assert await usdt.balance(world.wallet.address) == 1000 * COIN - share(WHOLE)
+    assert (await balances(sql, "usdt"))["exchange_clearing"] == 0
+
+
+async def test_what_is_gathered_in_usdt_is_worth_itself_and_paid_in_usdt(
+    world: World, chain: Chain, usdt: Tether, sql: Any
+) -> None:
+    tasks = await gathered(world, "190", amount=Amount(currency="usdt", units=100 * COIN), count=2)
+    async with gathering(world) as stages:
+        await stages.run(tasks)
+    assert world.outer.estimates == ["194"]  # the batch's own order
+    batch = await sql.fetchrow("SELECT members, currency, amount, amount_usdt FROM payout_batches")
+    assert tuple(batch) == (2, "usdt", 194 * COIN, 194 * COIN)
+    assert await usdt.balance(world.wallet.address) == (1000 - 194) * COIN
+    found = await balances(sql, "usdt")
+    assert (found["accumulated_funds"], found["exchange_clearing"]) == (0, 0)
+    assert (found["platform_fees"], found["host_wallet"]) == (-6 * COIN, -194 * COIN)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("USDT_CONTRACT", "0x" + "aB" * 20), ("USDT_CONTRACT", "tether"), ("DAY_LIMIT_USDT", "1.0000001")],
+)
+async def test_a_setting_of_the_token_that_is_none_stops_the_start(world: World, setting: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=setting):
+        async with world.run("gchostpay", **{"CHAIN_ID": "1", setting: value}):
+            pass
+
+
+@given(st.binary(min_size=20, max_size=20), st.integers(0, LARGEST))
+def test_a_transfers_data_is_read_as_it_was_written(to: bytes, units: int) -> None:
+    address = "0x" + to.hex()
+    assert erc20.read_transfer(erc20.transfer(address, units)) == (address, units)
 
 
 async def test_usdt_without_a_contract_in_the_settings_dies_and_says_which(world: World, chain: Chain) -> None:
