@@ -1,13 +1,16 @@
 """gcsplit: divides a payment between client and platform, orders the exchange and has the host pay it.
 
-Its doors: /process_split behind split-payment-queue; /sweep for the scheduler; /dead, /dead/{unique_id}/replay,
-/dead-letters (those of all services), /failed-transactions and /ways/{unique_id} for operators.
+Its doors: /process_split behind split-payment-queue; /sweep and /fallback for the scheduler; /dead,
+/dead/{unique_id}/replay, /dead-letters (those of all services), /failed-transactions and /ways/{unique_id} for
+operators.
 """
 
 from __future__ import annotations
 
 from service_code.gcsplit.asked import Asked
+from service_code.gcsplit.anew import Anew
 from service_code.gcsplit.failed import Failed
+from service_code.gcsplit.fallback import Fallback
 from service_code.gcsplit.letters import Letters
 from service_code.gcsplit.replay import Replayer
 from service_code.gcsplit.rules import PAYOUT, rules_of
@@ -32,7 +35,9 @@ def service(kit: Kit) -> Service:
     rules = rules_of(kit.settings)
     exchange = ChangeNow(kit.settings.endpoints.changenow, kit.settings.secret("CHANGENOW_API_KEY"), kit.outside)
     splitter = Splitter(kit, rules, exchange)
-    replayer = Replayer(kit, rules, exchange, splitter)
+    anew = Anew(kit, rules, exchange)
+    replayer = Replayer(kit, splitter, anew)
+    fallback = Fallback(kit, rules, anew)
     failed = Failed(kit)
     secret = kit.settings.secret("TPS_HOSTPAY_SIGNING_KEY")
 
@@ -43,7 +48,10 @@ def service(kit: Kit) -> Service:
     return Service(
         name="gcsplit",
         handlers=[Handler("/process_split", SplitOrder, splitter.split)],
-        schedules=[Schedule("/sweep", Sweeper(kit, rules).sweep)],
+        schedules=[
+            Schedule("/sweep", Sweeper(kit, rules, fallback).sweep),
+            Schedule("/fallback", fallback.fall_back),
+        ],
         operator=[
             Operator("GET", "/dead", replayer.dead),
             Operator("POST", "/dead/{unique_id}/replay", replayer.replay),
@@ -57,5 +65,8 @@ def service(kit: Kit) -> Service:
             Operator("GET", "/reconcile/ledger", Sums(kit).ledger),
             Operator("GET", "/reconcile/orders", Asked(kit, exchange).orders),
         ],
-        minters={**minting.ORDER.minter(secret), **minting.TRIGGER.minter(secret)},
+        minters={
+            **minting.ORDER.minter(secret, at_delivery=rules.tokens["single"].at_delivery),
+            **minting.TRIGGER.minter(secret),
+        },
     )

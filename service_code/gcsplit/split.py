@@ -92,8 +92,7 @@ class Splitter:
             address=order.client_wallet,
         )
         way = await self._kit.routes.way(PAYOUT, order.unique_id)
-        # A fixed rate lives for minutes, a staged payout may wait for a day.
-        made = await self._exchange.order(route, self._rules.refund_address, fixed=way == "single")
+        made = await self._exchange.order(route, self._rules.refund_address, fixed=self._rules.fixed(way))
         _log.info("exchange ordered", status="ordered", cn_api_id=made.id, way=way)
         return Ordered(route=route, parts=parts, made=made, way=way)
 

@@ -241,6 +241,8 @@ class World:
         self.usdt = ""
         self._ids = itertools.count(1)
         self.doors = Doors()
+        #: queue -> what its edge says otherwise, such as its `token`.
+        self.edges: dict[str, dict[str, Any]] = {}
 
     def environ(self, service: str, **more: str) -> dict[str, str]:
         queues = {
@@ -251,6 +253,7 @@ class World:
                 "invoker": INVOKER,
                 "dispatch_deadline": "45s",
                 "token_window": window,
+                **self.edges.get(name, {}),
             }
             for name, (to, path, window) in QUEUES.items()
         }
@@ -278,7 +281,7 @@ class World:
         callers = {path: [INVOKER] for _, path, _ in QUEUES.values()}
         callers["/process_split"].append(ACCOUNT.format("gcwebhook"))
         callers["/hostpay_webhook"].append(ACCOUNT.format("gcsplit"))
-        callers |= {"/sweep": [INVOKER], "/convert-pending": [INVOKER]}
+        callers |= {"/sweep": [INVOKER], "/fallback": [INVOKER], "/convert-pending": [INVOKER]}
         callers |= {path: [INVOKER] for path in PUSHES}
         callers |= {path: [OPERATOR] for path in (*operator, "/payouts/{unique_id}/abandon")}
         endpoints = {

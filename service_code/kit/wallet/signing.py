@@ -20,7 +20,7 @@ from service_code.kit import logs
 from service_code.kit.call import Call
 from service_code.kit.chain import LEAST_TIP, TRANSFER_GAS, Quote
 from service_code.kit.db import Connection
-from service_code.kit.deaths import BURIED, hold_payout
+from service_code.kit.deaths import BURIED, SUPERSEDED, hold_payout
 from service_code.kit.orders import ConfirmPayout
 from service_code.kit.outcomes import Done, Next, Outcome
 from service_code.kit.signer import SigningRefusedError, Transfer
@@ -140,6 +140,8 @@ class Signing:
         await hold_payout(connection, claim.unique_id)
         if await connection.fetchrow(BURIED, claim.unique_id, claim.generation) is not None:
             return Done("already_failed")
+        if await connection.fetchrow(SUPERSEDED, claim.unique_id, claim.generation) is not None:
+            return Done("superseded")
         wallet = await book.lock(connection, quote.pending_nonce)
         again = "SELECT * FROM split_payout_hostpay WHERE unique_id = $1 AND (status <> 'failed' OR generation >= $2)"
         faster = await connection.fetchrow(again, claim.unique_id, claim.generation)
