@@ -7,8 +7,8 @@ operators.
 
 from __future__ import annotations
 
-from service_code.gcsplit.asked import Asked
 from service_code.gcsplit.anew import Anew
+from service_code.gcsplit.asked import Asked
 from service_code.gcsplit.failed import Failed
 from service_code.gcsplit.fallback import Fallback
 from service_code.gcsplit.letters import Letters
