@@ -86,6 +86,11 @@ def finish(stack: Stack, wanted: list[str], timeout: float = 120) -> dict[str, f
     return found
 
 
+def finished(stack: Stack, wanted: list[str]) -> set[str]:
+    """Those that are at their end now."""
+    return set(asyncio.run(_ends(stack.dsn, wanted, 0.0)))
+
+
 async def _ends(dsn: str, wanted: list[str], timeout: float) -> dict[str, float]:
     """The ends seen when all have come or the time is over, by one connection: to make one costs as a payment does."""
     connection = await asyncpg.connect(dsn)
