@@ -16,6 +16,8 @@ from typing import Any
 
 from aiohttp import web
 
+from sandbox.alchemy import Sender as AlchemySender
+from sandbox.alchemy import Watcher
 from sandbox.chain.anvil import find
 from sandbox.chain.chain import Chain
 from sandbox.chain.door import Door
@@ -36,9 +38,12 @@ from sandbox.slack import Slack
 from sandbox.store import Store
 from sandbox.telegram import Telegram
 
+#: Blocks that one reorganisation takes back at most: a few more than the main chain's finality allows.
+DEEPEST = 100
+
 #: What the summary page links to.
 PAGES = (
-    *("/status", "/processor/sent", "/paynow/sent", "/exchange/records"),
+    *("/status", "/processor/sent", "/paynow/sent", "/alchemy/sent", "/exchange/records"),
     *("/telegram/sent", "/slack/sent", "/faults"),
 )
 
@@ -86,6 +91,10 @@ class World:
             confirmations=config.confirmations,
         )
         self.sender = Sender(self.store, self.clock, self.faults, config.webhook_url)
+        self.alchemy = AlchemySender(config, self.store, self.clock, self.faults)
+        self.watcher = Watcher(
+            config, self.store, self.clock, chain=self.chain, sender=self.alchemy, wallet=self.wallet
+        )
         self.door = Door(self.chain, self.faults, self.key)
         self._runners: list[web.AppRunner] = []
         self.port = 0
@@ -104,6 +113,9 @@ class World:
             self.store.remember(f"coins {self._funding()}", "given")
         await self.settlement.catch_up()
         self.chain.listeners.append(self.settlement.on_block)
+        if self._config.alchemy_url and self._config.host_wallet:
+            self.alchemy.start()
+            self.watcher.start()
         self.rpc_port = await self._serve(self.door.application(), rpc_port, "--rpc-port")
         self.chain.run()
         await self.sender.start()
@@ -137,6 +149,9 @@ class World:
             web.get("/", self._page),
             web.get("/status", self._status),
             web.post("/chain/mine", self._mine),
+            web.post("/chain/reorg", self._reorganise),
+            web.post("/chain/drop", self._drop),
+            *self.alchemy.routes(),
             *self.faults.routes(),
             *ExchangeApi(self.book, self.clock, self.faults, self._config.changenow_api_key).routes(),
             *ProcessorApi(self._config, self.store, self.clock, self.keys, self.sender).routes(),
@@ -183,6 +198,7 @@ class World:
                 "orders": self.book.totals(),
             },
             "processor": {"notices": {row["state"]: row["n"] for row in notices}, "target": self._config.webhook_url},
+            "alchemy": {"events": self.alchemy.totals(), "target": self._config.alchemy_url},
             "faults": self.faults.listing(),
         }
 
@@ -192,6 +208,19 @@ class World:
     async def _mine(self, _: web.Request) -> web.Response:
         block = await self.chain.mine()
         return web.json_response({"block": int(block["number"], 16), "transactions": block["transactions"]})
+
+    async def _reorganise(self, request: web.Request) -> web.Response:
+        depth = (await request.json()).get("depth")
+        if type(depth) is not int or not 1 <= depth <= DEEPEST:
+            return web.json_response({"error": f"'depth' must be a whole number from 1 to {DEEPEST}"}, status=400)
+        made = await self.chain.reorganise(depth)
+        return web.json_response({"blocks": [int(block["number"], 16) for block in made]})
+
+    async def _drop(self, request: web.Request) -> web.Response:
+        tx_hash = (await request.json()).get("hash")
+        if not isinstance(tx_hash, str):
+            return web.json_response({"error": "'hash' must be the hash of a transaction that waits"}, status=400)
+        return web.json_response({"dropped": await self.chain.drop(tx_hash)})
 
     async def _page(self, _: web.Request) -> web.Response:
         rows = []
@@ -207,6 +236,8 @@ class World:
         """Stop everything; the chain's state is written last."""
         self.faults.clear()
         await self.sender.stop()
+        await self.watcher.stop()
+        await self.alchemy.stop()
         for runner in self._runners:
             await runner.cleanup()
         await self.chain.stop()

@@ -1,15 +1,18 @@
 """gchostpay: pays from the host wallet, and settles by the chain.
 
-Its doors: /hostpay_webhook behind hostpay-execution-queue; /confirm behind hostpay-confirm-queue; /sweep for the
-scheduler; /wallet, /wallet/resume, /payouts/{unique_id}/abandon and /reconcile/... for operators.
+Its doors: /hostpay_webhook behind hostpay-execution-queue; /confirm behind hostpay-confirm-queue; /look behind
+gchostpay4-news-queue, whoever has signed the payout; /sweep for the scheduler; /wallet, /wallet/resume,
+/payouts/{unique_id}/abandon and /reconcile/... for operators.
 """
 
 from __future__ import annotations
 
 from service_code.gchostpay.pay import Paying
+from service_code.kit.news import ChainNews
 from service_code.kit.orders import ConfirmPayout, HostPayOrder
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Component, Handler, Operator, Schedule, Service
+from service_code.kit.wallet.news import Heeder
 from service_code.kit.wallet.operate import Operating
 from service_code.kit.wallet.payer import Payer
 from service_code.kit.wallet.reconcile import Reconciling
@@ -40,6 +43,7 @@ def service(kit: Kit) -> Service:
         handlers=[
             Handler("/hostpay_webhook", HostPayOrder, Paying(payer).pay),
             Handler("/confirm", ConfirmPayout, settler.confirm),
+            Handler("/look", ChainNews, Heeder(payer, settler).heed),
         ],
         schedules=[Schedule("/sweep", Sweeper(payer, settler).sweep)],
         operator=[

@@ -20,7 +20,7 @@ import asyncpg
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 ROLES = (
-    *("gcwebhook", "gcsplit", "gchostpay", "gchostpay1", "gchostpay3"),
+    *("gcwebhook", "gcsplit", "gchostpay", "gchostpay1", "gchostpay3", "gchostpay4"),
     *("gcaccumulator", "gcsplit2", "gcbatchprocessor", "gcmicrobatchprocessor"),
     *("paynowwebhook", "paynowworker"),
 )

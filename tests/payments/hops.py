@@ -40,6 +40,8 @@ ELSEWHERE = {
     "gcsplit2": "a service of the threshold's flow",
     "gcbatchprocessor": "a service of the threshold's flow, which shares the queue of staged payouts",
     "gcmicrobatchprocessor": "a service of the threshold's flow",
+    "gchostpay4-news-queue": "news only hurry what the payer looks at by itself",
+    "gchostpay4": "the chain's webhook: no payment waits for it",
     "paynow-events": "PayNow's flow pays nothing out",
     "paynow-events-dlq": "PayNow's flow: what it gave up",
     "paynow-events-sub": "PayNow's flow: Pub/Sub's own account reads what it gives up",
@@ -139,7 +141,7 @@ class Payment:
         found = set()
         for said in self._said('jsonPayload.message=("handled" OR "answered") AND jsonPayload.http_status=200'):
             found.add(ENTRY if said["message"] == "answered" else said["queue"])
-        return found
+        return found - ELSEWHERE.keys()
 
     def flow(self, way: str) -> Flow:
         """Which hop made which task."""
@@ -147,7 +149,8 @@ class Payment:
         after: dict[str, set[str]] = {}
         for said in self._said('jsonPayload.message="task made"'):
             hop = doors.get((said["service_name"], said["endpoint"]), ENTRY)
-            after.setdefault(hop, set()).add(said["queue"])
+            if said["queue"] not in ELSEWHERE:
+                after.setdefault(hop, set()).add(said["queue"])
         return Flow(way, after)
 
     def complaints(self) -> list[str]:

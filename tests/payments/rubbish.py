@@ -96,6 +96,7 @@ def message(name: str, **changes: Any) -> bytes:
         **{tokened: {"token": "AAAA"} for tokened in TOKENED},
         "GrantAccess": {"unique_id": "RUBBISH000000001", "user_id": 7, "channel_id": -1001, "subscription_days": 30},
         "ConfirmPayout": {"unique_id": "RUBBISH000000001", "generation": 1},
+        "ChainNews": {"unique_id": "RUBBISH000000001", "generation": 1, "said": "mined"},
         "PayoutFailed": {
             "unique_id": "RUBBISH000000001", "generation": 1, "cn_api_id": "nobody", "error_code": "REVERTED",
             "error_message": "", "attempt_count": 3, "failed_at": 1_790_000_000_000,
@@ -160,6 +161,7 @@ def bad_values(fields: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
             "eth",
         ],
         "generation": [0, -1, 65536, 10**30],
+        "said": ["", "gone", "Mined"],
         "token": ["", "x" * 2001],
     }
     for field, values in special.items():

@@ -40,6 +40,7 @@ QUEUES = {
     "gchostpay-payment-response-queue": ("gchostpay1", "/payment-completed", 86400),
     "gchostpay3-retry-queue": ("gchostpay3", "/", 86400),
     "gchostpay-payment-failed-queue": ("gchostpay1", "/payment-failed", None),
+    "gchostpay4-news-queue": ("gchostpay", "/look", None),
     "gchostpay3-confirm-queue": ("gchostpay3", "/confirm", None),
     "gcaccumulator-queue": ("gcaccumulator", "/accumulate", None),
     "gcsplit2-queue": ("gcsplit2", "/estimate-and-update", None),
@@ -66,6 +67,7 @@ SECRETS = {
     "TPS_HOSTPAY_SIGNING_KEY": "hostpay-key-for-tests-0123456789abcdef-0123456789abcdef",
     "HOSTPAY_INTERNAL_SIGNING_KEY": "internal-key-for-tests-" + "0123456789abcdef" * 4,
     "CHANGENOW_API_KEY": "changenow-key-for-tests",
+    "ALCHEMY_WEBHOOK_SIGNING_KEY": "whsec_of_tests_0123456789\nwhsec_old_of_tests_012345",
     "PAYNOW_WEBHOOK_SECRET": "pn-secret-for-tests-0123456789abcdef",
 }
 

@@ -239,7 +239,8 @@ class Book:
                 WHERE address = $1 AND chain_id = $2 AND nonce = $3
             ), payout AS (
                 UPDATE split_payout_hostpay SET status = 'broadcast', block_number = NULL, block_hash = NULL,
-                    gas_used = NULL, gas_price = NULL, mined_at = NULL, error_code = NULL
+                    gas_used = NULL, gas_price = NULL, mined_at = NULL, error_code = NULL, confirmations = NULL,
+                    tx_status = 'removed'
                 WHERE wallet = $1 AND chain_id = $2 AND nonce = $3
             )
             UPDATE wallet_nonces SET state = 'open', closed_at = NULL

@@ -20,6 +20,7 @@ from service_code.kit.clock import moment
 from service_code.kit.db import Connection
 from service_code.kit.orders import ConfirmPayout
 from service_code.kit.outcomes import Dead, Done, Outcome, Retry
+from service_code.kit.wallet import confirmations
 from service_code.kit.wallet.book import Book
 from service_code.kit.wallet.payer import Payer
 from service_code.kit.wallet.verdict import BY_EVENTS, Verdict, judge, postings
@@ -115,11 +116,12 @@ class Settler:
                 """
                 UPDATE split_payout_hostpay SET status = $4, tx_hash = $5, block_number = $6, block_hash = $7,
                     gas_used = $8, gas_price = $9, mined_at = $10, error_code = $11,
-                    broadcast_at = coalesce(broadcast_at, $10)
+                    broadcast_at = coalesce(broadcast_at, $10), confirmations = 1,
+                    tx_status = CASE $12::integer WHEN 1 THEN 'success' ELSE 'reverted' END
                 WHERE wallet = $1 AND chain_id = $2 AND nonce = $3
                 """,
                 *(*book.key, nonce, "broadcast" if error else "completed", receipt.tx_hash, receipt.block_number),
-                *(receipt.block_hash, receipt.gas_used, receipt.gas_price, now, error),
+                *(receipt.block_hash, receipt.gas_used, receipt.gas_price, now, error, receipt.status),
             )
             written = postings(row["unique_id"], row["currency"], receipt, verdict)
             await ledger.post(connection, [ledger.turn(one, variant["taken_back"]) for one in written], now)
@@ -157,7 +159,9 @@ class Settler:
             stand = await node.block_hashes(sorted({number for number, _ in blocks}))
             # A node that lags knows nothing of a number yet: that says nothing about the block.
             lost = [(number, hash_) for number, hash_ in blocks if stand[number] not in (None, hash_)]
-            kept = [(number, hash_) for number, hash_ in blocks if stand[number] == hash_ and number <= finalized]
+            standing = [(number, hash_) for number, hash_ in blocks if stand[number] == hash_]
+            await confirmations.note(self._payer, standing)
+            kept = [block for block in standing if block[0] <= finalized]
             await self._doubt(book, kept)
             final += await self._final(book, kept) if kept else 0
             for block in lost:
