@@ -210,6 +210,19 @@ async def test_too_few_tokens_and_too_little_gas_are_told_apart(
     assert low == ["usdt", "eth"]
 
 
+async def test_a_node_that_cannot_say_what_a_token_does_is_not_held_against_the_payment(
+    world: World, chain: Chain, usdt: Tether, rpc: Rpc, log_lines: list[dict[str, Any]]
+) -> None:
+    _, task = await split(world)
+    async with world.run("gchostpay") as payer:
+        for method in ("eth_call", "eth_getCode", "eth_estimateGas"):
+            rpc.harm = {method: "header not found"}
+            assert (await payer.deliver(task)).json()["status"] == "retry"
+        rpc.harm = {}
+        assert (await payer.deliver(task)).json()["status"] == "next"
+    assert alerts(log_lines, "wallet_low") == alerts(log_lines, "token_blocked") == 0
+
+
 async def test_tokens_of_open_nonces_are_not_promised_twice_and_limits_are_by_currency(
     world: World, chain: Chain, usdt: Tether, sql: Any
 ) -> None:

@@ -1,7 +1,7 @@
 """What the wallet pays: ether, and the tokens whose contract is configured; what a payout of each is on chain.
 
-USDT_CONTRACT is the token's address, or `auto`: Tether's own where CHAIN_ID is the main chain. Elsewhere `auto` is none,
-and USDT is not paid. PAYOUT_LIMIT_USDT and DAY_LIMIT_USDT are the signer's, beside the ones in ether.
+USDT_CONTRACT is the token's address, or `auto`: Tether's own where CHAIN_ID is the main chain. Elsewhere `auto` is
+none, and USDT is not paid. PAYOUT_LIMIT_USDT and DAY_LIMIT_USDT are the signer's, beside the ones in ether.
 """
 
 from __future__ import annotations

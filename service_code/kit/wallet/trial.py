@@ -40,6 +40,9 @@ async def try_transfer(node: Node, wallet: str, transfer: OnChain) -> Quote:
     for known in (balance, nonce, code):
         if isinstance(known, NodeRefusedError):
             raise known
+    for told in (before, *said):  # a contract may not know the question; a node that cannot say is another matter
+        if isinstance(told, NodeRefusedError) and told.refusal is Refusal.OTHER:
+            raise told
     least, after, fee_rate, paused, blacklisted = (erc20.number(one) or 0 for one in (before, *said))
     tokens = min(least, after)
     if code == "0x":
