@@ -13,14 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from service_code.kit import migrate
-from tests.service_code.servers import anvil_chain, execute, on, postgres_server
-from tests.service_code.simulation.play import Played, play
+from tests.service_code.servers import anvil_chain, postgres_server
+from tests.service_code.simulation.play import Played, migrated, play
 
 RUNS = int(os.environ.get("RUNS", "10"))
 PAYMENTS = int(os.environ.get("PAYMENTS", "60"))
-#: The migrated database that each run copies.
-TEMPLATE = "template_of_runs"
 FIRST_SEED = int(os.environ.get("FIRST_SEED", "1000"))
 
 
@@ -28,14 +25,13 @@ def run(say: Callable[[str], None]) -> dict[str, Any]:
     """Play the runs one after the other."""
     played: list[Played] = []
     with postgres_server() as postgres, tempfile.TemporaryDirectory() as folder:
-        asyncio.run(execute(on(postgres, "postgres"), f"CREATE DATABASE {TEMPLATE}"))
-        assert migrate.main(["up"], {"DATABASE_URL": on(postgres, TEMPLATE)}) == 0
+        template = asyncio.run(migrated(postgres, "template_of_runs"))
         for seed in range(FIRST_SEED, FIRST_SEED + RUNS):
             with anvil_chain(Path(folder)) as anvil:
-                one = asyncio.run(play(postgres, TEMPLATE, anvil, seed, PAYMENTS))
+                one = asyncio.run(play(postgres, template, anvil, seed, PAYMENTS))
             played.append(one)
             say(
-                f"seed {seed}: {one.payments} payments, {one.events} events, {one.crashes} crashes, "
+                f"seed {seed}: {one.payments} payments, {one.events} events, {one.crashes} crashes, {one.cuts} cuts, "
                 f"{sum(one.troubles.values())} faults, {one.seconds:.0f} s"
             )
             for wrong in one.wrong:
@@ -55,6 +51,7 @@ def summary(played: list[Played]) -> dict[str, Any]:
         "events": sum(one.events for one in played),
         "deliveries": sum(one.deliveries for one in played),
         "crashes": crashes,
+        "database_cuts": sum(one.cuts for one in played),
         "faults": dict(sum((one.troubles for one in played), Counter())),
         "ends": dict(sum((one.ends for one in played), Counter())),
         "wrong": {one.seed: one.wrong for one in played if one.wrong},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import time
@@ -14,7 +15,7 @@ from typing import Any
 
 import asyncpg
 
-from service_code.kit import logs
+from service_code.kit import logs, migrate
 from tests.service_code import tether
 from tests.service_code.conftest import Chain
 from tests.service_code.outer import Outer, serve
@@ -38,6 +39,8 @@ class Played:
     events: int = 0
     steps: int = 0
     crashes: int = 0
+    #: Database connections that were ended under the services.
+    cuts: int = 0
     deliveries: int = 0
     seconds: float = 0
     troubles: Counter[str] = field(default_factory=Counter)
@@ -71,6 +74,13 @@ async def fresh_database(postgres: str, template: str) -> AsyncIterator[tuple[st
         await execute(on(postgres, "postgres"), f"DROP DATABASE {name} WITH (FORCE)")
 
 
+async def migrated(postgres: str, name: str) -> str:
+    """Make the database that runs copy."""
+    await execute(on(postgres, "postgres"), f"CREATE DATABASE {name}")
+    assert await asyncio.to_thread(migrate.main, ["up"], {"DATABASE_URL": on(postgres, name)}) == 0
+    return name
+
+
 async def play(postgres: str, template: str, anvil: str, seed: int, payments: int) -> Played:
     """Let payments live under faults, heal, judge, replay what died, judge again."""
     played, began = Played(seed, payments), time.monotonic()
@@ -87,7 +97,7 @@ async def play(postgres: str, template: str, anvil: str, seed: int, payments: in
         world.usdt = (await tether.issue(chain, world.wallet.address, FUNDED["usdt"] // tether.COIN)).address
         world.began = (anvil, int(await chain.ask("eth_blockNumber"), 16) + 1)
         chain.door.after["eth_sendRawTransaction"] = chain.sent
-        simulation = Simulation(world, chain, weather, dice)
+        simulation = Simulation(world, chain, sql, weather, dice)
         await simulation.open()
         try:
             await _through(simulation, sql, played)
@@ -118,7 +128,8 @@ async def _through(simulation: Simulation, sql: Any, played: Played) -> None:
 
 
 async def _count(simulation: Simulation, sql: Any, played: Played) -> None:
-    played.steps, played.crashes = simulation.figures.steps, simulation.figures.crashes
+    figures = simulation.figures
+    played.steps, played.crashes, played.cuts = figures.steps, figures.crashes, figures.cuts
     played.deliveries, played.troubles = simulation.queues.attempts, simulation.weather.troubles
     for row in await sql.fetch("SELECT way || ' ' || status AS how, count(*) AS n FROM split_payout_que GROUP BY 1"):
         played.ends[row["how"]] = row["n"]

@@ -42,6 +42,11 @@ WIDTH, CRASH = 6, 0.8
 INSTANCES = 2
 #: The share of payments in USDT, and how often a notice is sent.
 TOKENS, COPIES = 0.2, (1, 1, 1, 2, 3)
+#: Ends this share of the services' connections.
+CUT = """
+    SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND random() < $1
+    """
 #: Suspensions of a door that nobody has measured yet.
 USUAL = 30
 
@@ -60,6 +65,7 @@ class Figures:
 
     steps: int = 0
     crashes: int = 0
+    cuts: int = 0
     answers: Counter[str] = field(default_factory=Counter)
 
 
@@ -89,8 +95,9 @@ class Way:
 class Simulation:
     """One run."""
 
-    def __init__(self, world: World, chain: Chain, weather: Weather, dice: random.Random) -> None:
+    def __init__(self, world: World, chain: Chain, sql: Any, weather: Weather, dice: random.Random) -> None:
         self.world = world
+        self.sql = sql
         self.chain = chain
         self.weather = weather
         self.dice = dice
@@ -188,6 +195,10 @@ class Simulation:
         headers = {"Authorization": f"Bearer {self.world.token(service, INVOKER)}"}
         await self.call(service, path, lambda to: to.request("POST", path, b"", **headers))
 
+    async def cut(self, _: None) -> None:
+        """The database ends connections, whatever is under way on them: a commit may stand and nobody hear of it."""
+        self.figures.cuts += await self.sql.fetchval(CUT, self.dice.choice((0.2, 1.0)))
+
     async def operator(self, _: None) -> None:
         await hands.something(self)
 
@@ -252,7 +263,8 @@ class Simulation:
             (0.15, untold, self.tell),
             (0.05, [None], self.again),
             (0.10, self.schedules, self.sweep),
-            (0.05, [None], self.operator),
+            (0.04, [None], self.operator),
+            (0.01, [None], self.cut),
         ]
         lot = dice.random()
         for chance, things, way in chances:

@@ -37,6 +37,11 @@ OPEN = """
     WHERE sent_at IS NULL AND cancelled_at IS NULL AND NOT EXISTS (
         SELECT 1 FROM split_payout_que q WHERE q.unique_id = o.unique_id AND q.status <> 'pending_hostpay')
     """
+#: Who is still at work in the database.
+BUSY = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'
+    """
 #: Deaths that a replay cannot mend: the exchange takes no such amount.
 HOPELESS = ("EXCHANGE_DEPOSIT_TOO_SMALL",)
 
@@ -73,6 +78,8 @@ async def dead(sql: Any) -> list[str]:
 
 async def _judged(simulation: Simulation, sql: Any, *, settled: bool) -> list[str]:
     world = simulation.world
+    while await sql.fetchval(BUSY):  # what a dead instance has sent is obeyed to its end
+        await sql.execute("SELECT pg_sleep(0.01)")
     return await violations(world, sql, settled=settled, funded=FUNDED, tokens={world.usdt: "usdt"})
 
 
