@@ -9,6 +9,7 @@ from service_code.kit.call import Call
 from service_code.kit.clock import stamp
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Incoming, Reply
+from service_code.kit.settings import DIRECT
 
 #: The payment, and the batch that it is paid with: what happens to that happens to it.
 IDS = "ARRAY[$1, (SELECT batch_id FROM payout_accumulation WHERE unique_id = $1)]"
@@ -40,7 +41,7 @@ QUERIES = {
     "ORDER BY v.signed_at",
     "news": "SELECT e.kind, c.tx_hash, c.said, c.block_number, c.asked, c.heard_at, e.created_at "
     f"FROM chain_news c JOIN chain_events e USING (event_id) WHERE c.unique_id = ANY({IDS}) ORDER BY c.heard_at",
-    "outbox": "SELECT service, queue, created_at, attempts, sent_at, cancelled_at, last_error FROM outbox "
+    "outbox": "SELECT service, queue, way, created_at, attempts, sent_at, cancelled_at, last_error FROM outbox "
     f"WHERE unique_id = ANY({IDS}) ORDER BY created_at, id",
     "failed": "SELECT generation, stage, error_code, error_message, currency, amount::text, status, retryable, "
     "attempt_count, first_attempt_at, recovery_tx_hash, failed_at, closed_at FROM failed_transactions "
@@ -105,7 +106,10 @@ def hops_of(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     for row in found["events"]:
         hop = "received" if row["source"] == "ipn" else "buyer came back"
         hops.append((row["received_at"], hop, row["event_key"]))
-    hops += [(row["sent_at"], f"queued on {row['queue']}", None) for row in found["outbox"]]
+    for row in found["outbox"]:
+        directly = row["way"] == DIRECT and row["attempts"] == 1
+        said = ("handed on directly", f"instead of {row['queue']}") if directly else (f"queued on {row['queue']}", None)
+        hops.append((row["sent_at"], *said))
     hops += [(row["granted_at"], "channel access granted", None) for row in found["access"]]
     for row in found["accumulation"]:
         hops.append((row["created_at"], "accumulated", f"{row['accumulated_eth']} base units of {row['currency']}"))

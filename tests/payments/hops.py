@@ -33,6 +33,8 @@ WAYS = ("single", "staged")
 ELSEWHERE = {
     "gchostpay3-retry-queue": "only a payout whose sending failed is sent again",
     "gchostpay-payment-failed-queue": "only a payout that failed for good is told so",
+    "registration-processing-queue": "registers clients, pays nobody",
+    "gcregister": "the registry of clients",
     "gcaccumulator-queue": "the threshold's flow: its client is paid later, with others",
     "gcsplit2-queue": "the threshold's flow",
     "gcbatchprocessor-queue": "the threshold's flow",
