@@ -43,6 +43,8 @@ QUEUES = {
     "gchostpay3-confirm-queue": ("gchostpay3", "/confirm", None),
     "gcaccumulator-queue": ("gcaccumulator", "/accumulate", None),
     "gcsplit2-queue": ("gcsplit2", "/estimate-and-update", None),
+    "gcsplit-estimate-queue": ("gcsplit2", "/estimate", None),
+    "gcsplit-estimate-response-queue": ("gcsplit", "/eth-client-swap", None),
     "gcbatchprocessor-queue": ("gcbatchprocessor", "/process", None),
     "gcmicrobatchprocessor-failed-queue": ("gcmicrobatchprocessor", "/batch-payment-failed", None),
 }
@@ -52,6 +54,7 @@ ROUTES = {
     "hostpay-hop": ("direct", "queue", "hostpay-execution-queue", 100),
     "payout": ("single", "staged", None, 0),
     "paynow": ("sync", "queue", None, 100),
+    "estimate": ("inline", "queue", None, 0),
 }
 TOPICS = {
     name: {"path": f"projects/p/topics/{name}", "ordered": ordered}
