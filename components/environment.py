@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from spec import Route, StackConfig, System, TaskQueue, Topic, names
 from spec.route import DIRECT_TIMEOUT
+from spec.token import HEALTH, Token
 
 #: Where Cloud Run mounts the sockets of Cloud SQL's connector.
 SQL_SOCKETS = "/cloudsql"
@@ -58,7 +59,29 @@ def _edge(stack: StackConfig, queue: TaskQueue) -> dict[str, Any]:
         "audience": stack.url(queue.receiver),
         "invoker": names.account_email(names.invoker_account_id(queue.name), stack.project),
         "dispatch_deadline": queue.dispatch_deadline.google,
-        "token_window": queue.token_window.seconds if queue.token_window else None,
+        "token_window": queue.lifetime.seconds if queue.lifetime else None,
+        "token": _token(stack, queue),
+    }
+
+
+def _token(stack: StackConfig, queue: TaskQueue) -> dict[str, Any] | None:
+    token = queue.token
+    if token == Token():
+        return None
+    breaker = token.breaker
+    return {
+        "minted": token.minted,
+        "give_up_after": token.give_up_after.seconds,
+        "fallback": token.fallback is not None,
+        "breaker": {
+            "url": stack.url(queue.receiver) + HEALTH,
+            "check_interval": breaker.check_interval.seconds,
+            "failure_threshold": breaker.failure_threshold,
+            "open_for": breaker.open_for.seconds,
+            "opens_on": breaker.opens_on,
+        }
+        if breaker
+        else None,
     }
 
 

@@ -24,6 +24,7 @@ from sandbox.config import Config
 from sandbox.errors import ChainError, PortInUseError
 from sandbox.exchange.api import ExchangeApi
 from sandbox.exchange.book import Book
+from sandbox.exchange.issuer import Issuer
 from sandbox.exchange.settlement import Settlement
 from sandbox.exchange.wallet import Wallet
 from sandbox.faults import Faults
@@ -73,7 +74,8 @@ class World:
             config, clock=self.clock, store=self.store, faults=self.faults, program=find(root), home=home
         )
         self.book = Book(self.store, self.clock, self.keys)
-        self.wallet = Wallet(self.store, self.chain, self.keys, config.chain_id)
+        self.issuer = Issuer(self.store, self.chain, config.chain_id)
+        self.wallet = Wallet(self.store, self.chain, self.keys, self.issuer, config.chain_id)
         self.settlement = Settlement(
             self.store,
             book=self.book,
@@ -97,6 +99,9 @@ class World:
         if self._config.host_wallet and not self.store.fact(self._funding()):
             await self.chain.fund(self._config.host_wallet, HOST_WEI)
             self.store.remember(self._funding(), str(HOST_WEI))
+        if self._config.host_wallet and not self.store.fact(f"coins {self._funding()}"):
+            await self.issuer.fund(self._config.host_wallet)
+            self.store.remember(f"coins {self._funding()}", "given")
         await self.settlement.catch_up()
         self.chain.listeners.append(self.settlement.on_block)
         self.rpc_port = await self._serve(self.door.application(), rpc_port, "--rpc-port")
@@ -169,6 +174,7 @@ class World:
                 "address": host,
                 "balance": str(await node.number("eth_getBalance", host, "latest")) if host else None,
                 "funded": self.store.fact(self._funding()) or "0",
+                "tokens": {one: str(await self.issuer.balance(one, host)) for one in self.wallet.tokens if host},
             },
             "exchange": {
                 "wallet": self.wallet.address,

@@ -17,6 +17,7 @@ from spec.secret import Secret
 from spec.service import Service
 from spec.stack import StackConfig
 from spec.task_queue import TaskQueue
+from spec.token import HEALTH
 from spec.topic import Topic
 
 Kind = TypeVar("Kind")
@@ -27,7 +28,7 @@ class Caller:
     """An account that may call a path of a service, and why."""
 
     account_id: str
-    why: Literal["queue", "direct", "topic", "schedule", "operator"]
+    why: Literal["queue", "direct", "breaker", "topic", "schedule", "operator"]
     name: str
 
 
@@ -104,6 +105,10 @@ class System:
         hops = {route.queue for route in self.routes.values() if route.is_hop}
         return tuple(queue for queue in self.queues_into(service) if queue.name in hops)
 
+    def breakers_into(self, service: str) -> tuple[TaskQueue, ...]:
+        """Return the queues into a service whose senders ask for its health before they send."""
+        return tuple(queue for queue in self.queues_into(service) if queue.token.breaker is not None)
+
     def consumers(self, secret: str) -> tuple[Service, ...]:
         """Return the services that read a secret."""
         return tuple(service for service in self.services.values() if secret in service.secrets)
@@ -128,6 +133,9 @@ class System:
         for queue in self.direct_hops_into(service):
             senders = [Caller(names.service_account_id(sender), "direct", queue.name) for sender in queue.senders]
             found[queue.path] += senders
+        for queue in self.breakers_into(service):
+            asking = [Caller(names.service_account_id(sender), "breaker", queue.name) for sender in queue.senders]
+            found.setdefault(HEALTH, []).extend(asking)
         for topic in self.topics_into(service):
             found.setdefault(topic.path, []).append(Caller(names.push_account_id(topic.name), "topic", topic.name))
         for call in self.schedules(service):

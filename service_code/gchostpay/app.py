@@ -1,7 +1,7 @@
 """gchostpay: pays from the host wallet, and settles by the chain.
 
 Its doors: /hostpay_webhook behind hostpay-execution-queue; /confirm behind hostpay-confirm-queue; /sweep for the
-scheduler; /wallet, /wallet/resume and /payouts/{unique_id}/abandon for operators.
+scheduler; /wallet, /wallet/resume, /payouts/{unique_id}/abandon and /reconcile/... for operators.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from service_code.kit.runtime import Kit
 from service_code.kit.service import Component, Handler, Operator, Schedule, Service
 from service_code.kit.wallet.operate import Operating
 from service_code.kit.wallet.payer import Payer
+from service_code.kit.wallet.reconcile import Reconciling
 from service_code.kit.wallet.settle import Settler
 from service_code.kit.wallet.sweep import Sweeper
 
@@ -45,6 +46,8 @@ def service(kit: Kit) -> Service:
             Operator("GET", "/wallet", operating.wallet),
             Operator("POST", "/wallet/resume", operating.resume),
             Operator("POST", "/payouts/{unique_id}/abandon", operating.abandon),
+            Operator("GET", "/reconcile/wallet", Reconciling(payer).wallet),
+            Operator("GET", "/reconcile/payouts", Reconciling(payer).payouts),
         ],
         # Not needed to be healthy: a payer without its node still knows what it has signed.
         components=[Component("chain", chain)],

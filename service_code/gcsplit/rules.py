@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from service_code.kit.settings import Settings, SettingsError
+from service_code.kit.token_policy import TokenPolicy
 
 #: The route by which a payment is paid out, and the queue of each of its ways.
 PAYOUT = "payout"
@@ -22,6 +23,8 @@ HOST_NETWORK = "eth"
 TOKEN_WINDOWS = {"single": timedelta(seconds=60), "staged": timedelta(hours=24)}
 #: After the window: a handler that accepted a token in its last second may still be signing; clocks differ.
 GRACE = timedelta(seconds=30)
+#: For so long the exchange fixes a rate at least.
+FIXED_RATE = timedelta(minutes=10)
 #: A received payment that could not be split for so long is dead; gcwebhook's sweeper tries until then.
 SPLIT_WINDOW = timedelta(hours=24)
 
@@ -35,6 +38,12 @@ class Rules:
     #: How long a host payment's newest token lives, by way.
     windows: dict[str, timedelta]
     refund_address: str | None
+    #: What is done about the token of each way.
+    tokens: dict[str, TokenPolicy]
+
+    def fixed(self, way: str) -> bool:
+        """Tell whether the exchange's rate is fixed: for minutes, so for no host payment that may take longer."""
+        return self.windows[way] + GRACE < FIXED_RATE
 
     def client_percent(self, channel_id: int) -> int:
         """Return the client's share."""
@@ -51,13 +60,17 @@ def rules_of(settings: Settings) -> Rules:
         raise SettingsError(f'{name} must be a JSON object such as {{"-100123": 97}}') from error
     if not all(1 <= share <= 100 for share in (percent, *by_channel.values())):
         raise SettingsError("SPLIT_CLIENT_PERCENT and SPLIT_CLIENT_PERCENT_BY_CHANNEL must be 1 to 100")
-    windows = dict(TOKEN_WINDOWS)
+    windows, tokens = dict(TOKEN_WINDOWS), dict.fromkeys(TOKEN_WINDOWS, TokenPolicy())
     for way, queue in HOSTPAY_QUEUES.items():
         edge = settings.queues.get(queue)
-        windows[way] = (edge.token_window if edge else None) or windows[way]
+        if edge is not None:
+            windows[way], tokens[way] = edge.token_window or windows[way], edge.token
+    if tokens["staged"].fallback or tokens["staged"].at_delivery:
+        raise SettingsError(f"{HOSTPAY_QUEUES['staged']} has its day: it takes no fallback, and no minting at delivery")
     return Rules(
         percent=percent,
         by_channel=by_channel,
         windows=windows,
         refund_address=settings.config("REFUND_ADDRESS", "") or None,
+        tokens=tokens,
     )

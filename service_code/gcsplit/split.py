@@ -67,7 +67,7 @@ class Splitter:
             return await self._refused(order, error.code, error.why, call)
         way = await self._kit.routes.way(PAYOUT, order.unique_id)
         fields = order.model_dump() | {"amount": order.amount, "share": parts.client}
-        return Next(ASK_QUEUE, EstimateSplit(**fields, network=HOST_NETWORK, way=way))
+        return Next(ASK_QUEUE, EstimateSplit(**fields, network=HOST_NETWORK, way=way, fixed=self._rules.fixed(way)))
 
     async def estimated(self, answer: SplitEstimated, call: Call) -> Outcome:
         """Order the exchange at what it has quoted, or bury what it refuses."""
@@ -131,8 +131,8 @@ class Splitter:
             address=order.client_wallet,
         )
         way = answer.way if answer else await self._kit.routes.way(PAYOUT, order.unique_id)
-        fixed = way == "single"  # a fixed rate lives for minutes, a staged payout may wait for a day
-        quote = answer.quote if answer and answer.share == parts.client else None
+        fixed = self._rules.fixed(way)
+        quote = answer.quote if answer and (answer.share, answer.fixed) == (parts.client, fixed) else None
         if quote is None or (quote.valid_until is not None and quote.valid_until <= now + RATE_LEFT):
             quote = await self._exchange.quote(route, fixed=fixed)
         made = await self._exchange.place(route, quote, self._rules.refund_address, fixed=fixed)

@@ -24,11 +24,15 @@ Way = Annotated[str, Field(pattern=r"^(single|staged)\z")]
 
 
 class EstimateSplit(SplitOrder):
-    """gcsplit to gcsplit2: what would the exchange pay for this payment's share? `way` is how it will be paid out."""
+    """gcsplit to gcsplit2: what would the exchange pay for this payment's share?
+
+    `way` is how it will be paid out, `fixed` whether the rate is to be kept for it.
+    """
 
     share: AmountField
     network: Text
     way: Way
+    fixed: bool
 
     @property
     def route(self) -> Route:
@@ -40,11 +44,6 @@ class EstimateSplit(SplitOrder):
             to_network=self.payout_network,
             address=self.client_wallet,
         )
-
-    @property
-    def fixed(self) -> bool:
-        """Whether the rate is to be fixed: it lives for minutes, and a staged payout may wait for a day."""
-        return self.way == "single"
 
 
 class SplitEstimated(EstimateSplit):

@@ -3,6 +3,8 @@
 Where the hop is a route (`routes`), a payment's first message over it may go to the receiver directly instead
 (`direct`); the row says so. Whatever is sent again, after a failure or as a repeat, goes by the queue.
 
+While a receiver is down a breaker (`breaker`) may keep rows back: nothing is minted then, and `withheld_at` says so.
+
 The caller gets its 2xx even if the task cannot be made; `resend`, by the scheduler and with SKIP LOCKED, is the safety
 net. A task is named by a hash of its row's id, so that a second create is refused as existing and counts as sent. Rows
 hold no token: `minters` turn such a message into its wire form at the moment of the create, and `minted_at`, written
@@ -22,6 +24,7 @@ import asyncpg
 
 from service_code.kit import logs
 from service_code.kit.batch import Batcher
+from service_code.kit.breaker import Breakers
 from service_code.kit.clock import Clock, moment
 from service_code.kit.db import Connection, Database
 from service_code.kit.direct import Direct, DirectError
@@ -71,15 +74,18 @@ class Outbox:
         tasks: Tasks,
         direct: Direct,
         routes: Routes,
+        breakers: Breakers,
     ) -> None:
         self._service = service
         self._db = db
         self._tasks = tasks
         self._direct = direct
         self._routes = routes
+        self._breakers = breakers
         self._clock = clock
         self._minters = minters
         self._marks: Batcher[str, None] = Batcher(self._mark)
+        self._withheld: Batcher[str, None] = Batcher(self._withhold)
 
     def row(self, send: Send, at: datetime) -> Row:
         """Make the row of a send; the trace is the sender's own, or else that of the request at hand."""
@@ -103,7 +109,8 @@ class Outbox:
             SELECT id, $1, queue, message::jsonb, unique_id, trace, due_at, $2, $2, way, held_until
             FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::text[],
                 $10::timestamptz[]) AS new (id, queue, message, unique_id, trace, due_at, way, held_until)
-            ON CONFLICT (id) DO UPDATE SET minted_at = EXCLUDED.minted_at, attempts = outbox.attempts + 1
+            ON CONFLICT (id) DO UPDATE SET minted_at = EXCLUDED.minted_at, attempts = outbox.attempts + 1,
+                withheld_at = NULL
                 WHERE outbox.sent_at IS NULL AND outbox.cancelled_at IS NULL
                   AND (outbox.held_until IS NULL OR outbox.held_until < EXCLUDED.minted_at)
             RETURNING id, attempts
@@ -137,6 +144,11 @@ class Outbox:
 
     async def _send(self, row: Row) -> bool:
         try:
+            if not await self._breakers.let_through(row.queue):
+                await self._withheld.submit(row.id)
+                what = "kept back: the receiver is down"
+                _log.info(what, queue=row.queue, unique_id=row.unique_id, status="withheld")
+                return False
             minter = self._minters.get(str(row.message.get("message")))
             body = minter(row.message, row.minted_at).encode() if minter else json.dumps(row.message).encode()
             if row.direct:
@@ -184,6 +196,11 @@ class Outbox:
         )
         return [None] * len(ids)
 
+    async def _withhold(self, ids: list[str]) -> list[None]:
+        sql = "UPDATE outbox SET withheld_at = $2, held_until = NULL WHERE id = ANY($1) AND sent_at IS NULL"
+        await self._db.fetch(sql, ids, moment(self._clock))
+        return [None] * len(ids)
+
     async def _note(self, row: Row, error: str) -> None:
         try:
             await self._db.fetch(
@@ -202,7 +219,7 @@ class Outbox:
         now = moment(self._clock)
         rows = await self._db.fetch(
             """
-            UPDATE outbox SET attempts = attempts + 1, minted_at = $2
+            UPDATE outbox SET attempts = attempts + 1, minted_at = $2, withheld_at = NULL
             WHERE id IN (
                 SELECT id FROM outbox
                 WHERE service = $1 AND sent_at IS NULL AND cancelled_at IS NULL AND minted_at < $3

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from service_code.kit.access import Access, GoogleAccess
+from service_code.kit.breaker import Breakers
 from service_code.kit.clock import Clock, open_clock
 from service_code.kit.db import Database
 from service_code.kit.direct import Direct
@@ -37,6 +38,7 @@ class Kit:
         self.stateless = not settings.database_url
         self.db = Database(settings.database_url, self.access, settings.service)
         self.tasks = Tasks(settings.endpoints.cloud_tasks, settings.queues, self.outside, self.access)
+        self.breakers = Breakers(settings.queues.values(), self.outside, self.access, self.clock)
         self.minters: dict[str, Minter] = {}
         self.outbox = Outbox(
             settings.service,
@@ -46,6 +48,7 @@ class Kit:
             tasks=self.tasks,
             direct=Direct(settings, self.outside, self.access),
             routes=self.routes,
+            breakers=self.breakers,
         )
         self.topics = Topics(settings.endpoints.pubsub, settings.topics, self.outside, self.access)
         self.publications = Publications(settings.service, self.db, self.topics, self.clock)

@@ -14,6 +14,9 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
+from service_code.kit import token_policy
+from service_code.kit.token_policy import TokenPolicy
+
 STACKS = ("local", "dev", "staging", "prod")
 #: The old way of a hop: the sender calls the receiver itself.
 DIRECT = "direct"
@@ -48,6 +51,7 @@ class QueueEdge:
     invoker: str
     dispatch_deadline: str
     token_window: timedelta | None
+    token: TokenPolicy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,6 +202,7 @@ def _edge(name: str, value: Any, wrong: list[str]) -> QueueEdge | None:
             invoker=str(value["invoker"]),
             dispatch_deadline=deadline,
             token_window=timedelta(seconds=float(window)) if window is not None else None,
+            token=token_policy.read(value.get("token")),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         wrong.append(f"QUEUES has no proper {error} for {name}")

@@ -90,7 +90,7 @@ SPLIT = {
     "client_wallet": "0x" + "00" * 19 + "01", "payout_currency": "usdt", "payout_network": "eth",
     "received_at": 1_790_000_000_000,
 }  # fmt: skip
-ASKED = {**SPLIT, "share": {"currency": "eth", "units": "950"}, "network": "eth", "way": "staged"}
+ASKED = {**SPLIT, "share": {"currency": "eth", "units": "950"}, "network": "eth", "way": "staged", "fixed": False}
 
 
 def message(name: str, **changes: Any) -> bytes:

@@ -35,6 +35,17 @@ def test_a_payment_is_followed_to_its_block_and_its_ledger_postings(stack: Stack
     assert {posting["entry_key"].partition(":")[0] for posting in payment["ledger"]} >= {"notice", "split", "payout"}
 
 
+def test_a_payment_in_usdt_is_followed_to_its_last_posting_and_judged(stack: Stack) -> None:
+    paid = stack.json("pay", "--flow", "usdt")
+    assert (paid["count"], paid["paid"]) == (1, 1)
+    coins = {
+        (posting["kind"], line["currency"]) for posting in paid["payments"][0]["ledger"] for line in posting["lines"]
+    }
+    assert coins == {("notice", "usdt"), ("split", "usdt"), ("payout", "usdt"), ("gas", "eth")}
+    stack.idle()
+    verdict(stack)
+
+
 def test_200_payments_at_50_a_second_with_repeated_notices_are_paid_once_each(stack: Stack) -> None:
     sent = stack.send(amount="0.01", count=200, rate=50, duplicate_every=10, wait=True)
     assert all(payment["acknowledged"] for payment in sent)

@@ -34,7 +34,8 @@ async def violations(
 ) -> list[str]:
     """What is wrong, in words.
 
-    `funded` is what the wallet was given beside transactions (100 ether); `tokens` names each contract's currency.
+    `funded` is what the wallet was given beside transactions (100 ether); `tokens` names each contract's currency, by
+    default that of `world.usdt`.
     """
     return await invariants(sql, await facts_of(world, terms=terms, funded=funded, tokens=tokens), settled=settled)
 
@@ -47,7 +48,9 @@ async def facts_of(
     tokens: Mapping[str, str] | None = None,
 ) -> Facts:
     """What is known from outside of the services."""
-    given = {"eth": 100 * ETHER} if funded is None else funded
+    if tokens is None:
+        tokens = {world.usdt: "usdt"} if world.usdt else {}
+    given = {"eth": 100 * ETHER, **dict.fromkeys(tokens.values(), 0)} if funded is None else funded
     address = world.wallet.address
     wallet = Wallet(address=address, spent=[], mined=0, pending=0, balances={}, owned={})
     if world.began is not None:

@@ -112,6 +112,7 @@ class Outer:
         app.add_routes(
             [
                 web.post("/v2/projects/{p}/locations/{l}/queues/{queue}/tasks", self._create_task),
+                web.post("/v2/projects/{p}/locations/{l}/queues/{queue}/tasks:batchCreate", self._create_tasks),
                 web.post("/v1/projects/{p}/topics/{topic:[^:]+}:publish", self._publish),
                 web.get("/certs", self._certs),
                 web.get("/changenow/v2/exchange/estimated-amount", self._estimate),
@@ -128,13 +129,27 @@ class Outer:
         if self.tasks_status != 200:
             return web.json_response({"error": {"message": "no"}}, status=self.tasks_status)
         task = (await request.json())["task"]
-        if task["name"] in self.names:
+        if not self._take_task(request.match_info["queue"], task):
             return web.json_response({"error": {"status": "ALREADY_EXISTS"}}, status=409)
+        return web.json_response(task)
+
+    async def _create_tasks(self, request: web.Request) -> web.Response:
+        assert request.headers["Authorization"] == "Bearer access-token"
+        if self.tasks_status != 200:
+            return web.json_response({"error": {"message": "no"}}, status=self.tasks_status)
+        given = [one["task"] for one in (await request.json())["requests"]]
+        taken = [self._take_task(request.match_info["queue"], task) for task in given]
+        failed = {str(index): {"code": 6, "message": "taken"} for index, made in enumerate(taken) if not made}
+        return web.json_response({"name": "operations/1", "done": True, "metadata": {"failedRequests": failed}})
+
+    def _take_task(self, queue: str, task: dict[str, Any]) -> bool:
+        if task["name"] in self.names:
+            return False
         self.names.add(task["name"])
         call = task["httpRequest"]
         self.tasks.append(
             Task(
-                queue=request.match_info["queue"],
+                queue=queue,
                 name=task["name"].rpartition("/")[2],
                 url=call["url"],
                 body=base64.b64decode(call["body"]),
@@ -144,7 +159,7 @@ class Outer:
                 scheduled=datetime.fromisoformat(task["scheduleTime"]).timestamp() if "scheduleTime" in task else None,
             )
         )
-        return web.json_response(task)
+        return True
 
     async def _publish(self, request: web.Request) -> web.Response:
         assert request.headers["Authorization"] == "Bearer access-token"

@@ -240,8 +240,12 @@ class World:
         self.told: list[Told] = []
         self.began: tuple[str, int] | None = None
         self.chain_id = 31337
+        #: The token's contract, once a test has issued one.
+        self.usdt = ""
         self._ids = itertools.count(1)
         self.doors = Doors()
+        #: queue -> what its edge says otherwise, such as its `token`.
+        self.edges: dict[str, dict[str, Any]] = {}
 
     def environ(self, service: str, **more: str) -> dict[str, str]:
         queues = {
@@ -252,6 +256,7 @@ class World:
                 "invoker": INVOKER,
                 "dispatch_deadline": "45s",
                 "token_window": window,
+                **self.edges.get(name, {}),
             }
             for name, (to, path, window) in QUEUES.items()
         }
@@ -272,12 +277,14 @@ class World:
             "/batches/{batch_id}/retry",
             "/wallet",
             "/wallet/resume",
+            *("/reconcile/payments", "/reconcile/ledger", "/reconcile/orders", "/reconcile/wallet"),
+            *("/reconcile/payouts", "/reconcile/events", "/reconcile/points"),
         ]
         operator += ["/dead/{event_id}/replay", "/events/{event_id}", "/users/{user_id}"]
         callers = {path: [INVOKER] for _, path, _ in QUEUES.values()}
         callers["/process_split"].append(ACCOUNT.format("gcwebhook"))
         callers["/hostpay_webhook"].append(ACCOUNT.format("gcsplit"))
-        callers |= {"/sweep": [INVOKER], "/convert-pending": [INVOKER]}
+        callers |= {"/sweep": [INVOKER], "/fallback": [INVOKER], "/convert-pending": [INVOKER]}
         callers |= {path: [INVOKER] for path in PUSHES}
         callers |= {path: [OPERATOR] for path in (*operator, "/payouts/{unique_id}/abandon")}
         endpoints = {
@@ -301,6 +308,7 @@ class World:
             "CALLERS": json.dumps(callers),
             "ENDPOINTS": json.dumps(endpoints),
             "CHAIN_ID": str(self.chain_id),
+            "USDT_CONTRACT": self.usdt,
             "ETHEREUM_RPC_URL": self.rpc,
             "HOST_WALLET_PRIVATE_KEY": self.wallet.key.hex(),
             "SLACK_ALERT_WEBHOOK": f"{self.outer.url}/slack",

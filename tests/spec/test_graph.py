@@ -78,6 +78,7 @@ def test_schedules_are_jobs_with_an_account(project: Project) -> None:
         ("gchostpay3-sweep", "/sweep", "gchostpay3-scheduler"),
         ("gcmicrobatchprocessor-convert-pending", "/convert-pending", "gcmicrobatchprocessor-sch-e50b"),
         ("gcmicrobatchprocessor-sweep", "/sweep", "gcmicrobatchprocessor-sch-e50b"),
+        ("gcsplit-fallback", "/fallback", "gcsplit-scheduler"),
         ("gcsplit-sweep", "/sweep", "gcsplit-scheduler"),
         ("gcsplit2-sweep", "/sweep", "gcsplit2-scheduler"),
         ("gcwebhook-sweep", "/sweep", "gcwebhook-scheduler"),

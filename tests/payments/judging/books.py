@@ -31,6 +31,9 @@ POSTINGS = (
 )
 
 Row = Any
+#: Kinds of postings that follow a mined transaction, and have its hash and block in their key.
+CHAINED = ("payout", "gas", "stray")
+
 #: entry_key -> (unique_id, lines)
 Ledger = dict[str, tuple[str, Lines]]
 
@@ -107,7 +110,7 @@ def net(ledger: Ledger) -> dict[str, Lines]:
         elif kind == "recovered":
             name = f"recovered:{unique_id or rest.rpartition(':')[0]}"
         else:
-            name = f"{kind}:{rest.partition('@')[0] if kind in ('payout', 'gas') else rest}"
+            name = f"{kind}:{rest.partition('@')[0] if kind in CHAINED else rest}"
         for account, amount in lines.items():
             found[name][account] = found[name].get(account, 0) + amount
     return {name: kept for name, lines in found.items() if (kept := {a: v for a, v in lines.items() if v})}

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from tests.payments.judging.books import Books, Ledger, account_of, net
-from tests.payments.judging.claims import UNSENT, Owed
-from tests.payments.judging.facts import ETHER, Facts, Lines, Spent
+from tests.payments.judging.books import CHAINED, Books, Ledger, account_of, net
+from tests.payments.judging.claims import UNSENT, Claim, Owed
+from tests.payments.judging.facts import ETHER, Facts, Lines, Sent, Spent
 
 
-def expected_postings(facts: Facts, books: Books, state: Owed) -> dict[str, Lines]:
+def expected_postings(facts: Facts, books: Books, state: Owed, whose: dict[str, str]) -> dict[str, Lines]:
     """What the ledger must say."""
     found: dict[str, Lines] = {}
     for unique_id, one in state.recorded.items():
@@ -42,11 +42,30 @@ def expected_postings(facts: Facts, books: Books, state: Owed) -> dict[str, Line
         )
         found[f"recovered:{one_id}"] = lines(coin, dead_payouts=units, settled_outside=-units)
     for tx in facts.wallet.spent:
-        found[f"gas:{tx.hash}"] = lines(ETHER, gas_expense=tx.gas, host_wallet=-tx.gas)
-        for sent in tx.out:
-            shares = {"exchange_clearing": sent.units, "host_wallet": -sent.units}
-            found.setdefault(f"payout:{tx.hash}", {}).update(lines(sent.currency, **shares))
+        found |= _mined(tx, state.claims.get(whose.get(tx.hash, "")))
     return {name: kept for name, kept in found.items() if kept}
+
+
+def _mined(tx: Spent, claim: Claim | None) -> dict[str, Lines]:
+    """Gas, the payout, and tokens that went astray."""
+    found = {f"gas:{tx.hash}": lines(ETHER, gas_expense=tx.gas, host_wallet=-tx.gas)}
+    stray: dict[str, int] = defaultdict(int)
+    for sent in tx.out:
+        if is_payout(sent, claim):
+            shares = {"exchange_clearing": sent.units, "host_wallet": -sent.units}
+            found[f"payout:{tx.hash}"] = lines(sent.currency, **shares)
+        else:
+            stray[sent.currency] += sent.units
+    for coin, units in stray.items():
+        found[f"stray:{tx.hash}"] = lines(coin, strayed_funds=units, host_wallet=-units)
+    return found
+
+
+def is_payout(sent: Sent, claim: Claim | None) -> bool:
+    """Whether coins that left the wallet are the payout that was asked for: a token's contract moves what it likes."""
+    if sent.currency == ETHER:  # what moves ether is what was signed
+        return True
+    return claim is not None and (sent.currency, sent.units) == (claim.currency, claim.units)
 
 
 def lines(currency: str, **amounts: int) -> Lines:
@@ -101,10 +120,6 @@ def _unbalanced(ledger: Ledger) -> list[str]:
     return found
 
 
-#: Kinds of postings that follow a mined transaction.
-CHAINED = ("payout", "gas")
-
-
 def _standing(ledger: Ledger, whose: dict[str, str], spent: list[Spent]) -> list[str]:
     """What stands of a transaction stands once, for the block that it is in, and under the payment that it paid."""
     found: list[str] = []
@@ -121,7 +136,9 @@ def _standing(ledger: Ledger, whose: dict[str, str], spent: list[Spent]) -> list
     return found
 
 
-def judge_sums(facts: Facts, books: Books, state: Owed, paid: set[str]) -> tuple[list[str], dict[str, dict[str, int]]]:
+def judge_sums(
+    facts: Facts, state: Owed, whose: dict[str, str], paid: set[str]
+) -> tuple[list[str], dict[str, dict[str, int]]]:
     """Money in = out + fees + held, to the unit, per currency: each payment's money is in one place."""
     sums: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(("in", "out", "fees", "held"), 0))
     for one in state.recorded.values():
@@ -143,7 +160,7 @@ def judge_sums(facts: Facts, books: Books, state: Owed, paid: set[str]) -> tuple
             sums[claim.currency]["held"] += claim.units
     for tx in facts.wallet.spent:
         for sent in tx.out:
-            sums[sent.currency]["out"] += sent.units
+            sums[sent.currency]["out"] += sent.units if is_payout(sent, state.claims.get(whose.get(tx.hash, ""))) else 0
     return [
         f"{currency}: {one['in']} came in; {one['out']} out, {one['fees']} fees and {one['held']} held are "
         f"{one['out'] + one['fees'] + one['held']}"

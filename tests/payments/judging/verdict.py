@@ -43,10 +43,10 @@ async def report_of(database: Any, facts: Facts, *, settled: bool = True) -> Rep
     wrong_owed, state = owed(facts, books, recorded)
     wrong_payouts, whose, paid = judge_payouts(facts, books, state, settled=settled)
     wrong_points, points = judge_points(facts, books, settled=settled)
-    expected = expected_postings(facts, books, state) | points
+    expected = expected_postings(facts, books, state, whose) | points
     spent = facts.wallet.spent
     wrong_ledger, accounts = judge_ledger(expected, books, whose, spent, settled=settled)
-    wrong_sums, sums = judge_sums(facts, books, state, paid)
+    wrong_sums, sums = judge_sums(facts, state, whose, paid)
     wallet = judge_wallet(facts.wallet, settled=settled)
     counts = {
         "notices": len({notice.unique_id for notice in facts.notices}),
