@@ -15,7 +15,7 @@ from spec.errors import Refused
 from spec.model import Model, field
 
 #: The old way and the new one of every kind of route.
-PAIRS = (("direct", "queue"), ("single", "staged"), ("sync", "queue"))
+PAIRS = (("direct", "queue"), ("inline", "queue"), ("single", "staged"), ("sync", "queue"))
 
 #: The way of a hop on which the sender calls the receiver itself.
 DIRECT = "direct"
@@ -30,11 +30,11 @@ RouteName = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$")]
 class Route(Model):
     """One choice between an old way and a new one, made once for each payment."""
 
-    old: Literal["direct", "single", "sync"] = field(
+    old: Literal["direct", "inline", "single", "sync"] = field(
         ...,
-        "The way that payments took before: direct for a hop, single for the payout, sync for an entry.",
+        "The way before: direct for a hop, inline for work done in place, single for the payout, sync for an entry.",
         breaks="nobody could go back to it",
-        fix="write direct, single or sync",
+        fix="write direct, inline, single or sync",
     )
     new: Literal["queue", "staged"] = field(
         ...,

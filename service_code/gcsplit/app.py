@@ -1,8 +1,8 @@
 """gcsplit: divides a payment between client and platform, orders the exchange and has the host pay it.
 
-Its doors: /process_split behind split-payment-queue; /sweep and /fallback for the scheduler; /dead,
-/dead/{unique_id}/replay, /dead-letters (those of all services), /failed-transactions and /ways/{unique_id} for
-operators.
+Its doors: /process_split behind split-payment-queue; /eth-client-swap behind gcsplit-estimate-response-queue; /sweep
+and /fallback for the scheduler; /dead, /dead/{unique_id}/replay, /dead-letters (those of all services),
+/failed-transactions and /ways/{unique_id} for operators.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from service_code.gcsplit.sweep import Sweeper
 from service_code.kit import minting
 from service_code.kit.call import Call
 from service_code.kit.changenow import ChangeNow
+from service_code.kit.estimates import ESTIMATE, SplitEstimated
 from service_code.kit.orders import SplitOrder
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Handler, Incoming, Operator, Reply, Schedule, Service
@@ -32,6 +33,7 @@ SECRETS = {"TPS_HOSTPAY_SIGNING_KEY": 32, "CHANGENOW_API_KEY": 16}
 def service(kit: Kit) -> Service:
     """Declare the service's doors."""
     kit.routes.need(PAYOUT)
+    kit.routes.need(ESTIMATE)
     rules = rules_of(kit.settings)
     exchange = ChangeNow(kit.settings.endpoints.changenow, kit.settings.secret("CHANGENOW_API_KEY"), kit.outside)
     splitter = Splitter(kit, rules, exchange)
@@ -47,7 +49,10 @@ def service(kit: Kit) -> Service:
 
     return Service(
         name="gcsplit",
-        handlers=[Handler("/process_split", SplitOrder, splitter.split)],
+        handlers=[
+            Handler("/process_split", SplitOrder, splitter.split),
+            Handler("/eth-client-swap", SplitEstimated, splitter.estimated),
+        ],
         schedules=[
             Schedule("/sweep", Sweeper(kit, rules, fallback).sweep),
             Schedule("/fallback", fallback.fall_back),

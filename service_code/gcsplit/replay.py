@@ -95,7 +95,7 @@ class Replayer:
             payout_network=row["payout_network"],
             received_at=to_millis(row["received_at"]),
         )
-        ordered = await self._splitter.order_exchange(order)
+        ordered = await self._splitter.order_exchange(order, None, call.now)
         connection = await call.begin()
         await hold_split(connection, unique_id)
         if (refused := await self._revive(connection, unique_id, 0, call.now)) is not None:

@@ -10,8 +10,8 @@ from service_code.kit.paynow.book import catalogue_of
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Operator, Public, Schedule, Service
 from service_code.paynowwebhook.operate import Desk
-from service_code.paynowwebhook.reconcile import Reconciling
 from service_code.paynowwebhook.receive import Receiver
+from service_code.paynowwebhook.reconcile import Reconciling
 from service_code.paynowwebhook.sweep import Sweeper
 
 #: Secrets and the fewest characters each must have.

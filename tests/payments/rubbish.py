@@ -85,14 +85,20 @@ CLIENT = {
 }  # fmt: skip
 
 
+SPLIT = {
+    "unique_id": "RUBBISH000000001", "channel_id": -1001, "amount": {"currency": "eth", "units": "1000"},
+    "client_wallet": "0x" + "00" * 19 + "01", "payout_currency": "usdt", "payout_network": "eth",
+    "received_at": 1_790_000_000_000,
+}  # fmt: skip
+ASKED = {**SPLIT, "share": {"currency": "eth", "units": "950"}, "network": "eth", "way": "staged", "fixed": False}
+
+
 def message(name: str, **changes: Any) -> bytes:
     """A message that its door would take, but for the changes."""
     known: dict[str, dict[str, Any]] = {
-        "SplitOrder": {
-            "unique_id": "RUBBISH000000001", "channel_id": -1001, "amount": {"currency": "eth", "units": "1000"},
-            "client_wallet": "0x" + "00" * 19 + "01", "payout_currency": "usdt", "payout_network": "eth",
-            "received_at": 1_790_000_000_000,
-        },
+        "SplitOrder": SPLIT,
+        "EstimateSplit": ASKED,
+        "SplitEstimated": {**ASKED, "refused_code": "RUBBISH", "refused_why": "by a test"},
         **{tokened: {"token": "AAAA"} for tokened in TOKENED},
         "GrantAccess": {"unique_id": "RUBBISH000000001", "user_id": 7, "channel_id": -1001, "subscription_days": 30},
         "ConfirmPayout": {"unique_id": "RUBBISH000000001", "generation": 1},
@@ -108,11 +114,6 @@ def message(name: str, **changes: Any) -> bytes:
         },
         "EstimateAndUpdate": {
             "unique_id": "RUBBISH000000001", "client_id": -1001, "accumulated": {"currency": "eth", "units": "1000"},
-        },
-        "RegisterClient": {
-            "unique_id": "RUBBISH000000001", "channel_id": -1001, "client_wallet": "0x" + "00" * 19 + "01",
-            "payout_currency": "usdt", "payout_network": "eth", "payout_strategy": "instant",
-            "invited_at": 1_790_000_000_000,
         },
         "BatchDue": {"unique_id": "RUBBISH000000001", "client": CLIENT},
     }  # fmt: skip
@@ -157,7 +158,6 @@ def bad_values(fields: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
         "threshold": bad_amounts,
         "received_at": times,
         "failed_at": times,
-        "invited_at": times,
         "attempt_count": [-1, 256, "1"],
         "error_code": ["", "X" * 61],
         "error_message": ["x" * 1001, 7],

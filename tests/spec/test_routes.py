@@ -21,7 +21,7 @@ def test_both_hops_of_the_documents_go_by_the_queue_unless_a_stack_says_otherwis
         "split-hop": ("split-payment-queue", 100),
         "hostpay-hop": ("hostpay-execution-queue", 100),
     }
-    assert set(system.routes_of("gcsplit")) == {"hostpay-hop", "payout"}
+    assert set(system.routes_of("gcsplit")) == {"hostpay-hop", "payout", "estimate"}
     assert system.routes_of("gchostpay2") == {}
 
 
