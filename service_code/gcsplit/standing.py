@@ -87,7 +87,7 @@ STANDING = """
 LATE = "since <= $1::timestamptz - coalesce($2::interval, ($3::jsonb ->> stage)::interval)"
 #: The queues of each stage, in the order in which a payment meets them.
 QUEUES = {
-    "split": ["split-payment-queue"],
+    "split": ["split-payment-queue", "gcsplit-estimate-queue", "gcsplit-estimate-response-queue"],
     "gather": ["gcaccumulator-queue"],
     "single": ["hostpay-execution-queue"],
     "staged": [
