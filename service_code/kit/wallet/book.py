@@ -267,14 +267,29 @@ class Book:
         """Return the variants that were mined in a block and are not final."""
         return await connection.fetch(
             """
-            SELECT v.nonce, v.tx_hash, v.mined_block, v.mined_block_hash, n.currency, h.error_code
+            SELECT v.nonce, v.tx_hash, v.mined_block, v.mined_block_hash
             FROM wallet_nonces n JOIN tx_variants v USING (address, chain_id, nonce)
-            LEFT JOIN split_payout_hostpay h
-                ON h.wallet = n.address AND h.chain_id = n.chain_id AND h.nonce = n.nonce
             WHERE n.address = $1 AND n.chain_id = $2 AND n.state = 'mined' AND n.final_at IS NULL
               AND v.mined_block = $3 AND v.mined_block_hash = $4 ORDER BY v.nonce
             """,
             *(*self.key, *block),
+        )
+
+    async def mined_with(
+        self, connection: Connection, codes: Sequence[str], blocks: Sequence[tuple[int, str]]
+    ) -> list[Any]:
+        """Return the variants that were mined in some blocks with one of these verdicts and are not final."""
+        return await connection.fetch(
+            """
+            SELECT v.*, n.currency, h.error_code
+            FROM wallet_nonces n JOIN tx_variants v USING (address, chain_id, nonce)
+            JOIN split_payout_hostpay h ON h.wallet = n.address AND h.chain_id = n.chain_id AND h.nonce = n.nonce
+            JOIN unnest($4::bigint[], $5::text[]) AS block (number, hash)
+                ON v.mined_block = block.number AND v.mined_block_hash = block.hash
+            WHERE n.address = $1 AND n.chain_id = $2 AND n.state = 'mined' AND n.final_at IS NULL
+              AND h.error_code = ANY($3) ORDER BY v.nonce
+            """,
+            *(*self.key, codes, [number for number, _ in blocks], [hash_ for _, hash_ in blocks]),
         )
 
     async def mark_final(self, connection: Connection, blocks: Sequence[tuple[int, str]], at: datetime) -> list[Any]:

@@ -183,18 +183,15 @@ class Settler:
 
     async def _doubt(self, book: Book, blocks: Sequence[tuple[int, str]]) -> None:
         """Ask again for events that were missing, before that is final: a payout that fails may be paid once more."""
-        for block in blocks:
-            async with self._kit.db.connection() as connection:
-                rows = [one for one in await book.mined_in(connection, block) if one["error_code"] in BY_EVENTS]
-            for row in rows:
-                async with self._kit.db.connection() as connection:
-                    variants = await book.variants(connection, row["nonce"])
-                variant = next(one for one in variants if one["tx_hash"] == row["tx_hash"])
-                receipt = await self._payer.node.receipt(row["tx_hash"])
-                if receipt is None or judge(variant, row["currency"], receipt).error == row["error_code"]:
-                    continue
-                if await self._undo(row) is not None:
-                    await self.record(row["nonce"], receipt)
+        async with self._kit.db.connection() as connection:
+            rows = await book.mined_with(connection, BY_EVENTS, blocks) if blocks else []
+        for row in rows:
+            receipt = await self._payer.node.receipt(row["tx_hash"])
+            if receipt is None:  # of a block that stands: this node cannot be asked now
+                raise NodeAwayError("eth_getTransactionReceipt: nothing of a mined transaction")
+            same = judge(row, row["currency"], receipt).error == row["error_code"]
+            if not same and await self._undo(row) is not None:
+                await self.record(row["nonce"], receipt)
 
     async def take_back(self, row: Any) -> int:
         """Undo what was written of a transaction whose block is gone, and give it to the node again."""
