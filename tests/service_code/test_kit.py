@@ -156,6 +156,24 @@ async def test_a_database_that_is_away_is_a_retry_behind_a_queue(world: World, l
     assert any(line.get("event") == "database_unavailable" for line in log_lines)
 
 
+async def test_a_connection_that_is_lost_with_its_transaction_is_a_retry_behind_a_queue(
+    world: World, sql: Any, monkeypatch: pytest.MonkeyPatch, log_lines: list[dict[str, Any]]
+) -> None:
+    _, task = await flow.received(world)
+
+    async def cut(connection: Any, *_: Any) -> None:
+        await sql.execute("SELECT pg_terminate_backend($1)", connection.get_server_pid())
+        await connection.execute("SELECT 1")
+
+    async with world.run("gcsplit") as service:
+        with monkeypatch.context() as patch:
+            patch.setattr("service_code.kit.ledger.post", cut)
+            answer = await service.deliver(task)
+        assert (answer.status, answer.json()) == (500, {"status": "error"})
+        assert (await service.deliver(task)).json() == {"status": "next"}
+    assert [line["event"] for line in log_lines if line["severity"] == "ERROR"] == ["database_unavailable"]
+
+
 async def test_every_line_has_every_field_and_no_secret_token_or_address(
     world: World, log_lines: list[dict[str, Any]]
 ) -> None:
