@@ -9,7 +9,8 @@ Both are given up a while (`give_up_after`) after they became pending, and are t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,8 +25,10 @@ from service_code.kit.runtime import Kit
 #: The way whose token lives so briefly that it may be sent anew; the other has its day.
 WAY = "single"
 QUEUE = HOSTPAY_QUEUES[WAY]
-#: Payments that one round sends, and how many of them at once.
+#: Payments that are read at once, and how many of them are sent at once.
 AT_ONCE, TOGETHER = 200, 8
+#: Seconds after which one call reads no more: the next goes on.
+LONGEST = 20.0
 
 _log = logs.get("fallback")
 
@@ -75,7 +78,18 @@ class Fallback:
         if not await self._kit.breakers.let_through(QUEUE):
             return 0
         limits = (now - self._policy.give_up_after, now - self._window, past_window)
-        rows = await self._kit.db.fetch(f"{WAITING} ORDER BY que.pending_since LIMIT $4", *limits, AT_ONCE)
+        began, sent, last = time.monotonic(), 0, (limits[0], "")
+        order = "(que.pending_since, que.unique_id)"
+        page = f"{WAITING} AND {order} > ($4, $5) ORDER BY {order} LIMIT $6"
+        while time.monotonic() - began < LONGEST:
+            rows = await self._kit.db.fetch(page, *limits, *last, AT_ONCE)
+            sent += await self._together(rows, now, limits)
+            if len(rows) < AT_ONCE:
+                break
+            last = (rows[-1]["pending_since"], rows[-1]["unique_id"])  # one that stays does not hold up the rest
+        return sent
+
+    async def _together(self, rows: Sequence[Any], now: datetime, limits: tuple[datetime, datetime, bool]) -> int:
         room = asyncio.Semaphore(TOGETHER)
 
         async def one(row: Any) -> bool:

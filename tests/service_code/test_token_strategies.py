@@ -188,6 +188,29 @@ async def test_an_exchange_order_that_has_expired_meanwhile_is_made_anew_and_one
     assert await violations(world, sql) == []
 
 
+async def test_those_for_whom_no_exchange_order_can_be_had_do_not_hold_up_the_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from service_code.gcsplit.anew import Anew
+    from service_code.kit.changenow import ExchangeRefusedError
+
+    set_to(world, FALLBACK)
+    split = [(await flow.split(world))[0] for _ in range(7)]
+    monkeypatch.setattr("service_code.gcsplit.fallback.AT_ONCE", 2)
+    order = Anew.order
+
+    async def refused(self: Anew, row: Any, *more: Any) -> Any:
+        if row["unique_id"] in split[:5]:
+            raise ExchangeRefusedError("X", "not today")
+        return await order(self, row, *more)
+
+    monkeypatch.setattr(Anew, "order", refused)
+    world.clock.at += 91
+    async with world.run("gcsplit") as splitter:
+        assert (await splitter.sweep("/fallback"))["sent"] == 2
+        assert (await splitter.sweep())["dead"] == 0
+
+
 @pytest.mark.parametrize(("status", "code"), [("failed", "EXCHANGE_FAILED"), ("expired", None)])
 async def test_what_the_payer_refuses_for_good_dies_as_ever_and_what_time_mends_does_not(
     world: World, chain: Chain, sql: Any, status: str, code: str | None
