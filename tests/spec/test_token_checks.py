@@ -10,17 +10,19 @@ from tests.spec.conftest import GCHOSTPAY, HOSTPAY_QUEUE, SPLIT_QUEUE, Project
 GCSPLIT = "service_code/gcsplit/service.yaml"
 TRIGGER_QUEUE = "queue_configs/tasks/gcsplit-hostpay-trigger-queue.yaml"
 WINDOW = "token_window: 60s"
+TOKEN = "token: {fallback: {}}"
 TIGHT = "max_attempts: 3, min_backoff: 5s, max_backoff: 15s, max_doublings: 2, task_age_limit: 60s"
 A_DAY = "max_attempts: -1, min_backoff: 5s, max_backoff: 60s, task_age_limit: 24h"
 
 
 def with_token(project: Project, settings: str) -> None:
-    project.replace(HOSTPAY_QUEUE, WINDOW, f"{WINDOW}\ntoken: {settings}")
+    project.replace(HOSTPAY_QUEUE, TOKEN, f"token: {settings}")
 
 
 def at_delivery(project: Project, more: str = "") -> None:
     project.replace(HOSTPAY_QUEUE, TIGHT, A_DAY)
-    project.replace(HOSTPAY_QUEUE, WINDOW, f"token: {{minted: delivery{more}}}")
+    project.replace(HOSTPAY_QUEUE, f"{WINDOW}\n", "")
+    project.replace(HOSTPAY_QUEUE, TOKEN, f"token: {{minted: delivery{more}}}")
 
 
 @pytest.mark.parametrize(
