@@ -112,8 +112,9 @@ async def test_events_that_a_node_left_out_at_first_count_before_the_payout_has_
         assert await sql.fetchval("SELECT error_code FROM split_payout_hostpay") == "NO_TRANSFER"
         rpc.changes.clear()
         await chain.mine(70)
-        swept = await payer.sweep()
-        assert (swept["final"], swept["reorganised"]) == (1, 0)
+        for final in (0, 1):  # what is written anew is asked for once more
+            swept = await payer.sweep()
+            assert (swept["final"], swept["reorganised"]) == (final, 0)
     assert await sql.fetchval("SELECT status FROM split_payout_hostpay") == "completed"
     assert (await balances(sql, "usdt"))["exchange_clearing"] == 0
     assert (await balances(sql))["gas_expense"] == await gas_of(sql)

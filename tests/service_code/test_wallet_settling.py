@@ -174,3 +174,46 @@ async def test_a_node_that_is_away_while_confirming_is_asked_again(
         await chain.mine()
         assert (await payer.deliver(confirm)).status == 200
     assert await sql.fetchval("SELECT status FROM split_payout_hostpay") == "completed"
+
+
+@pytest.mark.parametrize("lie", [{"status": "0x0"}, {"gasUsed": "0x1"}, {"effectiveGasPrice": "0x1"}])
+async def test_a_receipt_is_asked_for_again_before_it_is_final(
+    world: World, chain: Chain, rpc: Rpc, sql: Any, lie: dict[str, str]
+) -> None:
+    _, task = await flow.split(world)
+    async with world.run("gchostpay") as payer:
+        assert (await payer.deliver(task)).status == 200
+        rpc.changes["eth_getTransactionReceipt"] = lambda _, receipt: {**receipt, **lie}
+        await confirm_all(world, payer)
+        rpc.changes.clear()
+        await chain.mine(70)
+        assert (await payer.sweep())["final"] == 0
+        assert (await payer.sweep())["final"] == 1
+    row = await sql.fetchrow("SELECT status, gas_used * gas_price AS gas FROM split_payout_hostpay")
+    receipt = await chain.ask("eth_getTransactionReceipt", await sql.fetchval("SELECT tx_hash FROM tx_variants"))
+    gas = int(receipt["gasUsed"], 16) * int(receipt["effectiveGasPrice"], 16)
+    assert (row["status"], row["gas"]) == ("completed", gas)
+    held = await balances(sql)
+    assert (held["exchange_clearing"], held["gas_expense"]) == (0, gas)
+
+
+async def test_a_node_without_receipts_makes_nothing_final_and_gives_no_nonce_up(
+    world: World, chain: Chain, rpc: Rpc, sql: Any
+) -> None:
+    _, task = await flow.split(world)
+    async with world.run("gchostpay") as payer:
+        assert (await payer.deliver(task)).status == 200
+        await chain.mine(70)
+        rpc.changes["eth_getTransactionReceipt"] = lambda *_: None
+        world.clock.at += 15
+        assert (await payer.sweep())["settled"] == 0
+        assert await sql.fetchval("SELECT stopped_why FROM wallets") == "nonce 0 was used by somebody else"
+        answer = await payer.operate("POST", "/wallet/resume")
+        assert (answer.status, answer.json()["error"]) == (409, "NODE_CONTRADICTS_ITSELF")
+        rpc.changes.clear()
+        assert (await payer.operate("POST", "/wallet/resume")).json()["lost"] == []
+        rpc.changes["eth_getTransactionReceipt"] = lambda *_: None
+        assert (await payer.sweep())["final"] == 0
+        rpc.changes.clear()
+        assert (await payer.sweep())["final"] == 1
+    assert await sql.fetchval("SELECT status FROM split_payout_hostpay") == "completed"

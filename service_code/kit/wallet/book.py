@@ -275,21 +275,19 @@ class Book:
             *(*self.key, *block),
         )
 
-    async def mined_with(
-        self, connection: Connection, codes: Sequence[str], blocks: Sequence[tuple[int, str]]
-    ) -> list[Any]:
-        """Return the variants that were mined in some blocks with one of these verdicts and are not final."""
+    async def mined_among(self, connection: Connection, blocks: Sequence[tuple[int, str]]) -> list[Any]:
+        """Return the variants that were mined in some blocks and are not final, each with its nonce's verdict."""
         return await connection.fetch(
             """
             SELECT v.*, n.currency, h.error_code
             FROM wallet_nonces n JOIN tx_variants v USING (address, chain_id, nonce)
-            JOIN split_payout_hostpay h ON h.wallet = n.address AND h.chain_id = n.chain_id AND h.nonce = n.nonce
-            JOIN unnest($4::bigint[], $5::text[]) AS block (number, hash)
+            LEFT JOIN split_payout_hostpay h
+                ON h.wallet = n.address AND h.chain_id = n.chain_id AND h.nonce = n.nonce
+            JOIN unnest($3::bigint[], $4::text[]) AS block (number, hash)
                 ON v.mined_block = block.number AND v.mined_block_hash = block.hash
-            WHERE n.address = $1 AND n.chain_id = $2 AND n.state = 'mined' AND n.final_at IS NULL
-              AND h.error_code = ANY($3) ORDER BY v.nonce
+            WHERE n.address = $1 AND n.chain_id = $2 AND n.state = 'mined' AND n.final_at IS NULL ORDER BY v.nonce
             """,
-            *(*self.key, codes, [number for number, _ in blocks], [hash_ for _, hash_ in blocks]),
+            *(*self.key, [number for number, _ in blocks], [hash_ for _, hash_ in blocks]),
         )
 
     async def mark_final(self, connection: Connection, blocks: Sequence[tuple[int, str]], at: datetime) -> list[Any]:

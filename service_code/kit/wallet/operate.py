@@ -98,6 +98,10 @@ class Operating:
         for row in waiting:
             if row["nonce"] < latest and not await self._settler.look(row["nonce"]):
                 lost.append(row["nonce"])
+        mined = [nonce for nonce in lost if await self._settler.in_block(nonce)]
+        if mined:
+            reason = f"the node has no receipt of nonces {mined} and our transactions in its blocks: try again"
+            return Reply(409, {"error": "NODE_CONTRADICTS_ITSELF", "reason": reason})
         unsettled = [nonce for nonce in lost if nonce >= final]
         if unsettled:
             reason = (

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -98,6 +99,14 @@ class Settler:
                 return True
         return False
 
+    async def in_block(self, nonce: int) -> bool:
+        """Tell whether the node has a variant of this nonce in a block, whatever it says of receipts."""
+        book = await self._payer.book()
+        async with self._kit.db.connection() as connection:
+            variants = await book.variants(connection, nonce)
+        found = await asyncio.gather(*(self._payer.node.in_block(variant["tx_hash"]) for variant in variants))
+        return any(found)
+
     async def record(self, nonce: int, receipt: Receipt) -> None:
         """Write what was mined: rows and postings in one transaction, once."""
         book = await self._payer.book()
@@ -162,8 +171,8 @@ class Settler:
             standing = [(number, hash_) for number, hash_ in blocks if stand[number] == hash_]
             await confirmations.note(self._payer, standing)
             kept = [block for block in standing if block[0] <= finalized]
-            await self._doubt(book, kept)
-            final += await self._final(book, kept) if kept else 0
+            sure = await self._sure(book, kept) if kept else []
+            final += await self._final(book, sure) if sure else 0
             for block in lost:
                 async with self._kit.db.connection() as connection:
                     rows = await book.mined_in(connection, block)
@@ -181,17 +190,25 @@ class Settler:
                 )  # fmt: skip
         return len(rows)
 
-    async def _doubt(self, book: Book, blocks: Sequence[tuple[int, str]]) -> None:
-        """Ask again for events that were missing, before that is final: a payout that fails may be paid once more."""
+    async def _sure(self, book: Book, blocks: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
+        """Ask for all receipts again before they are final: a payout that fails may be paid once more.
+
+        Returns the blocks of which the node says what it said before. What it now says otherwise is written anew.
+        """
         async with self._kit.db.connection() as connection:
-            rows = await book.mined_with(connection, BY_EVENTS, blocks) if blocks else []
-        for row in rows:
-            receipt = await self._payer.node.receipt(row["tx_hash"])
-            if receipt is None:  # of a block that stands: this node cannot be asked now
-                raise NodeAwayError("eth_getTransactionReceipt: nothing of a mined transaction")
-            same = judge(row, row["currency"], receipt).error == row["error_code"]
-            if not same and await self._undo(row) is not None:
+            rows = await book.mined_among(connection, blocks)
+        receipts = await self._payer.node.receipts([row["tx_hash"] for row in rows])
+        unsure: set[tuple[int, str]] = set()
+        for row, receipt in zip(rows, receipts, strict=True):
+            if _as_written(row, receipt):
+                continue
+            _log.warning("a receipt is no longer what it was", what="receipt_changed", tx_hash=row["tx_hash"])
+            unsure.add((row["mined_block"], row["mined_block_hash"]))
+            if receipt is None or receipt.block_hash != row["mined_block_hash"]:  # a node that lags or strays
+                continue
+            if await self._undo(row) is not None:
                 await self.record(row["nonce"], receipt)
+        return [block for block in blocks if block not in unsure]
 
     async def take_back(self, row: Any) -> int:
         """Undo what was written of a transaction whose block is gone, and give it to the node again."""
@@ -234,6 +251,14 @@ async def _variant(connection: Connection, tx_hash: str, unique_id: str) -> Any:
         """,
         *(tx_hash, unique_id),
     )
+
+
+def _as_written(row: Any, receipt: Receipt | None) -> bool:
+    """Tell whether a mined variant's row says what the receipt does."""
+    if receipt is None or replace(receipt, logs=()) != _mined(row):
+        return False
+    verdict = judge(row, row["currency"], receipt)
+    return (verdict.error, verdict.token_moved) == (row["error_code"], row["token_moved"])
 
 
 def _mined(variant: Any) -> Receipt:
