@@ -42,6 +42,8 @@ WIDTH, CRASH = 6, 0.8
 INSTANCES = 2
 #: The share of payments in USDT, and how often a notice is sent.
 TOKENS, COPIES = 0.2, (1, 1, 1, 2, 3)
+#: Seconds between two looks while all heals: first as a queue retries within a token's minute, then for a day and more.
+PATIENCE = (*[10] * 6, *[61] * 4, *[600] * 8, *[3600] * 30)
 #: Ends this share of the services' connections.
 CUT = """
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -302,7 +304,7 @@ class Simulation:
         await self.chain.ask("anvil_setNextBlockBaseFeePerGas", hex(10**9))
         for made in self.world.outer.orders.values():
             made["status"] = "waiting" if made["status"] == "new" else made["status"]
-        for step in (*[61] * 6, *[600] * 8, *[3600] * 30):
+        for step in PATIENCE:
             await self.settle()
             if await finished():
                 return
