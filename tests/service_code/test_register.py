@@ -247,7 +247,7 @@ def test_no_text_is_an_invitation_that_we_did_not_sign(text: str) -> None:
         read(text, KEY)
 
 
-def test_an_invitation_is_read_by_every_key_of_the_secret_and_signed_by_the_first(world: World) -> None:
+def test_an_invitation_is_read_by_every_key_of_the_secret_and_signed_by_the_first() -> None:
     from service_code.gcregister.invitation import Invitation
     from service_code.kit.clock import from_millis
 
