@@ -114,6 +114,7 @@ class Simulation:
         self.seen_block = 0
         self._stack = AsyncExitStack()
         self._doom: int | None = None
+        self._knife = asyncio.Lock()
         self._usual: dict[tuple[str, str], float] = defaultdict(lambda: USUAL)
         self._tokens: dict[tuple[str, str, int], str] = {}
         self._token = world.token
@@ -199,7 +200,9 @@ class Simulation:
 
     async def cut(self, _: None) -> None:
         """The database ends connections, whatever is under way on them: a commit may stand and nobody hear of it."""
-        self.figures.cuts += await self.sql.fetchval(CUT, self.dice.choice((0.2, 1.0)))
+        share = self.dice.choice((0.2, 1.0))
+        async with self._knife:
+            self.figures.cuts += await self.sql.fetchval(CUT, share)
 
     async def operator(self, _: None) -> None:
         await hands.something(self)
