@@ -317,6 +317,41 @@ async def test_a_replay_that_is_refused_has_changed_nothing(world: World, sql: A
     assert await sql.fetchval("SELECT count(*) FROM ledger_postings") == postings
 
 
+async def test_what_never_came_in_or_was_recorded_otherwise_is_not_split_at_either_door(world: World, sql: Any) -> None:
+    unique_id, task = await flow.received(world)
+    good = task.json()
+    lies: dict[str, Any] = {
+        "unique_id": "forged0000000001", "channel_id": -1, "amount": {"currency": "eth", "units": str(5 * ETH)},
+        "client_wallet": "0x" + "66" * 20, "payout_currency": "btc", "payout_network": "btc", "received_at": 1,
+    }  # fmt: skip
+    lies_of_currency = [{"amount": {**good["amount"], "currency": "usdt"}}]
+    quoted = {"share": good["amount"], "network": "eth", "way": "single", "fixed": True}
+    doors = {
+        "/process_split": {},
+        "/eth-client-swap": {"message": "SplitEstimated", **quoted},
+        "/eth-client-swap?": {"message": "SplitEstimated", **quoted, "refused_code": "NO", "refused_why": "no"},
+    }
+    async with world.run("gcsplit") as splitter:
+        url = task.url
+        for door, more in doors.items():
+            task.url = url.replace("/process_split", door.rstrip("?"))
+            for lie in [*({name: value} for name, value in lies.items()), *lies_of_currency]:
+                task.body = json.dumps({**good, **more, **lie}).encode()
+                assert (await splitter.deliver(task)).json()["code"] == "NOT_AS_RECORDED", (door, lie)
+        task.body = json.dumps({**good, **doors["/eth-client-swap"]}).encode()
+        # What waits for its client's threshold is gathered: no message splits it.
+        await sql.execute("UPDATE split_payout_request SET threshold_usdt = 5")
+        assert (await splitter.deliver(task)).json()["code"] == "NOT_AS_RECORDED"
+        await sql.execute("UPDATE split_payout_request SET threshold_usdt = NULL")
+        assert world.outer.orders == {}
+        assert world.outer.take(HOSTPAY) == []
+        assert await sql.fetchval("SELECT count(*) FROM failed_transactions") == 0
+        task.url, task.body = url, json.dumps(good).encode()
+        assert (await splitter.deliver(task)).json() == {"status": "next"}
+    (pay,) = world.outer.take(HOSTPAY)
+    assert flow.tokens().read(pay.json()["token"]).unique_id == unique_id
+
+
 async def test_rubbish_behind_the_queue_is_a_dead_letter_that_is_acknowledged(
     world: World, sql: Any, log_lines: list[dict[str, Any]]
 ) -> None:
