@@ -60,14 +60,17 @@ async def add_variant(
 
 
 def _raised(payer: Payer, newest: Any, fees: Fees, *, fill: bool) -> Transfer:
-    max_fee = max(int(newest["max_fee"]) * RAISE // 1000 + 1, fees.max_fee)
+    limits, gas = payer.signer.limits, TRANSFER_GAS if fill else newest["gas_limit"]
+    # What is asked counts as far as it may be signed; what a node takes as a replacement is the signer's to refuse.
+    asked = min(fees.max_fee, limits.max_fee, limits.per_gas // gas)
+    max_fee = max(int(newest["max_fee"]) * RAISE // 1000 + 1, asked)
     tip = max(int(newest["max_priority_fee"]) * RAISE // 1000 + 1, fees.max_priority_fee)
     return Transfer(
         chain_id=payer.signer.chain_id,
         nonce=newest["nonce"],
         to=payer.signer.address if fill else newest["recipient"],
         value=0 if fill else int(newest["value"]),
-        gas_limit=TRANSFER_GAS if fill else newest["gas_limit"],
+        gas_limit=gas,
         max_fee=max_fee,
         max_priority_fee=min(tip, max_fee),
         data="0x" if fill else newest["data"],
