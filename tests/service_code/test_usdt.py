@@ -25,6 +25,8 @@ from tests.service_code.tether import COIN, Tether
 from tests.service_code.world import World, routes
 
 WHOLE = 150 * COIN + 7
+#: Where a deprecated token sends its calls on to.
+UPGRADED = "0x" + "77" * 20
 
 
 @pytest.fixture
@@ -80,7 +82,7 @@ async def test_a_payment_in_usdt_is_paid_and_posted_to_the_unit_and_its_gas_in_e
     }  # fmt: skip
 
 
-async def test_a_token_that_lies_about_its_transfer_is_found_out_and_nothing_is_posted_as_paid(
+async def test_a_token_that_lies_about_its_transfer_is_found_out_and_neither_posted_as_paid_nor_paid_again(
     world: World, chain: Chain, usdt: Tether, sql: Any, log_lines: list[dict[str, Any]]
 ) -> None:
     await usdt.becomes(tether.IDLE)
@@ -94,11 +96,37 @@ async def test_a_token_that_lies_about_its_transfer_is_found_out_and_nothing_is_
         assert (await payer.sweep())["final"] == 1
         world.clock.at += 120
         assert (await splitter.sweep())["dead"] == 1
-        assert (await splitter.operate("POST", f"/dead/{unique_id}/replay")).json()["status"] == "replayed"
+        replayed = await splitter.operate("POST", f"/dead/{unique_id}/replay")
+        assert (replayed.status, replayed.json()["error"]) == (409, "NO_TRANSFER")
     row = await sql.fetchrow("SELECT status, error_code FROM split_payout_hostpay")
     assert tuple(row) == ("failed", "NO_TRANSFER")
     assert "host_wallet" not in await balances(sql, "usdt")
     assert (await balances(sql))["gas_expense"] == await gas_of(sql)
+
+
+async def test_a_token_that_is_deprecated_between_trial_and_block_is_never_paid_again(
+    world: World, chain: Chain, usdt: Tether, sql: Any
+) -> None:
+    unique_id, task = await split(world)
+    chain.automine = False
+    async with world.run("gchostpay") as payer, world.run("gcsplit") as splitter:
+        assert (await payer.deliver(task)).status == 200
+        await chain.ask("evm_setAutomine", False)
+        payout = await sql.fetchval("SELECT raw FROM tx_variants")
+        await chain.ask("anvil_dropAllTransactions")
+        await deprecated(usdt, world)
+        await chain.send(payout)
+        await chain.mine()
+        await confirm_all(world, payer)
+        await chain.mine(70)
+        assert (await payer.sweep())["final"] == 1
+        world.clock.at += 120
+        assert (await splitter.sweep())["dead"] == 1
+        replayed = await splitter.operate("POST", f"/dead/{unique_id}/replay")
+        assert (replayed.status, replayed.json()["error"]) == (409, "NO_TRANSFER")
+    receipt = await chain.ask("eth_getTransactionReceipt", await sql.fetchval("SELECT tx_hash FROM tx_variants"))
+    (event,) = receipt["logs"]  # the coins left the wallet, as another contract says
+    assert (event["address"], int(event["data"], 16)) == (UPGRADED, share(WHOLE))
 
 
 async def test_events_that_a_node_left_out_at_first_count_before_the_payout_has_failed(
@@ -159,6 +187,10 @@ async def paused(usdt: Tether, _: World) -> None:
     await usdt.does("pause()")
 
 
+async def deprecated(usdt: Tether, _: World) -> None:
+    await usdt.deprecate(UPGRADED)
+
+
 async def gone(usdt: Tether, _: World) -> None:
     await usdt.becomes(tether.NONE)
 
@@ -177,6 +209,7 @@ async def reverting(usdt: Tether, _: World) -> None:
         (fee, "TOKEN_TAKES_FEE", False),
         (blacklisted, "WALLET_BLACKLISTED", False),
         (paused, "TOKEN_PAUSED", False),
+        (deprecated, "TOKEN_DEPRECATED", False),
         (gone, "NO_TOKEN_CONTRACT", False),
         (false, "TRANSFER_REFUSED", True),
         (reverting, "INSUFFICIENT_FUNDS", False),  # it tells of no balance either
@@ -192,7 +225,7 @@ async def test_what_a_token_would_do_to_the_transfer_is_known_before_anything_is
     assert (answer.status, answer.json().get("code")) == ((200, code) if ends else (500, None))
     assert await sql.fetchval("SELECT count(*) FROM tx_variants") == 0
     assert ends or any(line.get("code") == code or line.get("event") == "wallet_low" for line in log_lines)
-    if code == "NO_TOKEN_CONTRACT":
+    if code in ("NO_TOKEN_CONTRACT", "TOKEN_DEPRECATED"):
         assert "USDT_CONTRACT" in answer.json()["why"]
 
 

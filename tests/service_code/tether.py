@@ -9,6 +9,7 @@ from eth_abi.abi import encode
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
+from service_code.kit import erc20
 from tests.service_code.conftest import Chain
 
 CODE = Path(__file__).parents[2] / "sandbox/exchange/tether.hex"
@@ -25,6 +26,12 @@ def _answering(word: str, size: str) -> str:
 
 #: Says nothing and does nothing; says false; is no contract.
 IDLE, FALSE, NONE = _answering("00", "00"), _answering("00", "20"), "0x"
+#: What a deprecated Tether sends its calls on to: it tells everybody of a large balance, and of a transfer as its own.
+UPGRADED = (
+    "0x60003560e01c6370a0823114604257"
+    f"6044356000526024356004357f{erc20.TRANSFERRED[2:]}60206000a300"
+    "5b6b7fffffffffffffffffffffff60005260206000f3"
+)
 
 
 class Tether:
@@ -48,6 +55,11 @@ class Tether:
     async def balance(self, address: str) -> int:
         data = "0x70a08231" + address.lower().removeprefix("0x").rjust(64, "0")
         return int(await self._chain.ask("eth_call", {"to": self.address, "data": data}, "latest"), 16)
+
+    async def deprecate(self, upgraded: str) -> None:
+        """Have another contract move the coins from now on."""
+        await self._chain.ask("anvil_setCode", upgraded, UPGRADED)
+        await self.does("deprecate(address)", upgraded)
 
     async def becomes(self, code: str) -> None:
         """Put other code in the contract's place."""

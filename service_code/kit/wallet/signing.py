@@ -34,7 +34,9 @@ from service_code.kit.wallet.trial import try_transfer
 #: A contract's gas may differ when it is mined: this much more is offered, in per cent. Unused gas is not taken.
 GAS_MARGIN = 20
 #: Codes of a token that nothing can be paid in, until its issuer or an operator does something.
-TOKEN_BLOCKED = frozenset(("NO_TOKEN_CONTRACT", "WALLET_BLACKLISTED", "TOKEN_PAUSED", "TOKEN_TAKES_FEE"))
+TOKEN_BLOCKED = frozenset(
+    ("NO_TOKEN_CONTRACT", "TOKEN_DEPRECATED", "WALLET_BLACKLISTED", "TOKEN_PAUSED", "TOKEN_TAKES_FEE")
+)
 #: Raises PayoutError for a claim that may no longer be signed at this time.
 Recheck = Callable[[HostPayClaim, datetime], None]
 
