@@ -109,7 +109,12 @@ class Operating:
             )
             return Reply(409, {"error": "NOT_FINAL", "reason": reason})
         connection = await call.begin()
-        wallet = await book.lock(connection, pending)
+        wallet = await book.lock(connection, latest)
+        next_nonce = max(wallet.next_nonce, latest)
+        refused = _not_yet(wallet.next_nonce, final, latest, pending)
+        if refused is not None:
+            await call.rollback()
+            return refused
         await connection.execute(
             """
             WITH lost AS (
@@ -121,7 +126,6 @@ class Operating:
             """,
             *(*book.key, lost, call.now),
         )
-        next_nonce = max(wallet.next_nonce, pending)
         await connection.execute(
             "UPDATE wallets SET stopped_at = NULL, stopped_why = NULL, next_nonce = $3 "
             "WHERE address = $1 AND chain_id = $2",
@@ -151,3 +155,19 @@ class Operating:
                 409, {"error": "NOT_POSSIBLE", "reason": "it is settled, or the fee limit or a stop forbids it"}
             )
         return Reply(202, {"status": "abandoning", "unique_id": unique_id, "tx_hash": signed.tx_hash})
+
+
+def _not_yet(next_nonce: int, final: int, latest: int, pending: int) -> Reply | None:
+    """Refuse to go on after others' transactions that the chain may lose: a nonce left out would hold all after it."""
+    if final < latest and next_nonce < latest:
+        first = max(final, next_nonce)
+        reason = f"nonces {first} to {latest - 1} were used by somebody else, not for good yet: try again when final"
+        return Reply(409, {"error": "NOT_FINAL", "reason": reason})
+    following = max(next_nonce, latest)
+    if pending > following:
+        reason = (
+            f"somebody else's transactions wait for the nonces {following} to {pending - 1}: try again when they are "
+            "final, or when no node has them any more"
+        )
+        return Reply(409, {"error": "FOREIGN_PENDING", "reason": reason})
+    return None

@@ -33,6 +33,8 @@ from service_code.kit.wallet.trial import try_transfer
 
 #: A contract's gas may differ when it is mined: this much more is offered, in per cent. Unused gas is not taken.
 GAS_MARGIN = 20
+#: A token's at least so much more: a receiver whose coins have all gone meanwhile takes a storage slot, 17,100.
+TOKEN_GAS_MARGIN = 25_000
 #: Codes of a token that nothing can be paid in, until its issuer or an operator does something.
 TOKEN_BLOCKED = frozenset(
     ("NO_TOKEN_CONTRACT", "TOKEN_DEPRECATED", "WALLET_BLACKLISTED", "TOKEN_PAUSED", "TOKEN_TAKES_FEE")
@@ -53,11 +55,15 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """A payout as it would be signed. `since` is the lowest nonce that the quoted balances may still include."""
+    """A payout as it would be signed. `since` is the lowest nonce that the quoted balances may still include.
+
+    `first` is where a wallet begins that was never seen.
+    """
 
     on_chain: OnChain
     quote: Quote
     since: int
+    first: int
 
     @property
     def most(self) -> int:
@@ -116,8 +122,11 @@ class Signing:
         if quote.fees.max_fee < quote.fees.base_fee + LEAST_TIP:
             # No block would take it: it would hold its nonce, and all after it, until gas is cheap.
             raise PayoutError("GAS_TOO_DEAR", "gas is dearer than what may be signed", Fault.ELSEWHERE)
+        # Where the book knows of no nonce, it begins after what is mined: what others have waiting may never be.
+        first = quote.pending_nonce if since else await self._payer.node.nonce(book.address)
+        plan = Plan(on_chain=on_chain, quote=quote, since=since, first=first)
         try:
-            return await self._allocate(claim, Plan(on_chain=on_chain, quote=quote, since=since), call, recheck)
+            return await self._allocate(claim, plan, call, recheck)
         except SigningRefusedError as error:
             what = "signing_refused"
             _log.error("the signer refused", what=what, status="refused", code=error.code, why=error.why)
@@ -130,9 +139,12 @@ class Signing:
             quote = await try_transfer(node, wallet, on_chain)
         else:
             quote = await node.quote(wallet, on_chain.to, on_chain.value)
-        limit, fees = self._payer.signer.limits.max_fee, quote.fees
-        capped = replace(fees, max_fee=min(fees.max_fee, limit), max_priority_fee=min(fees.max_priority_fee, limit))
         gas = quote.gas if quote.gas == TRANSFER_GAS else quote.gas * (100 + GAS_MARGIN) // 100
+        if on_chain.is_token:
+            gas = max(gas, quote.gas + TOKEN_GAS_MARGIN)
+        limits, fees = self._payer.signer.limits, quote.fees
+        limit = min(limits.max_fee, limits.per_gas // gas)
+        capped = replace(fees, max_fee=min(fees.max_fee, limit), max_priority_fee=min(fees.max_priority_fee, limit))
         return replace(quote, gas=gas, fees=capped)
 
     async def _allocate(self, claim: HostPayClaim, plan: Plan, call: Call, recheck: Recheck) -> Outcome:
@@ -144,7 +156,7 @@ class Signing:
             return Done("already_failed")
         if await connection.fetchrow(SUPERSEDED, claim.unique_id, claim.generation) is not None:
             return Done("superseded")
-        wallet = await book.lock(connection, quote.pending_nonce)
+        wallet = await book.lock(connection, plan.first)
         again = "SELECT * FROM split_payout_hostpay WHERE unique_id = $1 AND (status <> 'failed' OR generation >= $2)"
         faster = await connection.fetchrow(again, claim.unique_id, claim.generation)
         if faster is not None:
@@ -203,7 +215,7 @@ def alert(failure: Failure, currency: str) -> None:
     """Say what an operator must do something about, whoever meets it."""
     code = failure.code
     if code == "GAS_TOO_DEAR":
-        _log.error("gas is dearer than MAX_FEE_GWEI", what="gas_too_dear", status="retry", currency=GAS_CURRENCY)
+        _log.error("gas is dearer than MAX_FEE_GWEI or GAS_LIMIT_ETH allow", what="gas_too_dear", status="retry", currency=GAS_CURRENCY)
     if code in TOKEN_BLOCKED:
         _log.error(failure.why, what="token_blocked", status="retry", code=code, currency=currency)
     if code in ("SIGNER_MISMATCH", "BAD_KEY", "WRONG_CHAIN", "UNKNOWN_CALL"):
