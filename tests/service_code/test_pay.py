@@ -288,16 +288,28 @@ async def test_a_wallet_without_money_signs_nothing_and_says_so(
     assert any(line.get("event") == "wallet_low" for line in log_lines)
 
 
+@pytest.mark.parametrize("limit", [{"MAX_FEE_GWEI": "4"}, {"GAS_LIMIT_ETH": "0.000084"}])  # 21,000 of 4 gwei
 async def test_gas_dearer_than_the_limit_is_waited_for_before_anything_is_signed(
-    world: World, chain: Chain, sql: Any, log_lines: list[dict[str, Any]]
+    world: World,
+    chain: Chain,
+    sql: Any,
+    log_lines: list[dict[str, Any]],
+    *,
+    limit: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _, task = await flow.split(world)
     await chain.ask("anvil_setNextBlockBaseFeePerGas", hex(50 * 10**9))
     await chain.mine()
-    async with world.run("gchostpay", MAX_FEE_GWEI="4") as payer:
+    async with world.run("gchostpay", **limit) as payer:
         assert (await payer.deliver(task)).status == 500
-    assert await rows(sql) == []
-    assert any(line.get("event") == "gas_too_dear" for line in log_lines)
+        assert await rows(sql) == []
+        assert any(line.get("event") == "gas_too_dear" for line in log_lines)
+        await chain.ask("anvil_setNextBlockBaseFeePerGas", hex(3 * 10**9))
+        await chain.mine()
+        monkeypatch.setattr("service_code.kit.chain.FEES_LIVE", 0)
+        assert (await payer.deliver(task)).status == 200
+    assert await sql.fetchval("SELECT max_fee FROM tx_variants") == 4 * 10**9  # not twice the base fee
 
 
 async def test_what_is_mined_while_a_payment_is_quoted_is_not_spent_twice(

@@ -280,6 +280,26 @@ async def test_tokens_of_open_nonces_are_not_promised_twice_and_limits_are_by_cu
         assert (await payer.deliver(day)).json()["status"] == "next"
 
 
+async def test_a_receiver_who_is_emptied_between_trial_and_block_is_paid_all_the_same(
+    world: World, chain: Chain, usdt: Tether, sql: Any
+) -> None:
+    _, task = await split(world)
+    (exchange,) = world.outer.orders.values()
+    await usdt.does("transfer(address,uint256)", exchange["payinAddress"], 1)
+    chain.automine = False
+    async with world.run("gchostpay") as payer:
+        assert (await payer.deliver(task)).status == 200
+        await chain.ask("evm_setAutomine", False)
+        payout = await sql.fetchval("SELECT raw FROM tx_variants")
+        await chain.ask("anvil_dropAllTransactions")
+        await usdt.empty(exchange["payinAddress"])  # what is written anew takes 17,100 more
+        await chain.send(payout)
+        await chain.mine()
+        await confirm_all(world, payer)
+    assert await usdt.balance(exchange["payinAddress"]) == share(WHOLE)
+    assert await sql.fetchval("SELECT status FROM split_payout_hostpay") == "completed"
+
+
 async def test_a_raised_payout_keeps_its_call_and_the_old_variant_settles_it_too(
     world: World, chain: Chain, usdt: Tether, sql: Any
 ) -> None:

@@ -56,6 +56,16 @@ class Tether:
         data = "0x70a08231" + address.lower().removeprefix("0x").rjust(64, "0")
         return int(await self._chain.ask("eth_call", {"to": self.address, "data": data}, "latest"), 16)
 
+    async def empty(self, holder: str) -> None:
+        """Have somebody send all his coins away, in a block of its own."""
+        await self._chain.ask("anvil_impersonateAccount", holder)
+        await self._chain.ask("anvil_setBalance", holder, hex(10**18))
+        data = erc20.transfer(self._issuer, await self.balance(holder))
+        wish = {"from": holder, "to": self.address, "data": data, "gas": hex(200_000)}
+        await self._chain.ask("eth_sendTransaction", wish)
+        await self._chain.mine()
+        assert await self.balance(holder) == 0
+
     async def deprecate(self, upgraded: str) -> None:
         """Have another contract move the coins from now on."""
         await self._chain.ask("anvil_setCode", upgraded, UPGRADED)

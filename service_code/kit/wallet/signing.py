@@ -123,7 +123,8 @@ class Signing:
             # No block would take it: it would hold its nonce, and all after it, until gas is cheap.
             raise PayoutError("GAS_TOO_DEAR", "gas is dearer than what may be signed", Fault.ELSEWHERE)
         # Where the book knows of no nonce, it begins after what is mined: what others have waiting may never be.
-        first = quote.pending_nonce if since else await self._payer.node.nonce(book.address)
+        known = since > 0 or quote.pending_nonce == 0
+        first = quote.pending_nonce if known else await self._payer.node.nonce(book.address)
         plan = Plan(on_chain=on_chain, quote=quote, since=since, first=first)
         try:
             return await self._allocate(claim, plan, call, recheck)
@@ -215,7 +216,8 @@ def alert(failure: Failure, currency: str) -> None:
     """Say what an operator must do something about, whoever meets it."""
     code = failure.code
     if code == "GAS_TOO_DEAR":
-        _log.error("gas is dearer than MAX_FEE_GWEI or GAS_LIMIT_ETH allow", what="gas_too_dear", status="retry", currency=GAS_CURRENCY)
+        why = "gas is dearer than MAX_FEE_GWEI or GAS_LIMIT_ETH allow"
+        _log.error(why, what="gas_too_dear", status="retry", currency=GAS_CURRENCY)
     if code in TOKEN_BLOCKED:
         _log.error(failure.why, what="token_blocked", status="retry", code=code, currency=currency)
     if code in ("SIGNER_MISMATCH", "BAD_KEY", "WRONG_CHAIN", "UNKNOWN_CALL"):
