@@ -37,7 +37,7 @@ REFUSED = """
     EXISTS (
         SELECT 1 FROM dead_letters AS said
         WHERE said.unique_id = que.unique_id AND said.generation = que.generation AND said.service = 'gchostpay'
-          AND said.code NOT IN ('TOKEN_EXPIRED', 'TOKEN_FROM_FUTURE', 'EXCHANGE_EXPIRED')
+          AND said.code NOT IN ('TOKEN_EXPIRED', 'TOKEN_FROM_FUTURE', 'EXCHANGE_EXPIRED', 'EXCHANGE_UNKNOWN')
     )
 """
 #: Host payments to be sent anew: $1 when they must have become pending at the earliest; $2 before when their token was

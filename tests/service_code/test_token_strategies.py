@@ -223,6 +223,31 @@ async def test_what_the_payer_refuses_for_good_dies_as_ever_and_what_time_mends_
     assert await sql.fetchval("SELECT error_code FROM failed_transactions") == code
 
 
+async def test_an_order_that_the_exchange_does_not_know_yet_is_asked_for_again_and_then_made_anew(
+    world: World, chain: Chain, sql: Any
+) -> None:
+    set_to(world, FALLBACK)
+    _, soon = await flow.split(world)
+    known = dict(world.outer.orders)
+    _, never = await flow.split(world)
+    async with world.run("gchostpay") as payer, world.run("gcsplit") as splitter:
+        world.outer.orders.clear()
+        for retry, task in enumerate((soon, never)):
+            assert (await payer.deliver(task, retry)).json()["status"] == "retry"
+        world.outer.orders.update(known)
+        assert (await payer.deliver(soon, 1)).json() == {"status": "next"}
+        world.clock.at += 91
+        assert (await payer.deliver(never, 2)).json()["code"] == "TOKEN_EXPIRED"
+        # A payer of the release before took the first such answer for the last.
+        await sql.execute("UPDATE dead_letters SET code = 'EXCHANGE_UNKNOWN'")
+        assert (await splitter.sweep())["dead"] == 0
+        assert (await splitter.sweep("/fallback"))["sent"] == 1
+        (again,) = world.outer.take(QUEUE)
+        assert (await payer.deliver(again)).json() == {"status": "next"}
+        await confirm_all(world, payer)
+    assert await violations(world, sql) == []
+
+
 async def test_whoever_is_sent_anew_for_a_day_in_vain_is_dead_and_a_replay_has_its_day_again(
     world: World, sql: Any
 ) -> None:
