@@ -72,7 +72,7 @@ class Tasks:
         if answer.status == 401:  # the token died before its time, as after a move of the clock
             self._access.forget()
             answer = await self._together.create(edge.path, task)
-        if answer.status == 409:
+        if answer.status == 409 and _error(answer).get("status") != "ABORTED":  # that is 409 too, and made nothing
             return False
         if answer.status != 200:
             raise TaskError(f"{queue} refused the task: {answer.status} {_reason(answer)}")
@@ -93,6 +93,10 @@ class Tasks:
 
 
 def _reason(answer: Answer) -> str:
+    return str(_error(answer).get("message", ""))[:500]
+
+
+def _error(answer: Answer) -> dict[str, Any]:
     body = answer.json()
     error = body.get("error") if isinstance(body, dict) else None
-    return str(error.get("message", ""))[:500] if isinstance(error, dict) else ""
+    return error if isinstance(error, dict) else {}
