@@ -76,7 +76,8 @@ def test_resuming_is_asked_first(doors: Doors, monkeypatch: pytest.MonkeyPatch) 
     assert app.main(["wallet", "resume"]) == 1
     assert doors.calls == []
     assert app.main(["wallet", "resume", "--yes"]) == 0
-    assert doors.calls == [("POST", "gchostpay", "/wallet/resume")]
+    assert app.main(["wallet", "resume", "--yes", "--wallet", "0xab"]) == 0
+    assert doors.calls == [("POST", "gchostpay", f"/wallet/resume{query}") for query in ("", "?wallet=0xab")]
 
 
 @pytest.mark.parametrize("flags", [[], ["--json"]])

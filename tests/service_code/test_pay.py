@@ -124,7 +124,7 @@ def kill(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
         monkeypatch.setattr(Payer, "broadcast", die)
         monkeypatch.setattr(Outbox, "send", die)
     else:
-        monkeypatch.setattr("service_code.kit.wallet.book.Book.mark_broadcast", die)
+        monkeypatch.setattr("service_code.kit.wallet.payer.mark_broadcast", die)
         monkeypatch.setattr(Outbox, "send", die)
 
 

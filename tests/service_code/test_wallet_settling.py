@@ -149,10 +149,10 @@ async def test_what_was_mined_elsewhere_since_it_was_judged_is_not_taken_back(
         assert (await payer.deliver(task)).status == 200
         await confirm_all(world, payer)
         before = await balances(sql)
-        settler = Settler(Payer(payer.kit, "hostpay-confirm-queue"))
+        wallet = Payer(payer.kit, "hostpay-confirm-queue")
         row = await sql.fetchrow("SELECT nonce, tx_hash, mined_block FROM tx_variants")
         stale = {**dict(row), "mined_block_hash": "0x" + "ee" * 32}
-        assert await settler.take_back(stale) == 0
+        assert await Settler(wallet).take_back(await wallet.book(), stale) == 0
     assert await balances(sql) == before
     assert await sql.fetchval("SELECT state FROM wallet_nonces") == "mined"
 

@@ -190,19 +190,6 @@ class Book:
             *(*self.key, nonce),
         )
 
-    async def mark_broadcast(self, connection: Connection, tx_hash: str, nonce: int, at: datetime) -> None:
-        """Note that a node has taken a variant."""
-        await connection.execute(
-            """
-            WITH variant AS (
-                UPDATE tx_variants SET broadcast_at = $4 WHERE tx_hash = $3 AND broadcast_at IS NULL
-            )
-            UPDATE split_payout_hostpay SET status = 'broadcast', broadcast_at = $4
-            WHERE wallet = $1 AND chain_id = $2 AND nonce = $5 AND status = 'signed'
-            """,
-            *(*self.key, tx_hash, at, nonce),
-        )
-
     async def mark_mined(
         self, connection: Connection, nonce: int, receipt: Receipt, token_moved: int, at: datetime
     ) -> None:
@@ -315,3 +302,41 @@ class Book:
             """,
             *(*self.key, at, [number for number, _ in blocks], [hash_ for _, hash_ in blocks]),
         )
+
+
+async def unsettled(connection: Connection, chain_id: int) -> list[Book]:
+    """Return the books on a chain that have open nonces, or mined ones that are not known to be final."""
+    rows = await connection.fetch(
+        """
+        SELECT address FROM wallets w WHERE chain_id = $1 AND (
+            EXISTS (
+                SELECT FROM wallet_nonces n
+                WHERE n.address = w.address AND n.chain_id = w.chain_id AND n.state = 'open'
+            ) OR EXISTS (
+                SELECT FROM wallet_nonces n
+                WHERE n.address = w.address AND n.chain_id = w.chain_id AND n.state = 'mined' AND n.final_at IS NULL
+            )
+        ) ORDER BY address
+        """,
+        chain_id,
+    )
+    return [Book(row["address"], chain_id) for row in rows]
+
+
+async def mark_broadcast(connection: Connection, tx_hash: str, at: datetime) -> None:
+    """Note that a node has taken a variant.
+
+    The payout is found by the variant's row, which is therefore locked before it, as wherever both are written.
+    """
+    await connection.execute(
+        """
+        WITH variant AS (
+            UPDATE tx_variants SET broadcast_at = coalesce(broadcast_at, $2) WHERE tx_hash = $1
+            RETURNING address, chain_id, nonce
+        )
+        UPDATE split_payout_hostpay h SET status = 'broadcast', broadcast_at = $2 FROM variant
+        WHERE h.wallet = variant.address AND h.chain_id = variant.chain_id AND h.nonce = variant.nonce
+          AND h.status = 'signed'
+        """,
+        *(tx_hash, at),
+    )

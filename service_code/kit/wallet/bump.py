@@ -55,7 +55,7 @@ async def add_variant(
         sql = "UPDATE split_payout_hostpay SET tx_hash = $4 WHERE wallet = $1 AND chain_id = $2 AND nonce = $3"
         await connection.execute(sql, *book.key, nonce, signed.tx_hash)
     _log.warning("replaced by a higher fee", what="fee_bumped", unique_id=row["unique_id"], tx_hash=signed.tx_hash)
-    await payer.broadcast(signed.tx_hash, signed.raw, nonce)
+    await payer.broadcast(signed.tx_hash, signed.raw)
     return signed
 
 

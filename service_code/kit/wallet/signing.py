@@ -106,7 +106,7 @@ class Signing:
             return Done("already_processed")
         sql = "SELECT raw FROM tx_variants WHERE tx_hash = $1"
         variant = await self._kit.db.row(sql, row["tx_hash"]) if row["status"] == "signed" else None
-        send = partial(self._payer.broadcast, row["tx_hash"], variant["raw"], row["nonce"]) if variant else None
+        send = partial(self._payer.broadcast, row["tx_hash"], variant["raw"]) if variant else None
         return self._confirm(row["unique_id"], row["generation"], send)
 
     async def sign(self, claim: HostPayClaim, call: Call, recheck: Recheck) -> Outcome:
@@ -167,7 +167,7 @@ class Signing:
         if quote.pending_nonce > wallet.next_nonce:
             await call.rollback()
             why = f"nonce {wallet.next_nonce} was used by somebody else"
-            await self._payer.stop(why, call.now)
+            await self._payer.stop(book, why, call.now)
             raise PayoutError("WALLET_STOPPED", why, Fault.ELSEWHERE)
         recheck(claim, call.now)
         tokens_today = await self._covered(claim, plan, connection, call.now)
@@ -190,7 +190,7 @@ class Signing:
         await book.add_payout(connection, claim, signed, now)
         logs.about(tx_hash=signed.tx_hash)
         _log.info("signed", status="signed", what="signed", nonce=wallet.next_nonce)
-        send = partial(self._payer.broadcast, signed.tx_hash, signed.raw, wallet.next_nonce)
+        send = partial(self._payer.broadcast, signed.tx_hash, signed.raw)
         return self._confirm(claim.unique_id, claim.generation, send)
 
     async def _covered(self, claim: HostPayClaim, plan: Plan, connection: Connection, now: datetime) -> int:

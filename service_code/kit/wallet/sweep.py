@@ -10,6 +10,7 @@ from service_code.kit import logs
 from service_code.kit.call import Call
 from service_code.kit.chain import NodeAwayError, NodeRefusedError
 from service_code.kit.tokens import WINDOWS, Purpose
+from service_code.kit.wallet.book import Book
 from service_code.kit.wallet.bump import add_variant
 from service_code.kit.wallet.payer import Payer
 from service_code.kit.wallet.settle import PATIENCE, Settler
@@ -51,20 +52,28 @@ class Sweeper:
         return await self._settler.finalize()
 
     async def _open(self, call: Call) -> tuple[int, int]:
-        book = await self._payer.book()
+        own, *others = await self._payer.books()
+        settled, waiting = await self._look_at(own, call)
+        bumped = await self._bump(waiting, call)
+        # Of an earlier wallet, whose key is gone, what is signed is settled and broadcast; nothing is raised.
+        for book in others:
+            settled += (await self._look_at(book, call))[0]
+        return settled, bumped
+
+    async def _look_at(self, book: Book, call: Call) -> tuple[int, list[int]]:
+        """Look at a wallet's open nonces: how many are settled, and which are not."""
         async with self._kit.db.connection() as connection:
             # The younger ones are the confirmations' business.
             rows = await book.open_nonces(connection, AT_ONCE, call.now - PATIENCE)
         found: list[bool] = []
         for start in range(0, len(rows), TOGETHER):
             group = rows[start : start + TOGETHER]
-            found += await asyncio.gather(*(self._look(row) for row in group))
-        waiting = [row["nonce"] for row, settled in zip(rows, found, strict=True) if not settled]
-        return sum(found), await self._bump(waiting, call)
+            found += await asyncio.gather(*(self._look(book, row) for row in group))
+        return sum(found), [row["nonce"] for row, settled in zip(rows, found, strict=True) if not settled]
 
-    async def _look(self, row: Any) -> bool:
+    async def _look(self, book: Book, row: Any) -> bool:
         logs.about(unique_id=row["unique_id"])  # each look is a task with a context of its own
-        return await self._settler.look(row["nonce"])
+        return await self._settler.look(book, row["nonce"])
 
     async def _bump(self, nonces: list[int], call: Call) -> int:
         """Raise the fees of what has waited too long: the first in line, and what offers less than is asked now."""
