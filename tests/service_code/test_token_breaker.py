@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from service_code.gcsplit import fallback
+from service_code.gcsplit.anew import Anew
+from service_code.gcsplit.fallback import Fallback
+from service_code.kit.changenow import ExchangeAwayError
 from tests.service_code import flow
 from tests.service_code.conftest import Chain
 from tests.service_code.flow import confirm_all
@@ -126,6 +131,30 @@ async def test_a_breaker_that_may_not_ask_lets_everything_through_and_says_so(
     assert flow.alerts(log_lines, "breaker_blind") == 1
 
 
+async def test_an_open_breaker_that_may_not_ask_any_more_lets_everything_through_and_does_not_call_the_payer_well(
+    world: World, monkeypatch: pytest.MonkeyPatch, log_lines: list[dict[str, Any]]
+) -> None:
+    from tests.service_code.doors import Doors
+    from tests.service_code.world import Answer
+
+    async def refused(*_: Any) -> Answer:
+        return Answer(403, "")
+
+    set_to(world, BREAKS)
+    async with world.run("gcsplit") as splitter:
+        assert await splitter.kit.breakers.let_through(QUEUE) is False  # the payer does not run
+        monkeypatch.setattr(Doors, "call", refused)
+        world.clock.at += 11
+        assert await splitter.kit.breakers.let_through(QUEUE) is True
+    said = [(line["event"], line["message"]) for line in log_lines if "breaker" in line.get("event", "")]
+    blind = "the receiver cannot be asked: messages are sent without knowing"
+    assert said == [
+        ("breaker_open", "the receiver is down: messages wait"),
+        ("breaker_blind", blind),
+        ("breaker_closed", blind),
+    ]
+
+
 async def test_what_is_kept_back_for_a_day_is_dead_and_was_never_minted(world: World, sql: Any) -> None:
     set_to(world, BREAKS)
     _, task = await flow.received(world)
@@ -137,6 +166,67 @@ async def test_what_is_kept_back_for_a_day_is_dead_and_was_never_minted(world: W
         assert (await splitter.sweep())["dead"] == 1
     assert world.outer.take(QUEUE) == []
     assert await sql.fetchval("SELECT error_code FROM failed_transactions") == "NEVER_QUEUED"
+
+
+class Slow:
+    """An exchange that takes its time for each order, on a clock of the test's; and what it was asked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float, *, away: bool = False) -> None:
+        self.time, self.asked = 0.0, 0
+        order = Anew.order
+
+        async def slow(anew: Anew, row: Any, now: Any) -> Any:
+            self.asked += 1
+            self.time += seconds
+            if away:
+                raise ExchangeAwayError("no answer")
+            return await order(anew, row, now)
+
+        monkeypatch.setattr(Anew, "order", slow)
+        monkeypatch.setattr(fallback, "time", SimpleNamespace(monotonic=lambda: self.time))
+        monkeypatch.setattr(fallback, "TOGETHER", 1)
+
+
+async def test_a_slow_exchange_has_its_twenty_seconds_and_the_next_round_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_to(world, FALLBACK)
+    for _ in range(4):
+        await flow.split(world)
+    Slow(monkeypatch, 9.0)
+    world.clock.at += 91
+    async with world.run("gcsplit") as splitter:
+        assert [(await splitter.sweep("/fallback"))["sent"] for _ in range(2)] == [3, 1]
+
+
+async def test_an_exchange_that_is_away_ends_the_round(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_to(world, FALLBACK)
+    monkeypatch.setattr(fallback, "AWAY", 2)
+    for _ in range(4):
+        await flow.split(world)
+    exchange = Slow(monkeypatch, 0.0, away=True)
+    world.clock.at += 91
+    async with world.run("gcsplit") as splitter:
+        assert (await splitter.sweep("/fallback"))["sent"] == 0
+    assert exchange.asked == 2
+
+
+async def test_a_sweep_that_is_cut_off_while_it_lets_go_has_done_the_rest(
+    world: World, sql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class CutOffError(BaseException):
+        pass
+
+    async def cut(*_: Any) -> int:
+        raise CutOffError
+
+    await flow.split(world)
+    world.clock.at += 91
+    monkeypatch.setattr(Fallback, "let_go", cut)
+    async with world.run("gcsplit") as splitter:
+        with pytest.raises(CutOffError):
+            await splitter.sweep()
+    assert await sql.fetchval("SELECT error_code FROM failed_transactions") == "WINDOW_PASSED"
 
 
 # All together
