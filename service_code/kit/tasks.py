@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from service_code.kit.access import Access
+from service_code.kit.access import Access, once_more
 from service_code.kit.outside import Answer, Outside, UnreachableError
 from service_code.kit.settings import QueueEdge
 from service_code.kit.together import Together
@@ -68,10 +68,7 @@ class Tasks:
         }
         if due is not None:
             task["scheduleTime"] = due.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        answer = await self._together.create(edge.path, task)
-        if answer.status == 401:  # the token died before its time, as after a move of the clock
-            self._access.forget()
-            answer = await self._together.create(edge.path, task)
+        answer = await once_more(self._access, lambda: self._together.create(edge.path, task))
         if answer.status == 409 and _error(answer).get("status") != "ABORTED":  # that is 409 too, and made nothing
             return False
         if answer.status != 200:
