@@ -1,9 +1,9 @@
 """A payer on a chain that misbehaves: CASES (1000) generated cases from SEED (0) on, played with the real payers.
 
 Each case is played on a real chain and a real database behind a node's door that lies, then healed and judged from the
-chain's own blocks (tests/service_code/chain_cases.py says what goes wrong, chain_judge.py what must be true). The seeds
-of cases with complaints are named: `CASES=1 SEED=that python -m bench chain_faults` plays one alone. The outcome of a
-case may differ between plays where calls cross, since the machine decides who is faster.
+chain's own blocks (tests/service_code/chain_cases.py says what goes wrong, chain_judge.py what must be true). A case
+with complaints fails the run, and its seed is named: `CASES=1 SEED=that python -m bench chain_faults` plays it alone.
+The outcome of a case may differ between plays where calls cross, since the machine decides who is faster.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 import asyncpg
 
-from bench._measure import percentile
+from bench._measure import NotKeptError, percentile
 from service_code.kit import chain as kit_chain
 from service_code.kit import migrate
 from tests.service_code.chain_cases import Case, make
@@ -54,7 +54,12 @@ def played(cases: Sequence[Case], say: Callable[[str], None]) -> dict[str, Any]:
             share = f"{record.mean():.2f} s a case"
             say(f"{len(record.seconds)} cases, {len(record.bad)} with complaints, {share}")
         outcome = asyncio.run(_outcome(on(uri, "cases")))
-    return {
+    return kept(cases, record, outcome)
+
+
+def kept(cases: Sequence[Case], record: Record, outcome: dict[str, int]) -> dict[str, Any]:
+    """The figures; NotKeptError where a case has complaints."""
+    figures = {
         "cases": len(cases),
         "seeds": [cases[0].seed, cases[-1].seed],
         "complaints": record.bad,
@@ -64,6 +69,9 @@ def played(cases: Sequence[Case], say: Callable[[str], None]) -> dict[str, Any]:
         "calls_of_the_node": record.calls,
         "seconds_a_case": {"mean": round(record.mean(), 2), "p95": round(percentile(record.seconds, 0.95), 2)},
     }
+    if record.bad:
+        raise NotKeptError(f"{len(record.bad)} of {len(cases)} cases have complaints: seeds {[*record.bad]}", figures)
+    return figures
 
 
 @dataclass
