@@ -24,7 +24,7 @@ from starlette.routing import Route
 
 from service_code.kit import logs
 from service_code.kit.call import Call
-from service_code.kit.db import UNAVAILABLE, OverloadedError
+from service_code.kit.db import OverloadedError, unavailable
 from service_code.kit.door import Door, DoorError
 from service_code.kit.push import PushWorker
 from service_code.kit.runtime import Kit
@@ -192,7 +192,7 @@ class App:
             await call.rollback(error)
             if not isinstance(error, Exception):
                 raise
-            away = isinstance(error, (OverloadedError, *UNAVAILABLE))
+            away = isinstance(error, OverloadedError) or unavailable(error)
             what = "unavailable" if away else "unexpected_error"
             _log.error("the request failed", status="error", what=what, error=error)
             reply = Reply(503, {"error": "try again later"}) if away else Reply(500, {"error": "internal error"})
