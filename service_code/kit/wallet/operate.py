@@ -16,7 +16,7 @@ from service_code.kit.call import Call
 from service_code.kit.chain import NodeAwayError, NodeRefusedError
 from service_code.kit.service import Incoming, Reply
 from service_code.kit.wallet.book import Book, unsettled
-from service_code.kit.wallet.bump import add_variant
+from service_code.kit.wallet.bump import add_variant, means_of
 from service_code.kit.wallet.payer import Payer
 from service_code.kit.wallet.settle import Settler
 
@@ -175,11 +175,10 @@ class Operating:
                 f"{row['wallet']} on chain {row['chain_id']} has signed it: this wallet's key cannot fill its nonce"
             )
             return Reply(409, {"error": "OTHER_WALLET", "reason": reason})
-        signed = await add_variant(self._payer, row["nonce"], await self._payer.node.fees(), abandon=True)
+        signed = await add_variant(self._payer, row["nonce"], await means_of(self._payer), abandon=True)
         if signed is None:
-            return Reply(
-                409, {"error": "NOT_POSSIBLE", "reason": "it is settled, or the fee limit or a stop forbids it"}
-            )
+            reason = "it is settled, or the fee limit, the balance or a stop forbids it"
+            return Reply(409, {"error": "NOT_POSSIBLE", "reason": reason})
         return Reply(202, {"status": "abandoning", "unique_id": unique_id, "tx_hash": signed.tx_hash})
 
 

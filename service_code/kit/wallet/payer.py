@@ -63,21 +63,25 @@ class Payer:
             raise NodeAwayError(f"it was signed for chain {chain_id}, the node is on {own.chain_id}", "WRONG_CHAIN")
         return Book(address, chain_id)
 
-    async def broadcast(self, tx_hash: str, raw: bytes) -> None:
-        """Give a stored transaction to the node. Whatever it answers, the chain decides what became of it."""
+    async def broadcast(self, tx_hash: str, raw: bytes) -> bool:
+        """Give a stored transaction to the node; False where it refused it.
+
+        Whatever it answers, the chain decides what became of it.
+        """
         try:
             await self.node.send(raw)
         except NodeAwayError as error:
             _log.warning("no answer to the broadcast", what="broadcast_unknown", tx_hash=tx_hash, why=str(error))
-            return
+            return True
         except NodeRefusedError as error:
             if error.refusal is not Refusal.ALREADY_KNOWN:
                 what = "broadcast_refused"
                 _log.warning("the node refused the broadcast", what=what, tx_hash=tx_hash, why=error.refusal.value)
-                return
+                return False
         async with self.kit.db.connection() as connection:
             await mark_broadcast(connection, tx_hash, moment(self.kit.clock))
         _log.info("broadcast", status="broadcast", what="broadcast", tx_hash=tx_hash)
+        return True
 
     async def stop(self, book: Book, why: str, at: datetime) -> None:
         """Stop a wallet and alert: somebody else uses its key, or its book is wrong."""

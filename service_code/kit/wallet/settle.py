@@ -74,7 +74,7 @@ class Settler:
         return await self._payer.node.nonce(book.address, hex(max(head - LAG, 0)))
 
     async def look(self, book: Book, nonce: int) -> bool:
-        """Settle a nonce if one of its variants is mined; else see that the node has the newest."""
+        """Settle a nonce if one of its variants is mined; else see that the node has one."""
         now = moment(self._kit.clock)
         async with self._kit.db.connection() as connection:
             variants = await book.variants(connection, nonce)
@@ -88,9 +88,17 @@ class Settler:
             if await self._settled(book, nonce, variants):
                 return True
             await self._payer.stop(book, f"nonce {nonce} was used by somebody else", now)
-        elif newest["broadcast_at"] is None or not await self._payer.node.known(newest["tx_hash"]):
-            await self._payer.broadcast(newest["tx_hash"], newest["raw"])
+        else:
+            await self._bring([variant for variant in variants if variant["kind"] == newest["kind"]])
         return False
+
+    async def _bring(self, variants: Sequence[Any]) -> None:
+        """See that the node has one of these variants: the dearest that it does not refuse."""
+        for variant in sorted(variants, key=lambda one: int(one["max_fee"]), reverse=True):
+            if variant["broadcast_at"] is not None and await self._payer.node.known(variant["tx_hash"]):
+                return
+            if await self._payer.broadcast(variant["tx_hash"], variant["raw"]):
+                return
 
     async def _settled(self, book: Book, nonce: int, variants: Sequence[Any]) -> bool:
         receipts = await asyncio.gather(*(self._payer.node.receipt(variant["tx_hash"]) for variant in variants))

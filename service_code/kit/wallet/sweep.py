@@ -11,7 +11,7 @@ from service_code.kit.call import Call
 from service_code.kit.chain import NodeAwayError, NodeRefusedError
 from service_code.kit.tokens import WINDOWS, Purpose
 from service_code.kit.wallet.book import Book
-from service_code.kit.wallet.bump import add_variant
+from service_code.kit.wallet.bump import add_variant, means_of
 from service_code.kit.wallet.payer import Payer
 from service_code.kit.wallet.settle import PATIENCE, Settler
 
@@ -82,7 +82,8 @@ class Sweeper:
         book, node = await self._payer.book(), self._payer.node
         stuck = await self._kit.db.fetch(
             """
-            SELECT nonce, max(max_fee) AS max_fee FROM tx_variants
+            SELECT nonce, max(max_fee) AS max_fee, (array_agg(tx_hash ORDER BY max_fee DESC))[1] AS dearest
+            FROM tx_variants
             WHERE address = $1 AND chain_id = $2 AND nonce = ANY($3)
             GROUP BY nonce HAVING max(signed_at) < $4 ORDER BY nonce LIMIT $5
             """,
@@ -91,9 +92,12 @@ class Sweeper:
         if not stuck:
             return 0
         cutoff = call.now - self._payer.stuck_after
-        fees, first = await node.fees(), await node.nonce(book.address)
+        means, first = await means_of(self._payer), await node.nonce(book.address)
         bumped = 0
         for row in stuck:
-            if row["nonce"] == first or int(row["max_fee"]) < fees.max_fee:
-                bumped += await add_variant(self._payer, row["nonce"], fees, cutoff) is not None
+            # What offers enough and is not with the node is to be sent there, not to be outbid.
+            enough = int(row["max_fee"]) >= means.fees.max_fee
+            if enough and (row["nonce"] != first or not await node.known(row["dearest"])):
+                continue
+            bumped += await add_variant(self._payer, row["nonce"], means, cutoff) is not None
         return bumped
