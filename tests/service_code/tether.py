@@ -56,6 +56,19 @@ class Tether:
         data = "0x70a08231" + address.lower().removeprefix("0x").rjust(64, "0")
         return int(await self._chain.ask("eth_call", {"to": self.address, "data": data}, "latest"), 16)
 
+    async def give(self, holder: str, units: int) -> None:
+        """Have the issuer send somebody coins, in a block of its own."""
+        await self.does("transfer(address,uint256)", holder, units)
+
+    async def halted(self) -> bool:
+        """Tell whether all transfers are paused."""
+        return int(await self._chain.ask("eth_call", {"to": self.address, "data": erc20.PAUSED}, "latest"), 16) == 1
+
+    async def halt(self, *, on: bool) -> None:
+        """Pause all transfers, or let them go on."""
+        if await self.halted() != on:
+            await self.does("pause()" if on else "unpause()")
+
     async def empty(self, holder: str) -> None:
         """Have somebody send all his coins away, in a block of its own."""
         await self._chain.ask("anvil_impersonateAccount", holder)
@@ -64,6 +77,7 @@ class Tether:
         wish = {"from": holder, "to": self.address, "data": data, "gas": hex(200_000)}
         await self._chain.ask("eth_sendTransaction", wish)
         await self._chain.mine()
+        await self._chain.ask("anvil_stopImpersonatingAccount", holder)
         assert await self.balance(holder) == 0
 
     async def deprecate(self, upgraded: str) -> None:
@@ -86,5 +100,5 @@ async def issue(chain: Chain, holder: str, coins: int) -> Tether:
     await chain.mine()
     receipt = await chain.ask("eth_getTransactionReceipt", tx_hash)
     made = Tether(chain, issuer, to_checksum_address(receipt["contractAddress"]))
-    await made.does("transfer(address,uint256)", holder, coins * COIN)
+    await made.give(holder, coins * COIN)
     return made
