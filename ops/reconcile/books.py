@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ops.reconcile.found import Finding, Found, Sum
-from ops.reconcile.payments import LOGS, pages
+from ops.reconcile.helps import Helps
+from ops.reconcile.payments import pages
 from ops.reconcile.reach import Reach
 
 #: States of an order in which the exchange takes or gives nothing any more, but for its end.
@@ -30,14 +31,14 @@ def look_at_ledger(reach: Reach, found: Found) -> None:
         why = (
             f"{row['account']}: the ledger has {row['ledger']} {row['currency']}, the payment's rows say {row['rows']}"
         )
-        found.say(_differs(row["unique_id"], f"{row['account']} {row['currency']}", row["since"], why))
+        found.say(_differs(reach.helps, row["unique_id"], f"{row['account']} {row['currency']}", row["since"], why))
     for row in answer["unbalanced"]:
         why = f"posting {row['entry_key']} does not sum to zero"
-        found.say(_differs(row["unique_id"], row["entry_key"], row["since"], why))
+        found.say(_differs(reach.helps, row["unique_id"], row["entry_key"], row["since"], why))
 
 
-def _differs(about: str | None, stage: str, since: str | None, why: str) -> Finding:
-    help_ = LOGS.format(about) if about else "./sluice dead letters"
+def _differs(helps: Helps, about: str | None, stage: str, since: str | None, why: str) -> Finding:
+    help_ = helps.logs(about) if about else helps.letters()
     return Finding(kind="ledger", about=about or "ledger", stage=stage, since=since, why=why, help=help_)
 
 
@@ -58,7 +59,7 @@ def look_at_wallet(reach: Reach, found: Found, funded: Mapping[str, int], *, eve
     if answer["stopped"]:
         why, since = f"the wallet is stopped: {answer['stopped']}", answer["stopped_at"]
         found.say(
-            Finding(kind="wallet", about="wallet", stage="stopped", since=since, why=why, help="./sluice wallet show")
+            Finding(kind="wallet", about="wallet", stage="stopped", since=since, why=why, help=reach.helps.wallet())
         )
     for row in answer["foreign"]:
         found.say(_foreign(row))
@@ -67,23 +68,23 @@ def look_at_wallet(reach: Reach, found: Found, funded: Mapping[str, int], *, eve
         found.say(Finding(kind="foreign", about="wallet", stage=row["tx_hash"], why=why, help=FIRST))
     for nonce in answer["gaps"]:
         why = f"nonce {nonce} is nobody's: the chain waits for it, and every later payout with it"
-        found.say(Finding(kind="gap", about="wallet", stage=f"nonce {nonce}", why=why, help="./sluice wallet show"))
+        found.say(Finding(kind="gap", about="wallet", stage=f"nonce {nonce}", why=why, help=reach.helps.wallet()))
     for row in answer["lost"]:
         why = f"nonce {row['nonce']} of its payout was used by a transaction that is not ours"
         stage = f"nonce {row['nonce']}"
         found.say(Finding(kind="foreign", about=row["unique_id"], stage=stage, since=row["since"], why=why, help=FIRST))
     for row in answer["unposted"]:
         why, stage = f"nonce {row['nonce']} is mined and not posted", f"nonce {row['nonce']}"
-        help_ = LOGS.format(row["unique_id"])
+        help_ = reach.helps.logs(row["unique_id"])
         found.say(Finding(kind="chain", about=row["unique_id"], stage=stage, since=row["since"], why=why, help=help_))
     for row in answer["posted_otherwise"]:
         about = row["unique_id"] or row["tx_hash"]
         why = f"{row['tx_hash']}: host_wallet has {row['ledger']} {row['currency']}, what was mined is {row['book']}"
-        found.say(_differs(about, f"{row['tx_hash']} {row['currency']}", row["since"], why))
+        found.say(_differs(reach.helps, about, f"{row['tx_hash']} {row['currency']}", row["since"], why))
     path = f"/reconcile/payouts?all={str(every).lower()}"
     for row in pages(reach, "gchostpay", path, "differing", found, most=10_000):
         why = f"{row['tx_hash']}: {row['why']}"
-        help_ = LOGS.format(row["unique_id"])
+        help_ = reach.helps.logs(row["unique_id"])
         stage = f"nonce {row['nonce']}"
         found.say(Finding(kind="chain", about=row["unique_id"], stage=stage, since=row["since"], why=why, help=help_))
 
@@ -110,7 +111,7 @@ def look_at_orders(reach: Reach, found: Found, most: int) -> None:
                     stage=row["cn_api_id"],
                     since=row["since"],
                     why=why,
-                    help=LOGS.format(row["unique_id"]),
+                    help=reach.helps.logs(row["unique_id"]),
                 )
             )
 
@@ -146,12 +147,12 @@ def look_at_points(reach: Reach, found: Found) -> None:
             )
         )
     for row in answer["uncredited"]:
-        why, help_ = "processed, and nobody was credited", f"./sluice logs --payment {row['event_id']}"
+        why, help_ = "processed, and nobody was credited", reach.helps.logs(row["event_id"])
         found.say(Finding(kind="points", about=row["event_id"], flow="paynow", since=row["since"], why=why, help=help_))
     for row in answer["wallets"]:
         why = f"the wallet has {row['points']} points, its credits sum to {row['credits']}"
-        found.say(Finding(kind="points", about=row["user_id"], flow="paynow", why=why, help="./sluice dead events"))
+        found.say(Finding(kind="points", about=row["user_id"], flow="paynow", why=why, help=reach.helps.events()))
     for row in answer["posted"]:
         why = f"{row['credit_key']} credited {row['credited']} points, the ledger has {row['posted']}"
-        help_ = f"./sluice logs --payment {row['event_id']}"
+        help_ = reach.helps.logs(row["event_id"])
         found.say(Finding(kind="ledger", about=row["event_id"], flow="paynow", since=row["since"], why=why, help=help_))

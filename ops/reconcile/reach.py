@@ -10,6 +10,7 @@ from ops import rest, specs
 from ops.errors import OpsError
 from ops.home import Home
 from ops.operator import Operator
+from ops.reconcile.helps import ByHand, Helps, Verbs
 
 #: Where Google answers.
 TASKS, CREDENTIALS = "https://cloudtasks.googleapis.com", "https://iamcredentials.googleapis.com"
@@ -23,6 +24,8 @@ class Reach(Protocol):
 
     #: `projects/.../locations/...` of its queues.
     location: str
+    #: The commands that help there.
+    helps: Helps
 
     def call(self, service: str, path: str) -> Any:
         """GET an operator's door of a service; OpsError where it does not answer."""
@@ -36,7 +39,8 @@ class Local:
 
     def __init__(self, home: Home) -> None:
         self._operator = Operator(home)
-        self.location = _location(specs.config_of("local"))
+        self.location = f"projects/{self._operator.project}/locations/{self._operator.region}"
+        self.helps: Helps = Verbs(self._operator.region)
 
     def call(self, service: str, path: str) -> Any:
         """GET an operator's door."""
@@ -69,6 +73,7 @@ class Google:
         self._operator = spec.names.account_email(spec.names.OPERATOR_ACCOUNT_ID, self._config.project)
         self._tokens: dict[str, tuple[float, str]] = {}
         self.location = _location(self._config)
+        self.helps: Helps = ByHand(self._config)
 
     def call(self, service: str, path: str) -> Any:
         """GET an operator's door as the operator's account."""
