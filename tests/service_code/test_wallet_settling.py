@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import asyncpg
 import pytest
 
+from service_code.kit.clock import moment
+from service_code.kit.wallet.book import mark_broadcast
 from service_code.kit.wallet.payer import Payer
 from service_code.kit.wallet.settle import Settler
 from tests.payments import judge
@@ -216,4 +220,27 @@ async def test_a_node_without_receipts_makes_nothing_final_and_gives_no_nonce_up
         assert (await payer.sweep())["final"] == 0
         rpc.changes.clear()
         assert (await payer.sweep())["final"] == 1
+    assert await sql.fetchval("SELECT status FROM split_payout_hostpay") == "completed"
+
+
+async def test_noting_a_broadcast_waits_for_who_settles_it_and_never_the_other_way(
+    world: World, chain: Chain, sql: Any, database: str
+) -> None:
+    _, task = await flow.split(world)
+    chain.automine = False
+    async with world.run("gchostpay") as payer:
+        assert (await payer.deliver(task)).status == 200
+        tx_hash = await sql.fetchval("UPDATE tx_variants SET broadcast_at = NULL RETURNING tx_hash")
+        await sql.execute("UPDATE split_payout_hostpay SET status = 'signed'")
+        at = moment(payer.kit.clock)
+        settling = await asyncpg.connect(database.format(user="postgres"))
+        async with payer.kit.db.connection() as connection:
+            async with settling.transaction():  # as `record` does: the variant, then the payout
+                await settling.execute("UPDATE tx_variants SET mined_block = 5")
+                noting = asyncio.create_task(mark_broadcast(connection, tx_hash, at))
+                while not await sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                    pass
+                await settling.execute("UPDATE split_payout_hostpay SET status = 'completed'")
+            await noting
+        await settling.close()
     assert await sql.fetchval("SELECT status FROM split_payout_hostpay") == "completed"
