@@ -35,7 +35,7 @@ def preview(
     """Print the differences; an environment's two layers are shown in the order in which they are deployed."""
     out = Output(as_json=as_json)
     layers = [stack] if stack.startswith("foundation-") else [f"foundation-{stack}", stack]
-    specs.config_of(stack)
+    specs.load(stack)
     results = [_plan(layer) for layer in layers]
     colour = sys.stdout.isatty() and not as_json
     for result in results:
