@@ -19,6 +19,7 @@ from tests.service_code import flow, tether
 from tests.service_code.conftest import Chain
 from tests.service_code.flow import ETH, alerts, balances, confirm_all, share
 from tests.service_code.gathering import gathered, gathering
+from tests.service_code.judged import violations
 from tests.service_code.outer import Rpc, Task
 from tests.service_code.test_staged import line
 from tests.service_code.tether import COIN, Tether
@@ -148,7 +149,7 @@ async def test_events_that_a_node_left_out_at_first_count_before_the_payout_has_
     assert (await balances(sql))["gas_expense"] == await gas_of(sql)
 
 
-async def test_a_fee_that_comes_between_trial_and_block_is_posted_as_strayed_and_never_paid_again(
+async def test_a_fee_between_trial_and_block_strays_is_never_paid_again_and_settles_what_is_recovered(
     world: World, chain: Chain, usdt: Tether, sql: Any, log_lines: list[dict[str, Any]]
 ) -> None:
     unique_id, task = await split(world)
@@ -169,9 +170,23 @@ async def test_a_fee_that_comes_between_trial_and_block_is_posted_as_strayed_and
         assert (await splitter.sweep())["dead"] == 1
         replayed = await splitter.operate("POST", f"/dead/{unique_id}/replay")
         assert (replayed.status, replayed.json()["error"]) == (409, "STRAY_TRANSFER")
-    found = await balances(sql, "usdt")
-    assert (found["strayed_funds"], found["host_wallet"]) == (share(WHOLE), -share(WHOLE))
-    assert (found["dead_payouts"], found["exchange_clearing"]) == (-share(WHOLE), 0)
+        found = await balances(sql, "usdt")
+        assert (found["strayed_funds"], found["host_wallet"]) == (share(WHOLE), -share(WHOLE))
+        assert (found["dead_payouts"], found["exchange_clearing"]) == (-share(WHOLE), 0)
+        for _ in range(2):
+            note = {"note": "the exchange credits what came"}
+            await splitter.operate("POST", f"/failed-transactions/{unique_id}/recovered", note)
+        found = await balances(sql, "usdt")
+        assert found["strayed_funds"] == found["settled_outside"] == found["dead_payouts"] == 0
+        sums = (await splitter.operate("GET", "/reconcile/ledger")).json()
+        assert (sums["differing"], sums["unbalanced"]) == ([], [])
+        assert [one for one in await violations(world, sql) if "posting" in one or "account" in one] == []
+        lost = "SELECT entry_key FROM ledger_postings WHERE kind = 'stray_settled'"
+        await sql.execute("SET session_replication_role = replica")
+        await sql.execute(f"DELETE FROM ledger_entries WHERE entry_key IN ({lost})")
+        sums = (await splitter.operate("GET", "/reconcile/ledger")).json()
+        assert [one["account"] for one in sums["differing"]] == ["settled_outside"]
+        assert any("no posting stray_settled:" in one for one in await violations(world, sql))
     assert await usdt.balance(world.wallet.address) == 1000 * COIN - share(WHOLE)
 
 
