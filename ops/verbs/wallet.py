@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import typer
 
 from ops import rest
+from ops.asking import confirm
 from ops.errors import CallFailed, OpsError
 from ops.follow import coins
 from ops.home import Home
@@ -62,7 +63,7 @@ def resume(*, wallet: Earlier = "", yes: Yes = False, as_json: Json = False) -> 
     out = Output(as_json=as_json)
     operator = Operator(Home.find())
     if not (yes or as_json):
-        typer.confirm("Sign with this wallet again? Only once it is known who used its key.", abort=True)
+        confirm("Sign with this wallet again? Only once it is known who used its key.")
     door = "/wallet/resume" + (f"?{urlencode({'wallet': wallet})}" if wallet else "")
     answer = _called(lambda: operator.call("POST", KEEPER, door))
     lost = ", ".join(map(str, answer["lost"]))
@@ -91,7 +92,7 @@ def _ask(payment: str, *, as_json: bool) -> None:
             why="with --json there is nobody to ask, and this cannot be taken back",
             fix="add --yes",
         )
-    typer.confirm(f"Abandon the payout of {payment}? This cannot be taken back.", abort=True)
+    confirm(f"Abandon the payout of {payment}? This cannot be taken back.")
 
 
 def _called(call: Callable[[], Any]) -> dict[str, Any]:
