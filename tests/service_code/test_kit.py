@@ -24,6 +24,7 @@ from service_code.kit.batch import Batcher
 from service_code.kit.clock import open_clock
 from service_code.kit.db import Database, OverloadedError, unavailable
 from service_code.kit.logs import FIELDS
+from service_code.kit.routes import Routes
 from service_code.kit.settings import SettingsError, read
 from tests.service_code import flow
 from tests.service_code.world import INVOKER, OPERATOR, World
@@ -379,7 +380,7 @@ async def test_health_waits_for_no_slow_component_and_takes_its_answer_next_time
     assert asked == ["database"]
 
 
-def test_two_lists_of_doors_are_the_ones_of_the_specs() -> None:
+def test_two_lists_of_doors_are_the_ones_of_the_specs(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a service declares and what its service.yaml promises must be the same doors."""
     import importlib
 
@@ -392,6 +393,8 @@ def test_two_lists_of_doors_are_the_ones_of_the_specs() -> None:
 
     for name in services():
         module = importlib.import_module(f"service_code.{name}.app")
+        chosen: dict[str, str] = {}
+        monkeypatch.setattr(Routes, "need", lambda _, route, choice, chosen=chosen: chosen.update({route: choice}))
         environ = World(Outer(), "postgresql://{user}@127.0.0.1/x", "", Clock()).environ(
             name, ETHEREUM_RPC_URL="http://127.0.0.1:9"
         )
@@ -408,3 +411,4 @@ def test_two_lists_of_doors_are_the_ones_of_the_specs() -> None:
         assert {one.path for one in declared.public} | {"/health"} == set(spec.get("public", [])) | {"/health"}
         assert set(module.SECRETS) == set(spec.get("secrets", []))
         assert bool(spec.get("database")) is not stateless
+        assert chosen == spec.get("chooses", {})
