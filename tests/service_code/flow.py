@@ -8,8 +8,8 @@ from service_code.kit.clock import from_millis
 from service_code.kit.money import Amount
 from service_code.kit.orders import PendingHostPay
 from service_code.kit.tokens import HostPayClaim, Purpose, Tokens
+from tests.service_code.notices import ipn, notify, order
 from tests.service_code.outer import Task
-from tests.service_code.test_webhook import ipn, notify, order
 from tests.service_code.world import SECRETS, Running, World
 
 ETH = 10**18

@@ -17,8 +17,8 @@ from typing import Any
 
 from local_cloud.engines.backoff import RetryPolicy, timeline
 from tests.service_code.flow import ETH, tokens
+from tests.service_code.notices import ipn, notify, order
 from tests.service_code.outer import Task
-from tests.service_code.test_webhook import ipn, notify, order
 from tests.service_code.world import BASE, Running, World
 
 QUEUE = "hostpay-execution-queue"

@@ -24,10 +24,10 @@ from spec import loader
 from tests.service_code import paynow
 from tests.service_code.conftest import Chain
 from tests.service_code.crashing import DiedError, Mortal, mortal
+from tests.service_code.notices import ipn, order, sign
 from tests.service_code.simulation import hands, nature
 from tests.service_code.simulation.outside import Weather
 from tests.service_code.simulation.queues import Held, Message, Queues
-from tests.service_code.test_webhook import ipn, order, sign
 from tests.service_code.world import BASE, INVOKER, Answer, Told, World, routes
 
 ROOT = Path(__file__).parents[3]
