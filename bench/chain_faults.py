@@ -24,13 +24,12 @@ from bench._measure import NotKeptError, percentile
 from service_code.kit import chain as kit_chain
 from service_code.kit import migrate
 from tests.service_code.chain_cases import Case, make
-from tests.service_code.chain_ground import Ground, ground
+from tests.service_code.chain_ground import LEAN, Ground, ground
 from tests.service_code.chain_runner import play
 from tests.service_code.servers import anvil_chain, execute, on, postgres_server
 
-#: Cases on one chain, and how that is kept small: it remembers no more blocks than a reorganisation takes away.
+#: Cases on one chain.
 TOGETHER = 25
-LEAN = ("--prune-history", "128")
 
 
 def run(say: Callable[[str], None]) -> dict[str, Any]:

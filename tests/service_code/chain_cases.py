@@ -1,15 +1,15 @@
 """Cases of a payer on a chain that misbehaves: a pure description made from a seed, and nothing that runs.
 
-A case is some payouts of both payers on one wallet, and a schedule of steps: deliveries (again, together, killed at
-some await), blocks, time, and faults of chain, node and people. What a step means is `chain_runner`'s; that all of it
-comes to a good end once everything is healed is `chain_judge`'s.
+A case is some payouts of both payers on one wallet, in ether and in USDT, and a schedule of steps: deliveries (again,
+together, killed at some await), blocks, time, and faults of chain, token, node and people. What a step means is
+`chain_runner`'s; that all of it comes to a good end once everything is healed is `chain_judge`'s.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 #: The deepest reorganisation: the chain calls final what lies deeper.
 DEEPEST = 64
@@ -24,7 +24,7 @@ THEMES = {
     "lied to": ("lie", "sweep", "confirm"),
     "unanswered": ("silence", "ask", "sweep"),
     "killed": ("ask", "confirm", "sweep"),
-    "operated": ("abandon", "replay", "turncoat", "mine"),
+    "operated": ("abandon", "replay", "turncoat", "halt", "mine"),
     "crowded": ("together", "mine", "ask"),
     "robbed": ("foreign", "resume", "reorg"),
     "mixed": (),
@@ -33,7 +33,7 @@ THEMES = {
 WEIGHTS = {
     "ask": 10, "confirm": 10, "sweep": 10, "together": 4, "bury": 3, "mine": 12, "wait": 8, "reorg": 4, "drop": 3,
     "older": 2, "spike": 2, "lie": 5, "silence": 5, "abandon": 2, "replay": 2, "turncoat": 1, "resume": 1,
-    "release": 2, "stuck": 6, "foreign": 0,
+    "release": 2, "stuck": 6, "halt": 1, "foreign": 0,
 }  # fmt: skip
 #: How much oftener a theme's own steps come.
 EMPHASIS = 10
@@ -42,21 +42,27 @@ LIES = {
     "eth_getTransactionCount": ("stale", "ahead"),
     "eth_getBalance": ("stale", "nothing"),
     "eth_blockNumber": ("stale",),
-    "eth_getTransactionReceipt": ("nothing", "branch", "reverted"),
+    "eth_getTransactionReceipt": ("nothing", "branch", "reverted", "silent", "astray"),
     "eth_getTransactionByHash": ("nothing",),
     "eth_getBlockByNumber": ("nothing", "branch"),
     "eth_feeHistory": ("nothing", "dear"),
     "eth_estimateGas": ("nothing",),
+    "eth_call": ("stale", "nothing"),
+    "eth_getCode": ("no contract",),
     "eth_sendRawTransaction": (
         "already known", "nonce too low", "replacement transaction underpriced", "insufficient funds for gas",
         "taken, then already known", "taken, then nonce too low", "forgotten", "held",
     ),
 }  # fmt: skip
+#: Lies of what a mined transaction did come once: what a node says of it again when it is final is believed.
+ONCE = ("reverted", "silent", "astray")
 #: How a call goes unanswered: before the node has heard of it, or after it has obeyed; by a door's error or a cut line.
 SILENCES = ("refused before", "cut before", "refused after", "cut after")
 #: What becomes of the transactions of blocks that a reorganisation takes away.
 RETURNS = ("gone", "same", "older", "some")
 SERVICES = ("gchostpay", "gchostpay3")
+#: What is paid, and the base units of which each payout is a multiple.
+STEPS_OF = {"eth": 10**13, "usdt": 10**4}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,22 +101,16 @@ class Case:
     replayed: bool
     #: What the wallet has at first, in wei; it gets enough when everything is healed.
     funds: int
-    currencies: tuple[str, ...] = field(default=("eth",))
+    #: What it has of USDT, likewise.
+    tokens: int
 
 
-def make(seed: int, currencies: tuple[str, ...] = ("eth",)) -> Case:
+def make(seed: int) -> Case:
     """Make the case of a seed; themes follow one another, so that any run of seeds has them all."""
     chance = random.Random(f"chain case {seed}")
     names = list(THEMES)
     theme = names[seed % len(names)]
-    wishes = tuple(
-        Wish(
-            way=chance.choice(("single", "staged")),
-            currency=(currency := chance.choice(currencies)),
-            units=chance.randrange(1, 5000) * (10**13 if currency == "eth" else 10**4),
-        )
-        for _ in range(chance.randint(1, 4))
-    )
+    wishes = tuple(_wish(chance, 5000) for _ in range(chance.randint(1, 4)))
     weights = {do: weight * (EMPHASIS if do in THEMES[theme] else 1) for do, weight in WEIGHTS.items()}
     if theme == "robbed":
         weights["foreign"] = 3
@@ -125,17 +125,14 @@ def make(seed: int, currencies: tuple[str, ...] = ("eth",)) -> Case:
         steps=tuple(_killed(chance, step, theme) for step in steps),
         replayed=chance.random() < 0.6,
         funds=10**18 if chance.random() < 0.9 else chance.randrange(2, 60) * 10**15,
-        currencies=currencies,
+        tokens=10**9 if chance.random() < 0.9 else chance.randrange(1, 60) * 10**6,
     )
 
 
 def crowd(seed: int, size: int = 100, storms: int = 8) -> Case:
     """Make a crowd of payouts that are asked for at once, of payers that die, by a node that drops and delays."""
     chance = random.Random(f"crowd {seed}")
-    wishes = tuple(
-        Wish(way=chance.choice(("single", "staged")), currency="eth", units=chance.randrange(1, 900) * 10**13)
-        for _ in range(size)
-    )
+    wishes = tuple(_wish(chance, 900) for _ in range(size))
     steps: list[Step] = []
     for _ in range(storms):
         for kind in ("forgotten", "held", "cut after", "refused before"):
@@ -145,7 +142,14 @@ def crowd(seed: int, size: int = 100, storms: int = 8) -> Case:
         steps += [MAKERS.get(do, _plain)(chance, do) for do in more if do not in ("wait", "reorg")]
         steps += [Step(do="wait", count=chance.choice((1, 5)))] if "wait" in more else []
         steps += [Step(do="reorg", which=chance.randrange(2**16), count=3, how="some")] if "reorg" in more else []
-    return Case(seed=seed, theme="crowd", wishes=wishes, steps=tuple(steps), replayed=True, funds=10**19)
+    return Case(
+        seed=seed, theme="crowd", wishes=wishes, steps=tuple(steps), replayed=True, funds=10**19, tokens=10**10
+    )  # fmt: skip
+
+
+def _wish(chance: random.Random, most: int) -> Wish:
+    way, currency = chance.choice(("single", "staged")), chance.choice(list(STEPS_OF))
+    return Wish(way=way, currency=currency, units=chance.randrange(1, most) * STEPS_OF[currency])
 
 
 def _killed(chance: random.Random, step: Step, theme: str) -> Step:
@@ -185,7 +189,8 @@ def _spike(chance: random.Random, do: str) -> Step:
 def _lie(chance: random.Random, do: str) -> Step:
     method = chance.choice(list(LIES))
     kind = chance.choice(LIES[method])
-    return Step(do=do, which=chance.randint(1, 4), count=chance.choice((1, 1, 2, 5, 20)), how=f"{method}: {kind}")
+    count = chance.choice((1, 1, 2, 5, 20))
+    return Step(do=do, which=chance.randint(1, 4), count=1 if kind in ONCE else count, how=f"{method}: {kind}")
 
 
 def _silence(chance: random.Random, do: str) -> Step:

@@ -14,6 +14,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from service_code.kit import erc20
+
 #: Another block than any that stands.
 NO_BLOCK = "0x" + "ee" * 32
 
@@ -139,6 +141,25 @@ def _reverted(receipt: dict[str, Any], *_: Any) -> dict[str, Any]:
     return {**receipt, "status": "0x0"}
 
 
+def _silent(receipt: dict[str, Any], *_: Any) -> dict[str, Any]:
+    return {**receipt, "logs": []}
+
+
+def _astray(receipt: dict[str, Any], *_: Any) -> dict[str, Any]:
+    """Another amount than was asked left the wallet."""
+    return {**receipt, "logs": [{**log, "data": f"0x{int(log['data'], 16) + 1:064x}"} for log in receipt["logs"]]}
+
+
+def _more_tokens(result: str, params: list[Any], amount: int) -> str:
+    """More of the token than there is; other questions to it are answered truly."""
+    asked = params[0]["data"].startswith(erc20.BALANCE_OF)
+    return f"0x{int(result, 16) + amount * 10**8:064x}" if asked else result
+
+
+def _no_contract(*_: Any) -> str:
+    return "0x"
+
+
 def _dear(history: dict[str, Any], *_: Any) -> dict[str, Any]:
     return {**history, "baseFeePerGas": [hex(int(fee, 16) * 50 + 10**9) for fee in history["baseFeePerGas"]]}
 
@@ -153,10 +174,15 @@ LIES: dict[tuple[str, str], Callable[[Any, Any, int], Any]] = {
     ("eth_getTransactionReceipt", "nothing"): _nothing,
     ("eth_getTransactionReceipt", "branch"): _other_receipt,
     ("eth_getTransactionReceipt", "reverted"): _reverted,
+    ("eth_getTransactionReceipt", "silent"): _silent,
+    ("eth_getTransactionReceipt", "astray"): _astray,
     ("eth_getTransactionByHash", "nothing"): _nothing,
     ("eth_getBlockByNumber", "nothing"): _nothing,
     ("eth_getBlockByNumber", "branch"): _other_block,
     ("eth_feeHistory", "nothing"): _nothing,
     ("eth_feeHistory", "dear"): _dear,
     ("eth_estimateGas", "nothing"): _nothing,
+    ("eth_call", "stale"): _more_tokens,
+    ("eth_call", "nothing"): _nothing,
+    ("eth_getCode", "no contract"): _no_contract,
 }

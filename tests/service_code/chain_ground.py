@@ -1,7 +1,8 @@
 """Where cases of `chain_cases` are played: one chain, one database and one node's door for all of them.
 
 Owns: making payments that wait for their payout, without the services before the payer; reading and arranging the
-chain. Each case has a wallet of its own, so that many share the ground.
+chain, and a connection that shows a judge one case's payments alone. Each case has a wallet of its own, so that many
+share the ground.
 """
 
 from __future__ import annotations
@@ -27,17 +28,30 @@ from service_code.kit.money import Amount, Split
 from service_code.kit.orders import PendingHostPay
 from service_code.kit.staged import PendingExecute
 from service_code.kit.tokens import HostPayClaim, Purpose, Tokens
+from tests.service_code import tether
 from tests.service_code.chain_cases import Case, Wish
 from tests.service_code.chain_door import LyingDoor
+from tests.service_code.conftest import Chain
 from tests.service_code.outer import Outer, Task, serve
+from tests.service_code.tether import Tether
 from tests.service_code.world import BASE, INVOKER, QUEUES, SECRETS, Clock, World
 
 #: The queue that asks each payer.
 ASKED_BY = {"single": "hostpay-execution-queue", "staged": "gchostpay-payment-execute-queue"}
 #: Blocks after which nothing of before can be taken away.
 FINAL = 70
-#: Blocks read in one call.
+#: What keeps a chain small: it remembers the states of so many blocks, more than a reorganisation takes away. Without
+#: it anvil gets old states from its disk, and a contract that comes back from there has lost its code.
+LEAN = ("--prune-history", "128")
+#: Calls in one request.
 BATCH = 200
+#: Somebody who has tokens too.
+HOLDER = "0x" + "55" * 20
+#: Tables in which the judge of a case sees its own payments alone.
+NARROWED = (
+    "split_payout_request", "split_payout_que", "split_payout_hostpay", "failed_transactions", "wallet_nonces",
+    "ledger_postings",
+)  # fmt: skip
 
 
 class Errors:
@@ -62,7 +76,10 @@ class Ground:
     outer: Outer
     database: str
     sql: asyncpg.Connection[Any]
+    #: Shows one case alone: the one that `look_at` named last.
+    narrowed: asyncpg.Connection[Any]
     chain: str
+    usdt: Tether
     session: aiohttp.ClientSession
     door: LyingDoor
     rpc: str
@@ -75,6 +92,7 @@ class Ground:
         """The surroundings of one case, with its own wallet."""
         world = World(self.outer, self.database, self.rpc, self.clock)
         world.wallet = Account.from_key(hashlib.sha256(f"{self.salt}:{seed}".encode()).digest())
+        world.usdt = self.usdt.address
         return world
 
     async def ask(self, method: str, *params: Any) -> Any:
@@ -100,20 +118,28 @@ class Ground:
     async def prepare(self, cases: Sequence[Case]) -> None:
         """Fund the wallets of cases for good: no reorganisation may take the coins away."""
         for case in cases:
-            await self.fund(self.world(case.seed).wallet.address, case.funds)
+            wallet = self.world(case.seed).wallet.address
+            await self.fund(wallet, case.funds)
+            await self.usdt.give(wallet, case.tokens)
         await self.ask("anvil_mine", hex(FINAL))
 
     async def fund(self, address: str, wei: int) -> None:
         """Give an address coins from nowhere."""
         await self.ask("anvil_setBalance", address, hex(await self.number("eth_getBalance", address, "latest") + wei))
 
+    async def look_at(self, ids: Sequence[str]) -> None:
+        """Have `narrowed` show these payments alone."""
+        await self.narrowed.execute("DELETE FROM looked_at")
+        await self.narrowed.execute("INSERT INTO looked_at SELECT unnest($1::text[])", ids)
+
     async def payment(self, unique_id: str, payin: str, wish: Wish) -> Task:
-        """Make a payment that was received and split; the task that asks for its payout."""
+        """Make a payment that was received and split, all of it the client's; the task that asks for its payout."""
         amount, now = Amount(currency=wish.currency, units=wish.units), moment(self.clock)
         order_id = f"order{unique_id}"
         self.outer.orders[order_id] = {
             "id": order_id, "status": "waiting", "payinAddress": payin, "fromAmount": 0.0, "toAmount": 42.5,
             "expectedAmountFrom": _coins(amount), "exact": Decimal(0), "flow": "standard", "validUntil": None,
+            "client": client_of(unique_id),
         }  # fmt: skip
         nothing = Amount(currency=wish.currency, units=0)
         parts = Split(client=amount, platform_fee=nothing, rounding=nothing)
@@ -123,12 +149,18 @@ class Ground:
         }  # fmt: skip
         asked = "gcsplit-hostpay-trigger-queue" if wish.way == "staged" else ASKED_BY["single"]
         async with self.sql.transaction():
-            await self.sql.execute(PAYMENT, *(unique_id, wish.currency, wish.units, now, order_id, payin, wish.way))
+            values = (unique_id, wish.currency, wish.units, now, order_id, payin, wish.way, client_of(unique_id))
+            await self.sql.execute(PAYMENT, *values)
             await self.sql.execute(OUTBOX, f"{asked}:{unique_id}:1", asked, unique_id, now)
             posted = [ledger.notice(unique_id, amount, unique_id), ledger.split(unique_id, amount, parts, order_id)]
             await ledger.post(self.sql, posted, now)
         message = PendingExecute if wish.way == "staged" else PendingHostPay
         return asking(wish.way, message.model_validate(pending), now)
+
+
+def client_of(unique_id: str) -> str:
+    """The client's own wallet, to which the exchange sends what it was paid."""
+    return f"client-of-{unique_id}"
 
 
 def _coins(amount: Amount) -> float:
@@ -167,12 +199,12 @@ PAYMENT = """
     ), request AS (
         INSERT INTO split_payout_request (unique_id, source_event, user_id, channel_id, subscription_days, currency,
             amount, client_wallet, payout_currency, payout_network, received_at, split_queued_at, split_done)
-        VALUES ($1, 'ipn:' || $1, 1, 1, 30, $2, $3, '0xclient', 'usdt', 'eth', $4, $4, true)
+        VALUES ($1, 'ipn:' || $1, 1, 1, 30, $2, $3, $8, 'usdt', 'eth', $4, $4, true)
     )
     INSERT INTO split_payout_que (unique_id, cn_api_id, from_currency, from_network, from_amount, platform_amount,
         client_percent, payin_address, to_currency, to_network, to_amount, payout_address, status, created_at,
         pending_since, way)
-    VALUES ($1, $5, $2, 'eth', $3, 0, 100, $6, 'usdt', 'eth', '42.5', '0xclient', 'pending_hostpay', $4, $4, $7)
+    VALUES ($1, $5, $2, 'eth', $3, 0, 100, $6, 'usdt', 'eth', '42.5', $8, 'pending_hostpay', $4, $4, $7)
 """
 OUTBOX = """
     INSERT INTO outbox (id, service, queue, message, unique_id, created_at, minted_at, sent_at)
@@ -193,16 +225,34 @@ async def ground(database: str, chain: str) -> AsyncIterator[Ground]:
     await sql.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
     await sql.execute("SET synchronous_commit = off")
     await sql.set_type_codec("numeric", schema="pg_catalog", encoder=str, decoder=int, format="text")
+    narrowed = await _narrowed(database)
+    issuing = Chain(chain)
     async with serve(outer.app()) as outer.port, serve(app) as port, aiohttp.ClientSession() as session:
         try:
             yield Ground(
-                outer=outer, database=database, sql=sql, chain=chain, session=session, door=door,
+                outer=outer, database=database, sql=sql, narrowed=narrowed, chain=chain,
+                usdt=await tether.issue(issuing, HOLDER, 1), session=session, door=door,
                 rpc=f"http://127.0.0.1:{port}/", clock=Clock(), errors=errors,
             )  # fmt: skip
         finally:
             await sql.close()
+            await narrowed.close()
             await _leave(session, chain)
+            await issuing.close()
             await door.close()
+
+
+async def _narrowed(database: str) -> asyncpg.Connection[Any]:
+    """A connection on which some tables have the rows of a few payments alone, whatever is asked of them."""
+    connection: asyncpg.Connection[Any] = await asyncpg.connect(database.format(user="postgres"))
+    await connection.execute("CREATE TEMP TABLE looked_at (unique_id text PRIMARY KEY)")
+    for table in NARROWED:
+        # A temporary view is found before the table whose name it has.
+        await connection.execute(
+            f"CREATE TEMP VIEW {table} AS "
+            f"SELECT * FROM public.{table} WHERE unique_id IN (SELECT unique_id FROM looked_at)"
+        )
+    return connection
 
 
 async def _leave(session: aiohttp.ClientSession, chain: str) -> None:

@@ -26,8 +26,8 @@ from tests.service_code.world import INVOKER, OPERATOR, Answer
 #: Rounds of delivering and sweeping after which a healed world must be quiet.
 ROUNDS = 25
 GWEI = 10**9
-#: Wei with which a wallet can pay whatever a case asks for.
-ENOUGH = 9 * 10**17
+#: Wei and units of USDT with which a wallet can pay whatever a case asks for.
+ENOUGH, ENOUGH_TOKENS = 9 * 10**17, 3 * 10**8
 #: Seconds after which fees are raised.
 STUCK = 91
 #: The base fee of a chain on which little happens.
@@ -45,8 +45,6 @@ class Runner:
         self.world = ground.world(case.seed)
         self.wallet = self.world.wallet.address.lower()
         self.ids = [f"c{case.seed}x{place}" for place in range(len(case.wishes))]
-        #: Every address at which a payment was ever to be paid.
-        self.payins: dict[str, str] = {}
         self.asks: list[list[Task]] = []
         self.waiting: list[Task] = []
         self.answered: set[str] = set()
@@ -84,7 +82,6 @@ class Runner:
         self.funds = self.case.funds
         for unique_id, wish in zip(self.ids, self.case.wishes, strict=True):
             payin = Account.from_key(f"0x{random.Random(ground.salt + unique_id).getrandbits(250) + 1:064x}").address
-            self.payins[payin.lower()] = unique_id
             self.asks.append([await ground.payment(unique_id, payin, wish)])
 
     # Instances
@@ -280,6 +277,10 @@ class Runner:
         self.turned.add(payin)
         await self.ground.ask("anvil_setCode", payin, "0x" if step.which % 2 else REVERTS)
 
+    async def _halt(self, step: Step) -> None:
+        """The token's issuer stops all transfers, or lets them go on."""
+        await self.ground.usdt.halt(on=step.which % 3 > 0)
+
     async def _abandon(self, step: Step) -> None:
         unique_id = self.ids[step.which % len(self.ids)]
         await self.call("gchostpay", "POST", f"/payouts/{unique_id}/abandon", step.kill)
@@ -290,9 +291,6 @@ class Runner:
     async def _replay(self, step: Step) -> None:
         unique_id = self.ids[step.which % len(self.ids)]
         await self.call("gcsplit", "POST", f"/dead/{unique_id}/replay", step.kill)
-        sql = "SELECT payin_address FROM split_payout_que WHERE unique_id = $1"
-        payin = await self.ground.sql.fetchval(sql, unique_id)
-        self.payins[payin.lower()] = unique_id
 
     # The end
 
@@ -305,6 +303,10 @@ class Runner:
         if missing > 0:
             await ground.fund(self.wallet, missing)
             self.funds += missing
+        await ground.ask("anvil_setNextBlockBaseFeePerGas", hex(CALM))
+        await ground.usdt.halt(on=False)
+        if (missing := ENOUGH_TOKENS - await ground.usdt.balance(self.wallet)) > 0:
+            await ground.usdt.give(self.wallet, missing)
         for address in self.turned:
             await ground.ask("anvil_setCode", address, "0x")
         reasons: list[str] = []
@@ -354,7 +356,7 @@ class Runner:
 STEPS = (
     "ask", "confirm", "sweep", "bury", "together", "mine", "wait", "lie", "silence", "spike", "reorg", "drop", "older",
     "foreign", "turncoat", "abandon", "resume", "replay",
-    "storm", "release", "stuck",
+    "storm", "release", "stuck", "halt",
 )  # fmt: skip
 
 
