@@ -85,10 +85,8 @@ def seconds(text: str) -> float:
     """The seconds that a duration such as 90s, 1h30m or 24h names."""
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise BadUsage(
-            f"`{text}` is no duration", why="the clock only moves forwards, by so much", fix="write 90s, 10m, 24h or 2d"
-        )
+        raise BadUsage(f"`{text}` is no duration", fix="write 90s, 10m, 24h or 2d")
     total = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if math.isinf(total):
-        raise BadUsage("the clock cannot be moved that far, and was not moved", fix="write 90s, 10m, 24h or 2d")
+        raise BadUsage("so long a duration cannot be reckoned with: nothing was done", fix="write 90s, 10m, 24h or 2d")
     return total
