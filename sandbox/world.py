@@ -189,6 +189,7 @@ class World:
                 "address": host,
                 "balance": str(await node.number("eth_getBalance", host, "latest")) if host else None,
                 "funded": self.store.fact(self._funding()) or "0",
+                "given": self.issuer.shares() if self.store.fact(f"coins {self._funding()}") else {},
                 "tokens": {one: str(await self.issuer.balance(one, host)) for one in self.wallet.tokens if host},
             },
             "exchange": {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ops.reconcile.found import Finding, Found, Sum
+from ops.reconcile.found import Finding, Found, Sum, shown, signed
 from ops.reconcile.helps import Helps
 from ops.reconcile.payments import pages
 from ops.reconcile.reach import Reach
@@ -15,6 +15,10 @@ from ops.reconcile.reach import Reach
 OVER = ("failed", "refunded", "expired")
 #: For so long an order may stand otherwise than we think: notices of either side are on their way.
 PATIENCE, PAID_PATIENCE = timedelta(minutes=10), timedelta(hours=1)
+#: What of the wallet's own answer tells that somebody else may have its key.
+TROUBLES = ("stopped", "foreign", "moved", "lost")
+#: The name under which the ledger's accounts of fees are compared, and theirs.
+FEES = {"fees": "platform_fees + rounding"}
 FIRST = "docs/runbook.md, `The wallet is stopped`"
 
 
@@ -23,15 +27,13 @@ def look_at_ledger(reach: Reach, found: Found) -> None:
     answer = reach.call("gcsplit", "/reconcile/ledger")
     found.now = answer["now"]
     for row in answer["sums"]:
-        sides = int(row["ledger"]), int(row["rows"])
-        found.sums.append(
-            Sum(what=row["account"], currency=row["currency"], sides=("ledger", "rows"), left=sides[0], right=sides[1])
-        )
+        left, right, account = int(row["ledger"]), int(row["rows"]), FEES.get(row["account"], row["account"])
+        found.sums.append(Sum(what=account, currency=row["currency"], sides=("ledger", "rows"), left=left, right=right))
     for row in answer["differing"]:
-        why = (
-            f"{row['account']}: the ledger has {row['ledger']} {row['currency']}, the payment's rows say {row['rows']}"
-        )
-        found.say(_differs(reach.helps, row["unique_id"], f"{row['account']} {row['currency']}", row["since"], why))
+        account, currency = FEES.get(row["account"], row["account"]), row["currency"]
+        has, says = shown(row["ledger"], currency), shown(row["rows"], currency)
+        why = f"{account}: the ledger has {has}, the payment's rows say {says}"
+        found.say(_differs(reach.helps, row["unique_id"], f"{account} {currency}", row["since"], why))
     for row in answer["unbalanced"]:
         why = f"posting {row['entry_key']} does not sum to zero"
         found.say(_differs(reach.helps, row["unique_id"], row["entry_key"], row["since"], why))
@@ -43,19 +45,21 @@ def _differs(helps: Helps, about: str | None, stage: str, since: str | None, why
 
 
 def look_at_wallet(reach: Reach, found: Found, funded: Mapping[str, int], *, every: bool) -> None:
-    """The wallet's book against chain and ledger."""
+    """The wallet's book against chain and ledger; what `funded` does not say it was given, the stack may know."""
     answer = reach.call("gchostpay", "/reconcile/wallet")
+    known = {**reach.funded(answer["address"]), **funded}
     for row in answer["sums"]:
         ledger, currency = int(row["ledger"]), row["currency"]
-        given = funded.get(currency)
+        given = known.get(currency)
         sides = ("chain", "ledger" if given is None else "ledger and funding")
         one = Sum(
             what="host_wallet", currency=currency, sides=sides, left=int(row["chain"]), right=ledger + (given or 0)
         )
         found.sums.append(one)
-        if one.difference < 0 or (given is not None and one.difference):
-            why = f"the chain has {one.left} {currency}, ledger and funding say {one.right}: {one.difference:+}"
-            found.say(Finding(kind="wallet", about="wallet", stage=f"balance {currency}", why=why, help=FIRST))
+        # What a signed payout takes may be mined and not posted yet; who names the funding wants it all the same.
+        moving = currency not in funded and found.in_flight.get("signed", 0) > 0
+        if (one.difference < 0 or given is not None) and one.difference and not moving:
+            found.say(_balance(reach.helps, answer, one, given))
     if answer["stopped"]:
         why, since = f"the wallet is stopped: {answer['stopped']}", answer["stopped_at"]
         found.say(
@@ -79,7 +83,8 @@ def look_at_wallet(reach: Reach, found: Found, funded: Mapping[str, int], *, eve
         found.say(Finding(kind="chain", about=row["unique_id"], stage=stage, since=row["since"], why=why, help=help_))
     for row in answer["posted_otherwise"]:
         about = row["unique_id"] or row["tx_hash"]
-        why = f"{row['tx_hash']}: host_wallet has {row['ledger']} {row['currency']}, what was mined is {row['book']}"
+        has, mined = shown(row["ledger"], row["currency"]), shown(row["book"], row["currency"])
+        why = f"{row['tx_hash']}: host_wallet has {has}, what was mined is {mined}"
         found.say(_differs(reach.helps, about, f"{row['tx_hash']} {row['currency']}", row["since"], why))
     path = f"/reconcile/payouts?all={str(every).lower()}"
     for row in pages(reach, "gchostpay", path, "differing", found, most=10_000):
@@ -87,6 +92,25 @@ def look_at_wallet(reach: Reach, found: Found, funded: Mapping[str, int], *, eve
         help_ = reach.helps.logs(row["unique_id"])
         stage = f"nonce {row['nonce']}"
         found.say(Finding(kind="chain", about=row["unique_id"], stage=stage, since=row["since"], why=why, help=help_))
+
+
+def _balance(helps: Helps, answer: Mapping[str, Any], one: Sum, given: int | None) -> Finding:
+    """Say what a balance that is not what it should be may come from: the wallet's own trouble, or what was given."""
+    currency, troubled = one.currency, [name for name in TROUBLES if answer[name]]
+    right = f"the ledger {shown(one.right - (given or 0), currency)}, the funding {shown(given or 0, currency)}"
+    why = f"the chain has {shown(one.left, currency)}; {right}: {signed(one.difference, currency)}"
+    if not troubled and one.difference > 0:
+        why += "; nobody but us spent: it was given more than that, or coins came back"
+    elif not troubled:
+        why += "; no nonce was used by somebody else: it was given less than that, or a receipt is posted otherwise"
+    return Finding(
+        kind="wallet",
+        about="wallet",
+        stage=f"balance {currency}",
+        why=why,
+        help=FIRST if troubled else helps.wallet(),
+        figure=str(one.difference),
+    )
 
 
 def _foreign(row: dict[str, Any]) -> Finding:

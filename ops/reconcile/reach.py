@@ -33,6 +33,9 @@ class Reach(Protocol):
     def tasks(self, path: str) -> Any:
         """GET a resource of Cloud Tasks."""
 
+    def funded(self, address: str) -> dict[str, int]:
+        """What this wallet was given, by currency in base units, as far as the stack knows."""
+
 
 class Local:
     """The running stack of a home."""
@@ -49,6 +52,17 @@ class Local:
     def tasks(self, path: str) -> Any:
         """GET a resource of the local cloud's Cloud Tasks."""
         return self._operator.cloud.google("GET", path)
+
+    def funded(self, address: str) -> dict[str, int]:
+        """What the sandbox gave it; nothing where no sandbox plays the chain, or another wallet was funded."""
+        try:
+            told = rest.call("GET", f"http://127.0.0.1:{self._operator.cloud.ports.sandbox}/status", patience=0)
+        except OpsError:
+            return {}
+        wallet = told["host_wallet"]
+        if str(wallet["address"]).lower() != address.lower():
+            return {}
+        return {currency: int(units) for currency, units in {"eth": wallet["funded"], **wallet["given"]}.items()}
 
 
 class Google:
@@ -83,6 +97,10 @@ class Google:
     def tasks(self, path: str) -> Any:
         """GET a resource of Cloud Tasks."""
         return rest.call("GET", TASKS + path, headers=self._access())
+
+    def funded(self, address: str) -> dict[str, int]:  # noqa: ARG002 - the chain is not ours
+        """Nobody's to know but the operator's."""
+        return {}
 
     def _access(self) -> dict[str, str]:
         import google.auth.exceptions

@@ -81,6 +81,11 @@ class Issuer:
                 await self._give(nonce, symbol, wallet, coins)
                 await self._chain.mine()
 
+    @staticmethod
+    def shares() -> dict[str, str]:
+        """What a host wallet is given, in base units."""
+        return {symbol: str(coins * 10 ** DECIMALS[symbol]) for symbol, coins in HOST_SHARES.items()}
+
     async def balance(self, symbol: str, owner: str) -> int:
         """What somebody has of a coin, in base units."""
         data = "0x" + (_BALANCE_OF + encode(["address"], [owner])).hex()

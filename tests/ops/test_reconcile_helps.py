@@ -39,7 +39,7 @@ SAID: dict[tuple[str, str], dict[str, Any]] = {
         "unbalanced": [{"unique_id": None, "entry_key": "e", "since": None}],
     },
     ("gchostpay", "/reconcile/wallet"): NO_SUMS
-    | {"stopped": "a foreign nonce", "stopped_at": NOW, "foreign": [{"nonce": 4}], "gaps": [5]}
+    | {"address": "0xa", "stopped": "a foreign nonce", "stopped_at": NOW, "foreign": [{"nonce": 4}], "gaps": [5]}
     | {"moved": [], "lost": [{"nonce": 4, "unique_id": "l", "since": NOW}]}
     | {"unposted": [{"nonce": 3, "unique_id": "u", "since": NOW}], "posted_otherwise": [TOKEN]},
     ("gchostpay", "/reconcile/payouts"): {
@@ -65,6 +65,9 @@ class Broken:
 
     def call(self, service: str, path: str) -> Any:
         return {"now": NOW, "next": None} | SAID[service, path.partition("?")[0]]
+
+    def funded(self, address: str) -> dict[str, int]:
+        return {address: 1}
 
     def tasks(self, path: str) -> Any:
         if "/tasks" in path:

@@ -39,6 +39,7 @@ class Loop:
     loop: asyncio.AbstractEventLoop
     paused: set[str] = field(default_factory=set)
     before: dict[str, list[Callable[[], Awaitable[Any]]]] = field(default_factory=dict)
+    given: dict[str, int] = field(default_factory=dict)
     location: str = "projects/p/locations/us-central1"
     helps: Helps = field(default_factory=lambda: Verbs("us-central1"))
 
@@ -66,6 +67,10 @@ class Loop:
             if task.name == names[2]:
                 return self._shown(task)
         raise CallFailed("no such task", status=404)
+
+    def funded(self, address: str) -> dict[str, int]:
+        assert address == self.world.wallet.address
+        return self.given
 
     def _shown(self, task: Task) -> dict[str, Any]:
         at = datetime.fromtimestamp(task.scheduled or self.world.clock.at, UTC)
@@ -263,7 +268,7 @@ async def test_somebody_with_the_wallets_key_is_found_with_his_transaction(
     )
     assert "sent 7 wei to 0x9999" in foreign["why"]
     (short,) = [one for one in found.of("wallet") if one["kind"] == "wallet"]
-    assert short["stage"] == "balance eth"
+    assert (short["stage"], short["help"]) == ("balance eth", "docs/runbook.md, `The wallet is stopped`")
 
     second = await town.pay("second")
     await town.deliver()  # its payout meets the nonce that is taken: the wallet stops
@@ -276,6 +281,27 @@ async def test_somebody_with_the_wallets_key_is_found_with_his_transaction(
     assert "nonce 2 is nobody's" in " ".join(one["why"] for one in forged.of("wallet"))
     assert forged.one(first, "chain")["why"].endswith("the chain has it in another block")
     assert second not in {one["about"] for one in forged.told["findings"]}
+
+
+async def test_a_balance_that_only_the_funding_explains_is_no_alarm_about_the_wallets_key(
+    world: World, town: Town, look: Look, loop: Loop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await town.pay("one")
+    await town.deliver()
+    loop.given = {"eth": 100 * ETH}
+    assert (await look(town.running)).told["findings"] == []  # what the stack knows needs no option
+    loop.given = {"eth": 101 * ETH}
+    short = (await look(town.running)).one("wallet", "wallet")
+    assert short["help"] == "./sluice wallet show"
+    assert "the funding 101 eth: -1 eth" in short["why"]
+    assert "no nonce was used by somebody else" in short["why"]
+    more = (await look(town.running, "--funded", "eth=99")).one("wallet", "wallet")
+    assert "+1 eth; nobody but us spent" in more["why"]
+    capsys.readouterr()
+    assert await asyncio.to_thread(app.main, ["reconcile", "--pause", "0", "--funded", "eth=100"]) == 0
+    shown = capsys.readouterr().out
+    assert "platform_fees + rounding" in shown
+    assert "ledger and funding 99." in shown
 
 
 async def test_what_is_mined_and_not_written_down_and_what_the_exchange_gave_back_is_found(
