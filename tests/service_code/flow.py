@@ -87,3 +87,9 @@ async def balances(sql: Any, currency: str = "eth") -> dict[str, int]:
 def alerts(lines: list[dict[str, Any]], event: str) -> int:
     """How often something was logged that wakes a person."""
     return sum(line.get("event") == event and line["severity"] == "ERROR" for line in lines)
+
+
+async def rows(sql: Any) -> list[tuple[Any, ...]]:
+    """The payouts in the order of their nonces: payment, status, nonce."""
+    found = await sql.fetch("SELECT unique_id, status, nonce FROM split_payout_hostpay ORDER BY nonce")
+    return [tuple(row) for row in found]

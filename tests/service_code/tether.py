@@ -10,10 +10,17 @@ from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from service_code.kit import erc20
+from tests.service_code import flow
 from tests.service_code.conftest import Chain
+from tests.service_code.outer import Task
+from tests.service_code.world import World
 
 CODE = Path(__file__).parents[2] / "sandbox/exchange/tether.hex"
 COIN = 10**6
+#: A payment.
+WHOLE = 150 * COIN + 7
+#: Where a deprecated token sends its calls on to.
+ELSEWHERE = "0x" + "77" * 20
 SUPPLY = 10**12
 
 #: Runtime code that tells everybody of a large balance, and answers every other call so.
@@ -102,3 +109,13 @@ async def issue(chain: Chain, holder: str, coins: int) -> Tether:
     made = Tether(chain, issuer, to_checksum_address(receipt["contractAddress"]))
     await made.give(holder, coins * COIN)
     return made
+
+
+async def deprecated(usdt: Tether, _: World) -> None:
+    """Have the token replaced by another contract."""
+    await usdt.deprecate(ELSEWHERE)
+
+
+async def split(world: World, units: int = WHOLE) -> tuple[str, Task]:
+    """Have a payment in USDT split; its id and its host payment's task."""
+    return await flow.split(world, units, "usdt")
