@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.payments.forge import Insider
+from tests.payments.hops import id_of
 from tests.payments.judge import judge
 from tests.payments.stack import Stack, copy_project, http, until
 
@@ -26,7 +26,7 @@ def test_a_dead_payer_is_tried_by_the_law_and_the_payment_dies_and_is_replayed_o
     stack.root = without_fallback(tmp_path / "project")
     stack.up()
     remove(stack, "gchostpay")
-    payment = single_payment(stack)
+    payment = id_of("single")
     stack.send(amount="0.05", count=1, wait=True, unique_ids=[payment])
     until(lambda: len(tasks(stack)) == 1, 20)
 
@@ -64,15 +64,6 @@ def without_fallback(root: Path) -> Path:
     assert len(kept) == len(lines) - 1
     file.write_text("".join(kept))
     return root
-
-
-def single_payment(stack: Stack) -> str:
-    """An id whose payment is paid out at once, not in stages: gcsplit chooses by the id, and is asked."""
-    insider = Insider(stack)
-    url, headers = insider.urls["gcsplit"], insider.operator("gcsplit")
-    insider.close()
-    names = (f"WINDOW{number:010}" for number in range(100))
-    return next(name for name in names if http("GET", f"{url}/ways/{name}", headers=headers)[1]["way"] == "single")
 
 
 def watch_attempts(stack: Stack) -> list[float]:
