@@ -23,6 +23,9 @@ class Helps(Protocol):
     def replay(self, payment: str) -> str:
         """Pay a dead payment after all."""
 
+    def dead(self, status: str, code: str) -> str:
+        """What is known of the dead of this status and code."""
+
     def replay_event(self, event: str) -> str:
         """Publish an event of PayNow anew."""
 
@@ -55,6 +58,10 @@ class Verbs:
     def replay(self, payment: str) -> str:
         """Replay."""
         return f"./sluice dead replay {shlex.quote(payment)}"
+
+    def dead(self, status: str, code: str) -> str:
+        """List."""
+        return f"./sluice dead list --status {status} --code {shlex.quote(code)}"
 
     def replay_event(self, event: str) -> str:
         """Replay."""
@@ -97,6 +104,10 @@ class ByHand:
         """Call the door."""
         return self._door("gcsplit", f"/dead/{quote(payment, safe='')}/replay", "-X POST ")
 
+    def dead(self, status: str, code: str) -> str:
+        """Call the door."""
+        return self._door("gcsplit", f"/failed-transactions?status={status}&code={quote(code, safe='')}")
+
     def replay_event(self, event: str) -> str:
         """Call the door."""
         return self._door("paynowwebhook", f"/dead/{quote(event, safe='')}/replay", "-X POST ")
@@ -127,7 +138,7 @@ class ByHand:
         token = f"gcloud auth print-identity-token --audiences {url} --include-email"
         return (
             f'curl {method}-H "Authorization: Bearer $({token} --impersonate-service-account {self._operator})" '
-            f"{url}{path}"
+            f"{shlex.quote(url + path)}"
         )
 
     def _queues(self, verb: str, name: str) -> str:

@@ -61,7 +61,7 @@ def look_at_payments(reach: Reach, found: Found, older_than: str) -> None:
     for number, row in enumerate(rows):
         what = STAGES.get(row["stage"], row["stage"])
         asked = number < MOST_TASKS and row["stage"] not in NO_TASK
-        why = [what, row["code"] or "", _message(reach, row, asked=asked)]
+        why = [what, row["code"] or "", _decision(row), _message(reach, row, asked=asked)]
         found.say(
             Finding(
                 kind="stuck",
@@ -70,12 +70,23 @@ def look_at_payments(reach: Reach, found: Found, older_than: str) -> None:
                 stage=row["stage"],
                 since=row["since"],
                 why="; ".join(one for one in why if one),
-                help=_help(reach.helps, row["stage"], row["unique_id"]),
+                help=_help(reach.helps, row),
             )
         )
 
 
-def _help(helps: Helps, stage: str, payment: str) -> str:
+def _decision(row: dict[str, Any]) -> str:
+    """What a death waits for, where that is no replay."""
+    if row.get("death") == "investigating":
+        note = f" ({row['note']})" if row.get("note") else ""
+        return f"somebody looks into it{note}: not replayed until it is marked dead again"
+    return "as things are a replay dies again: look first" if row.get("retryable") is False else ""
+
+
+def _help(helps: Helps, row: dict[str, Any]) -> str:
+    stage, payment = row["stage"], row["unique_id"]
+    if stage == "dead" and _decision(row):
+        return helps.dead(row["death"], row["code"])
     if stage == "dead":
         return helps.replay(payment)
     return helps.wallet() if stage in ("signed", "mined") else helps.logs(payment)

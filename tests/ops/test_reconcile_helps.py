@@ -22,6 +22,10 @@ def payment(stage: str) -> dict[str, Any]:
     return {"unique_id": f"of {stage}", "flow": "split", "stage": stage, "since": NOW, "code": None, "last": None}
 
 
+def held(status: str) -> dict[str, Any]:
+    return payment("dead") | {"unique_id": status, "code": "X", "death": status, "retryable": False}
+
+
 def event(status: str) -> dict[str, Any]:
     return {"event_id": f"it's {status}", "status": status, "code": "X", "since": NOW, "published": True}
 
@@ -31,7 +35,9 @@ TOKEN = {"tx_hash": "0x1", "currency": "usdt", "unique_id": None, "since": NOW, 
 ORDER = {"cn_api_id": "c", "paid": "completed", "exchange": "failed", "matches": True, "since": NOW, "unique_id": "o"}
 #: Everything that can be wrong, as the doors say it.
 SAID: dict[tuple[str, str], dict[str, Any]] = {
-    ("gcsplit", "/reconcile/payments"): {"payments": [payment(stage) for stage in EVERY_STAGE]},
+    ("gcsplit", "/reconcile/payments"): {
+        "payments": [*(payment(stage) for stage in EVERY_STAGE), held("dead"), held("investigating")]
+    },
     ("gcsplit", "/reconcile/orders"): {"orders": [ORDER]},
     ("gcsplit", "/reconcile/ledger"): NO_SUMS
     | {

@@ -194,6 +194,28 @@ async def test_what_is_young_is_in_flight_and_what_is_late_is_named_with_its_tas
     assert (await look(town.running)).one(PAYOUTS, "queue")["stage"] == "overdue"
 
 
+async def test_a_dead_payment_is_to_be_replayed_only_where_that_may_help(
+    world: World, town: Town, look: Look, sql: Any
+) -> None:
+    world.outer.changenow_status, world.outer.changenow_refusal = 400, "deposit_too_small"
+    small = await town.pay("small")
+    await town.deliver()
+    world.outer.changenow_refusal = "pair_is_inactive"
+    closed, asked = await town.pay("closed"), await town.pay("asked")
+    await town.deliver()
+    mark = {"status": "investigating", "note": "ticket 7"}
+    assert (await town.running["gcsplit"].operate("POST", f"/failed-transactions/{asked}/status", mark)).status == 200
+    found = await look(town.running)
+    assert found.one(closed, "stuck")["help"] == f"./sluice dead replay {closed}"
+    hopeless, held = found.one(small, "stuck"), found.one(asked, "stuck")
+    assert "look first" in hopeless["why"]
+    assert hopeless["help"] == "./sluice dead list --status dead --code EXCHANGE_DEPOSIT_TOO_SMALL"
+    assert "somebody looks into it (ticket 7)" in held["why"]
+    assert held["help"].startswith("./sluice dead list --status investigating ")
+    retryable = await sql.fetch("SELECT unique_id FROM failed_transactions WHERE retryable ORDER BY failed_at")
+    assert {row["unique_id"] for row in retryable} == {closed, asked}
+
+
 async def test_what_is_no_more_so_at_the_second_look_is_not_named(
     world: World, town: Town, look: Look, loop: Loop
 ) -> None:
