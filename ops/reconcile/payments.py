@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -29,6 +30,8 @@ STAGES = {
     "dead": "dead",
     "unsent": "a message was never queued",
 }
+#: A sweep a minute should have done what was due for longer.
+SWEEPER = timedelta(minutes=5)
 NO_TASK = ("dead", "mined", "signed", "batch_due")
 
 
@@ -58,10 +61,12 @@ def _flights(told: Any, field: str) -> dict[str, int]:
 def look_at_payments(reach: Reach, found: Found, older_than: str) -> None:
     """Name every payment that is past its stage's window."""
     rows = pages(reach, "gcsplit", f"/reconcile/payments?{older_than}", "payments", found)
+    kept = {row["unique_id"] for row in rows if row["stage"] != "unsent" and _is_kept_back(row)}
+    rows = [row for row in rows if row["stage"] != "unsent" or row["unique_id"] not in kept or not _is_kept_back(row)]
     for number, row in enumerate(rows):
-        what = STAGES.get(row["stage"], row["stage"])
+        what = "" if row["stage"] == "unsent" and _is_kept_back(row) else STAGES.get(row["stage"], row["stage"])
         asked = number < MOST_TASKS and row["stage"] not in NO_TASK
-        why = [what, row["code"] or "", _decision(row), _message(reach, row, asked=asked)]
+        why = [what, row["code"] or "", _decision(row), _message(reach, row, asked=asked), _by_itself(row, found.now)]
         found.say(
             Finding(
                 kind="stuck",
@@ -70,7 +75,7 @@ def look_at_payments(reach: Reach, found: Found, older_than: str) -> None:
                 stage=row["stage"],
                 since=row["since"],
                 why="; ".join(one for one in why if one),
-                help=_help(reach.helps, row),
+                help=_help(reach.helps, row, found.now),
             )
         )
 
@@ -83,12 +88,37 @@ def _decision(row: dict[str, Any]) -> str:
     return "as things are a replay dies again: look first" if row.get("retryable") is False else ""
 
 
-def _help(helps: Helps, row: dict[str, Any]) -> str:
+def _is_kept_back(row: dict[str, Any]) -> bool:
+    """Whether a breaker keeps its message back: the same row that is unsent, and no loss."""
+    return bool(row["last"] and row["last"].get("withheld"))
+
+
+def _is_overdue(row: dict[str, Any], now: str) -> bool:
+    """Whether what should have happened by itself has not: the sweeper gets a few minutes."""
+    at = row.get("by_itself_at")
+    return at is not None and datetime.fromisoformat(now) - datetime.fromisoformat(at) > SWEEPER
+
+
+def _by_itself(row: dict[str, Any], now: str) -> str:
+    """What happens without anybody, and when."""
+    what, at = row.get("by_itself"), row.get("by_itself_at")
+    if not what or not at:
+        return f"by itself: {what}" if what else ""
+    if _is_overdue(row, now):
+        return f"by itself it should have ended at {at[:16]}: do the schedules run?"
+    return f"by itself, after {at[:16]}: {what}"
+
+
+def _help(helps: Helps, row: dict[str, Any], now: str) -> str:
     stage, payment = row["stage"], row["unique_id"]
     if stage == "dead" and _decision(row):
         return helps.dead(row["death"], row["code"])
     if stage == "dead":
         return helps.replay(payment)
+    if _is_kept_back(row):
+        return helps.queue(row["last"]["queue"])
+    if _is_overdue(row, now):
+        return helps.schedules()
     return helps.wallet() if stage in ("signed", "mined") else helps.logs(payment)
 
 
@@ -99,12 +129,24 @@ def _message(reach: Reach, row: dict[str, Any], *, asked: bool) -> str:
         return ""
     if last is None:
         return "no message of it is in the outbox"
-    queue = last["queue"]
     if last["sent_at"] is None:
-        state = "cancelled" if last["cancelled_at"] else "not queued"
-        return f"its message for {queue} is {state}" + (f": {last['error']}" if last["error"] else "")
-    if not asked:
-        return f"last on {queue}"
+        return _unsent(row)
+    if last.get("direct"):
+        return f"delivered directly in place of {last['queue']} at {last['sent_at'][:19]}"
+    return _task(reach, last) if asked else f"last on {last['queue']}"
+
+
+def _unsent(row: dict[str, Any]) -> str:
+    last = row["last"]
+    queue = last["queue"]
+    if _is_kept_back(row):
+        return f"kept back: the receiver of {queue} is down or degraded; it goes on by itself once that is well"
+    state = "cancelled" if last["cancelled_at"] else "not queued"
+    return f"its message for {queue} is {state}" + (f": {last['error']}" if last["error"] else "")
+
+
+def _task(reach: Reach, last: dict[str, Any]) -> str:
+    queue = last["queue"]
     try:
         task = reach.tasks(f"/v2/{reach.location}/queues/{queue}/tasks/{last['task']}")
     except CallFailed as error:
