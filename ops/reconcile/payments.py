@@ -94,9 +94,13 @@ def _is_kept_back(row: dict[str, Any]) -> bool:
 
 
 def _is_overdue(row: dict[str, Any], now: str) -> bool:
-    """Whether what should have happened by itself has not: the sweeper gets a few minutes."""
+    """Whether what should have happened by itself has not: the sweeper gets a few minutes, a conversion its company."""
     at = row.get("by_itself_at")
-    return at is not None and datetime.fromisoformat(now) - datetime.fromisoformat(at) > SWEEPER
+    return (
+        at is not None
+        and row["stage"] != "convert"
+        and datetime.fromisoformat(now) - datetime.fromisoformat(at) > SWEEPER
+    )
 
 
 def _by_itself(row: dict[str, Any], now: str) -> str:
@@ -186,7 +190,7 @@ def look_at_events(reach: Reach, found: Found, older_than: str) -> None:
 
 
 def look_at_queues(reach: Reach, found: Found, late: str) -> None:
-    """Name queues that dispatch nothing: paused ones, and such with tasks that are long due. `late` is a time."""
+    """Name queues that dispatch nothing: paused ones, even empty, and those with tasks due before the time `late`."""
     token = ""
     while True:
         answer = reach.tasks(f"/v2/{reach.location}/queues?pageSize=100{token}")
@@ -202,7 +206,7 @@ def _queue(reach: Reach, found: Found, queue: dict[str, Any], late: str) -> None
     tasks = reach.tasks(f"/v2/{queue['name']}/tasks?pageSize=1000").get("tasks", [])
     due = sorted(task["scheduleTime"] for task in tasks if task["scheduleTime"][:19] < late[:19])
     paused = queue.get("state") == "PAUSED"
-    if not due and not (paused and tasks):
+    if not due and not paused:
         return
     name = queue["name"].rpartition("/")[2]
     found.say(
@@ -211,7 +215,8 @@ def _queue(reach: Reach, found: Found, queue: dict[str, Any], late: str) -> None
             about=name,
             stage="paused" if paused else "overdue",
             since=due[0] if due else None,
-            why=f"the queue is {queue['state'].lower()} with {len(tasks)} tasks, {len(due)} of them long due",
+            why=f"the queue is {queue['state'].lower()} with {len(tasks)} tasks, {len(due)} of them long due"
+            + ("" if tasks else "; whatever comes will wait"),
             help=reach.helps.resume(name) if paused else reach.helps.queue(name),
         )
     )

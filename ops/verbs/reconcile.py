@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ops.errors import BadUsage
+from ops.errors import BadUsage, OpsError
 from ops.output import Output, counted
 from ops.reconcile import books, payments
 from ops.reconcile.found import Found, shown, signed
@@ -50,7 +50,11 @@ def reconcile(
     out = Output(as_json=as_json)
     given = _funding(funded or [])
     span = f"older_than={seconds(older_than):.0f}" if older_than else ""
-    reach = of_stack(stack)
+    try:
+        reach = of_stack(stack)
+    except OpsError as error:  # nothing could be compared, which is no finding
+        error.code = INCOMPLETE
+        raise
 
     def look() -> Found:
         return _look(reach, span, given, orders, every=every)
