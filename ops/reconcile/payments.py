@@ -32,6 +32,8 @@ STAGES = {
 }
 #: A sweep a minute should have done what was due for longer.
 SWEEPER = timedelta(minutes=5)
+#: Stages whose lost tasks nobody makes anew; what their message says then.
+NOT_SWEPT, GONE = ("staged", "convert"), "its task is gone"
 NO_TASK = ("dead", "mined", "signed", "batch_due")
 
 
@@ -78,6 +80,30 @@ def look_at_payments(reach: Reach, found: Found, older_than: str) -> None:
                 help=_help(reach.helps, row, found.now),
             )
         )
+
+
+def look_for_lost_tasks(reach: Reach, found: Found) -> None:
+    """Name payments whose task is gone where no sweeper makes another, however young they are; a page of each stage.
+
+    A handler writes the next message before its task is taken out: the same task gone at both looks is a lost one.
+    """
+    named = {(one.about, one.stage) for one in found.findings}
+    for stage in NOT_SWEPT:
+        rows = reach.call("gcsplit", f"/reconcile/payments?older_than=0&stage={stage}&after=")["payments"]
+        for row in [row for row in rows if _may_be_lost(row) and (row["unique_id"], stage) not in named][:MOST_TASKS]:
+            last = row["last"]
+            if (said := _task(reach, last)).startswith(GONE):
+                why = f"{STAGES[stage]}; {said}; {_by_itself(row, found.now)}"
+                help_ = reach.helps.logs(row["unique_id"])
+                about = {"about": row["unique_id"], "flow": row["flow"], "stage": stage, "since": row["since"]}
+                found.say(Finding(kind="stuck", **about, why=why, help=help_, figure=last["task"]))
+
+
+def _may_be_lost(row: dict[str, Any]) -> bool:
+    """Whether a task should be there: none is where one too small waits for others, or the exchange has refused."""
+    last = row["last"]
+    waits = row["stage"] != "convert" or row["code"] == "pending"
+    return bool(last and last["sent_at"] and not last["direct"] and waits)
 
 
 def _decision(row: dict[str, Any]) -> str:
@@ -155,7 +181,7 @@ def _task(reach: Reach, last: dict[str, Any]) -> str:
         task = reach.tasks(f"/v2/{reach.location}/queues/{queue}/tasks/{last['task']}")
     except CallFailed as error:
         if error.status == 404:
-            return f"its task is gone from {queue}, queued {last['sent_at'][:19]}"
+            return f"{GONE} from {queue}, queued {last['sent_at'][:19]}"
         raise
     answered = (task.get("lastAttempt") or {}).get("responseStatus") or {}
     said = f", last answer {answered.get('message') or answered.get('code')}" if answered else ""

@@ -82,6 +82,7 @@ def _look(reach: Reach, span: str, funded: Mapping[str, int], orders: int, *, ev
     tried = payments.tried
     tried("ledger", found, lambda: books.look_at_ledger(reach, found))
     tried("payments", found, lambda: payments.look_at_payments(reach, found, span))
+    tried("lost tasks", found, lambda: payments.look_for_lost_tasks(reach, found))
     tried("wallet and chain", found, lambda: books.look_at_wallet(reach, found, funded, every=every))
     if orders:
         tried("exchange", found, lambda: books.look_at_orders(reach, found, orders))

@@ -123,11 +123,16 @@ class Standing:
         self._rules = rules
 
     async def payments(self, incoming: Incoming, call: Call) -> Reply:
-        """GET /reconcile/payments?after=&older_than=: what is past its window; the first page also counts the rest."""
+        """GET /reconcile/payments?after=&older_than=&stage=: what is past its window, of one stage or of all.
+
+        The first page also counts the rest.
+        """
         query = incoming.query
         older = query.get("older_than", "")
         if older and not (older.isascii() and older.isdigit() and len(older) < 9):
             return Reply(400, {"error": "BAD_REQUEST", "reason": "older_than must be whole seconds"})
+        if (stage := query.get("stage", "")) not in ("", *WINDOWS):
+            return Reply(400, {"error": "BAD_REQUEST", "reason": f"stage must be one of {', '.join(WINDOWS)}"})
         span = timedelta(seconds=int(older)) if older else None
         windows = {stage: f"{window.total_seconds()} seconds" for stage, window in WINDOWS.items()}
         after = query.get("after", "")
@@ -135,6 +140,7 @@ class Standing:
             f"""
             WITH late AS (
                 SELECT * FROM ({STANDING}) AS standing WHERE {LATE} AND unique_id || ' ' || stage > $4
+                    AND $7 IN ('', stage)
                 ORDER BY unique_id || ' ' || stage LIMIT $5
             )
             SELECT late.*, last.id, last.service, last.queue, last.way, last.minted_at, last.withheld_at, last.sent_at,
@@ -144,7 +150,7 @@ class Standing:
                 ON late.stage = 'dead' AND death.unique_id = late.unique_id AND death.{OPEN}
             ORDER BY late.unique_id || ' ' || late.stage
             """,
-            *(call.now, span, windows, after, PAGE, QUEUES),
+            *(call.now, span, windows, after, PAGE, QUEUES, stage),
         )
         found: dict[str, Any] = {"now": stamp(call.now), "payments": [_shown(row, self._rules) for row in rows]}
         found["next"] = f"{rows[-1]['unique_id']} {rows[-1]['stage']}" if len(rows) == PAGE else None

@@ -208,6 +208,15 @@ async def test_what_a_breaker_keeps_back_is_one_finding_and_what_happens_by_itse
     withhold = "UPDATE outbox SET withheld_at = sent_at, sent_at = NULL WHERE unique_id = $1 AND queue = $2"
     await sql.execute(withhold, kept, PAYOUTS)
     await sql.execute("UPDATE split_payout_que SET way = 'staged' WHERE unique_id = $1", staged)
+    trigger = "gcsplit-hostpay-trigger-queue"
+    await sql.execute("UPDATE outbox SET queue = $2 WHERE unique_id = $1 AND queue = $3", staged, trigger, PAYOUTS)
+    for task in world.outer.tasks:
+        task.queue = trigger if task.queue == PAYOUTS else task.queue
+    assert (await look(town.running)).told["findings"] == []  # its task is there
+    world.outer.tasks.clear()
+    (lost,) = (await look(town.running)).told["findings"]
+    assert (lost["about"], lost["stage"]) == (staged, "staged")
+    assert f"its task is gone from {trigger}" in lost["why"]
     world.clock.at += 900
     found = await look(town.running)
     (back,) = found.of(kept)
