@@ -3,128 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from eth_account import Account
 
 from ops import app
-from ops.errors import CallFailed
-from ops.reconcile.helps import Helps, Verbs
-from ops.verbs import reconcile
 from service_code.kit.tasks import task_id
-from tests.service_code import flow, paynow, tether
+from tests.service_code import flow, paynow, reconciling, tether
 from tests.service_code.conftest import Chain
 from tests.service_code.flow import ETH
 from tests.service_code.judged import violations
-from tests.service_code.outer import Task
+from tests.service_code.reconciling import PAYOUTS, SERVICES, Look, Loop
 from tests.service_code.town import Town, lived
-from tests.service_code.world import QUEUES, Running, World
+from tests.service_code.world import World
 
-SERVICES = ("gcwebhook", "gcsplit", "gchostpay", "paynowwebhook", "paynowworker")
-PAYOUTS = "hostpay-execution-queue"
-
-
-@dataclass
-class Loop:
-    """The services of a test's loop and its stand-in for Cloud Tasks, as the command reaches them from its thread."""
-
-    world: World
-    running: dict[str, Running]
-    loop: asyncio.AbstractEventLoop
-    paused: set[str] = field(default_factory=set)
-    before: dict[str, list[Callable[[], Awaitable[Any]]]] = field(default_factory=dict)
-    given: dict[str, int] = field(default_factory=dict)
-    location: str = "projects/p/locations/us-central1"
-    helps: Helps = field(default_factory=lambda: Verbs("us-central1"))
-
-    def call(self, service: str, path: str) -> Any:
-        answer = asyncio.run_coroutine_threadsafe(self._ask(service, path), self.loop).result(30)
-        if answer.status >= 400:
-            raise CallFailed(f"{path} was answered {answer.status}", status=answer.status, body=answer.text)
-        return answer.json()
-
-    async def _ask(self, service: str, path: str) -> Any:
-        if hooks := self.before.get(path.partition("?")[0]):
-            await hooks.pop(0)()
-        return await self.running[service].operate("GET", path)
-
-    def tasks(self, path: str) -> Any:
-        names = path.partition("?")[0].removeprefix(f"/v2/{self.location}/queues").strip("/").split("/")
-        if names == [""]:
-            states = {True: "PAUSED", False: "RUNNING"}
-            listed = [{"name": f"{self.location}/queues/{q}", "state": states[q in self.paused]} for q in QUEUES]
-            return {"queues": listed}
-        tasks = [task for task in self.world.outer.tasks if task.queue == names[0]]
-        if len(names) == 2:
-            return {"tasks": [self._shown(task) for task in tasks]}
-        for task in tasks:
-            if task.name == names[2]:
-                return self._shown(task)
-        raise CallFailed("no such task", status=404)
-
-    def funded(self, address: str) -> dict[str, int]:
-        assert address == self.world.wallet.address
-        return self.given
-
-    def _shown(self, task: Task) -> dict[str, Any]:
-        at = datetime.fromtimestamp(task.scheduled or self.world.clock.at, UTC)
-        return {"name": task.name, "scheduleTime": at.isoformat().replace("+00:00", "Z"), "dispatchCount": 2}
-
-
-class Reconciled:
-    """What the command printed."""
-
-    def __init__(self, code: int, told: dict[str, Any]) -> None:
-        self.code = code
-        self.told = told
-
-    def of(self, about: str) -> list[dict[str, Any]]:
-        return [one for one in self.told["findings"] if one["about"] == about]
-
-    def one(self, about: str, kind: str) -> dict[str, Any]:
-        (found,) = [one for one in self.of(about) if one["kind"] == kind]
-        return dict(found)
-
-    @property
-    def differences(self) -> dict[str, int]:
-        """Accounts whose sums differ; the wallet's funding is no difference."""
-        sums = {f"{one['what']} {one['currency']}": int(one["difference"]) for one in self.told["sums"]}
-        return {name: difference for name, difference in sums.items() if difference and "host_wallet" not in name}
-
-
-Look = Callable[..., Awaitable[Reconciled]]
-
-
-@pytest.fixture
-async def town(world: World, chain: Chain) -> AsyncIterator[Town]:
-    async with AsyncExitStack() as stack:
-        yield Town(world, {name: await stack.enter_async_context(world.run(name)) for name in SERVICES})
-
-
-@pytest.fixture
-def loop(world: World, monkeypatch: pytest.MonkeyPatch) -> Loop:
-    made = Loop(world, {}, asyncio.get_event_loop_policy().get_event_loop())
-    monkeypatch.setattr(reconcile, "of_stack", lambda _stack: made)
-    return made
-
-
-@pytest.fixture
-async def look(loop: Loop, log_lines: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> Look:
-    loop.loop = asyncio.get_running_loop()
-
-    async def run(running: dict[str, Running], *more: str) -> Reconciled:
-        loop.running = running
-        capsys.readouterr()
-        code = await asyncio.to_thread(app.main, ["reconcile", "--json", "--pause", "0", *more])
-        return Reconciled(code, json.loads(capsys.readouterr().out))
-
-    return run
+#: Fixtures.
+town, loop, look = reconciling.town, reconciling.loop, reconciling.look
 
 
 async def test_a_town_that_is_well_has_nothing_but_its_dead_to_name(
@@ -197,57 +93,6 @@ async def test_what_is_young_is_in_flight_and_what_is_late_is_named_with_its_tas
     assert empty["why"] == "the queue is paused with 0 tasks, 0 of them long due; whatever comes will wait"
     loop.paused.clear()
     assert (await look(town.running)).one(PAYOUTS, "queue")["stage"] == "overdue"
-
-
-async def test_what_a_breaker_keeps_back_is_one_finding_and_what_happens_by_itself_is_told_with_its_time(
-    world: World, town: Town, look: Look, sql: Any
-) -> None:
-    kept, staged = await town.pay("kept"), await town.pay("staged")
-    for task in world.outer.take("split-payment-queue"):
-        await town.running["gcsplit"].deliver(task)
-    withhold = "UPDATE outbox SET withheld_at = sent_at, sent_at = NULL WHERE unique_id = $1 AND queue = $2"
-    await sql.execute(withhold, kept, PAYOUTS)
-    await sql.execute("UPDATE split_payout_que SET way = 'staged' WHERE unique_id = $1", staged)
-    trigger = "gcsplit-hostpay-trigger-queue"
-    await sql.execute("UPDATE outbox SET queue = $2 WHERE unique_id = $1 AND queue = $3", staged, trigger, PAYOUTS)
-    for task in world.outer.tasks:
-        task.queue = trigger if task.queue == PAYOUTS else task.queue
-    assert (await look(town.running)).told["findings"] == []  # its task is there
-    world.outer.tasks.clear()
-    (lost,) = (await look(town.running)).told["findings"]
-    assert (lost["about"], lost["stage"]) == (staged, "staged")
-    assert f"its task is gone from {trigger}" in lost["why"]
-    world.clock.at += 900
-    found = await look(town.running)
-    (back,) = found.of(kept)
-    assert (back["stage"], back["help"]) == ("single", "./sluice status")
-    assert f"kept back: the receiver of {PAYOUTS} is down or degraded; it goes on by itself" in back["why"]
-    ends = "by itself, after 2027-01-16T08:0"
-    assert ends in back["why"]
-    assert ends in found.one(staged, "stuck")["why"]
-    assert "it is dead and can be replayed" in found.one(staged, "stuck")["why"]
-
-
-async def test_a_dead_payment_is_to_be_replayed_only_where_that_may_help(
-    world: World, town: Town, look: Look, sql: Any
-) -> None:
-    world.outer.changenow_status, world.outer.changenow_refusal = 400, "deposit_too_small"
-    small = await town.pay("small")
-    await town.deliver()
-    world.outer.changenow_refusal = "pair_is_inactive"
-    closed, asked = await town.pay("closed"), await town.pay("asked")
-    await town.deliver()
-    mark = {"status": "investigating", "note": "ticket 7"}
-    assert (await town.running["gcsplit"].operate("POST", f"/failed-transactions/{asked}/status", mark)).status == 200
-    found = await look(town.running)
-    assert found.one(closed, "stuck")["help"] == f"./sluice dead replay {closed}"
-    hopeless, held = found.one(small, "stuck"), found.one(asked, "stuck")
-    assert "look first" in hopeless["why"]
-    assert hopeless["help"] == "./sluice dead list --status dead --code EXCHANGE_DEPOSIT_TOO_SMALL"
-    assert "somebody looks into it (ticket 7)" in held["why"]
-    assert held["help"].startswith("./sluice dead list --status investigating ")
-    retryable = await sql.fetch("SELECT unique_id FROM failed_transactions WHERE retryable ORDER BY failed_at")
-    assert {row["unique_id"] for row in retryable} == {closed, asked}
 
 
 async def test_what_is_no_more_so_at_the_second_look_is_not_named(
@@ -337,27 +182,6 @@ async def test_somebody_with_the_wallets_key_is_found_with_his_transaction(
     assert "nonce 2 is nobody's" in " ".join(one["why"] for one in forged.of("wallet"))
     assert forged.one(first, "chain")["why"].endswith("the chain has it in another block")
     assert second not in {one["about"] for one in forged.told["findings"]}
-
-
-async def test_a_balance_that_only_the_funding_explains_is_no_alarm_about_the_wallets_key(
-    world: World, town: Town, look: Look, loop: Loop, capsys: pytest.CaptureFixture[str]
-) -> None:
-    await town.pay("one")
-    await town.deliver()
-    loop.given = {"eth": 100 * ETH}
-    assert (await look(town.running)).told["findings"] == []  # what the stack knows needs no option
-    loop.given = {"eth": 101 * ETH}
-    short = (await look(town.running)).one("wallet", "wallet")
-    assert short["help"] == "./sluice wallet show"
-    assert "the funding 101 eth: -1 eth" in short["why"]
-    assert "no nonce was used by somebody else" in short["why"]
-    more = (await look(town.running, "--funded", "eth=99")).one("wallet", "wallet")
-    assert "+1 eth; nobody but us spent" in more["why"]
-    capsys.readouterr()
-    assert await asyncio.to_thread(app.main, ["reconcile", "--pause", "0", "--funded", "eth=100"]) == 0
-    shown = capsys.readouterr().out
-    assert "platform_fees + rounding" in shown
-    assert "ledger and funding 99." in shown
 
 
 async def test_what_is_mined_and_not_written_down_and_what_the_exchange_gave_back_is_found(
