@@ -10,7 +10,9 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-from spec import StackConfig, System, TaskQueue, Topic, names
+from spec import Route, StackConfig, System, TaskQueue, Topic, names
+from spec.route import DIRECT_TIMEOUT
+from spec.token import HEALTH, Token
 
 #: Where Cloud Run mounts the sockets of Cloud SQL's connector.
 SQL_SOCKETS = "/cloudsql"
@@ -26,6 +28,7 @@ def environment(system: System, stack: StackConfig, service: str) -> dict[str, s
         "GCP_LOCATION": stack.region,
         "SERVICE_URL": stack.url(service),
         "QUEUES": _json({queue.name: _edge(stack, queue) for queue in system.queues_out_of(service)}),
+        "ROUTES": _json({name: _route(stack, name, one) for name, one in system.routes_of(service).items()}),
         "TOPICS": _json(_topics(system, stack, service)),
         "CALLERS": _json(_callers(system, stack, service)),
         "ENDPOINTS": _json(stack.endpoints),
@@ -56,7 +59,40 @@ def _edge(stack: StackConfig, queue: TaskQueue) -> dict[str, Any]:
         "audience": stack.url(queue.receiver),
         "invoker": names.account_email(names.invoker_account_id(queue.name), stack.project),
         "dispatch_deadline": queue.dispatch_deadline.google,
-        "token_window": queue.token_window.seconds if queue.token_window else None,
+        "token_window": queue.lifetime.seconds if queue.lifetime else None,
+        "token": _token(stack, queue),
+    }
+
+
+def _token(stack: StackConfig, queue: TaskQueue) -> dict[str, Any] | None:
+    token = queue.token
+    if token == Token():
+        return None
+    breaker = token.breaker
+    return {
+        "minted": token.minted,
+        "give_up_after": token.give_up_after.seconds,
+        "fallback": token.fallback is not None,
+        "breaker": {
+            "url": stack.url(queue.receiver) + HEALTH,
+            "check_interval": breaker.check_interval.seconds,
+            "failure_threshold": breaker.failure_threshold,
+            "open_for": breaker.open_for.seconds,
+            "opens_on": breaker.opens_on,
+        }
+        if breaker
+        else None,
+    }
+
+
+def _route(stack: StackConfig, name: str, route: Route) -> dict[str, Any]:
+    return {
+        "old": route.old,
+        "new": route.new,
+        "percent": stack.canary_percent.get(name, route.canary_percent),
+        "salt": route.salt or name,
+        "queue": route.queue,
+        "timeout": DIRECT_TIMEOUT.seconds if route.is_hop else None,
     }
 
 

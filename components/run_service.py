@@ -42,6 +42,8 @@ class RunServiceConfig:
     secrets: Mapping[str, str]
     #: Account id -> the member that may call.
     invokers: Mapping[str, pulumi.Output[str]]
+    #: Other services may call it themselves, which internal ingress refuses.
+    called_directly: bool = False
     #: The instance whose connector is mounted, if any.
     sql_instance: str | None = None
     #: What must stand before the revision is deployed.
@@ -105,7 +107,7 @@ class RunService(pulumi.ComponentResource):
 
     def _service(self, name: str, config: RunServiceConfig, needs: list[Any]) -> gcp.cloudrunv2.Service:
         spec, site = config.spec, config.site
-        reachable = bool(spec.public or spec.operator_paths)
+        reachable = bool(spec.public or spec.operator_paths or config.called_directly)
         return gcp.cloudrunv2.Service(
             name,
             name=spec.name,

@@ -100,6 +100,7 @@ def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]
     members = {names.invoker_account_id(name): queue.invoker.member for name, queue in queues.items()}
     members |= {names.push_account_id(name): topic.pusher.member for name, topic in topics.items()}
     members |= {names.scheduler_account_id(name): account.member for name, account in schedulers.items()}
+    members |= {names.service_account_id(name): account.member for name, account in accounts.items()}
     members[names.OPERATOR_ACCOUNT_ID] = operator.member
 
     connector = None if stack.database_url else connection_name(stack)
@@ -128,6 +129,7 @@ def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]
                 environment=environment(system, stack, name),
                 secrets={secret: stack.secret_version(secret) for secret in spec.secrets},
                 invokers={account_id: members[account_id] for account_id in system.invokers(name)},
+                called_directly=bool(system.direct_hops_into(name)),
                 sql_instance=connector if spec.database else None,
                 after=migrated if spec.database else (),
             ),

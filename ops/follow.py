@@ -28,7 +28,7 @@ LOOKS = 8
 ENTRY = "gcwebhook"
 
 #: Base units of a coin by currency.
-UNITS = {"eth": 10**18}
+UNITS = {"eth": 10**18, "usdt": 10**6}
 
 Tell = Callable[[str, dict[str, Any]], None]
 

@@ -18,6 +18,9 @@ from sandbox.errors import ConfigError
 #: Chain id of the local chain: anvil's own, so that wallets and tools know it as a development chain.
 CHAIN_ID = 31337
 
+#: Alchemy's webhooks that tell of a wallet: all that there are.
+WEBHOOKS = ("ADDRESS_ACTIVITY", "MINED_TRANSACTION", "DROPPED_TRANSACTION")
+
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 
 
@@ -32,6 +35,9 @@ class Config:
     webhook_url: str
     paynow_webhook_secret: str = ""
     paynow_url: str = ""
+    alchemy_signing_key: str = ""
+    alchemy_url: str = ""
+    alchemy_webhooks: tuple[str, ...] = WEBHOOKS
     host_wallet: str | None = None
     clock: str | None = None
     block_time: float = 1.0
@@ -65,8 +71,7 @@ def parse(raw: Mapping[str, Any], *, where: str) -> Config:
             raise ConfigError(f"{where}: '{name}' is empty")
     if not str(raw["webhook_url"]).startswith(("http://", "https://")):
         raise ConfigError(f"{where}: 'webhook_url' must be an http URL, not {raw['webhook_url']!r}")
-    if not all(isinstance(raw.get(name, ""), str) for name in ("paynow_webhook_secret", "paynow_url")):
-        raise ConfigError(f"{where}: 'paynow_webhook_secret' and 'paynow_url' must be strings")
+    webhooks = _senders(raw, where)
     wallet = raw.get("host_wallet")
     if wallet is not None and not (isinstance(wallet, str) and _ADDRESS.fullmatch(wallet)):
         raise ConfigError(f"{where}: 'host_wallet' must be an address of 0x and 40 hex digits, not {wallet!r}")
@@ -79,4 +84,16 @@ def parse(raw: Mapping[str, Any], *, where: str) -> Config:
     for name in ("chain_id", "confirmations"):
         if name in raw and (not isinstance(raw[name], int) or isinstance(raw[name], bool) or raw[name] < 1):
             raise ConfigError(f"{where}: '{name}' must be a positive whole number, not {raw[name]!r}")
-    return Config(**{**raw, "block_time": float(block_time), "webhook_url": str(raw["webhook_url"]).rstrip("/")})
+    typed = {"block_time": float(block_time), "alchemy_webhooks": webhooks}
+    return Config(**{**raw, **typed, "webhook_url": str(raw["webhook_url"]).rstrip("/")})
+
+
+def _senders(raw: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    """Check what only some sandboxes need; which of Alchemy's webhooks there are."""
+    for name in ("paynow_webhook_secret", "paynow_url", "alchemy_signing_key", "alchemy_url"):
+        if not isinstance(raw.get(name, ""), str):
+            raise ConfigError(f"{where}: '{name}' must be a string, not {raw[name]!r}")
+    webhooks = raw.get("alchemy_webhooks", WEBHOOKS)
+    if not isinstance(webhooks, list | tuple) or not set(webhooks) <= set(WEBHOOKS):
+        raise ConfigError(f"{where}: 'alchemy_webhooks' must be a list of some of {', '.join(WEBHOOKS)}")
+    return tuple(webhooks)

@@ -19,8 +19,10 @@ from typing import Any
 
 from aiohttp import web
 
-TARGETS = ("chain", "changenow", "telegram", "processor", "slack", "paynow")
+TARGETS = ("chain", "changenow", "telegram", "processor", "slack", "paynow", "alchemy")
 KINDS = ("delay", "drop", "error", "lost_answer", "hold")
+#: What further goes wrong with the events of one target alone.
+EVENT_KINDS = {"alchemy": ("duplicate", "reorder", "bad_signature")}
 
 #: What an error fault answers when it is not told.
 DEFAULT_STATUS = 500
@@ -85,8 +87,9 @@ class Faults:
                 raise ValueError(f"unknown key '{key}'; known are {', '.join(known)}")
         if raw.get("target") not in TARGETS:
             raise ValueError(f"'target' must be one of {', '.join(TARGETS)}")
-        if raw.get("kind") not in KINDS:
-            raise ValueError(f"'kind' must be one of {', '.join(KINDS)}")
+        kinds = (*KINDS, *EVENT_KINDS.get(raw["target"], ()))
+        if raw.get("kind") not in kinds:
+            raise ValueError(f"'kind' must be one of {', '.join(kinds)}")
         count = raw.get("count")
         if count is not None and (not isinstance(count, int) or count < 1):
             raise ValueError("'count' must be a positive whole number, or absent for: until deleted")

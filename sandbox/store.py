@@ -17,6 +17,11 @@ CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS raw_transactions (hash TEXT PRIMARY KEY, raw TEXT NOT NULL, block INTEGER);
 CREATE INDEX IF NOT EXISTS raw_by_block ON raw_transactions (block);
 CREATE TABLE IF NOT EXISTS blocks (number INTEGER PRIMARY KEY, timestamp INTEGER NOT NULL, hashes TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS alchemy (
+  id TEXT PRIMARY KEY, kind TEXT NOT NULL, about TEXT NOT NULL, body TEXT NOT NULL, state TEXT NOT NULL,
+  attempts INTEGER NOT NULL, due REAL NOT NULL, status INTEGER, answer TEXT);
+CREATE INDEX IF NOT EXISTS alchemy_by_state ON alchemy (state);
+CREATE INDEX IF NOT EXISTS alchemy_by_kind ON alchemy (kind, about);
 CREATE TABLE IF NOT EXISTS rates (
   id TEXT PRIMARY KEY, from_currency TEXT, to_currency TEXT, from_units TEXT, to_units TEXT, valid_until REAL);
 CREATE TABLE IF NOT EXISTS exchanges (
@@ -48,6 +53,7 @@ CREATE INDEX IF NOT EXISTS answers_by_payment ON answers (unique_id);
 CREATE TABLE IF NOT EXISTS telegram (
   id INTEGER PRIMARY KEY, at REAL NOT NULL, method TEXT NOT NULL, chat_id TEXT, request TEXT NOT NULL,
   ok INTEGER NOT NULL, response TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS paynow (event_id TEXT PRIMARY KEY, body TEXT NOT NULL, acknowledged INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS slack (id INTEGER PRIMARY KEY, at REAL NOT NULL, body TEXT NOT NULL);
 """
 

@@ -16,6 +16,8 @@ from typing import Any
 
 from aiohttp import web
 
+from sandbox.alchemy import Sender as AlchemySender
+from sandbox.alchemy import Watcher
 from sandbox.chain.anvil import find
 from sandbox.chain.chain import Chain
 from sandbox.chain.door import Door
@@ -24,6 +26,7 @@ from sandbox.config import Config
 from sandbox.errors import ChainError, PortInUseError
 from sandbox.exchange.api import ExchangeApi
 from sandbox.exchange.book import Book
+from sandbox.exchange.issuer import Issuer
 from sandbox.exchange.settlement import Settlement
 from sandbox.exchange.wallet import Wallet
 from sandbox.faults import Faults
@@ -34,6 +37,15 @@ from sandbox.processor.sender import Sender
 from sandbox.slack import Slack
 from sandbox.store import Store
 from sandbox.telegram import Telegram
+
+#: Blocks that one reorganisation takes back at most: a few more than the main chain's finality allows.
+DEEPEST = 100
+
+#: What the summary page links to.
+PAGES = (
+    *("/status", "/processor/sent", "/paynow/sent", "/alchemy/sent", "/exchange/records"),
+    *("/telegram/sent", "/slack/sent", "/faults"),
+)
 
 #: What the host wallet owns at the beginning.
 HOST_WEI = 100_000 * 10**18
@@ -67,7 +79,8 @@ class World:
             config, clock=self.clock, store=self.store, faults=self.faults, program=find(root), home=home
         )
         self.book = Book(self.store, self.clock, self.keys)
-        self.wallet = Wallet(self.store, self.chain, self.keys, config.chain_id)
+        self.issuer = Issuer(self.store, self.chain, config.chain_id)
+        self.wallet = Wallet(self.store, self.chain, self.keys, self.issuer, config.chain_id)
         self.settlement = Settlement(
             self.store,
             book=self.book,
@@ -78,6 +91,10 @@ class World:
             confirmations=config.confirmations,
         )
         self.sender = Sender(self.store, self.clock, self.faults, config.webhook_url)
+        self.alchemy = AlchemySender(config, self.store, self.clock, self.faults)
+        self.watcher = Watcher(
+            config, self.store, self.clock, chain=self.chain, sender=self.alchemy, wallet=self.wallet
+        )
         self.door = Door(self.chain, self.faults, self.key)
         self._runners: list[web.AppRunner] = []
         self.port = 0
@@ -91,8 +108,14 @@ class World:
         if self._config.host_wallet and not self.store.fact(self._funding()):
             await self.chain.fund(self._config.host_wallet, HOST_WEI)
             self.store.remember(self._funding(), str(HOST_WEI))
+        if self._config.host_wallet and not self.store.fact(f"coins {self._funding()}"):
+            await self.issuer.fund(self._config.host_wallet)
+            self.store.remember(f"coins {self._funding()}", "given")
         await self.settlement.catch_up()
         self.chain.listeners.append(self.settlement.on_block)
+        if self._config.alchemy_url and self._config.host_wallet:
+            self.alchemy.start()
+            self.watcher.start()
         self.rpc_port = await self._serve(self.door.application(), rpc_port, "--rpc-port")
         self.chain.run()
         await self.sender.start()
@@ -126,10 +149,13 @@ class World:
             web.get("/", self._page),
             web.get("/status", self._status),
             web.post("/chain/mine", self._mine),
+            web.post("/chain/reorg", self._reorganise),
+            web.post("/chain/drop", self._drop),
+            *self.alchemy.routes(),
             *self.faults.routes(),
             *ExchangeApi(self.book, self.clock, self.faults, self._config.changenow_api_key).routes(),
             *ProcessorApi(self._config, self.store, self.clock, self.keys, self.sender).routes(),
-            *PayNowApi(self._config, self.clock, self.faults).routes(),
+            *PayNowApi(self._config, self.store, self.clock, self.faults).routes(),
             *Slack(self.store, self.clock, self.faults).routes(),
             *Telegram(self.store, self.clock, self.keys, self.faults, self._config.telegram_bot_token).routes(),
         ])  # fmt: skip
@@ -163,6 +189,7 @@ class World:
                 "address": host,
                 "balance": str(await node.number("eth_getBalance", host, "latest")) if host else None,
                 "funded": self.store.fact(self._funding()) or "0",
+                "tokens": {one: str(await self.issuer.balance(one, host)) for one in self.wallet.tokens if host},
             },
             "exchange": {
                 "wallet": self.wallet.address,
@@ -171,6 +198,7 @@ class World:
                 "orders": self.book.totals(),
             },
             "processor": {"notices": {row["state"]: row["n"] for row in notices}, "target": self._config.webhook_url},
+            "alchemy": {"events": self.alchemy.totals(), "target": self._config.alchemy_url},
             "faults": self.faults.listing(),
         }
 
@@ -181,16 +209,26 @@ class World:
         block = await self.chain.mine()
         return web.json_response({"block": int(block["number"], 16), "transactions": block["transactions"]})
 
+    async def _reorganise(self, request: web.Request) -> web.Response:
+        depth = (await request.json()).get("depth")
+        if type(depth) is not int or not 1 <= depth <= DEEPEST:
+            return web.json_response({"error": f"'depth' must be a whole number from 1 to {DEEPEST}"}, status=400)
+        made = await self.chain.reorganise(depth)
+        return web.json_response({"blocks": [int(block["number"], 16) for block in made]})
+
+    async def _drop(self, request: web.Request) -> web.Response:
+        tx_hash = (await request.json()).get("hash")
+        if not isinstance(tx_hash, str):
+            return web.json_response({"error": "'hash' must be the hash of a transaction that waits"}, status=400)
+        return web.json_response({"dropped": await self.chain.drop(tx_hash)})
+
     async def _page(self, _: web.Request) -> web.Response:
         rows = []
         for name, value in (await self.status()).items():
             shown = value if isinstance(value, dict) else {"": value}
             for key, item in shown.items():
                 rows.append(f"<tr><td>{html.escape(f'{name} {key}')}</td><td>{html.escape(str(item))}</td></tr>")
-        links = " ".join(
-            f'<a href="{path}">{path}</a>'
-            for path in ("/status", "/processor/sent", "/exchange/records", "/telegram/sent", "/slack/sent", "/faults")
-        )
+        links = " ".join(f'<a href="{path}">{path}</a>' for path in PAGES)
         page = f"<!doctype html><title>sandbox</title><h1>Sandbox</h1><p>{links}</p><table>{''.join(rows)}</table>"
         return web.Response(text=page, content_type="text/html")
 
@@ -198,6 +236,8 @@ class World:
         """Stop everything; the chain's state is written last."""
         self.faults.clear()
         await self.sender.stop()
+        await self.watcher.stop()
+        await self.alchemy.stop()
         for runner in self._runners:
             await runner.cleanup()
         await self.chain.stop()

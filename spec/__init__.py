@@ -8,6 +8,7 @@ from spec.durations import Duration
 from spec.errors import Finding, Refused, Severity, SpecError, SpecErrors, UnknownName, Where
 from spec.graph import Caller, ScheduledCall, System
 from spec.loader import lint, load, stack_config
+from spec.route import Route
 from spec.secret import Secret
 from spec.service import Schedule, Service
 from spec.stack import StackConfig
@@ -19,6 +20,7 @@ __all__ = [
     "Duration",
     "Finding",
     "Refused",
+    "Route",
     "Schedule",
     "ScheduledCall",
     "Secret",

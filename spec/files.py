@@ -14,6 +14,7 @@ from spec.errors import Finding, Where
 TASKS = Path("queue_configs/tasks")
 TOPICS = Path("queue_configs/topics")
 SECRETS = Path("queue_configs/secrets")
+ROUTES = Path("queue_configs/routes.yaml")
 SERVICES = Path("service_code")
 STACKS = Path("stacks")
 SERVICE_FILE = "service.yaml"
@@ -45,6 +46,17 @@ def topics(root: Path, findings: list[Finding]) -> dict[str, SpecFile]:
 def secrets(root: Path, findings: list[Finding]) -> dict[str, SpecFile]:
     """Find queue_configs/secrets/<SECRET>.yaml."""
     return _by_stem(root, SECRETS, "secret", findings)
+
+
+def routes(root: Path, findings: list[Finding]) -> SpecFile | None:
+    """Find queue_configs/routes.yaml, if the project has routes."""
+    for path in sorted((root / ROUTES.parent).glob("*")):
+        if path.stem == ROUTES.stem and path.suffix.lower() in ENDINGS:
+            file = SpecFile(ROUTES.stem, path, path.relative_to(root))
+            if file.shown_as == ROUTES:
+                return file
+            findings.append(_misplaced("list of routes", file, ROUTES))
+    return None
 
 
 def services(root: Path, findings: list[Finding]) -> dict[str, SpecFile]:

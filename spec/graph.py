@@ -12,10 +12,12 @@ from typing import Literal, TypeVar
 
 from spec import names
 from spec.errors import Finding, UnknownName, choose
+from spec.route import Route
 from spec.secret import Secret
 from spec.service import Service
 from spec.stack import StackConfig
 from spec.task_queue import TaskQueue
+from spec.token import HEALTH
 from spec.topic import Topic
 
 Kind = TypeVar("Kind")
@@ -26,7 +28,7 @@ class Caller:
     """An account that may call a path of a service, and why."""
 
     account_id: str
-    why: Literal["queue", "topic", "schedule", "operator"]
+    why: Literal["queue", "direct", "breaker", "topic", "schedule", "operator"]
     name: str
 
 
@@ -59,6 +61,7 @@ class System:
     queues: Mapping[str, TaskQueue]
     secrets: Mapping[str, Secret]
     topics: Mapping[str, Topic] = field(default_factory=dict)
+    routes: Mapping[str, Route] = field(default_factory=dict)
     stack: StackConfig | None = None
     warnings: tuple[Finding, ...] = field(default=(), repr=False)
 
@@ -90,6 +93,22 @@ class System:
         """Return the queues that a service may enqueue to."""
         return tuple(queue for queue in self.queues.values() if service in queue.senders)
 
+    def routes_of(self, service: str) -> dict[str, Route]:
+        """Return the routes on which a service chooses, by name: those of hops that it sends over, and its own."""
+        sent_over = {queue.name for queue in self.queues_out_of(service)}
+        return {
+            name: route for name, route in self.routes.items() if service == route.service or route.queue in sent_over
+        }
+
+    def direct_hops_into(self, service: str) -> tuple[TaskQueue, ...]:
+        """Return the queues into a service whose senders may call it themselves, whatever share does so now."""
+        hops = {route.queue for route in self.routes.values() if route.is_hop}
+        return tuple(queue for queue in self.queues_into(service) if queue.name in hops)
+
+    def breakers_into(self, service: str) -> tuple[TaskQueue, ...]:
+        """Return the queues into a service whose senders ask for its health before they send."""
+        return tuple(queue for queue in self.queues_into(service) if queue.token.breaker is not None)
+
     def consumers(self, secret: str) -> tuple[Service, ...]:
         """Return the services that read a secret."""
         return tuple(service for service in self.services.values() if secret in service.secrets)
@@ -104,10 +123,19 @@ class System:
         )
 
     def callers(self, service: str) -> dict[str, tuple[Caller, ...]]:
-        """Return who may call each guarded path of a service: queues, topics, its scheduler, the operator."""
+        """Return who may call each guarded path of a service: queues, senders, topics, its scheduler, the operator.
+
+        A sender may as long as its hop is a route, so that going back to the direct way waits for no permission.
+        """
         found: dict[str, list[Caller]] = {}
         for queue in self.queues_into(service):
             found.setdefault(queue.path, []).append(Caller(names.invoker_account_id(queue.name), "queue", queue.name))
+        for queue in self.direct_hops_into(service):
+            senders = [Caller(names.service_account_id(sender), "direct", queue.name) for sender in queue.senders]
+            found[queue.path] += senders
+        for queue in self.breakers_into(service):
+            asking = [Caller(names.service_account_id(sender), "breaker", queue.name) for sender in queue.senders]
+            found.setdefault(HEALTH, []).extend(asking)
         for topic in self.topics_into(service):
             found.setdefault(topic.path, []).append(Caller(names.push_account_id(topic.name), "topic", topic.name))
         for call in self.schedules(service):

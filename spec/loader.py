@@ -20,6 +20,7 @@ from spec.explain import explain
 from spec.files import SpecFile
 from spec.graph import System
 from spec.model import Named
+from spec.route import Route, RouteFile
 from spec.secret import Secret
 from spec.service import Service
 from spec.source import Source, read
@@ -66,6 +67,7 @@ def _draft(root: Path, stacks: list[str], configs: Mapping[str, Mapping[str, Any
         queues=_read_all(draft, "queue", TaskQueue, files.task_queues(root, draft.findings)),
         topics=_read_all(draft, "topic", Topic, files.topics(root, draft.findings)),
         secrets=_read_all(draft, "secret", Secret, files.secrets(root, draft.findings)),
+        routes=_read_routes(draft),
     )
     if not draft.declared["service"]:
         draft.findings.append(_nothing(root))
@@ -90,6 +92,21 @@ def _read_all(draft: Draft, noun: str, model: type[Kind], found: Mapping[str, Sp
         except ValidationError as error:
             draft.findings.extend(explain(error, source, model))
     return models
+
+
+def _read_routes(draft: Draft) -> dict[str, Route]:
+    file = files.routes(draft.system.root, draft.findings)
+    source = read(file.path, file.shown_as, draft.findings) if file else None
+    if source is None:
+        return {}
+    draft.sources["routes", files.ROUTES.stem] = source
+    named = source.values.get("routes")
+    draft.declared["route"] = frozenset(map(str, named)) if isinstance(named, dict) else frozenset()
+    try:
+        return RouteFile.model_validate(source.values).routes
+    except ValidationError as error:
+        draft.findings.extend(explain(error, source, RouteFile))
+        return {}
 
 
 def _read_stack(draft: Draft, stack: str, config: Mapping[str, Any] | None) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from spec.checks.schema_line import SCHEMA_FOLDER, SCHEMAS
 from spec.durations import Duration
 from spec.model import BREAKS, FIX, Model
+from spec.route import RouteFile
 from spec.secret import Secret
 from spec.service import Service
 from spec.stack import StackFile
@@ -22,6 +23,7 @@ from spec.topic import Topic
 MODELS: dict[str, type[Model]] = {
     "queue": TaskQueue,
     "topic": Topic,
+    "routes": RouteFile,
     "service": Service,
     "secret": Secret,
     "stack": StackFile,

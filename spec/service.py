@@ -43,6 +43,7 @@ RESERVED_ENV = frozenset(
         "SERVICE_URL",
         "QUEUES",
         "TOPICS",
+        "ROUTES",
         "CALLERS",
         "DATABASE_URL",
         "ENDPOINTS",
@@ -191,6 +192,13 @@ class Service(Named):
         breaks="what a queue delivers there would not be understood",
         fix="write /path: MessageName",
     )
+    by_reference: tuple[PlainPath, ...] = field(
+        (),
+        "Handled paths whose message may name a payment by identifiers alone, in the place of its token: "
+        "the service reads the row itself.",
+        breaks="a queue whose token is minted at delivery would bring what the door does not understand",
+        fix="list paths of handles, for example [/hostpay_webhook]",
+    )
     schedules: dict[ScheduleName, Schedule] = field(
         {},
         "Calls by Cloud Scheduler, by name.",
@@ -244,6 +252,18 @@ class Service(Named):
                 fix="write a timeout from 1s to 1h",
             )
         return timeout
+
+    @model_validator(mode="after")
+    def _references_are_read(self) -> Self:
+        for path in self.by_reference:
+            if path not in self.handles or not self.database:
+                raise Refused(
+                    f"{path} is not in handles" if self.database else f"{path} needs the row that it is told of",
+                    key="by_reference",
+                    breaks="what arrives by reference could not be understood",
+                    fix="list a path of handles" if self.database else "write database: true, or delete the line",
+                )
+        return self
 
     @model_validator(mode="after")
     def _part_of_a_cpu_serves_one(self) -> Self:

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, field_v
 from spec import names
 from spec.errors import Refused
 from spec.model import Flag, Model, field
+from spec.route import Percent
 from spec.service import EnvName, EnvText
 
 #: Stacks of the layer that a release does not touch are named so.
@@ -140,6 +141,14 @@ class StackConfig(Model):
         alias="sluice:secretVersions",
         breaks="`latest` would change a running revision without a preview",
         fix="write the number of the version, for example 2",
+    )
+
+    canary_percent: dict[str, Percent] = field(
+        {},
+        "The share of payments on the new way of each route, in per cent, over that of queue_configs/routes.yaml.",
+        alias="sluice:canaryPercent",
+        breaks="there is no such share of the payments",
+        fix="write route: a whole number from 0 to 100",
     )
 
     @property

@@ -9,14 +9,16 @@ Google's refusals is from the conformance record of the real service.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Self
 
 from pydantic import field_validator, model_validator
 
-from local_cloud.engines.backoff import LONGEST_RETRY, UNLIMITED_ATTEMPTS, RetryPolicy
+from local_cloud.engines.backoff import LONGEST_RETRY, UNLIMITED_ATTEMPTS, RetryPolicy, timeline
 from spec.durations import Duration
 from spec.errors import Refused
 from spec.model import Model, Named, Quantity, Whole, field
+from spec.token import Token
 
 #: Google's ceiling of dispatches per second for one queue.
 MOST_DISPATCHES_PER_SECOND = 500
@@ -48,6 +50,9 @@ DEFAULT_MAX_DOUBLINGS = 5
 
 #: By default the age of a task is no limit; then max_attempts alone ends the retries.
 DEFAULT_TASK_AGE_LIMIT = Duration.parse("0s")
+
+#: Attempts of one task that are looked at; no sensible queue has more.
+MOST_ATTEMPTS = 100_000
 
 #: An attempt that has not answered after a minute is given up and tried again; Google would wait for ten.
 DEFAULT_DISPATCH_DEADLINE = Duration.parse("60s")
@@ -203,6 +208,15 @@ class TaskQueue(Named):
         None,
         "How long the message's token lives from the moment of enqueueing; without it the message does not expire.",
     )
+    token: Token = field(Token(), "What is done about a token that may die before its receiver is back.")
+
+    @property
+    def lifetime(self) -> Duration | None:
+        """How long after its task was made a message may be acted on: its token's life, or all attempts of the task."""
+        if self.token.minted == "enqueue":
+            return self.token_window
+        *_, last = islice(timeline(self.retry.policy), MOST_ATTEMPTS)
+        return Duration.of(seconds=last + self.dispatch_deadline.seconds)
 
     @field_validator("dispatch_deadline")
     @classmethod

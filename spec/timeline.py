@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from local_cloud.engines.backoff import LONGEST_RETRY, UNLIMITED_ATTEMPTS, delay, timeline
+from spec import strategies
 from spec.durations import Duration
 from spec.task_queue import TaskQueue
 
@@ -54,7 +55,7 @@ def rows(queue: TaskQueue) -> Iterator[Row]:
 
 
 def render(queue: TaskQueue, limit: int = DEFAULT_ROWS) -> str:
-    """Return the table as a terminal shows it, with the stop rule in words below it."""
+    """Return the table as a terminal shows it, with the stop rule and what is done about the token in words below."""
     shown = list(islice(rows(queue), limit + 1))
     lines = [f"{queue.name}: {', '.join(queue.senders)} -> {queue.receiver} {queue.path}", ""]
     with_token = queue.token_window is not None
@@ -64,7 +65,8 @@ def render(queue: TaskQueue, limit: int = DEFAULT_ROWS) -> str:
         lines.append(f"{row.attempt:>7}{row.at!s:>10}{row.wait!s:>10}{token}  {row.verdict}".rstrip())
     if len(shown) > limit:
         lines.append(f"{'...':>7}")
-    return "\n".join([*lines, "", stop_rule(queue)])
+    said = strategies.render(queue)
+    return "\n".join([*lines, "", stop_rule(queue), *(("", said) if said else ())])
 
 
 def stop_rule(queue: TaskQueue) -> str:

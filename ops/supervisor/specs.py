@@ -48,6 +48,10 @@ def sandbox(home: Home, ports: Ports) -> Spec:
         "telegram_bot_token": secrets["TELEGRAM_BOT_TOKEN"],
         "paynow_webhook_secret": secrets["PAYNOW_WEBHOOK_SECRET"],
         "paynow_url": f"{identity.service_url(ports, 'paynowwebhook')}/api/paynow/webhook",
+        "alchemy_signing_key": secrets["ALCHEMY_WEBHOOK_SIGNING_KEY"],
+        "alchemy_url": f"{identity.service_url(ports, 'gchostpay4')}/",
+        # One event a block, as Alchemy advises; it makes no new webhooks for single mined transactions.
+        "alchemy_webhooks": ["ADDRESS_ACTIVITY", "DROPPED_TRANSACTION"],
         "webhook_url": identity.service_url(ports, "gcwebhook"),
         "host_wallet": material.host_wallet(secrets),
         "clock": identity.clock_url(home),

@@ -11,7 +11,7 @@ import spec
 from ops import specs
 from ops.home import ROOT
 from ops.output import Output, counted
-from spec import timeline
+from spec import strategies, timeline
 
 #: Attempts of a queue that --json lists; a queue that retries for a day has thousands.
 MOST_ATTEMPTS = 50
@@ -44,6 +44,7 @@ def lint(
             "warnings": warnings,
             "findings": [finding.as_json() for finding in findings],
             "timelines": {name: _attempts(queue) for name, queue in queues.items()},
+            "strategies": {name: strategies.strategies(queue) for name, queue in queues.items()},
         }
     )
     if errors:

@@ -23,11 +23,21 @@ LONGEST_TIMEOUT = 86_400.0
 #: The ways to pay out, by the name of the flow; `threshold` goes by the channel and not by the payment's id.
 WAYS = {"split": "single", "staged": "staged", "threshold": "threshold"}
 
+#: The flow by the currency that is paid, in whichever way the payment then takes.
+USDT = "usdt"
+
+#: What a customer pays unless told otherwise, and what the client gets for it: the exchange gives another coin.
+AMOUNTS, FOR = {"eth": "0.05", "usdt": "150"}, {"eth": "usdt", "usdt": "eth"}
+
 #: Ids that are tried until enough take the way that is wanted.
 TRIES = 2_000
 
 #: Up to so many payments are shown hop by hop; more are counted.
 SHOWN = 5
+
+
+#: All of them.
+FLOWS = (*WAYS, USDT, paynow.FLOW)
 
 
 def register(app: typer.Typer) -> None:
@@ -37,18 +47,18 @@ def register(app: typer.Typer) -> None:
 
 def pay(
     *,
-    amount: Annotated[str, typer.Option("--amount", help="What each customer pays, such as 0.05.")] = "0.05",
-    currency: Annotated[str, typer.Option("--currency", help="In which currency.")] = "eth",
+    amount: Annotated[str, typer.Option("--amount", help="What each customer pays; 0.05 ETH or 150 USDT.")] = "",
+    currency: Annotated[str, typer.Option("--currency", help="In which currency: eth or usdt.")] = "eth",
     count: Annotated[int, typer.Option("--count", min=1, max=100_000, help="How many payments.")] = 1,
-    flow: Annotated[
-        str, typer.Option("--flow", help=f"Which way: {', '.join((*WAYS, paynow.FLOW))}; any payout unless given.")
-    ] = "",
+    flow: Annotated[str, typer.Option("--flow", help=f"Which way: {', '.join(FLOWS)}; any payout unless given.")] = "",
     rate: Annotated[float, typer.Option("--rate", help="How many a second.")] = 50.0,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds to follow them after the last.")] = 120.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
     """Send and follow; exit 1 unless every payment was paid."""
     out = Output(as_json=as_json)
+    currency = USDT if flow == USDT else currency.lower()
+    amount = amount or AMOUNTS.get(currency, "")
     _check(amount, currency, rate, timeout)
     home = Home.find()
     if flow == paynow.FLOW:
@@ -57,11 +67,11 @@ def pay(
         if found["paid"] != count:
             raise typer.Exit(1)
         return
-    wish: dict[str, Any] = {}
+    wish: dict[str, Any] = {"payout_currency": FOR[currency]}
     if flow == "threshold":
-        wish = {"channel_id": channel_of(Operator(home))}
-    elif flow:
-        wish = {"unique_ids": ids_of(Operator(home), flow, count)}
+        wish["channel_id"] = channel_of(Operator(home))
+    elif flow not in ("", USDT):
+        wish["unique_ids"] = ids_of(Operator(home), flow, count)
     result = send(home, out, amount=amount, currency=currency, count=count, rate=rate, timeout=timeout, wish=wish)
     out.result(result)
     if result["paid"] != count:
@@ -74,26 +84,25 @@ def _check(amount: str, currency: str, rate: float, timeout: float) -> None:
         raise BadUsage(f"--rate is {rate}", why="no payment would ever be sent", fix="give payments a second, above 0")
     if not (0 <= timeout <= LONGEST_TIMEOUT):
         raise BadUsage(f"--timeout is {timeout}", fix=f"give seconds, from 0 to {LONGEST_TIMEOUT:.0f}")
-    if currency.lower() not in UNITS:
+    if currency not in UNITS:
         raise BadUsage(
             f"--currency is {currency}",
-            why="the services pay out of one currency so far; a notice of another is kept as a dead letter",
+            why="the host wallet pays in none but these; a notice of another is kept as a dead letter",
             fix=f"use one of: {', '.join(UNITS)}",
         )
-    if not re.fullmatch(r"\d{1,9}(\.\d{1,18})?", amount, re.ASCII) or not Decimal(amount):
+    places = len(str(UNITS[currency])) - 1
+    if not re.fullmatch(rf"\d{{1,9}}(\.\d{{1,{places}}})?", amount, re.ASCII) or not Decimal(amount):
         raise BadUsage(
             f"--amount is {amount}",
-            why="it is no amount of coins above 0 with at most 18 decimals",
-            fix="write it as 0.05",
+            why=f"it is no amount of {currency} above 0 with at most {places} decimals",
+            fix=f"write it as {AMOUNTS[currency]}",
         )
 
 
 def ids_of(operator: Operator, flow: str, count: int) -> list[str]:
     """Ids of payments that take this way: the service that chooses is asked, since the choice goes by the id."""
     if flow not in WAYS:
-        raise BadUsage(
-            f"--flow is {flow}", why="no payment is paid out so", fix=f"use one of: {', '.join((*WAYS, paynow.FLOW))}"
-        )
+        raise BadUsage(f"--flow is {flow}", why="no payment is paid out so", fix=f"use one of: {', '.join(FLOWS)}")
     found: list[str] = []
     for _ in range(TRIES + 20 * count):
         unique_id = secrets.token_hex(8)
@@ -103,8 +112,8 @@ def ids_of(operator: Operator, flow: str, count: int) -> list[str]:
             return found
     raise BadUsage(
         f"no payment takes the way of --flow {flow} in this stack",
-        why="STAGED_PERCENT of gcsplit leaves it no share",
-        fix="set STAGED_PERCENT between 1 and 99 in sluice:settings of stacks/Pulumi.local.yaml, then ./sluice up",
+        why="the route payout leaves it no share",
+        fix="set payout between 1 and 99 in sluice:canaryPercent of stacks/Pulumi.local.yaml, then ./sluice up",
     )
 
 

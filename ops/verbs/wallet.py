@@ -11,6 +11,7 @@ import typer
 
 from ops import rest
 from ops.errors import CallFailed, OpsError
+from ops.follow import coins
 from ops.home import Home
 from ops.operator import Operator
 from ops.output import Output
@@ -38,6 +39,10 @@ def show(*, as_json: Json = False) -> None:
     out.plain(f"{wallet['address']}  chain {wallet['chain_id']}")
     for what, field in (("balance", "balance"), ("held by open payouts", "held"), ("spent in 24 hours", "spent_today")):
         out.plain(f"  {what:<22} {_ether(wallet[field])} ETH")
+    for currency, token in wallet.get("tokens", {}).items():
+        balance = "unknown" if token["balance"] is None else coins(token["balance"], currency)
+        held, spent = coins(token["held"], currency), coins(token["spent_today"], currency)
+        out.plain(f"  {currency + ' balance':<22} {balance}; held {held}; spent in 24 hours {spent}")
     waiting, following = wallet["open_nonces"], wallet["next_nonce"]
     following = "not chosen yet" if following is None else following
     out.plain(f"  {'next nonce':<22} {following}, the chain's {wallet['chain_nonce']}")

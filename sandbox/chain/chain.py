@@ -168,17 +168,52 @@ class Chain:
     async def mine(self, at: int | None = None) -> dict[str, Any]:
         """Make one block now (or at a time, if that is after its parent) and tell the listeners."""
         async with self._mining:
-            parent = await self.node.call("eth_getBlockByNumber", "latest", False)
-            time = max(int(parent["timestamp"], 16), int(self._clock.now()) if at is None else at)
-            await self.node.call("evm_mine", {"timestamp": time})
-            block: dict[str, Any] = await self.node.call("eth_getBlockByNumber", "latest", False)
-            self.history.mined(block)
-            self._last_mined = asyncio.get_running_loop().time()
-            if block["transactions"]:
-                self._busy, self._dirty = PACE_BLOCKS, True
+            block = await self._make(int(self._clock.now()) if at is None else at)
+        await self._tell(block)
+        return block
+
+    async def _make(self, at: int) -> dict[str, Any]:
+        parent = await self.node.call("eth_getBlockByNumber", "latest", False)
+        await self.node.call("evm_mine", {"timestamp": max(int(parent["timestamp"], 16), at)})
+        block: dict[str, Any] = await self.node.call("eth_getBlockByNumber", "latest", False)
+        self.history.mined(block)
+        self._last_mined = asyncio.get_running_loop().time()
+        if block["transactions"]:
+            self._busy, self._dirty = PACE_BLOCKS, True
+        return block
+
+    async def _tell(self, block: dict[str, Any]) -> None:
         for listener in self.listeners:
             await listener(block)
-        return block
+
+    async def reorganise(self, depth: int) -> list[dict[str, Any]]:
+        """Take the newest blocks back, make others in their places and one more; what was in them waits again."""
+        async with self._mining:
+            head = await self.node.number("eth_blockNumber")
+            depth = min(depth, head - 1)
+            raws = [raw for number in range(head - depth + 1, head + 1) for raw in await self._raws(number)]
+            await self.node.call("anvil_rollback", depth)
+            self.history.rolled_back(head - depth)
+            made = [await self._make(int(self._clock.now())) for _ in range(depth + 1)]
+            for raw in raws:
+                with contextlib.suppress(ChainError):  # its nonce was taken meanwhile
+                    self.history.accepted(str(await self.node.call("eth_sendRawTransaction", raw)), raw)
+            await self.history.snapshot(self.node)
+            self._busy = PACE_BLOCKS
+        for block in made:
+            await self._tell(block)
+        return made
+
+    async def _raws(self, number: int) -> list[str]:
+        block = await self.node.call("eth_getBlockByNumber", hex(number), False)
+        return [str(await self.node.call("eth_getRawTransactionByHash", one)) for one in block["transactions"]]
+
+    async def drop(self, tx_hash: str) -> bool:
+        """Forget a transaction that waits, as a node with a full pool does; whether there was one."""
+        async with self._mining:
+            waits = await self.node.call("eth_getTransactionByHash", tx_hash) is not None
+            await self.node.call("anvil_dropTransaction", tx_hash)
+            return waits and await self.node.call("eth_getTransactionByHash", tx_hash) is None
 
     async def _snapshot(self) -> None:
         async with self._mining:

@@ -56,6 +56,13 @@ class History:
             *(("UPDATE raw_transactions SET block = ? WHERE hash = ?", (number, tx_hash)) for tx_hash in hashes),
         )
 
+    def rolled_back(self, number: int) -> None:
+        """Forget the blocks above a number; what was in them waits again."""
+        self._store.run_many(
+            ("DELETE FROM blocks WHERE number > ?", (number,)),
+            ("UPDATE raw_transactions SET block = NULL WHERE block > ?", (number,)),
+        )
+
     async def snapshot(self, node: Node) -> None:
         """Write the whole state, then forget the journal that it covers."""
         number = await node.number("eth_blockNumber")

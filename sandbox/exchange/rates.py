@@ -51,8 +51,12 @@ class Pair:
 
     @property
     def active(self) -> bool:
-        """Whether coins can be taken in: only Ethereum's own coin exists on the chain of the sandbox."""
-        return self.known and (self.from_currency, self.from_network) == ("eth", "eth") and self.to_currency != "eth"
+        """Whether coins can be taken in: those that exist on the chain of the sandbox, for another coin."""
+        return self.known and self._on_chain and self.to_currency != self.from_currency
+
+    @property
+    def _on_chain(self) -> bool:
+        return self.from_network == "eth" and self.from_currency in ("eth", "usdt", "usdc")
 
     def minimum(self) -> Decimal:
         """Smallest amount to pay in, rounded up to 7 decimals."""

@@ -1,9 +1,9 @@
 """What happens to coins that reach the exchange.
 
-Owns: seeing deposits in blocks, judging them against the order, and sending payouts and refunds from the
-exchange's own wallet, each signed and stored before it is broadcast, so that a restart sends the same one
-again and never a second. Leaves alone: coins that came twice; they are recorded as a further deposit of the
-order, and kept, so that a judge sees a payment that was paid twice.
+Owns: seeing deposits of ether and of coins in blocks, judging them against the order, and sending payouts and
+refunds from the exchange's own wallet, each signed and stored before it is broadcast, so that a restart sends the
+same one again and never a second. Leaves alone: coins that came twice; they are recorded as a further deposit of the
+order, and kept, so that a judge sees a payment that was paid twice; and coins that no order expects there.
 
 A fixed-rate order takes exactly its amount and only before its time is over. What differs goes back to the
 refund address, or stays as `failed`. A standard order takes any amount in range and pays out by the rate.
@@ -13,14 +13,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from typing import Any
+
+from eth_utils.address import to_checksum_address
 
 from sandbox.chain.chain import Chain
 from sandbox.clock import Clock
 from sandbox.errors import ChainError
 from sandbox.exchange.book import Book
+from sandbox.exchange.issuer import PRIORITY_FEE
 from sandbox.exchange.rates import Pair
-from sandbox.exchange.wallet import PRIORITY_FEE, TRANSFER_GAS, Wallet
+from sandbox.exchange.wallet import TRANSFER_GAS, Wallet
 from sandbox.keys import Keys
 from sandbox.store import Store
 from sandbox.wire import from_units, to_units
@@ -30,7 +34,21 @@ log = logging.getLogger("sandbox.exchange")
 #: Payouts that are not mined are sent again this often.
 RESEND_BLOCKS = 20
 
+#: The first topic of an ERC-20 transfer.
+TRANSFERRED = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
+
 _Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Deposit:
+    """Coins that came to an order's address."""
+
+    hash: str
+    to: str
+    sender: str
+    units: int
+    block: int
 
 
 class Settlement:
@@ -73,27 +91,43 @@ class Settlement:
     async def _collect(self, number: int) -> None:
         block = await self._chain.node.call("eth_getBlockByNumber", hex(number), True)
         for tx in block["transactions"]:
-            order_id = self._book.by_payin_address(tx["to"]) if int(tx["value"], 16) else None
-            if order_id is None:
-                continue
-            receipt = await self._chain.node.call("eth_getTransactionReceipt", tx["hash"])
-            if int(receipt["status"], 16) == 1:
-                self._deposit(order_id, tx, number, int(block["timestamp"], 16))
+            if int(tx["value"], 16) and self._awaits(tx["to"], "eth"):
+                receipt = await self._chain.node.call("eth_getTransactionReceipt", tx["hash"])
+                if int(receipt["status"], 16) == 1:
+                    units = int(tx["value"], 16)
+                    self._deposit(_Deposit(tx["hash"], tx["to"], tx["from"], units, number), block)
+        symbols = {address.lower(): symbol for symbol, address in self._wallet.tokens.items()}
+        wanted = {"fromBlock": hex(number), "toBlock": hex(number), "address": list(symbols), "topics": [TRANSFERRED]}
+        for event in await self._chain.node.call("eth_getLogs", wanted):
+            sender, to = (to_checksum_address("0x" + topic[-40:]) for topic in event["topics"][1:3])
+            if self._awaits(to, symbols[event["address"].lower()]):
+                units = int(event["data"], 16)
+                self._deposit(_Deposit(event["transactionHash"], to, sender, units, number), block)
 
-    def _deposit(self, order_id: str, tx: _Row, number: int, at: int) -> None:
+    def _awaits(self, address: str | None, currency: str) -> bool:
+        """Whether an order expects this currency at an address; of another one the exchange takes no note."""
+        order_id = self._book.by_payin_address(address)
+        order = self._store.row("SELECT from_currency FROM exchanges WHERE id = ?", order_id) if order_id else None
+        if order is not None and order["from_currency"] != currency:
+            log.warning("order %s: %s came, %s is expected", order_id, currency, order["from_currency"])
+        return order is not None and order["from_currency"] == currency
+
+    def _deposit(self, deposit: _Deposit, block: _Row) -> None:
+        order_id, at = self._book.by_payin_address(deposit.to), int(block["timestamp"], 16)
+        assert order_id is not None
         position = len(self._book.deposits(order_id)) + 1
-        values = (tx["hash"], order_id, tx["from"], str(int(tx["value"], 16)), number, float(at), position)
+        values = (deposit.hash, order_id, deposit.sender, str(deposit.units), deposit.block, float(at), position)
         if not self._store.run("INSERT OR IGNORE INTO deposits VALUES (?, ?, ?, ?, ?, ?, ?)", *values):
             return
         if position > 1:
-            log.warning("order %s: a second deposit %s; it is kept and not exchanged", order_id, tx["hash"])
+            log.warning("order %s: a second deposit %s; it is kept and not exchanged", order_id, deposit.hash)
             return
         late = self._store.row("SELECT valid_until FROM exchanges WHERE id = ?", order_id)
         assert late is not None
         over = late["valid_until"] is not None and at > late["valid_until"]
         self._store.run(
             "UPDATE exchanges SET status = ?, amount_from = ?, deposit_received_at = ?, updated_at = ? WHERE id = ?",
-            "expired" if over else "confirming", str(int(tx["value"], 16)), float(at), float(at), order_id,
+            "expired" if over else "confirming", str(deposit.units), float(at), float(at), order_id,
         )  # fmt: skip
         if over:
             order = self._store.row("SELECT * FROM exchanges WHERE id = ?", order_id)
@@ -121,7 +155,7 @@ class Settlement:
             good = pair.minimum() <= amount <= pair.maximum()
             units = to_units(pair.paid_out(amount, "standard"), row["to_currency"]) or 0
         if not good:
-            log.warning("order %s: %s wei came, %s were expected", row["id"], paid, expected)
+            log.warning("order %s: %s base units came, %s were expected", row["id"], paid, expected)
             self._return_coins(row, otherwise="failed")
             return
         on_chain = self._wallet.pays(row["to_currency"], row["to_network"])
@@ -132,7 +166,8 @@ class Settlement:
 
     def _return_coins(self, row: _Row, *, otherwise: str) -> None:
         """Send the deposit back less the network's fee, or leave the order where a human must look."""
-        back = int(row["amount_from"]) - TRANSFER_GAS * PRIORITY_FEE
+        fee = TRANSFER_GAS * PRIORITY_FEE if row["from_currency"] == "eth" else 0
+        back = int(row["amount_from"]) - fee
         if row["refund_address"] is None or back <= 0:
             self._move(row["id"], otherwise)
             return

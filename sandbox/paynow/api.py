@@ -1,8 +1,8 @@
 """Asking PayNow for events: POST /paynow/events; they are sent to the webhook one after the other.
 
 The next event is sent once the one before was answered 2xx, as a buyer's own events follow one another. Faults on
-demand: target `paynow`, kinds drop, error, lost_answer, delay and hold. Nothing is kept: whoever asked holds the
-connection until all is answered, and a caller that goes away ends the sending.
+demand: target `paynow`, kinds drop, error, lost_answer, delay and hold. Whoever asked holds the connection until all is
+answered, and a caller that goes away ends the sending. GET /paynow/sent has what was sent, and whether it was taken.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from sandbox.clock import Clock
 from sandbox.config import Config
 from sandbox.faults import Faults
 from sandbox.paynow import notice
+from sandbox.store import Store
 
 #: Most events of one request, and copies of each.
 MOST, MOST_COPIES = 10_000, 10
@@ -57,14 +58,15 @@ def read(raw: Mapping[str, Any]) -> dict[str, Any]:
 class PayNowApi:
     """PayNow's handlers."""
 
-    def __init__(self, config: Config, clock: Clock, faults: Faults) -> None:
+    def __init__(self, config: Config, store: Store, clock: Clock, faults: Faults) -> None:
+        self._store = store
         self._config = config
         self._clock = clock
         self._faults = faults
 
     def routes(self) -> list[web.RouteDef]:
         """PayNow's paths."""
-        return [web.post("/paynow/events", self._events)]
+        return [web.post("/paynow/events", self._events), web.get("/paynow/sent", self._sent)]
 
     async def _events(self, request: web.Request) -> web.Response:
         try:
@@ -82,10 +84,17 @@ class PayNowApi:
                     given["kind"], event_id=event_id, subject=subject, customer=customer, user=given["user"],
                     product=given["product"], at=self._clock.iso(),
                 )  # fmt: skip
+                self._store.run("INSERT INTO paynow VALUES (?, ?, 0)", event_id, text)
                 copies = [self._deliver(session, text, given["late"]) for _ in range(given["copies"])]
                 answers = await asyncio.gather(*copies)
+                if any(200 <= (one["status"] or 0) < 300 for copy in answers for one in copy):
+                    self._store.run("UPDATE paynow SET acknowledged = 1 WHERE event_id = ?", event_id)
                 events.append({"event_id": event_id, "subject": subject, "customer": customer, "answers": answers})
         return web.json_response({"events": events})
+
+    async def _sent(self, _: web.Request) -> web.Response:
+        rows = self._store.rows("SELECT event_id, body, acknowledged FROM paynow ORDER BY rowid")
+        return web.json_response({"events": [row | {"acknowledged": bool(row["acknowledged"])} for row in rows]})
 
     async def _deliver(self, session: aiohttp.ClientSession, text: str, late: float) -> list[dict[str, Any]]:
         """Send one copy until it is taken or refused; what was answered each time."""

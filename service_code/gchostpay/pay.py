@@ -1,22 +1,26 @@
 """Paying: reads the token, asks the exchange, and has the kit's wallet sign; every failure becomes an outcome.
 
-Token expiry and the exchange's status count only before a signed row exists (`kit.wallet.signing` says why).
+A message without a token names its payment: the split's row then says what the token would, as of now. Token expiry and
+the exchange's status count only before a signed row exists (`kit.wallet.signing` says why).
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from service_code.kit import logs
 from service_code.kit.binary import TokenError
 from service_code.kit.call import Call
 from service_code.kit.changenow import WAITING, ChangeNow, ExchangeAwayError, ExchangeRefusedError, refusal
+from service_code.kit.deaths import SUPERSEDED
+from service_code.kit.money import Amount
 from service_code.kit.opening import opened
 from service_code.kit.orders import HostPayOrder
 from service_code.kit.outcomes import Dead, Done, Outcome, Retry
 from service_code.kit.tokens import HostPayClaim, Purpose, Tokens
 from service_code.kit.wallet.failures import ERRORS, Failure, Fault, PayoutError, classify
 from service_code.kit.wallet.payer import Payer
-from service_code.kit.wallet.signing import Signing, alert, payable
+from service_code.kit.wallet.signing import Signing, alert
 
 
 class Paying:
@@ -24,6 +28,7 @@ class Paying:
 
     def __init__(self, payer: Payer) -> None:
         kit = payer.kit
+        self._kit = kit
         self._signing = Signing(payer)
         self._exchange = ChangeNow(
             kit.settings.endpoints.changenow, kit.settings.secret("CHANGENOW_API_KEY"), kit.outside
@@ -32,9 +37,9 @@ class Paying:
         self._tokens = Tokens(secret, Purpose.HOSTPAY_EXECUTION, HostPayClaim)
 
     async def pay(self, order: HostPayOrder, call: Call) -> Outcome:
-        """Pay what the token says, once."""
+        """Pay what the token or the row says, once."""
         try:
-            claim, _ = opened(self._tokens, order.token, call)
+            claim = opened(self._tokens, order.token, call)[0] if order.token else await self._minted(order, call)
         except TokenError as error:
             return Dead(error.code, error.why)
         standing = await self._signing.standing(claim)
@@ -44,13 +49,31 @@ class Paying:
             return Done("already_failed")
         try:
             self._in_time(claim, call.now)
-            payable(claim)
+            self._signing.payable(claim)
             return await self._not_waiting(claim) or await self._signing.sign(claim, call, self._in_time)
         except ERRORS as error:
-            return self._outcome(classify(error))
+            failure = classify(error)
+        if failure.code == "TOKEN_EXPIRED" and await self._kit.db.row(SUPERSEDED, claim.unique_id, claim.generation):
+            return Done("superseded")
+        return self._outcome(claim, failure)
 
-    def _outcome(self, failure: Failure) -> Outcome:
-        alert(failure.code)
+    async def _minted(self, order: HostPayOrder, call: Call) -> HostPayClaim:
+        """Say what a token of this moment would, by the split's row. Raises TokenError for what was never split so."""
+        row = await self._kit.db.row("SELECT * FROM split_payout_que WHERE unique_id = $1", order.unique_id)
+        if row is None or row["way"] != "single" or order.generation is None or order.generation > row["generation"]:
+            raise TokenError("NOT_A_SPLIT_PAYMENT", "no payout of this id and generation is to be paid here")
+        # Of an older generation nothing is signed any more: only what is signed already goes on.
+        if row["generation"] == order.generation and row["cn_api_id"] != order.cn_api_id:
+            raise TokenError("NOT_AS_SPLIT", "the message names another exchange order than the split")
+        fields = {name: row[name] for name in ("unique_id", "cn_api_id", "payin_address")}
+        amount = Amount(currency=row["from_currency"], units=row["from_amount"])
+        logs.about(cn_api_id=row["cn_api_id"], token_age=0.0)
+        network = row["from_network"]
+        return HostPayClaim(**fields, generation=order.generation, amount=amount, network=network, issued_at=call.now)
+
+    @staticmethod
+    def _outcome(claim: HostPayClaim, failure: Failure) -> Outcome:
+        alert(failure, claim.amount.currency)
         if failure.fault is Fault.FINAL:
             return Dead(failure.code, failure.why)
         return Retry(failure.why)

@@ -21,7 +21,7 @@ from service_code.kit.tokens import ExecuteClaim, HostPayClaim, Purpose, Tokens,
 from service_code.kit.wallet.failures import ERRORS, Fault, PayoutError, classify
 from service_code.kit.wallet.payer import Payer
 from service_code.kit.wallet.settle import Settler
-from service_code.kit.wallet.signing import Signing, alert, payable
+from service_code.kit.wallet.signing import Signing, alert
 
 RESPONSE_QUEUE = "gchostpay-payment-response-queue"
 
@@ -52,11 +52,11 @@ class Executor:
             return refused
         try:
             self._in_time(claim, call.now)
-            payable(claim)
+            self._signing.payable(claim)
             return await self._signing.sign(claim, call, self._in_time)
         except ERRORS as error:
             failure = classify(error)
-        alert(failure.code)
+        alert(failure, claim.amount.currency)
         await call.rollback()
         return await self._failing.outcome(claim, failure, call)
 

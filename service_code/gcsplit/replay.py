@@ -6,33 +6,25 @@ token; its money leaves the liability in the same transaction. The payer pays a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from service_code.gcsplit.rules import GRACE, HOSTPAY_QUEUES, Rules
-from service_code.gcsplit.split import Splitter, pending_of
+from service_code.gcsplit.anew import Anew
+from service_code.gcsplit.split import Splitter
 from service_code.kit import logs
 from service_code.kit.call import Call
-from service_code.kit.changenow import (
-    WAITING,
-    ChangeNow,
-    ExchangeAwayError,
-    ExchangeOrder,
-    ExchangeRefusedError,
-    Route,
-)
+from service_code.kit.changenow import ExchangeAwayError, ExchangeRefusedError
 from service_code.kit.clock import stamp, to_millis
 from service_code.kit.db import Connection
 from service_code.kit.deaths import SIGNED, hold_payout, hold_split, revive
 from service_code.kit.money import Amount
 from service_code.kit.orders import PendingHostPay, SplitOrder
 from service_code.kit.outbox import Row
-from service_code.kit.outcomes import Send
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Incoming, Reply
 
-#: Deaths by which the exchange order itself is wrong, whatever the exchange says of it now.
-WRONG_ORDER = frozenset(("EXCHANGE_MISMATCH", "INVALID_ADDRESS"))
+#: Deaths by which coins left the wallet for elsewhere: paying once more could pay twice.
+COINS_LEFT = frozenset(("STRAY_TRANSFER",))
 #: Dead payments that one listing shows.
 LISTED = 500
 
@@ -42,11 +34,10 @@ _log = logs.get("replay")
 class Replayer:
     """Answers operators about the dead."""
 
-    def __init__(self, kit: Kit, rules: Rules, exchange: ChangeNow, splitter: Splitter) -> None:
+    def __init__(self, kit: Kit, splitter: Splitter, anew: Anew) -> None:
         self._kit = kit
-        self._rules = rules
-        self._exchange = exchange
         self._splitter = splitter
+        self._anew = anew
 
     async def dead(self, _incoming: Incoming, _call: Call) -> Reply:
         """GET /dead."""
@@ -80,7 +71,7 @@ class Replayer:
         )
         if dead is None:
             return Reply(404, {"error": "NOT_DEAD", "reason": "no death of this payment is recorded"})
-        if (refused := _not_dead(unique_id, dead["status"])) is not None:
+        if (refused := _not_dead(unique_id, dead["status"], dead["error_code"])) is not None:
             return refused
         try:
             if dead["stage"] == "split":
@@ -104,23 +95,22 @@ class Replayer:
             payout_network=row["payout_network"],
             received_at=to_millis(row["received_at"]),
         )
-        ordered = await self._splitter.order_exchange(order)
+        ordered = await self._splitter.order_exchange(order, None, call.now)
         connection = await call.begin()
         await hold_split(connection, unique_id)
         if (refused := await self._revive(connection, unique_id, 0, call.now)) is not None:
             return refused
         pending = await self._splitter.write(connection, order, ordered, call.now)
-        return (
-            await self._send(pending, ordered.way, call)
-            if pending
-            else Reply(409, {"error": "NOT_DEAD", "reason": "it was split"})
-        )
+        if pending is None:
+            return Reply(409, {"error": "NOT_DEAD", "reason": "it was split"})
+        rows = await self._anew.write(connection, pending, ordered.way, call.now)
+        return await self._send(pending, rows, call)
 
     async def _replay_hostpay(self, unique_id: str, generation: int, code: str, call: Call) -> Reply:
         row = await self._kit.db.row("SELECT * FROM split_payout_que WHERE unique_id = $1", unique_id)
         if row is None or row["status"] != "dead" or row["generation"] != generation:
             return Reply(200, {"status": "already_replayed", "unique_id": unique_id})
-        made = await self._order(row, code, call.now)
+        made = await self._anew.order(row, call.now, died_of=code)
         connection = await call.begin()
         await hold_payout(connection, unique_id)
         row = await connection.fetchrow("SELECT * FROM split_payout_que WHERE unique_id = $1 FOR UPDATE", unique_id)
@@ -132,16 +122,8 @@ class Replayer:
             )
         if (refused := await self._revive(connection, unique_id, generation, call.now)) is not None:
             return refused
-        row = await connection.fetchrow(
-            """
-            UPDATE split_payout_que SET generation = $2, cn_api_id = $3, payin_address = $4, to_amount = $5,
-                valid_until = $6, status = 'pending_hostpay', pending_since = $7, closed_at = NULL
-            WHERE unique_id = $1 RETURNING *
-            """,
-            *(unique_id, generation + 1, made.id, made.payin_address, made.to_amount, made.valid_until, call.now),
-        )
-        assert row is not None
-        return await self._send(pending_of(row), row["way"], call)
+        pending, rows = await self._anew.ask(connection, row, made, since=call.now, at=call.now)
+        return await self._send(pending, rows, call)
 
     async def _revive(self, connection: Connection, unique_id: str, generation: int, at: datetime) -> Reply | None:
         """Take the death back for a replay; the answer where it no longer is one that may be replayed."""
@@ -152,38 +134,7 @@ class Replayer:
         await revive(connection, unique_id, generation, status="replayed", at=at)
         return None
 
-    async def _order(self, row: Any, code: str, now: datetime) -> ExchangeOrder:
-        """Return the old exchange order while it still waits for this payment for long enough, else a fresh one."""
-        needed = now + self._rules.windows[row["way"]] + GRACE
-        lasts = row["valid_until"] is None or row["valid_until"] > needed
-        if lasts and code not in WRONG_ORDER and await self._waits(row):
-            return ExchangeOrder(
-                id=row["cn_api_id"],
-                payin_address=row["payin_address"],
-                to_amount=row["to_amount"],
-                valid_until=row["valid_until"],
-            )
-        route = Route(
-            amount=Amount(currency=row["from_currency"], units=row["from_amount"]),
-            from_network=row["from_network"],
-            to_currency=row["to_currency"],
-            to_network=row["to_network"],
-            address=row["payout_address"],
-        )
-        return await self._exchange.order(route, self._rules.refund_address, fixed=row["way"] == "single")
-
-    async def _waits(self, row: Any) -> bool:
-        try:
-            state = await self._exchange.state(row["cn_api_id"])
-        except ExchangeRefusedError:  # it does not know the order (any more)
-            return False
-        amount = Amount(currency=row["from_currency"], units=row["from_amount"])
-        return state.is_of(amount, row["payin_address"]) and state.status == WAITING
-
-    async def _send(self, pending: PendingHostPay, way: str, call: Call) -> Reply:
-        queue = HOSTPAY_QUEUES[way]
-        send = Send(queue=queue, message=pending, unique_id=pending.unique_id, key=str(pending.generation))
-        rows: list[Row] = await self._kit.outbox.write(await call.begin(), [send], call.now)
+    async def _send(self, pending: PendingHostPay, rows: Sequence[Row], call: Call) -> Reply:
         await call.commit()
         await self._kit.outbox.send(rows)
         _log.warning(
@@ -193,8 +144,11 @@ class Replayer:
         return Reply(200, {**body, "cn_api_id": pending.cn_api_id})
 
 
-def _not_dead(unique_id: str, status: str) -> Reply | None:
+def _not_dead(unique_id: str, status: str, code: str = "") -> Reply | None:
     """Answer for a death that is not to be replayed, or not now; None for one that is."""
+    if status == "dead" and code in COINS_LEFT:
+        reason = "its coins left the wallet: settle it with the exchange, then mark it recovered"
+        return Reply(409, {"error": code, "reason": reason})
     if status == "dead":
         return None
     if status == "investigating":

@@ -1,5 +1,8 @@
 """Splitting a payment: shares, exchange order, ledger, and the host payment's message, once for each payment.
 
+On the new way of the route `estimate`, gcsplit2 asks the exchange for the rate in between, as often as it takes
+(docs/adr/estimate-queues.md).
+
 Its own row is looked up first. The exchange order is made before the transaction: a crash between them leaves an order
 that nobody pays, and the next attempt makes another; only the one in the row is ever paid.
 """
@@ -7,15 +10,16 @@ that nobody pays, and the next attempt makes another; only the one in the row is
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from service_code.gcsplit.rules import HOST_NETWORK, HOSTPAY_QUEUES, Rules
+from service_code.gcsplit.rules import HOST_NETWORK, HOSTPAY_QUEUES, PAYOUT, Rules
 from service_code.kit import ledger, logs, money
 from service_code.kit.call import Call
 from service_code.kit.changenow import ChangeNow, ExchangeAwayError, ExchangeOrder, ExchangeRefusedError, Route
 from service_code.kit.db import Connection
 from service_code.kit.deaths import Death, bury, hold_split
+from service_code.kit.estimates import ASK_QUEUE, ESTIMATE, QUEUED, EstimateSplit, SplitEstimated
 from service_code.kit.money import Amount
 from service_code.kit.orders import PendingHostPay, SplitOrder
 from service_code.kit.outcomes import Dead, Done, Next, Outcome, Retry
@@ -27,6 +31,8 @@ DEAD = "SELECT 1 FROM failed_transactions WHERE unique_id = $1 AND generation = 
 
 #: What the outbox keeps of a host payment, by way.
 PENDING: dict[str, type[PendingHostPay]] = {"single": PendingHostPay, "staged": PendingTrigger}
+#: A quoted rate with less time left than this is asked for anew.
+RATE_LEFT = timedelta(seconds=60)
 
 _log = logs.get("split")
 
@@ -42,7 +48,7 @@ class Ordered:
 
 
 class Splitter:
-    """Handles POST /process_split."""
+    """Handles POST /process_split and POST /eth-client-swap."""
 
     def __init__(self, kit: Kit, rules: Rules, exchange: ChangeNow) -> None:
         self._kit = kit
@@ -51,6 +57,28 @@ class Splitter:
 
     async def split(self, order: SplitOrder, call: Call) -> Outcome:
         """Divide a payment and order its exchange."""
+        if (known := await self._known(order)) is not None:
+            return known
+        if await self._kit.routes.way(ESTIMATE, order.unique_id) != QUEUED:
+            return await self._swap(order, None, call)
+        try:
+            parts = self._divide(order)
+        except ExchangeRefusedError as error:
+            return await self._refused(order, error.code, error.why, call)
+        way = await self._kit.routes.way(PAYOUT, order.unique_id)
+        fields = order.model_dump() | {"amount": order.amount, "share": parts.client}
+        return Next(ASK_QUEUE, EstimateSplit(**fields, network=HOST_NETWORK, way=way, fixed=self._rules.fixed(way)))
+
+    async def estimated(self, answer: SplitEstimated, call: Call) -> Outcome:
+        """Order the exchange at what it has quoted, or bury what it refuses."""
+        if (known := await self._known(answer)) is not None:
+            return known
+        if answer.refused_code:
+            return await self._refused(answer, answer.refused_code, answer.refused_why, call)
+        return await self._swap(answer, answer, call)
+
+    async def _known(self, order: SplitOrder) -> Outcome | None:
+        """What is left to do of a payment that was split or buried before."""
         row = await self._kit.db.row("SELECT * FROM split_payout_que WHERE unique_id = $1", order.unique_id)
         if row is not None:
             # A crash may have come between the commit and the task: Next sends what is unsent and nothing else.
@@ -58,32 +86,43 @@ class Splitter:
             return Next(HOSTPAY_QUEUES[row["way"]], pending_of(row)) if again else Done("already_processed")
         if await self._kit.db.row(DEAD, order.unique_id) is not None:
             return Done("already_dead")
+        return None
+
+    async def _swap(self, order: SplitOrder, answer: SplitEstimated | None, call: Call) -> Outcome:
         try:
-            ordered = await self.order_exchange(order)
+            ordered = await self.order_exchange(order, answer, call.now)
         except ExchangeAwayError as error:
             return Retry(str(error))
         except ExchangeRefusedError as error:
-            death = Death(
-                unique_id=order.unique_id,
-                generation=0,
-                stage="split",
-                account=ledger.UNSPLIT_FUNDS,
-                held=order.amount,
-                code=error.code,
-                why=error.why,
-                service=self._kit.settings.service,
-            )
-            died = await bury(await call.begin(), death, call.now)
-            return Dead(error.code, error.why) if died else Done("already_processed")
+            return await self._refused(order, error.code, error.why, call)
         connection = await call.begin()
         pending = await self.write(connection, order, ordered, call.now)
         return Next(HOSTPAY_QUEUES[ordered.way], pending) if pending else Done("already_processed")
 
-    async def order_exchange(self, order: SplitOrder) -> Ordered:
-        """Divide, and create the exchange order for the client's share; a share of nothing is refused."""
+    async def _refused(self, order: SplitOrder, code: str, why: str, call: Call) -> Outcome:
+        death = Death(
+            unique_id=order.unique_id,
+            generation=0,
+            stage="split",
+            account=ledger.UNSPLIT_FUNDS,
+            held=order.amount,
+            code=code,
+            why=why,
+            service=self._kit.settings.service,
+        )
+        died = await bury(await call.begin(), death, call.now)
+        return Dead(code, why) if died else Done("already_processed")
+
+    def _divide(self, order: SplitOrder) -> money.Split:
+        """Divide; a share of nothing is refused."""
         parts = money.split(order.amount, self._rules.client_percent(order.channel_id))
         if parts.client.units == 0:
             raise ExchangeRefusedError("AMOUNT_TOO_SMALL", "the client's share is nothing")
+        return parts
+
+    async def order_exchange(self, order: SplitOrder, answer: SplitEstimated | None, now: datetime) -> Ordered:
+        """Divide, and create the exchange order for the client's share, at the rate that was quoted while it lives."""
+        parts = self._divide(order)
         route = Route(
             amount=parts.client,
             from_network=HOST_NETWORK,
@@ -91,9 +130,12 @@ class Splitter:
             to_network=order.payout_network,
             address=order.client_wallet,
         )
-        way = self._rules.way(order.unique_id)
-        # A fixed rate lives for minutes, a staged payout may wait for a day.
-        made = await self._exchange.order(route, self._rules.refund_address, fixed=way == "single")
+        way = answer.way if answer else await self._kit.routes.way(PAYOUT, order.unique_id)
+        fixed = self._rules.fixed(way)
+        quote = answer.quote if answer and (answer.share, answer.fixed) == (parts.client, fixed) else None
+        if quote is None or (quote.valid_until is not None and quote.valid_until <= now + RATE_LEFT):
+            quote = await self._exchange.quote(route, fixed=fixed)
+        made = await self._exchange.place(route, quote, self._rules.refund_address, fixed=fixed)
         _log.info("exchange ordered", status="ordered", cn_api_id=made.id, way=way)
         return Ordered(route=route, parts=parts, made=made, way=way)
 

@@ -1,9 +1,9 @@
 """The splitter's sweeper, the one who notices: nobody is told when a queue drops a task (DECISIONS 12).
 
-It sends what is unsent and still in its window; closes what the chain has settled; records as dead what is past its
-window without a payout, what the chain has settled as never paid, and what could not be split in a day; and takes a
-death back where a payout turns up after all. A token minted at m is good until m + window; the rule waits a grace
-longer.
+It sends what is unsent and still in its window, and what a breaker kept back; closes what the chain has settled;
+records as dead what is past its window without a payout and waits for no fallback, what the chain has settled as never
+paid, and what could not be split in a day; and takes a death back where a payout turns up after all. A token minted at
+m is good until m + window; the rule waits a grace longer.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from service_code.gcsplit.fallback import REFUSED, WAY, Fallback
 from service_code.gcsplit.rules import GRACE, HOSTPAY_QUEUES, SPLIT_WINDOW, Rules
 from service_code.kit import deadletters, ledger, logs
 from service_code.kit.call import Call
@@ -33,9 +34,10 @@ class BuriedBeforeError(RuntimeError):
 class Sweeper:
     """Handles POST /sweep."""
 
-    def __init__(self, kit: Kit, rules: Rules) -> None:
+    def __init__(self, kit: Kit, rules: Rules, fallback: Fallback) -> None:
         self._kit = kit
         self._rules = rules
+        self._fallback = fallback
 
     async def sweep(self, call: Call) -> Mapping[str, Any]:
         """Do one round; each payment in a transaction of its own, so that one cannot hold up the rest."""
@@ -44,12 +46,14 @@ class Sweeper:
         resent = 0
         for way, queue in HOSTPAY_QUEUES.items():
             resent += await self._kit.outbox.resend(queue=queue, created_after=oldest[way])
+        let_go = await self._fallback.let_go(now)
         completed = await self._complete(now)
         dead = await self._bury_unpaid(now, oldest) + await self._bury_unsplit(now)
         late = await self._revive_paid(now)
-        if resent or dead or late:
-            _log.warning("left behind and taken up", status="swept", resent=resent, dead=dead, late=late)
-        return {"status": "swept", "resent": resent, "completed": completed, "dead": dead, "late": late}
+        done = {"resent": resent, "let_go": let_go, "dead": dead, "late": late}
+        if any(done.values()):
+            _log.warning("left behind and taken up", status="swept", **done)
+        return {"status": "swept", "completed": completed, "waiting_for": self._kit.breakers.open, **done}
 
     async def _complete(self, now: datetime) -> int:
         rows = await self._kit.db.fetch(
@@ -67,8 +71,8 @@ class Sweeper:
 
     async def _bury_unpaid(self, now: datetime, oldest: Mapping[str, datetime]) -> int:
         candidates = await self._kit.db.fetch(
-            f"SELECT unique_id FROM ({UNPAID}) AS unpaid ORDER BY pending_since LIMIT $4",
-            *(oldest["single"], oldest["staged"], self._rules.windows["staged"], AT_ONCE),
+            f"SELECT unique_id FROM ({UNPAID}) AS unpaid ORDER BY pending_since LIMIT $6",
+            *(*self._limits(now, oldest), AT_ONCE),
         )
         dead = 0
         for candidate in candidates:
@@ -80,6 +84,12 @@ class Sweeper:
         logs.about(unique_id=None)
         return dead
 
+    def _limits(self, now: datetime, oldest: Mapping[str, datetime]) -> tuple[Any, ...]:
+        """What UNPAID asks for."""
+        policy = self._rules.tokens[WAY]
+        windows = (oldest["single"], oldest["staged"], self._rules.windows["staged"])
+        return *windows, now - policy.give_up_after, policy.fallback
+
     async def _look_again(self, unique_id: str, now: datetime, oldest: Mapping[str, datetime]) -> bool:
         async with self._kit.db.transaction() as connection:
             # The payout first, as whoever signs or buries does.
@@ -89,8 +99,7 @@ class Sweeper:
             if await connection.fetchrow(lock, unique_id) is None:
                 return False
             row = await connection.fetchrow(
-                f"{UNPAID} AND que.unique_id = $4",
-                *(oldest["single"], oldest["staged"], self._rules.windows["staged"], unique_id),
+                f"{UNPAID} AND que.unique_id = $6", *(*self._limits(now, oldest), unique_id)
             )
             if row is None:
                 return False
@@ -217,8 +226,9 @@ class Sweeper:
 #: Pending host payments that will not happen: $1, and $2 for staged ones, is the oldest moment whose token could still
 #: be good. A row without a sent mark may have been sent all the same, its mark lost: its last attempt counts, which at
 #: first is its creation. Of a staged payout the last token of all stages counts, though a row that cannot be sent
-#: counts only for its window ($3) after its creation; what a stage has closed is certain.
-UNPAID = """
+#: counts only for its window ($3) after its creation; what a stage has closed is certain. What became pending after $4
+#: waits instead where a breaker kept it back, or where the edge has a fallback ($5) and the payer has not refused it.
+UNPAID = f"""
     SELECT que.*, coalesce(failed.error_code, stage.error_code) AS error_code, stage.error_why,
         o.sent_at
     FROM split_payout_que AS que
@@ -228,7 +238,8 @@ UNPAID = """
         ON stage.unique_id = que.unique_id AND stage.generation = que.generation
         AND stage.state IN ('refused', 'failed')
     LEFT JOIN LATERAL (
-        SELECT min(sent_at) AS sent_at, max(
+        SELECT min(sent_at) AS sent_at,
+            bool_or(withheld_at IS NOT NULL AND outbox.sent_at IS NULL AND cancelled_at IS NULL) AS withheld, max(
             CASE que.way WHEN 'staged' THEN least(minted_at, created_at + $3::interval) ELSE minted_at END
         ) AS since FROM outbox
         WHERE outbox.unique_id = que.unique_id AND CASE que.way
@@ -241,5 +252,7 @@ UNPAID = """
           SELECT 1 FROM split_payout_hostpay h WHERE h.unique_id = que.unique_id AND h.status <> 'failed'
       )
       AND (failed.id IS NOT NULL OR stage.error_code IS NOT NULL
-           OR coalesce(o.since, que.pending_since) < CASE que.way WHEN 'staged' THEN $2::timestamptz ELSE $1 END)
+           OR (coalesce(o.since, que.pending_since) < CASE que.way WHEN 'staged' THEN $2::timestamptz ELSE $1 END
+               AND NOT (que.way = '{WAY}' AND que.pending_since > $4
+                        AND (o.withheld IS TRUE OR ($5::boolean AND NOT {REFUSED})))))
 """

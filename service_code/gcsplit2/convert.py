@@ -8,6 +8,7 @@ are: docs/adr/threshold-payout.md.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from service_code.kit import logs
@@ -52,6 +53,8 @@ class Converter:
         if row is None:
             return await self._known(question.unique_id, call)
         held = Amount(currency=row["currency"], units=row["accumulated_eth"])
+        if held.currency == UNIT:  # worth itself: nobody need be asked
+            return await self._update(question.unique_id, Estimate(to_amount=held, rate=Decimal(1)), call)
         try:
             estimate = await self._exchange.estimate(held, HELD_NETWORK, UNIT, UNIT_NETWORK)
         except ExchangeAwayError as error:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import Any
 
 from service_code.kit import order_token, strict_json
@@ -70,8 +71,8 @@ def verify(body: bytes, signature: str, secret: str) -> dict[str, Any]:
 def _forms(body: bytes, fields: dict[str, Any]) -> Iterator[bytes]:
     """What the processor may have signed: the body as sent if its keys are sorted, else one of two ways to write it."""
     yield body
-    for ascii_only in (False, True):  # JSON writers differ in what they escape
-        yield _write(fields, ascii_only=ascii_only).encode("utf-8", "surrogatepass")
+    for quote in (encode_basestring, encode_basestring_ascii):  # JSON writers differ in what they escape
+        yield _write(fields, quote).encode("utf-8", "surrogatepass")
 
 
 def interpret(fields: dict[str, Any], signing_key: str) -> Notice | None:
@@ -118,15 +119,14 @@ class _Number(str):
     __slots__ = ()
 
 
-def _write(value: Any, *, ascii_only: bool) -> str:
+def _write(value: Any, quote: Callable[[str], str]) -> str:
     """Write JSON with sorted keys, no spaces, and numbers as they came."""
+    if type(value) is str:
+        return quote(value)
     if isinstance(value, _Number):
         return str(value)
     if isinstance(value, dict):
-        pairs = (
-            f"{_write(key, ascii_only=ascii_only)}:{_write(value[key], ascii_only=ascii_only)}" for key in sorted(value)
-        )
-        return "{" + ",".join(pairs) + "}"
+        return "{" + ",".join([f"{quote(key)}:{_write(item, quote)}" for key, item in sorted(value.items())]) + "}"
     if isinstance(value, list):
-        return "[" + ",".join(_write(item, ascii_only=ascii_only) for item in value) + "]"
-    return json.dumps(value, ensure_ascii=ascii_only)
+        return "[" + ",".join([_write(item, quote) for item in value]) + "]"
+    return json.dumps(value)

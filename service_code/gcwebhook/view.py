@@ -9,6 +9,7 @@ from service_code.kit.call import Call
 from service_code.kit.clock import stamp
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Incoming, Reply
+from service_code.kit.settings import DIRECT
 
 #: The payment, and the batch that it is paid with: what happens to that happens to it.
 IDS = "ARRAY[$1, (SELECT batch_id FROM payout_accumulation WHERE unique_id = $1)]"
@@ -31,13 +32,16 @@ QUERIES = {
     "stages": "SELECT generation, state, exchange_status, tx_hash, error_code, error_why, accepted_at, checked_at, "
     f"closed_at FROM hostpay_stages WHERE unique_id = ANY({IDS}) ORDER BY generation",
     "payouts": "SELECT generation, cn_api_id, from_currency, from_amount::text, payin_address, status, wallet, "
-    "chain_id, nonce, tx_hash, block_number, block_hash, gas_used::text, gas_price::text, error_code, signed_at, "
-    f"broadcast_at, mined_at, final_at FROM split_payout_hostpay WHERE unique_id = ANY({IDS}) ORDER BY id",
+    "chain_id, nonce, tx_hash, tx_status, block_number, block_hash, confirmations, gas_used::text, gas_price::text, "
+    "error_code, signed_at, broadcast_at, mined_at, final_at FROM split_payout_hostpay "
+    f"WHERE unique_id = ANY({IDS}) ORDER BY id",
     "variants": "SELECT v.tx_hash, v.nonce, v.kind, v.value::text, v.gas_limit, v.max_fee::text, "
     "v.max_priority_fee::text, v.signed_at, v.broadcast_at, v.mined_block, v.receipt_status "
     f"FROM tx_variants v JOIN wallet_nonces n USING (address, chain_id, nonce) WHERE n.unique_id = ANY({IDS}) "
     "ORDER BY v.signed_at",
-    "outbox": "SELECT service, queue, created_at, attempts, sent_at, cancelled_at, last_error FROM outbox "
+    "news": "SELECT e.kind, c.tx_hash, c.said, c.block_number, c.asked, c.heard_at, e.created_at "
+    f"FROM chain_news c JOIN chain_events e USING (event_id) WHERE c.unique_id = ANY({IDS}) ORDER BY c.heard_at",
+    "outbox": "SELECT service, queue, way, created_at, attempts, sent_at, cancelled_at, last_error FROM outbox "
     f"WHERE unique_id = ANY({IDS}) ORDER BY created_at, id",
     "failed": "SELECT generation, stage, error_code, error_message, currency, amount::text, status, retryable, "
     "attempt_count, first_attempt_at, recovery_tx_hash, failed_at, closed_at FROM failed_transactions "
@@ -102,7 +106,10 @@ def hops_of(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     for row in found["events"]:
         hop = "received" if row["source"] == "ipn" else "buyer came back"
         hops.append((row["received_at"], hop, row["event_key"]))
-    hops += [(row["sent_at"], f"queued on {row['queue']}", None) for row in found["outbox"]]
+    for row in found["outbox"]:
+        directly = row["way"] == DIRECT and row["attempts"] == 1
+        said = ("handed on directly", f"instead of {row['queue']}") if directly else (f"queued on {row['queue']}", None)
+        hops.append((row["sent_at"], *said))
     hops += [(row["granted_at"], "channel access granted", None) for row in found["access"]]
     for row in found["accumulation"]:
         hops.append((row["created_at"], "accumulated", f"{row['accumulated_eth']} base units of {row['currency']}"))
@@ -118,10 +125,17 @@ def hops_of(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
         hops.append((row["signed_at"], "payout signed", row["tx_hash"]))
         hops.append((row["broadcast_at"], "payout broadcast", row["tx_hash"]))
         hops.append((row["mined_at"], "payout mined", f"block {row['block_number']}"))
-        hops.append((row["final_at"], "payout final", None))
+        hops.append((row["final_at"], "payout final", _confirmed(row)))
+    for row in found["news"]:
+        block = f"block {row['block_number']}" if row["block_number"] is not None else row["tx_hash"]
+        hops.append((row["heard_at"], f"the chain's webhook says {row['said']}", block))
     hops += [(row["failed_at"], "dead", row["error_code"]) for row in found["failed"]]
     hops += [(row["closed_at"], row["status"], row["recovery_tx_hash"]) for row in found["failed"] if row["closed_at"]]
     return [{"at": at, "hop": hop, "detail": detail} for at, hop, detail in sorted((h for h in hops if h[0]), key=_at)]
+
+
+def _confirmed(payout: dict[str, Any]) -> str | None:
+    return f"{payout['confirmations']} confirmations" if payout["confirmations"] else None
 
 
 def _at(hop: tuple[str | None, str, str | None]) -> str:

@@ -1,4 +1,5 @@
-"""Access tokens of the service's own account, from google.auth: for Cloud Tasks, Cloud KMS and the database login.
+"""Tokens of the service's own account, from google.auth: access tokens for Cloud Tasks, Cloud KMS and the database
+login, and ID tokens for other services.
 
 google.auth refreshes in a thread, since it is synchronous. A token's life is counted by the kit's clock, so that a
 moved clock asks for a new one. google.auth is imported late: it reads the metadata server's address when imported.
@@ -10,6 +11,8 @@ import asyncio
 import os
 from datetime import UTC, datetime
 from typing import Any, Protocol
+
+import jwt
 
 from service_code.kit.clock import Clock
 
@@ -25,8 +28,12 @@ class Access(Protocol):
         """Return a valid access token."""
         ...
 
+    async def id_token(self, audience: str) -> str:
+        """Return a token that tells a service of ours who is calling."""
+        ...
+
     def forget(self) -> None:
-        """Drop the token that was refused, so that the next one is new."""
+        """Drop what was refused, so that the next token is new."""
         ...
 
 
@@ -38,6 +45,7 @@ class GoogleAccess:
         self._credentials: Any = None
         self._token = ""
         self._good_until = 0.0
+        self._id_tokens: dict[str, tuple[str, float]] = {}
         self._lock = asyncio.Lock()
 
     async def token(self) -> str:
@@ -50,9 +58,20 @@ class GoogleAccess:
                 self._good_until = self._clock.seconds() + max(life - MARGIN, min(life, 30.0))
         return self._token
 
+    async def id_token(self, audience: str) -> str:
+        """Return the cached ID token for a service, or fetch one; it says itself when it ends."""
+        async with self._lock:
+            token, good_until = self._id_tokens.get(audience, ("", 0.0))
+            if self._clock.seconds() >= good_until:
+                token = await asyncio.to_thread(_fetch_id_token, audience)
+                ends = float(jwt.decode(token, options={"verify_signature": False})["exp"])
+                self._id_tokens[audience] = (token, ends - MARGIN)
+        return token
+
     def forget(self) -> None:
-        """Drop the token."""
+        """Drop the tokens."""
         self._good_until = 0.0
+        self._id_tokens.clear()
 
     def _fetch(self) -> tuple[str, float]:
         import google.auth
@@ -70,3 +89,18 @@ class GoogleAccess:
         expiry = self._credentials.expiry
         life = (expiry - datetime.now(UTC).replace(tzinfo=None)).total_seconds() if expiry else 600.0
         return str(self._credentials.token), life
+
+
+def _fetch_id_token(audience: str) -> str:
+    from google.auth import compute_engine
+    from google.auth.transport.requests import Request
+    from google.oauth2 import id_token
+
+    request = Request()
+    if not os.environ.get("K_SERVICE"):
+        return str(id_token.fetch_id_token(request, audience))  # type: ignore[no-untyped-call]
+    credentials = compute_engine.IDTokenCredentials(  # type: ignore[no-untyped-call]
+        request, audience, use_metadata_identity_endpoint=True
+    )
+    credentials.refresh(request)  # type: ignore[no-untyped-call]
+    return str(credentials.token)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from service_code.kit import logs
+from service_code.kit import erc20, logs
 from service_code.kit.outside import Answer, Outside, UnreachableError
 
 #: Seconds for one call to the node.
@@ -55,7 +55,8 @@ _TEXTS = (
     (Refusal.UNDERPRICED, ("underpriced", "fee too low", "less than block base fee", "max fee per gas less than")),
     (Refusal.INSUFFICIENT_FUNDS, ("insufficient funds", "insufficient balance")),
     (Refusal.GAS_LIMIT, ("intrinsic gas too low", "exceeds block gas limit", "gas required exceeds", "out of gas")),
-    (Refusal.REVERTED, ("revert",)),
+    # Contracts of an older Solidity, Tether among them, end what they refuse in an invalid opcode.
+    (Refusal.REVERTED, ("revert", "invalid opcode", "invalidfeopcode")),
 )
 
 
@@ -91,12 +92,14 @@ class Fees:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Quote:
-    """What the chain says of a transfer before it is signed."""
+    """What the chain says of a transfer of ether, or of a token whose transfer works, before it is signed."""
 
     balance: int
     gas: int
     pending_nonce: int
     fees: Fees
+    #: The wallet's balance of the token.
+    tokens: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,6 +112,7 @@ class Receipt:
     status: int
     gas_used: int
     gas_price: int
+    logs: tuple[erc20.Log, ...] = ()
 
 
 class Node:
@@ -130,6 +134,14 @@ class Node:
 
         Each error means what it means alone; one that says nothing comes before one that refuses.
         """
+        results = await self.try_all(*calls)
+        for result in results:
+            if isinstance(result, NodeRefusedError):
+                raise result
+        return results
+
+    async def try_all(self, *calls: tuple[Any, ...]) -> list[Any]:
+        """As ask_all, with a call's refusal in the place of its result."""
         wishes = [self._wish(method, params) for method, *params in calls]
         what = "+".join(method for method, *_ in calls)
         answer = await self._post(what, wishes)
@@ -139,14 +151,11 @@ class Node:
             raise NodeAwayError(f"{what}: the node answered no batch")
         found = {one.get("id"): one for one in body if isinstance(one, dict)}
         results: list[Any] = []
-        refused: NodeRefusedError | None = None
         for wish in wishes:
             try:
                 results.append(_result(wish["method"], answer.status, found.get(wish["id"])))
             except NodeRefusedError as error:
-                refused = refused or error
-        if refused is not None:
-            raise refused
+                results.append(error)
         return results
 
     def _wish(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
@@ -163,19 +172,19 @@ class Node:
 
     async def chain_id(self) -> int:
         """Return the chain's id."""
-        return _int(await self.ask("eth_chainId"))
+        return whole(await self.ask("eth_chainId"))
 
     async def balance(self, address: str) -> int:
         """Return the balance in wei."""
-        return _int(await self.ask("eth_getBalance", address, "latest"))
+        return whole(await self.ask("eth_getBalance", address, "latest"))
 
     async def nonce(self, address: str, block: str = "latest") -> int:
         """Return how many transactions an account has sent, as of a block."""
-        return _int(await self.ask("eth_getTransactionCount", address, block))
+        return whole(await self.ask("eth_getTransactionCount", address, block))
 
-    async def quote(self, sender: str, to: str, value: int, data: str) -> Quote:
-        """Simulate a transfer, and read what signing it needs, in one request."""
-        transfer = {"from": sender, "to": to, "value": hex(value)} | ({} if data == "0x" else {"data": data})
+    async def quote(self, sender: str, to: str, value: int) -> Quote:
+        """Simulate a transfer of ether, and read what signing it needs, in one request."""
+        transfer = {"from": sender, "to": to, "value": hex(value)}
         fees = self._fresh_fees()
         balance, gas, nonce, *history = await self.ask_all(
             ("eth_getBalance", sender, "latest"),
@@ -184,7 +193,7 @@ class Node:
             *(() if fees else (FEE_HISTORY,)),
         )
         return Quote(
-            balance=_int(balance), gas=_int(gas), pending_nonce=_int(nonce), fees=fees or self._offer(history[0])
+            balance=whole(balance), gas=whole(gas), pending_nonce=whole(nonce), fees=fees or self._offer(history[0])
         )
 
     async def fees(self) -> Fees:
@@ -197,8 +206,8 @@ class Node:
 
     def _offer(self, history: Any) -> Fees:
         try:
-            base = _int(history["baseFeePerGas"][-1])
-            tips = sorted(_int(block[0]) for block in history.get("reward") or ())
+            base = whole(history["baseFeePerGas"][-1])
+            tips = sorted(whole(block[0]) for block in history.get("reward") or ())
         except (KeyError, IndexError, TypeError) as error:
             raise NodeAwayError("eth_feeHistory: no base fee") from error
         tip = max(tips[len(tips) // 2] if tips else 0, LEAST_TIP)
@@ -221,16 +230,17 @@ class Node:
             return None
         return Receipt(
             tx_hash=str(found["transactionHash"]).lower(),
-            block_number=_int(found["blockNumber"]),
+            block_number=whole(found["blockNumber"]),
             block_hash=str(found["blockHash"]).lower(),
-            status=_int(found["status"]),
-            gas_used=_int(found["gasUsed"]),
-            gas_price=_int(found["effectiveGasPrice"]),
+            status=whole(found["status"]),
+            gas_used=whole(found["gasUsed"]),
+            gas_price=whole(found["effectiveGasPrice"]),
+            logs=_logs(found.get("logs")),
         )
 
     async def head(self) -> int:
         """Return the newest block's number."""
-        return _int(await self.ask("eth_blockNumber"))
+        return whole(await self.ask("eth_blockNumber"))
 
     async def block_hashes(self, numbers: Sequence[int]) -> dict[int, str | None]:
         """Return the hashes of the blocks that now stand at some numbers; None where the node knows of none."""
@@ -245,7 +255,7 @@ class Node:
     async def finalized(self) -> int:
         """Return the number of the newest block that the chain will not take back."""
         block = await self.ask("eth_getBlockByNumber", "finalized", False)
-        return _int(block["number"]) if block else -1
+        return whole(block["number"]) if block else -1
 
 
 def _result(method: str, status: int, body: Any) -> Any:
@@ -265,12 +275,24 @@ def _result(method: str, status: int, body: Any) -> Any:
     raise NodeRefusedError(method, message)
 
 
+def _logs(found: Any) -> tuple[erc20.Log, ...]:
+    """Read a receipt's events; a receipt without a list of them is no usable answer."""
+    try:
+        return tuple(
+            erc20.Log(str(one["address"]).lower(), tuple(str(t).lower() for t in one["topics"]), str(one["data"]))
+            for one in found
+        )
+    except (KeyError, TypeError) as error:
+        raise NodeAwayError("eth_getTransactionReceipt: no events") from error
+
+
 def _meaningful(message: str) -> bool:
     text = message.lower()
     return any(part in text for _, parts in _TEXTS for part in parts)
 
 
-def _int(value: Any) -> int:
+def whole(value: Any) -> int:
+    """Read a whole number of an answer."""
     try:
         return int(value, 16)
     except (TypeError, ValueError) as error:

@@ -65,6 +65,15 @@ class ExchangeOrder:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Quote:
+    """What the exchange would pay for an order now, and the rate that it keeps for it until then, if any."""
+
+    to_amount: str
+    rate_id: str
+    valid_until: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
     """What the exchange would pay for an amount now."""
 
@@ -102,23 +111,25 @@ class ChangeNow:
 
     async def order(self, route: Route, refund_address: str | None = None, *, fixed: bool = True) -> ExchangeOrder:
         """Create an order: at a rate fixed for some minutes, or (`fixed` false) at the rate of when it is paid."""
-        pair = {
-            "fromCurrency": route.amount.currency,
-            "fromNetwork": route.from_network,
-            "toCurrency": route.to_currency,
-            "toNetwork": route.to_network,
-        }
-        how = {"flow": "fixed-rate" if fixed else "standard", "type": "direct"}
-        query = {**pair, **how, "fromAmount": route.amount.text(), **({"useRateId": "true"} if fixed else {})}
-        estimate = await self._ask("GET", "/v2/exchange/estimated-amount", params=query)
-        wish: dict[str, Any] = {
-            **pair,
-            **how,
-            "fromAmount": route.amount.text(),
-            "address": route.address,
-        }
+        return await self.place(route, await self.quote(route, fixed=fixed), refund_address, fixed=fixed)
+
+    async def quote(self, route: Route, *, fixed: bool = True) -> Quote:
+        """Ask what an order would bring; a fixed rate is kept for us for some minutes."""
+        query = {**_wish(route, fixed=fixed), **({"useRateId": "true"} if fixed else {})}
+        told = await self._ask("GET", "/v2/exchange/estimated-amount", params=query)
+        return Quote(
+            to_amount=str(told.get("toAmount") or ""),
+            rate_id=str(told.get("rateId") or "") if fixed else "",
+            valid_until=_moment(told.get("validUntil")),
+        )
+
+    async def place(
+        self, route: Route, quote: Quote, refund_address: str | None = None, *, fixed: bool = True
+    ) -> ExchangeOrder:
+        """Create an order at what was quoted."""
+        wish = {**_wish(route, fixed=fixed), "address": route.address}
         if fixed:
-            wish["rateId"] = str(estimate.get("rateId") or "")
+            wish["rateId"] = quote.rate_id
         if refund_address:
             wish["refundAddress"] = refund_address
         made = await self._ask("POST", "/v2/exchange", body=json.dumps(wish).encode())
@@ -129,8 +140,8 @@ class ChangeNow:
         return ExchangeOrder(
             id=str(made["id"]),
             payin_address=str(made["payinAddress"]),
-            to_amount=str(made.get("toAmount") or estimate.get("toAmount") or ""),
-            valid_until=_moment(made.get("validUntil") or estimate.get("validUntil")),
+            to_amount=str(made.get("toAmount") or quote.to_amount),
+            valid_until=_moment(made.get("validUntil")) or quote.valid_until,
         )
 
     async def estimate(self, amount: Amount, network: str, to_currency: str, to_network: str) -> Estimate:
@@ -191,6 +202,19 @@ def same(amount: Amount, told: Decimal | None) -> bool:
         return True
     ours = Decimal(amount.text())
     return abs(ours - told) <= ours * DOUBLE
+
+
+def _wish(route: Route, *, fixed: bool) -> dict[str, str]:
+    """The fields that an estimate and an order have in common."""
+    return {
+        "fromCurrency": route.amount.currency,
+        "fromNetwork": route.from_network,
+        "toCurrency": route.to_currency,
+        "toNetwork": route.to_network,
+        "flow": "fixed-rate" if fixed else "standard",
+        "type": "direct",
+        "fromAmount": route.amount.text(),
+    }
 
 
 def _decimal(value: Any) -> Decimal | None:

@@ -20,6 +20,8 @@ OPEN = "status IN ('dead', 'investigating')"
 #: A payout that somebody has buried: $1 the payment, $2 the generation. It is never signed again, whatever the death
 #: was closed by: a replay goes on with the next generation, and what was settled otherwise must not be paid as well.
 BURIED = "SELECT status FROM failed_transactions WHERE unique_id = $1 AND generation >= $2"
+#: A payout in whose place its sender has put another: $1 the payment, $2 the generation. It is never signed any more.
+SUPERSEDED = "SELECT 1 FROM split_payout_que WHERE unique_id = $1 AND generation > $2"
 #: A payout that is signed or paid and has not failed: $1 the payment.
 SIGNED = "SELECT 1 FROM split_payout_hostpay WHERE unique_id = $1 AND status <> 'failed'"
 

@@ -9,6 +9,7 @@ to zero per currency, which the database enforces at commit. Nothing is changed 
     batch     accumulated_funds +B, exchange_clearing -B    (B: the sum of its members' A)
     payout    exchange_clearing +V, host_wallet -V          (mined with status 1)
     gas       gas_expense +G, host_wallet -G                (every mined transaction of the wallet)
+    stray     strayed_funds +M, host_wallet -M              (a token's transfer moved other than was asked)
     dead      exchange_clearing +C or unsplit_funds +X, dead_payouts -same
     revive    the death's lines with the opposite sign
     recovered dead_payouts +C, settled_outside -C         (an operator paid it by other means)
@@ -40,6 +41,7 @@ SETTLED_OUTSIDE = "settled_outside"
 POINTS_ISSUED = "points_issued"
 USER_POINTS = "user_points"
 ACCUMULATED_FUNDS = "accumulated_funds"
+STRAYED_FUNDS = "strayed_funds"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,6 +117,12 @@ def gas(unique_id: str, spent: Amount, tx_hash: str, block_hash: str) -> Posting
     """A transaction of the wallet was mined, whatever became of it."""
     lines = {GAS_EXPENSE: spent.units, HOST_WALLET: -spent.units}
     return _posting(f"gas:{tx_hash}@{block_hash}", unique_id, spent.currency, tx_hash, **lines)
+
+
+def stray(unique_id: str, moved: Amount, tx_hash: str, block_hash: str) -> Posting:
+    """A token's transfer was mined, and this much left the wallet otherwise than asked."""
+    lines = {STRAYED_FUNDS: moved.units, HOST_WALLET: -moved.units}
+    return _posting(f"stray:{tx_hash}@{block_hash}", unique_id, moved.currency, tx_hash, **lines)
 
 
 def dead(unique_id: str, generation: int, held: Amount, account: str, code: str) -> Posting:

@@ -36,6 +36,8 @@ Log = structlog.typing.FilteringBoundLogger
 def configure(service: str, project: str, stream: Any = None) -> None:
     """Make every logger of this process write our lines; standard loggers are bridged from WARNING on."""
 
+    encode = json.JSONEncoder(default=str, separators=(",", ":")).encode  # made once: dumps would make one a line
+
     def shape(_logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
         line: dict[str, Any] = dict.fromkeys(FIELDS)
         line["severity"] = _SEVERITIES.get(method, method.upper())
@@ -53,7 +55,7 @@ def configure(service: str, project: str, stream: Any = None) -> None:
             line["error"] = error
         if line["trace"]:
             line["logging.googleapis.com/trace"] = f"projects/{project}/traces/{line['trace']}"
-        return json.dumps(line, default=str, separators=(",", ":"))
+        return encode(line)
 
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, shape],

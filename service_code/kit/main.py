@@ -59,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here depends on the caller's address
         timeout_graceful_shutdown=DRAIN,
         timeout_keep_alive=75,
     )

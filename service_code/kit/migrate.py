@@ -20,9 +20,9 @@ import asyncpg
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 ROLES = (
-    *("gcwebhook", "gcsplit", "gchostpay", "gchostpay1", "gchostpay3"),
+    *("gcwebhook", "gcsplit", "gchostpay", "gchostpay1", "gchostpay3", "gchostpay4"),
     *("gcaccumulator", "gcsplit2", "gcbatchprocessor", "gcmicrobatchprocessor"),
-    *("paynowwebhook", "paynowworker"),
+    *("paynowwebhook", "paynowworker", "gcregister"),
 )
 USAGE = "usage: DATABASE_URL=postgresql://owner@host/payments python -m service_code.kit.migrate up|status|down"
 

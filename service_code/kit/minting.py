@@ -1,4 +1,7 @@
-"""Minters: how what the outbox keeps of a payout becomes the message with its token (`tokens`, `staged`)."""
+"""Minters: how what the outbox keeps of a payout becomes the message with its token (`tokens`, `staged`).
+
+Of an edge whose token is minted at delivery (`token_policy`) the message carries identifiers alone.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +40,10 @@ class Edge(Generic[P, C]):
     message: type[Message]
     fields: Callable[[P], dict[str, Any]]
 
-    def minter(self, secret: str) -> dict[str, Minter]:
-        """The minter of its messages, by the stored message's name."""
+    def minter(self, secret: str, *, at_delivery: bool = False) -> dict[str, Minter]:
+        """The minter of its messages, by the stored message's name; `at_delivery`: the receiver mints."""
+        if at_delivery:
+            return {self.pending.__name__: self._refer}
         tokens = Tokens(secret, self.purpose, self.claim)
 
         def mint(stored: dict[str, Any], minted_at: datetime) -> Message:
@@ -46,6 +51,10 @@ class Edge(Generic[P, C]):
             return self.message.model_validate({"token": tokens.mint(claim)})
 
         return {self.pending.__name__: mint}
+
+    def _refer(self, stored: dict[str, Any], _minted_at: datetime) -> Message:
+        said = self.fields(self.pending.read(stored))
+        return self.message.model_validate({name: said[name] for name in ("unique_id", "generation", "cn_api_id")})
 
 
 def _tried(pending: PendingExecute) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from service_code.kit.messages import AmountField, Message, UnreadableError
 from service_code.kit.money import Amount
@@ -94,18 +94,39 @@ def payout_of(source: Payout) -> dict[str, Any]:
 
 
 class HostPayOrder(Message):
-    """gcsplit to gchostpay: pay what the token says. Version 0 is the documents' bare {token, _task_metadata}."""
+    """gcsplit to gchostpay: pay what the token says, or (version 2) the payment of these identifiers, by its row.
 
-    VERSION: ClassVar[int] = 1
+    Version 0 is the documents' bare {token, _task_metadata}. A token travels as version 1, which every release reads.
+    """
 
-    token: Annotated[str, Field(min_length=1, max_length=2000)]
+    VERSION: ClassVar[int] = 2
+
+    token: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
+    unique_id: UniqueId | None = None
+    generation: Annotated[int, Field(ge=1, le=65535)] | None = None
+    cn_api_id: Text | None = None
+
+    @model_validator(mode="after")
+    def _says_it_once(self) -> Self:
+        named = [value is not None for value in (self.unique_id, self.generation, self.cn_api_id)]
+        if any(named) == (self.token is not None) or any(named) != all(named):
+            raise ValueError("a token, or unique_id, generation and cn_api_id")
+        return self
 
     @classmethod
     def upgrade(cls, version: int, fields: dict[str, Any]) -> dict[str, Any]:
-        """Read the documents' payload, whose metadata the token and the queue's headers make needless."""
-        if version != 0:
+        """Read version 1, and the documents' payload, whose metadata token and queue's headers make needless."""
+        if version not in (0, 1):
             raise UnreadableError("UNKNOWN_VERSION", f"HostPayOrder version {version} is not known here")
-        return {key: value for key, value in fields.items() if key != "_task_metadata"}
+        known = {"token", "_task_metadata"} if version == 0 else {"token"}
+        if not set(fields) <= known:
+            raise UnreadableError("BAD_FIELD", f"HostPayOrder version {version} has a token and no more")
+        return {key: value for key, value in fields.items() if key == "token"}
+
+    def wire(self) -> dict[str, Any]:
+        """Return the JSON object that travels, in the oldest version that can say it."""
+        version = self.VERSION if self.token is None else 1
+        return {"message": "HostPayOrder", "version": version, **self.model_dump(mode="json", exclude_none=True)}
 
 
 class ConfirmPayout(Message):

@@ -1,5 +1,10 @@
 """The outbox: a message is a row of the transaction that causes it, and becomes a task within the same request.
 
+Where the hop is a route (`routes`), a payment's first message over it may go to the receiver directly instead
+(`direct`); the row says so. Whatever is sent again, after a failure or as a repeat, goes by the queue.
+
+While a receiver is down a breaker (`breaker`) may keep rows back: nothing is minted then, and `withheld_at` says so.
+
 The caller gets its 2xx even if the task cannot be made; `resend`, by the scheduler and with SKIP LOCKED, is the safety
 net. A task is named by a hash of its row's id, so that a second create is refused as existing and counts as sent. Rows
 hold no token: `minters` turn such a message into its wire form at the moment of the create, and `minted_at`, written
@@ -11,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,14 +24,20 @@ import asyncpg
 
 from service_code.kit import logs
 from service_code.kit.batch import Batcher
+from service_code.kit.breaker import Breakers
 from service_code.kit.clock import Clock, moment
 from service_code.kit.db import Connection, Database
+from service_code.kit.direct import Direct, DirectError
 from service_code.kit.messages import Message
-from service_code.kit.outcomes import Send
+from service_code.kit.outcomes import FIRST, Send
+from service_code.kit.routes import Routes
+from service_code.kit.settings import DIRECT
 from service_code.kit.tasks import TaskError, Tasks
 
 #: Turns the stored message into the one that travels, given the row's minted_at.
 Minter = Callable[[dict[str, Any], datetime], Message]
+#: The way of a row that becomes a task.
+QUEUED = "queue"
 #: A row younger than this is still in the hands of the request that wrote it.
 IN_HAND = timedelta(seconds=10)
 #: Rows that one sweep claims.
@@ -46,18 +57,35 @@ class Row:
     trace: str
     due_at: datetime | None
     minted_at: datetime
+    #: The receiver is called, and no task made.
+    direct: bool = False
 
 
 class Outbox:
     """Writes, sends and re-sends the messages of one service."""
 
-    def __init__(self, service: str, db: Database, tasks: Tasks, clock: Clock, minters: Mapping[str, Minter]) -> None:
+    def __init__(
+        self,
+        service: str,
+        db: Database,
+        clock: Clock,
+        minters: Mapping[str, Minter],
+        *,
+        tasks: Tasks,
+        direct: Direct,
+        routes: Routes,
+        breakers: Breakers,
+    ) -> None:
         self._service = service
         self._db = db
         self._tasks = tasks
+        self._direct = direct
+        self._routes = routes
+        self._breakers = breakers
         self._clock = clock
         self._minters = minters
         self._marks: Batcher[str, None] = Batcher(self._mark)
+        self._withheld: Batcher[str, None] = Batcher(self._withhold)
 
     def row(self, send: Send, at: datetime) -> Row:
         """Make the row of a send; the trace is the sender's own, or else that of the request at hand."""
@@ -73,16 +101,19 @@ class Outbox:
 
     async def write(self, connection: Connection, sends: Sequence[Send], at: datetime) -> list[Row]:
         """Write sends in the caller's transaction; returns those to be sent: new ones, and old ones never sent."""
-        rows = [self.row(send, at) for send in sends]
-        new = await connection.fetch(
+        rows = [await self._routed(self.row(send, at), send) for send in sends]
+        written = await connection.fetch(
             """
-            INSERT INTO outbox (id, service, queue, message, unique_id, trace, due_at, created_at, minted_at)
-            SELECT id, $1, queue, message::jsonb, unique_id, trace, due_at, $2, $2
-            FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
-                AS new (id, queue, message, unique_id, trace, due_at)
-            ON CONFLICT (id) DO UPDATE SET minted_at = EXCLUDED.minted_at, attempts = outbox.attempts + 1
+            INSERT INTO outbox
+                (id, service, queue, message, unique_id, trace, due_at, created_at, minted_at, way, held_until)
+            SELECT id, $1, queue, message::jsonb, unique_id, trace, due_at, $2, $2, way, held_until
+            FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::text[],
+                $10::timestamptz[]) AS new (id, queue, message, unique_id, trace, due_at, way, held_until)
+            ON CONFLICT (id) DO UPDATE SET minted_at = EXCLUDED.minted_at, attempts = outbox.attempts + 1,
+                withheld_at = NULL
                 WHERE outbox.sent_at IS NULL AND outbox.cancelled_at IS NULL
-            RETURNING id
+                  AND (outbox.held_until IS NULL OR outbox.held_until < EXCLUDED.minted_at)
+            RETURNING id, attempts
             """,
             self._service,
             at,
@@ -92,23 +123,44 @@ class Outbox:
             [row.unique_id for row in rows],
             [row.trace for row in rows],
             [row.due_at for row in rows],
+            [DIRECT if row.direct else QUEUED for row in rows],
+            [self._until(row) for row in rows],
         )
-        written = {record["id"] for record in new}
-        return [row for row in rows if row.id in written]
+        attempts = {record["id"]: record["attempts"] for record in written}
+        return [replace(row, direct=row.direct and attempts[row.id] == 1) for row in rows if row.id in attempts]
+
+    async def _routed(self, row: Row, send: Send) -> Row:
+        """Choose the way of a payment's first message for its queue."""
+        first = send.key == FIRST and send.after is None
+        return replace(row, direct=True) if first and await self._routes.is_direct(row.queue, row.unique_id) else row
+
+    def _until(self, row: Row) -> datetime | None:
+        """How long a row is in the hands of the request that calls the receiver."""
+        return row.minted_at + timedelta(seconds=self._direct.patience(row.queue)) + IN_HAND if row.direct else None
 
     async def send(self, rows: Sequence[Row]) -> int:
-        """Make the tasks of committed rows; never raises: what fails stays for the sweeper."""
+        """Send committed rows on their way; never raises: what fails stays for the sweeper."""
         return sum(await asyncio.gather(*(self._send(row) for row in rows)))
 
     async def _send(self, row: Row) -> bool:
         try:
+            if not await self._breakers.let_through(row.queue):
+                await self._withheld.submit(row.id)
+                what = "kept back: the receiver is down"
+                _log.info(what, queue=row.queue, unique_id=row.unique_id, status="withheld")
+                return False
             minter = self._minters.get(str(row.message.get("message")))
             body = minter(row.message, row.minted_at).encode() if minter else json.dumps(row.message).encode()
-            made = await self._tasks.create(row.queue, row.id, body, trace=row.trace, due=row.due_at)
-        except TaskError as error:
+            if row.direct:
+                await self._direct.deliver(row.queue, row.id, body, trace=row.trace)
+                said = "delivered directly"
+            else:
+                made = await self._tasks.create(row.queue, row.id, body, trace=row.trace, due=row.due_at)
+                said = "task made" if made else "task was made before"
+        except (TaskError, DirectError) as error:
             _log.error(
-                "the task could not be made",
-                what="enqueue_failed",
+                "not handled directly; the sweeper sends it" if row.direct else "the task could not be made",
+                what="direct_failed" if row.direct else "enqueue_failed",
                 queue=row.queue,
                 unique_id=row.unique_id,
                 error=str(error),
@@ -124,9 +176,7 @@ class Outbox:
                 error=error,
             )
             return False
-        _log.info(
-            "task made" if made else "task was made before", queue=row.queue, unique_id=row.unique_id, status="sent"
-        )
+        _log.info(said, queue=row.queue, unique_id=row.unique_id, status="sent")
         try:
             await self._marks.submit(row.id)
         except Exception as error:  # a lost mark costs one refused create in the next sweep
@@ -146,9 +196,16 @@ class Outbox:
         )
         return [None] * len(ids)
 
+    async def _withhold(self, ids: list[str]) -> list[None]:
+        sql = "UPDATE outbox SET withheld_at = $2, held_until = NULL WHERE id = ANY($1) AND sent_at IS NULL"
+        await self._db.fetch(sql, ids, moment(self._clock))
+        return [None] * len(ids)
+
     async def _note(self, row: Row, error: str) -> None:
         try:
-            await self._db.fetch("UPDATE outbox SET last_error = $2 WHERE id = $1", row.id, error[:500])
+            await self._db.fetch(
+                "UPDATE outbox SET last_error = $2, held_until = NULL WHERE id = $1", row.id, error[:500]
+            )
         except Exception as failure:
             _log.warning("the enqueue error was not noted", unique_id=row.unique_id, error=failure)
 
@@ -162,11 +219,11 @@ class Outbox:
         now = moment(self._clock)
         rows = await self._db.fetch(
             """
-            UPDATE outbox SET attempts = attempts + 1, minted_at = $2
+            UPDATE outbox SET attempts = attempts + 1, minted_at = $2, withheld_at = NULL
             WHERE id IN (
                 SELECT id FROM outbox
                 WHERE service = $1 AND sent_at IS NULL AND cancelled_at IS NULL AND minted_at < $3
-                  AND ordering_key IS NULL
+                  AND ordering_key IS NULL AND (held_until IS NULL OR held_until < $2)
                   AND ($4::text IS NULL OR queue = $4) AND ($5::timestamptz IS NULL OR created_at > $5
                        OR (cardinality($7::text[]) > 0 AND queue <> ALL ($7)))
                 ORDER BY minted_at LIMIT $6 FOR UPDATE SKIP LOCKED
@@ -180,4 +237,4 @@ class Outbox:
 
 def as_row(record: asyncpg.Record) -> Row:
     """Read an outbox row of the database."""
-    return Row(**{name: record[name] for name in Row.__dataclass_fields__})
+    return Row(**{name: record[name] for name in Row.__dataclass_fields__ if name != "direct"})

@@ -12,6 +12,8 @@ from datetime import timedelta
 
 from service_code.kit.messages import Message
 
+#: The key of a payment's first message for a queue.
+FIRST = "1"
 #: Work of the same request after the commit, such as a broadcast. What it cannot do, a later delivery or sweep does.
 Then = Callable[[], Awaitable[None]]
 
@@ -23,7 +25,7 @@ class Send:
     queue: str
     message: Message
     unique_id: str
-    key: str = "1"
+    key: str = FIRST
     after: timedelta | None = None
     trace: str = ""
 
@@ -41,7 +43,7 @@ class Next:
     message: Message
     after: timedelta | None = None
     then: Then | None = None
-    key: str = "1"
+    key: str = FIRST
 
 
 @dataclass(frozen=True, slots=True)

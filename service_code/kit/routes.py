@@ -1,18 +1,56 @@
 """Which of two ways a payment takes: a share of them, chosen by the payment's id, the same one whoever asks.
 
 A hash of the id with the route's salt gives each payment a place from 0 to 9,999; the new way takes those below the
-percent. So raising the number only moves payments towards the new way. The choice is stored with the payment and never
-made again for it. Source: DESIGN section 5, DECISIONS 15.
+percent. So raising the number only moves payments towards the new way. The choice is stored with what it is made for
+(a payout's row, an outbox row, an event) and never made again for it. Source: DESIGN section 5, DECISIONS 15.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from service_code.kit.settings import Settings, SettingsError
+from service_code.kit.settings import DIRECT, RouteEdge, SettingsError
 
 #: Places: a hundredth of a per cent each.
 PLACES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How many payments take the new way of a route now, in per cent, and how they are mixed."""
+
+    percent: int
+    salt: str
+
+
+class Routes:
+    """The routes on which this service chooses."""
+
+    def __init__(self, declared: Mapping[str, RouteEdge]) -> None:
+        self._declared = declared
+        self._hops = {route.queue: name for name, route in declared.items() if route.queue is not None}
+
+    def need(self, name: str) -> None:
+        """Refuse to start without a route that this service chooses on."""
+        if name not in self._declared:
+            raise SettingsError(f"ROUTES has no {name}: declare it in queue_configs/routes.yaml")
+
+    async def share(self, name: str) -> Share:
+        """Read a route's share: the only place that knows where it stands."""
+        route = self._declared[name]
+        return Share(route.percent, route.salt)
+
+    async def way(self, name: str, key: str) -> str:
+        """Choose the way of a payment (or of whatever the route goes by); for one that has none yet."""
+        route, share = self._declared[name], await self.share(name)
+        return route.new if takes_new_way(share.salt, key, share.percent) else route.old
+
+    async def is_direct(self, queue: str, unique_id: str) -> bool:
+        """Tell whether a payment's first message for a queue goes to the receiver's door by ourselves."""
+        name = self._hops.get(queue)
+        return name is not None and await self.way(name, unique_id) == DIRECT
 
 
 def place(salt: str, key: str) -> int:
@@ -24,11 +62,3 @@ def place(salt: str, key: str) -> int:
 def takes_new_way(salt: str, key: str, percent: int) -> bool:
     """Tell whether a key is within the share of the new way, given in per cent."""
     return place(salt, key) < percent * PLACES // 100
-
-
-def percent_of(settings: Settings, name: str) -> int:
-    """Read a share from config: a whole number of per cent, 0 unless set."""
-    percent = settings.number(name, 0)
-    if percent > 100:
-        raise SettingsError(f"{name} is {percent}: it must be 0 to 100, the per cent of payments on the new way")
-    return percent

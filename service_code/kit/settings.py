@@ -14,7 +14,12 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
+from service_code.kit import token_policy
+from service_code.kit.token_policy import TokenPolicy
+
 STACKS = ("local", "dev", "staging", "prod")
+#: The old way of a hop: the sender calls the receiver itself.
+DIRECT = "direct"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)s")
 
 
@@ -46,6 +51,20 @@ class QueueEdge:
     invoker: str
     dispatch_deadline: str
     token_window: timedelta | None
+    token: TokenPolicy
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RouteEdge:
+    """A route on which this service chooses; of a hop also its queue, and how long a direct call may take."""
+
+    name: str
+    old: str
+    new: str
+    percent: int
+    salt: str
+    queue: str | None
+    timeout: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +91,7 @@ class Settings:
     database_url: str
     queues: Mapping[str, QueueEdge]
     topics: Mapping[str, TopicEdge]
+    routes: Mapping[str, RouteEdge]
     callers: Mapping[str, frozenset[str]]
     endpoints: Endpoints
     environ: Mapping[str, str] = field(repr=False)
@@ -140,6 +160,7 @@ def read(service: str, environ: Mapping[str, str], secrets: Mapping[str, int], *
         wrong.append(f"ENDPOINTS has unknown keys {', '.join(unknown)}")
     queues = {name: _edge(name, value, wrong) for name, value in parsed("QUEUES", "{}").items()}
     topics = {name: _topic(name, value, wrong) for name, value in parsed("TOPICS", "{}").items()}
+    routes = {name: _route(name, value, wrong) for name, value in parsed("ROUTES", "{}").items()}
     callers = {
         path: frozenset(str(one) for one in emails)
         for path, emails in parsed("CALLERS", "{}").items()
@@ -157,6 +178,7 @@ def read(service: str, environ: Mapping[str, str], secrets: Mapping[str, int], *
         database_url="" if stateless else text("DATABASE_URL"),
         queues=MappingProxyType({name: edge for name, edge in queues.items() if edge}),
         topics=MappingProxyType({name: edge for name, edge in topics.items() if edge}),
+        routes=MappingProxyType({name: route for name, route in routes.items() if route}),
         callers=MappingProxyType(callers),
         endpoints=Endpoints(**{key: value for key, value in overrides.items() if key not in unknown and value}),
         environ=MappingProxyType(dict(environ)),
@@ -180,6 +202,7 @@ def _edge(name: str, value: Any, wrong: list[str]) -> QueueEdge | None:
             invoker=str(value["invoker"]),
             dispatch_deadline=deadline,
             token_window=timedelta(seconds=float(window)) if window is not None else None,
+            token=token_policy.read(value.get("token")),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         wrong.append(f"QUEUES has no proper {error} for {name}")
@@ -191,4 +214,23 @@ def _topic(name: str, value: Any, wrong: list[str]) -> TopicEdge | None:
         return TopicEdge(name=name, path=str(value["path"]), ordered=bool(value["ordered"]))
     except (KeyError, TypeError) as error:
         wrong.append(f"TOPICS has no proper {error} for {name}")
+        return None
+
+
+def _route(name: str, value: Any, wrong: list[str]) -> RouteEdge | None:
+    try:
+        percent, queue = value["percent"], value.get("queue")
+        if type(percent) is not int or not 0 <= percent <= 100:
+            raise ValueError("percent")
+        return RouteEdge(
+            name=name,
+            old=str(value["old"]),
+            new=str(value["new"]),
+            percent=percent,
+            salt=str(value["salt"]),
+            queue=None if queue is None else str(queue),
+            timeout=0.0 if queue is None else float(value["timeout"]),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        wrong.append(f"ROUTES has no proper {error} for {name}")
         return None

@@ -1,19 +1,24 @@
 """Signing: the one place that holds the wallet's key, or reaches it, and that can say no.
 
 A signer is pinned to one chain and refuses what exceeds its limits per payment, per day and per gas: whatever goes
-wrong before it, no more than the day's limit leaves the wallet. Each signature is checked to be the wallet's own before
+wrong before it, no more than the day's limit leaves the wallet. It understands two things alone: ether that is sent
+without data, and the transfer of a token that it has limits for; any other call is refused, since nobody could say
+what it takes. Each signature is checked to be the wallet's own before
 it is given out. LocalSigner holds a key from a secret; the key in Cloud KMS is `kms`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from coincurve import PrivateKey, PublicKey
 from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
+
+from service_code.kit import erc20
 
 
 class SigningRefusedError(RuntimeError):
@@ -26,6 +31,15 @@ class SigningRefusedError(RuntimeError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TokenLimits:
+    """What may be signed of a token, in its base units."""
+
+    currency: str
+    per_payment: int
+    per_day: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
     """What may be signed, in wei."""
 
@@ -34,11 +48,13 @@ class Limits:
     max_fee: int
     #: What the gas of one transaction may cost at most: gas limit times fee.
     per_gas: int
+    #: By contract, in lower case: the tokens that may be transferred at all.
+    tokens: Mapping[str, TokenLimits] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Transfer:
-    """A transaction to be signed: a plain transfer, or a contract call with `data`."""
+    """A transaction to be signed: ether, or a token's transfer as `data`."""
 
     chain_id: int
     nonce: int
@@ -51,8 +67,14 @@ class Transfer:
 
     @property
     def most(self) -> int:
-        """Return what it may take from the wallet at most, gas included."""
+        """Return what it may take from the wallet at most, in wei, gas included."""
         return self.value + self.gas_limit * self.max_fee
+
+    @property
+    def token_units(self) -> int:
+        """Return what it transfers of a token."""
+        called = erc20.read_transfer(self.data)
+        return called[1] if called else 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,8 +104,12 @@ class Signer(Protocol):
         """Return what may be signed."""
         ...
 
-    async def sign(self, transfer: Transfer, *, spent_today: int) -> SignedTransfer:
-        """Sign, or raise SigningRefusedError. `spent_today` is what was signed in the last 24 hours, with its gas."""
+    async def sign(self, transfer: Transfer, *, spent_today: int, tokens_today: int = 0) -> SignedTransfer:
+        """Sign, or raise SigningRefusedError.
+
+        `spent_today` is what was signed in the last 24 hours, with its gas, in wei; `tokens_today` is what was signed
+        then of the token that this transfers.
+        """
         ...
 
 
@@ -95,9 +121,9 @@ class DigestSigner:
         self.chain_id = chain_id
         self.limits = limits
 
-    async def sign(self, transfer: Transfer, *, spent_today: int) -> SignedTransfer:
+    async def sign(self, transfer: Transfer, *, spent_today: int, tokens_today: int = 0) -> SignedTransfer:
         """Sign a transfer."""
-        check(transfer, self.chain_id, self.limits, spent_today)
+        check(transfer, self.chain_id, self.limits, spent_today, tokens_today)
         fields = {
             "type": 2,
             "chainId": transfer.chain_id,
@@ -138,7 +164,7 @@ class LocalSigner(DigestSigner):
         return self._key.sign_recoverable(digest, hasher=None)
 
 
-def check(transfer: Transfer, chain_id: int, limits: Limits, spent_today: int) -> None:
+def check(transfer: Transfer, chain_id: int, limits: Limits, spent_today: int, tokens_today: int = 0) -> None:
     """Refuse what exceeds the limits or is for another chain."""
     if transfer.chain_id != chain_id:
         raise SigningRefusedError("WRONG_CHAIN", f"the signer signs for chain {chain_id} alone")
@@ -150,6 +176,22 @@ def check(transfer: Transfer, chain_id: int, limits: Limits, spent_today: int) -
         raise SigningRefusedError("OVER_GAS_LIMIT", "the gas of this transaction may cost more than is allowed")
     if spent_today + transfer.most > limits.per_day:
         raise SigningRefusedError("OVER_DAY_LIMIT", "the payout exceeds what is left of the day's limit")
+    if transfer.data != "0x":
+        _check_call(transfer, limits, tokens_today)
+
+
+def _check_call(transfer: Transfer, limits: Limits, spent_today: int) -> None:
+    """Refuse every call but a token's transfer within its limits."""
+    called, token = erc20.read_transfer(transfer.data), limits.tokens.get(transfer.to.lower())
+    if called is None or token is None or transfer.value:
+        raise SigningRefusedError("UNKNOWN_CALL", "only the transfer of a token with limits is signed, no other call")
+    _, units = called
+    if units > token.per_payment:
+        why = f"the payout exceeds the limit for one payment in {token.currency}"
+        raise SigningRefusedError("OVER_PAYMENT_LIMIT", why)
+    if spent_today + units > token.per_day:
+        why = f"the payout exceeds what is left of the day's limit in {token.currency}"
+        raise SigningRefusedError("OVER_DAY_LIMIT", why)
 
 
 def address_of(key: PublicKey) -> str:

@@ -19,10 +19,11 @@ def loads(
     *,
     parse_float: Callable[[str], Any] | None = None,
     parse_number: Callable[[str], Any] | None = None,
+    most: int = MOST_OPENINGS,
 ) -> Any:
     """Read JSON or raise ValueError; `parse_number` gets every number's text, `parse_float` of those with a point."""
     text = body.decode() if isinstance(body, bytes) else body
-    if text.count("[") + text.count("{") > MOST_OPENINGS:
+    if text.count("[") + text.count("{") > most:
         raise ValueError("too many objects and lists")
     try:
         return json.loads(

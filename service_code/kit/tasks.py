@@ -1,4 +1,4 @@
-"""Creating tasks: the one call of Cloud Tasks that services may make, over REST with google.auth's token.
+"""Creating tasks: the one thing of Cloud Tasks that services may do, over REST with google.auth's token.
 
 A thin client rather than the official one: docs/adr/thin-tasks-client.md has the figures. The seam between Google and
 the local cloud is the endpoint alone. A name that is taken means that the task was made before: that counts as made.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from service_code.kit.access import Access
 from service_code.kit.outside import Answer, Outside, UnreachableError
 from service_code.kit.settings import QueueEdge
+from service_code.kit.together import Together
 
 #: Seconds for one create: the caller of a public door is waiting for it.
 TIMEOUT = 5.0
@@ -30,6 +30,11 @@ def task_id(outbox_id: str) -> str:
     return hashlib.sha256(outbox_id.encode()).hexdigest()[:40]
 
 
+def traceparent(trace: str, outbox_id: str) -> str:
+    """Return the header by which the receiver goes on with the trace."""
+    return f"00-{trace}-{task_id(outbox_id)[:16]}-01"
+
+
 class Tasks:
     """Creates tasks in the queues of the settings."""
 
@@ -38,6 +43,7 @@ class Tasks:
         self._queues = queues
         self._outside = outside
         self._access = access
+        self._together = Together(self._post)
 
     async def create(
         self, queue: str, outbox_id: str, body: bytes, *, trace: str = "", due: datetime | None = None
@@ -48,7 +54,7 @@ class Tasks:
             raise TaskError(f"{queue} is not among this service's QUEUES")
         headers = {"Content-Type": "application/json"}
         if trace:
-            headers["traceparent"] = f"00-{trace}-{task_id(outbox_id)[:16]}-01"
+            headers["traceparent"] = traceparent(trace, outbox_id)
         task: dict[str, Any] = {
             "name": f"{edge.path}/tasks/{task_id(outbox_id)}",
             "dispatchDeadline": edge.dispatch_deadline,
@@ -62,18 +68,17 @@ class Tasks:
         }
         if due is not None:
             task["scheduleTime"] = due.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        url = f"{self._endpoint}/v2/{edge.path}/tasks"
-        answer = await self._post(url, json.dumps({"task": task}).encode())
+        answer = await self._together.create(edge.path, task)
         if answer.status == 401:  # the token died before its time, as after a move of the clock
             self._access.forget()
-            answer = await self._post(url, json.dumps({"task": task}).encode())
+            answer = await self._together.create(edge.path, task)
         if answer.status == 409:
             return False
         if answer.status != 200:
             raise TaskError(f"{queue} refused the task: {answer.status} {_reason(answer)}")
         return True
 
-    async def _post(self, url: str, body: bytes) -> Answer:
+    async def _post(self, path: str, body: bytes) -> Answer:
         try:
             token = await self._access.token()
         except Exception as error:
@@ -81,7 +86,7 @@ class Tasks:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         try:
             return await self._outside.call(
-                "POST", url, what="Cloud Tasks", headers=headers, body=body, timeout=TIMEOUT
+                "POST", f"{self._endpoint}/v2/{path}", what="Cloud Tasks", headers=headers, body=body, timeout=TIMEOUT
             )
         except UnreachableError as error:
             raise TaskError(str(error)) from error

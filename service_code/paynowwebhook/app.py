@@ -1,7 +1,7 @@
 """paynowwebhook: the entry of PayNow's events. Verifies, records, publishes, and answers at once.
 
 Its doors: POST /api/paynow/webhook (signed) for anybody; /sweep for the scheduler; /dead, /dead/{event_id}/replay,
-/events/{event_id} and /users/{user_id} for operators.
+/events/{event_id}, /users/{user_id} and /reconcile/... for operators.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from service_code.kit.runtime import Kit
 from service_code.kit.service import Operator, Public, Schedule, Service
 from service_code.paynowwebhook.operate import Desk
 from service_code.paynowwebhook.receive import Receiver
+from service_code.paynowwebhook.reconcile import Reconciling
 from service_code.paynowwebhook.sweep import Sweeper
 
 #: Secrets and the fewest characters each must have.
@@ -29,5 +30,7 @@ def service(kit: Kit) -> Service:
             Operator("POST", "/dead/{event_id}/replay", desk.replay),
             Operator("GET", "/events/{event_id}", desk.event),
             Operator("POST", "/users/{user_id}", desk.register),
+            Operator("GET", "/reconcile/events", Reconciling(kit).events),
+            Operator("GET", "/reconcile/points", Reconciling(kit).points),
         ],
     )

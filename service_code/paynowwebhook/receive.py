@@ -1,4 +1,5 @@
-"""The door for PayNow: signature, replay window, the event's row, and one of two ways on (WEBHOOK_MODE).
+"""The door for PayNow: signature, replay window, the event's row, and one of two ways on: the route `paynow`, which
+goes by the ordering key.
 
 queue: the event and its publication are one transaction, then it is published; 200 even if that fails, since the
 sweeper publishes what waits. sync: it is processed before the answer. While events of the same user are queued, sync
@@ -18,10 +19,10 @@ from service_code.kit.paynow.event import TOPIC, PayNowEvent
 from service_code.kit.publications import Publish
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Incoming, Reply
-from service_code.kit.settings import SettingsError
 
 PATH = "/api/paynow/webhook"
-MODES = ("sync", "queue")
+#: The route of PayNow's events.
+ROUTE = "paynow"
 
 _log = logs.get("receive")
 
@@ -33,9 +34,7 @@ class Receiver:
         self._kit = kit
         self._catalogue = catalogue
         self._secret = kit.settings.secret("PAYNOW_WEBHOOK_SECRET")
-        self._mode = kit.settings.config("WEBHOOK_MODE", "queue")
-        if self._mode not in MODES:
-            raise SettingsError(f"WEBHOOK_MODE is {self._mode!r}: it must be one of {', '.join(MODES)}")
+        kit.routes.need(ROUTE)
 
     async def webhook(self, incoming: Incoming, call: Call) -> Reply:
         """POST /api/paynow/webhook."""
@@ -62,7 +61,7 @@ class Receiver:
     async def _take(self, event: PayNowEvent, call: Call) -> Reply:
         connection, about = await call.begin(), {"event_id": event.unique_id}
         key = await book.ordering_key(connection, event)
-        queued = self._mode == "queue" or await connection.fetchval(
+        queued = await self._kit.routes.way(ROUTE, key) == "queue" or await connection.fetchval(
             "SELECT 1 FROM paynow_events WHERE ordering_key = $1 AND status = 'queued' LIMIT 1", key
         )
         if not await book.record(connection, event, key, "queue" if queued else "sync", call.now):

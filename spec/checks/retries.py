@@ -9,10 +9,7 @@ from local_cloud.engines.backoff import UNLIMITED_ATTEMPTS, delay, timeline
 from spec.checks.draft import Draft, Rule
 from spec.durations import Duration
 from spec.errors import Finding
-from spec.task_queue import TaskQueue
-
-#: Attempts that a rule looks at; no sensible queue has more.
-MOST_ATTEMPTS = 100_000
+from spec.task_queue import MOST_ATTEMPTS, TaskQueue
 
 
 def first_retry_finds_a_living_token(draft: Draft) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ SCHEMA_FOLDER = Path("queue_configs/schema")
 SCHEMAS = {
     "queue": "task_queue.json",
     "topic": "topic.json",
+    "routes": "routes.json",
     "service": "service.json",
     "secret": "secret.json",
     "stack": "stack.json",

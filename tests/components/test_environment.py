@@ -53,13 +53,17 @@ def test_an_edge_says_where_as_whom_and_for_how_long(system: System) -> None:
         "invoker": "hostpay-execution-invoker@sluice-local.iam.gserviceaccount.com",
         "dispatch_deadline": "45s",
         "token_window": 60.0,
+        "token": None,
     }
 
 
 def test_only_who_may_call_is_listed(system: System) -> None:
     assert system.stack is not None
     callers = json.loads(environment(system, system.stack, "gcsplit")["CALLERS"])
-    assert callers["/process_split"] == ["split-payment-invoker@sluice-local.iam.gserviceaccount.com"]
+    assert callers["/process_split"] == [
+        "split-payment-invoker@sluice-local.iam.gserviceaccount.com",
+        "gcwebhook@sluice-local.iam.gserviceaccount.com",
+    ]
     assert callers["/sweep"] == ["gcsplit-scheduler@sluice-local.iam.gserviceaccount.com"]
     assert callers["/dead"] == ["sluice-operator@sluice-local.iam.gserviceaccount.com"]
 

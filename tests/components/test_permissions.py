@@ -47,7 +47,7 @@ def test_a_service_is_called_by_its_queues_its_schedule_and_the_operator(plan: P
     expected = {(service, "roles/run.invoker", account(caller)) for service, caller in callers}
     public = {(name, "roles/run.invoker", "allUsers") for name, spec in system.services.items() if spec.public}
     assert bindings(plan("prod"), "ServiceIamMember", "name") == expected | public
-    assert {name for name, _, _ in public} == {"gcwebhook", "paynowwebhook"}
+    assert {name for name, _, _ in public} == {"gchostpay4", "gcregister", "gcwebhook", "paynowwebhook"}
 
 
 def test_a_secret_is_read_by_who_lists_it(plan: Plan) -> None:

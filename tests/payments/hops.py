@@ -33,6 +33,8 @@ WAYS = ("single", "staged")
 ELSEWHERE = {
     "gchostpay3-retry-queue": "only a payout whose sending failed is sent again",
     "gchostpay-payment-failed-queue": "only a payout that failed for good is told so",
+    "gcsplit-estimate-queue": "the new way of the route estimate, which no payment takes unless a stack says so",
+    "gcsplit-estimate-response-queue": "the new way of the route estimate",
     "gcaccumulator-queue": "the threshold's flow: its client is paid later, with others",
     "gcsplit2-queue": "the threshold's flow",
     "gcbatchprocessor-queue": "the threshold's flow",
@@ -40,6 +42,8 @@ ELSEWHERE = {
     "gcsplit2": "a service of the threshold's flow",
     "gcbatchprocessor": "a service of the threshold's flow, which shares the queue of staged payouts",
     "gcmicrobatchprocessor": "a service of the threshold's flow",
+    "gchostpay4-news-queue": "news only hurry what the payer looks at by itself",
+    "gchostpay4": "the chain's webhook: no payment waits for it",
     "paynow-events": "PayNow's flow pays nothing out",
     "paynow-events-dlq": "PayNow's flow: what it gave up",
     "paynow-events-sub": "PayNow's flow: Pub/Sub's own account reads what it gives up",
@@ -84,6 +88,8 @@ def _door(binding: Binding) -> Need:
     if why in ("schedule", "operator"):
         return Need(why, binding.name)  # one account for all of a service's schedules
     ((_, name),) = uses
+    if why == "direct":
+        return Need("elsewhere", name)  # as long as all payments go by the queue
     return _tried("hop", name)
 
 
@@ -137,7 +143,7 @@ class Payment:
         found = set()
         for said in self._said('jsonPayload.message=("handled" OR "answered") AND jsonPayload.http_status=200'):
             found.add(ENTRY if said["message"] == "answered" else said["queue"])
-        return found
+        return found - ELSEWHERE.keys()
 
     def flow(self, way: str) -> Flow:
         """Which hop made which task."""
@@ -145,7 +151,8 @@ class Payment:
         after: dict[str, set[str]] = {}
         for said in self._said('jsonPayload.message="task made"'):
             hop = doors.get((said["service_name"], said["endpoint"]), ENTRY)
-            after.setdefault(hop, set()).add(said["queue"])
+            if said["queue"] not in ELSEWHERE:
+                after.setdefault(hop, set()).add(said["queue"])
         return Flow(way, after)
 
     def complaints(self) -> list[str]:
@@ -169,11 +176,11 @@ def send(stack: Stack, since: str, way: str, *, wait: bool = True) -> Payment:
 def id_of(way: str) -> str:
     """A payment's id that takes this way in the stack, by gcsplit's rule."""
     assert SYSTEM.stack is not None
-    percent = int(SYSTEM.stack.settings["STAGED_PERCENT"])
+    percent = SYSTEM.stack.canary_percent["payout"]
     assert 0 < percent < 100, "both ways are tried"
     while True:
         unique_id = secrets.token_hex(8)
-        if routes.takes_new_way("staged", unique_id, percent) == (way == "staged"):
+        if routes.takes_new_way("payout", unique_id, percent) == (way == "staged"):
             return unique_id
 
 

@@ -85,17 +85,24 @@ CLIENT = {
 }  # fmt: skip
 
 
+SPLIT = {
+    "unique_id": "RUBBISH000000001", "channel_id": -1001, "amount": {"currency": "eth", "units": "1000"},
+    "client_wallet": "0x" + "00" * 19 + "01", "payout_currency": "usdt", "payout_network": "eth",
+    "received_at": 1_790_000_000_000,
+}  # fmt: skip
+ASKED = {**SPLIT, "share": {"currency": "eth", "units": "950"}, "network": "eth", "way": "staged", "fixed": False}
+
+
 def message(name: str, **changes: Any) -> bytes:
     """A message that its door would take, but for the changes."""
     known: dict[str, dict[str, Any]] = {
-        "SplitOrder": {
-            "unique_id": "RUBBISH000000001", "channel_id": -1001, "amount": {"currency": "eth", "units": "1000"},
-            "client_wallet": "0x" + "00" * 19 + "01", "payout_currency": "usdt", "payout_network": "eth",
-            "received_at": 1_790_000_000_000,
-        },
+        "SplitOrder": SPLIT,
+        "EstimateSplit": ASKED,
+        "SplitEstimated": {**ASKED, "refused_code": "RUBBISH", "refused_why": "by a test"},
         **{tokened: {"token": "AAAA"} for tokened in TOKENED},
         "GrantAccess": {"unique_id": "RUBBISH000000001", "user_id": 7, "channel_id": -1001, "subscription_days": 30},
         "ConfirmPayout": {"unique_id": "RUBBISH000000001", "generation": 1},
+        "ChainNews": {"unique_id": "RUBBISH000000001", "generation": 1, "said": "mined"},
         "PayoutFailed": {
             "unique_id": "RUBBISH000000001", "generation": 1, "cn_api_id": "nobody", "error_code": "REVERTED",
             "error_message": "", "attempt_count": 3, "failed_at": 1_790_000_000_000,
@@ -160,6 +167,7 @@ def bad_values(fields: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
             "eth",
         ],
         "generation": [0, -1, 65536, 10**30],
+        "said": ["", "gone", "Mined"],
         "token": ["", "x" * 2001],
     }
     for field, values in special.items():

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.payments.judge import judge
-from tests.payments.stack import Stack, http
+from tests.payments.stack import Stack, http, until
 
 pytestmark = pytest.mark.stack
 
@@ -30,9 +30,22 @@ def test_a_payment_is_followed_to_its_block_and_its_ledger_postings(stack: Stack
     assert hops[0] == "received"
     assert {"split and exchange ordered", "payout signed", "payout broadcast", "payout mined"} <= set(hops)
     assert payment["payouts"][-1]["block_number"]
+    told = "SELECT said FROM chain_news WHERE unique_id = $1"
+    until(lambda: stack.sql(told, payment["unique_id"]) == [{"said": "mined"}], 20, lambda: "no news of the chain")
     for posting in payment["ledger"]:
         assert sum(int(line["amount"]) for line in posting["lines"]) == 0
     assert {posting["entry_key"].partition(":")[0] for posting in payment["ledger"]} >= {"notice", "split", "payout"}
+
+
+def test_a_payment_in_usdt_is_followed_to_its_last_posting_and_judged(stack: Stack) -> None:
+    paid = stack.json("pay", "--flow", "usdt")
+    assert (paid["count"], paid["paid"]) == (1, 1)
+    coins = {
+        (posting["kind"], line["currency"]) for posting in paid["payments"][0]["ledger"] for line in posting["lines"]
+    }
+    assert coins == {("notice", "usdt"), ("split", "usdt"), ("payout", "usdt"), ("gas", "eth")}
+    stack.idle()
+    verdict(stack)
 
 
 def test_200_payments_at_50_a_second_with_repeated_notices_are_paid_once_each(stack: Stack) -> None:

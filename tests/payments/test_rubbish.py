@@ -335,6 +335,7 @@ def test_an_unknown_payment_or_payout_is_kept_and_acknowledged(stack: Stack, ins
     for queue, name, code in (
         ("channel-access-queue", "GrantAccess", "UNKNOWN_PAYMENT"),
         ("hostpay-confirm-queue", "ConfirmPayout", "UNKNOWN_PAYOUT"),
+        ("gchostpay4-news-queue", "ChainNews", "UNKNOWN_PAYOUT"),
     ):
         edge = SYSTEM.queues[queue]
         token = insider.token(spec.names.invoker_account_id(queue), edge.receiver)

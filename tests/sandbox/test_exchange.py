@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.conftest import HOST, Sandbox
+from tests.sandbox.conftest import HOST, ROOT, Sandbox
 
 FULL = 47_500_000_000_000_000
 USDT_OUT = 141_075_000  # 0.0475 * 3000 * 0.99
@@ -123,3 +123,31 @@ def test_estimates_name_the_range_and_strangers_get_nothing(box: Sandbox) -> Non
     assert box.request("GET", "/changenow/v2/exchange" + query)[0] == 401
     assert box.exchange("GET", "/by-id?id=none")[0] == 404
     assert box.exchange("GET", "/range?fromCurrency=eth&toCurrency=usdt")[1]["minAmount"] == 0.001
+
+
+def _transfer(box: Sandbox, token: str, to: str, units: int) -> str:
+    """A token's transfer from the host wallet."""
+    signed = HOST.sign_transaction({
+        "type": 2, "chainId": 31337, "to": bytes.fromhex(token[2:]), "value": 0, "gas": 120_000,
+        "nonce": int(box.rpc("eth_getTransactionCount", HOST.address, "pending"), 16),
+        "data": bytes.fromhex("a9059cbb" + to[2:].lower().rjust(64, "0") + f"{units:064x}"),
+        "maxFeePerGas": 10**11, "maxPriorityFeePerGas": 10**9,
+    })  # fmt: skip
+    return str(box.rpc("eth_sendRawTransaction", signed.raw_transaction.to_0x_hex()))
+
+
+def test_usdt_answers_nothing_as_the_real_one_is_taken_in_and_stands_where_config_says(box: Sandbox) -> None:
+    tokens = box.get("/status")["exchange"]["tokens"]
+    assert f'USDT_CONTRACT: "{tokens["usdt"]}"' in (ROOT / "stacks/Pulumi.local.yaml").read_text()
+    data = "0xa9059cbb" + f"{1:064x}" + f"{1:064x}"
+    assert box.rpc("eth_call", {"from": HOST.address, "to": tokens["usdt"], "data": data}, "latest") == "0x"
+    order = box.order(fromCurrency="usdt", toCurrency="eth", fromAmount="150", address="0x" + "a2" * 20)
+    wrong = box.order(fromCurrency="usdc", toCurrency="eth", fromAmount="150", address="0x" + "a3" * 20)
+    before = _erc20_balance(box, tokens["usdt"], HOST.address)
+    _transfer(box, tokens["usdt"], wrong["payinAddress"], 150_000_000)
+    paid = _transfer(box, tokens["usdt"], order["payinAddress"], 150_000_000)
+    done = box.reaches(order["id"], "finished")
+    assert (done["payinHash"], done["amountFrom"], done["amountTo"]) == (paid, 150, 0.0495)
+    assert int(box.rpc("eth_getBalance", "0x" + "a2" * 20, "latest"), 16) == 495 * 10**14
+    assert box.state(wrong["id"])["status"] == "waiting"
+    assert int(box.get("/status")["host_wallet"]["tokens"]["usdt"]) == before - 300_000_000

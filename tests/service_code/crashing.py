@@ -21,7 +21,8 @@ from typing import Any
 from service_code.kit import settings as settings_module
 from service_code.kit.app import build
 from service_code.kit.runtime import Kit
-from tests.service_code.world import Answer, Running, StaticAccess, World, ask
+from tests.service_code.doors import Wire
+from tests.service_code.world import ACCOUNT, Answer, Running, StaticAccess, World, ask
 
 #: Throws that one coroutine of a dead instance gets before it counts as one that does not end.
 MOST_THROWS = 100
@@ -176,7 +177,8 @@ async def mortal(world: World, service: str, die_at: int | None = None, **more: 
     module = importlib.import_module(f"service_code.{service}.app")
     stateless = getattr(module, "STATELESS", False)
     settings = settings_module.read(service, world.environ(service, **more), module.SECRETS, stateless=stateless)
-    kit, life = Kit(settings, clock=world.clock, access=StaticAccess()), Life()
+    access = StaticAccess(lambda audience: world.token(service, ACCOUNT.format(service), audience=audience))
+    kit, life = Kit(settings, clock=world.clock, access=access, outside=Wire(world.doors)), Life()
     app = build(kit, module.service(kit))
     life.holds(kit)
     await kit.open()

@@ -15,9 +15,9 @@ from tests.service_code.world import SECRETS, Running, World
 ETH = 10**18
 
 
-async def received(world: World, units: int = ETH // 20, **more: Any) -> tuple[str, Task]:
+async def received(world: World, units: int = ETH // 20, currency: str = "eth", **more: Any) -> tuple[str, Task]:
     """Have a payment recorded; its id and its split task."""
-    sold = order(world, units=units, **more)
+    sold = order(world, amount=Amount(currency=currency, units=units), **more)
     async with world.run("gcwebhook") as webhook:
         assert (await notify(webhook, ipn(world, sold)))[0] == 200
     world.outer.take("channel-access-queue")
@@ -25,9 +25,9 @@ async def received(world: World, units: int = ETH // 20, **more: Any) -> tuple[s
     return sold.unique_id, task
 
 
-async def split(world: World, units: int = ETH // 20) -> tuple[str, Task]:
+async def split(world: World, units: int = ETH // 20, currency: str = "eth") -> tuple[str, Task]:
     """Have a payment split; its id and its host payment's task."""
-    unique_id, task = await received(world, units)
+    unique_id, task = await received(world, units, currency)
     async with world.run("gcsplit") as splitter:
         assert (await splitter.deliver(task)).json() == {"status": "next"}
     (pay,) = world.outer.take("hostpay-execution-queue")
@@ -76,9 +76,11 @@ async def confirm_all(world: World, payer: Running) -> None:
         assert answer.status == 200, answer.text
 
 
-async def balances(sql: Any) -> dict[str, int]:
-    """The ledger's accounts."""
-    rows = await sql.fetch("SELECT account, sum(amount) AS balance FROM ledger_entries GROUP BY account")
+async def balances(sql: Any, currency: str = "eth") -> dict[str, int]:
+    """The ledger's accounts in a currency."""
+    rows = await sql.fetch(
+        "SELECT account, sum(amount) AS balance FROM ledger_entries WHERE currency = $1 GROUP BY account", currency
+    )
     return {row["account"]: row["balance"] for row in rows}
 
 

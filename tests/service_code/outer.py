@@ -17,6 +17,9 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
 from eth_account import Account
 
+#: What a stand-in remembers of an order and does not tell.
+KEPT = ("exact", "client")
+
 
 @dataclass
 class Task:
@@ -109,6 +112,7 @@ class Outer:
         app.add_routes(
             [
                 web.post("/v2/projects/{p}/locations/{l}/queues/{queue}/tasks", self._create_task),
+                web.post("/v2/projects/{p}/locations/{l}/queues/{queue}/tasks:batchCreate", self._create_tasks),
                 web.post("/v1/projects/{p}/topics/{topic:[^:]+}:publish", self._publish),
                 web.get("/certs", self._certs),
                 web.get("/changenow/v2/exchange/estimated-amount", self._estimate),
@@ -125,13 +129,27 @@ class Outer:
         if self.tasks_status != 200:
             return web.json_response({"error": {"message": "no"}}, status=self.tasks_status)
         task = (await request.json())["task"]
-        if task["name"] in self.names:
+        if not self._take_task(request.match_info["queue"], task):
             return web.json_response({"error": {"status": "ALREADY_EXISTS"}}, status=409)
+        return web.json_response(task)
+
+    async def _create_tasks(self, request: web.Request) -> web.Response:
+        assert request.headers["Authorization"] == "Bearer access-token"
+        if self.tasks_status != 200:
+            return web.json_response({"error": {"message": "no"}}, status=self.tasks_status)
+        given = [one["task"] for one in (await request.json())["requests"]]
+        taken = [self._take_task(request.match_info["queue"], task) for task in given]
+        failed = {str(index): {"code": 6, "message": "taken"} for index, made in enumerate(taken) if not made}
+        return web.json_response({"name": "operations/1", "done": True, "metadata": {"failedRequests": failed}})
+
+    def _take_task(self, queue: str, task: dict[str, Any]) -> bool:
+        if task["name"] in self.names:
+            return False
         self.names.add(task["name"])
         call = task["httpRequest"]
         self.tasks.append(
             Task(
-                queue=request.match_info["queue"],
+                queue=queue,
                 name=task["name"].rpartition("/")[2],
                 url=call["url"],
                 body=base64.b64decode(call["body"]),
@@ -141,7 +159,7 @@ class Outer:
                 scheduled=datetime.fromisoformat(task["scheduleTime"]).timestamp() if "scheduleTime" in task else None,
             )
         )
-        return web.json_response(task)
+        return True
 
     async def _publish(self, request: web.Request) -> web.Response:
         assert request.headers["Authorization"] == "Bearer access-token"
@@ -198,18 +216,19 @@ class Outer:
             "fromAmount": float(wish["fromAmount"]),
             "expectedAmountFrom": float(wish["fromAmount"]),
             "exact": Decimal(wish["fromAmount"]),
+            "client": wish["address"],
             "toAmount": 42.5,
             "flow": wish["flow"],
             "validUntil": self.valid_until,
         }
         self.orders[order_id] = order
-        return web.json_response({key: value for key, value in order.items() if key != "exact"})
+        return web.json_response({key: value for key, value in order.items() if key not in KEPT})
 
     async def _by_id(self, request: web.Request) -> web.Response:
         order = self.orders.get(request.query["id"])
         if order is None:
             return web.json_response({"error": "not_found", "message": "no"}, status=404)
-        answer = {key: value for key, value in order.items() if key != "exact"}
+        answer = {key: value for key, value in order.items() if key not in KEPT}
         return self._exchange_down() or web.json_response(answer)
 
     async def _telegram(self, request: web.Request) -> web.Response:

@@ -216,7 +216,7 @@ def test_a_service_that_cannot_start_says_why_and_a_wrong_name_lists_the_service
     for arguments in ([], ["gcbank"], ["../x"], ["kit"]):
         wrong = start({}, *arguments)
         _, complaint = wrong.communicate(timeout=60)
-        listed = b"gchostpay3, gcmicrobatchprocessor, gcsplit, gcsplit2, gcwebhook" in complaint
+        listed = b"gchostpay3, gchostpay4, gcmicrobatchprocessor, gcsplit, gcsplit2, gcwebhook" in complaint
         assert (wrong.returncode, listed) == (2, True)
 
 
@@ -356,7 +356,9 @@ def test_two_lists_of_doors_are_the_ones_of_the_specs() -> None:
         doors = (*declared.handlers, *declared.subscriptions)
         assert {one.path: one.message.__name__ for one in doors} == spec.get("handles", {})
         assert {one.path for one in declared.schedules} == {one["path"] for one in spec.get("schedules", {}).values()}
-        assert {one.path for one in declared.operator} | {"/health"} == set(spec["operator_paths"]) | {"/health"}
+        assert {one.path for one in declared.operator} | {"/health"} == set(spec.get("operator_paths", [])) | {
+            "/health"
+        }
         assert {one.path for one in declared.public} | {"/health"} == set(spec.get("public", [])) | {"/health"}
         assert set(module.SECRETS) == set(spec.get("secrets", []))
         assert bool(spec.get("database")) is not stateless

@@ -19,6 +19,7 @@ AT = datetime(2026, 11, 22, tzinfo=UTC)
 ACCOUNTS = (
     "processor_receivable", "unsplit_funds", "exchange_clearing", "platform_fees", "rounding", "host_wallet",
     "gas_expense", "dead_payouts", "settled_outside", "points_issued", "user_points", "accumulated_funds",
+    "strayed_funds",
 )  # fmt: skip
 
 

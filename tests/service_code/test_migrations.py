@@ -12,7 +12,7 @@ import pytest
 
 from service_code.kit import migrate
 from service_code.kit.app import SCHEMA
-from tests.service_code.conftest import _execute, on
+from tests.service_code.servers import execute, on
 
 
 async def tables(url: str) -> set[str]:
@@ -25,7 +25,7 @@ async def tables(url: str) -> set[str]:
 
 
 async def test_up_twice_at_once_and_down_again(postgres: str) -> None:
-    await _execute(on(postgres, "postgres"), "CREATE DATABASE migrated")
+    await execute(on(postgres, "postgres"), "CREATE DATABASE migrated")
     url = on(postgres, "migrated")
     run = [asyncio.to_thread(migrate.run, "up", url) for _ in range(2)]
     assert await asyncio.gather(*run) == [0, 0]
@@ -42,7 +42,7 @@ async def test_up_twice_at_once_and_down_again(postgres: str) -> None:
 
 async def test_an_iam_login_of_a_service_gets_its_role(postgres: str, template: str) -> None:
     owner = on(postgres, "postgres")
-    await _execute(owner, 'CREATE ROLE "gcsplit@p.iam" LOGIN')
+    await execute(owner, 'CREATE ROLE "gcsplit@p.iam" LOGIN')
     try:
         await migrate.admit_logins(owner)
         connection: Any = await asyncpg.connect(owner)
@@ -50,7 +50,7 @@ async def test_an_iam_login_of_a_service_gets_its_role(postgres: str, template: 
         assert not await connection.fetchval("SELECT pg_has_role('gcsplit@p.iam', 'gchostpay', 'MEMBER')")
         await connection.close()
     finally:
-        await _execute(owner, 'DROP ROLE "gcsplit@p.iam"')
+        await execute(owner, 'DROP ROLE "gcsplit@p.iam"')
 
 
 async def test_a_service_writes_its_own_outbox_rows_alone_and_reads_all(database: str, sql: Any) -> None:

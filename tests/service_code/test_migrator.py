@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 
 from service_code.kit import migrate
-from tests.service_code.conftest import ROOT, on
+from tests.service_code.servers import ROOT, on
 
 PROJECT = "sluice-prod"
 MIGRATOR = f"sluice-migrator@{PROJECT}.iam"

@@ -22,8 +22,10 @@ from tests.service_code.paynow import (
     subscription,
     waiting,
 )
-from tests.service_code.world import World
+from tests.service_code.world import World, routes
 
+#: The share of the new way by which every user takes one way.
+PERCENT = {"sync": 0, "queue": 100}
 DOOR = "/api/tasks/paynow/process"
 
 
@@ -60,7 +62,7 @@ async def test_no_address_of_a_person_is_published_or_kept(world: World, sql: An
 async def test_a_repeat_of_a_recorded_event_is_already_processed_however_late(
     world: World, sql: Any, mode: str
 ) -> None:
-    async with world.run("paynowwebhook", WEBHOOK_MODE=mode) as webhook:
+    async with world.run("paynowwebhook", ROUTES=routes(paynow=PERCENT[mode])) as webhook:
         await register(webhook)
         copies = await asyncio.gather(*(notify(webhook, order()) for _ in range(5)))
         then = world.clock.at
@@ -163,7 +165,8 @@ async def test_a_terminal_error_is_recorded_published_and_acknowledged(
     notice = order(product="hat" if harm == "product" else "points-100")
     if harm == "user":
         notice["body"]["customer"]["metadata"] = {"uid": "nobody"}
-    async with world.run("paynowwebhook", WEBHOOK_MODE=mode) as webhook, world.run("paynowworker") as worker:
+    shares = routes(paynow=PERCENT[mode])
+    async with world.run("paynowwebhook", ROUTES=shares) as webhook, world.run("paynowworker") as worker:
         if harm != "customer":
             await register(webhook)
         await notify(webhook, notice)
@@ -250,7 +253,7 @@ async def test_sync_and_queue_leave_the_same_rows(world: World, sql: Any) -> Non
 
     async with world.run("paynowworker") as worker:
         for user, mode, first in (("a", "sync", 1), ("b", "queue", 11)):
-            async with world.run("paynowwebhook", WEBHOOK_MODE=mode) as webhook:
+            async with world.run("paynowwebhook", ROUTES=routes(paynow=PERCENT[mode])) as webhook:
                 await register(webhook, user, f"c-{user}")
                 for notice in noticed(user, first):
                     assert (await notify(webhook, notice)).status == 200
@@ -264,7 +267,7 @@ async def test_going_back_to_sync_lets_no_event_overtake_a_queued_one(world: Wor
     async with world.run("paynowwebhook") as webhook:
         await register(webhook)
         await notify(webhook, order(1))
-    async with world.run("paynowwebhook", WEBHOOK_MODE="sync") as webhook, world.run("paynowworker") as worker:
+    async with world.run("paynowwebhook", ROUTES=routes(paynow=0)) as webhook, world.run("paynowworker") as worker:
         assert (await notify(webhook, order(2))).json()["status"] == "queued"
         for event in waiting(world):
             await worker.push(event)

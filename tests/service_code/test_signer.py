@@ -15,13 +15,16 @@ from eth_account import Account
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service_code.kit import erc20
 from service_code.kit.kms import ORDER, KmsSigner
 from service_code.kit.outside import Outside
-from service_code.kit.signer import Limits, LocalSigner, SigningRefusedError, Transfer
+from service_code.kit.signer import Limits, LocalSigner, SigningRefusedError, TokenLimits, Transfer
 from tests.service_code.outer import serve
 from tests.service_code.world import StaticAccess
 
-LIMITS = Limits(per_payment=10**19, per_day=10**20, max_fee=10**12, per_gas=10**17)
+TOKEN, SOMEBODY = "0x" + "Ef" * 20, "0x" + "12" * 20
+TOKENS = {TOKEN.lower(): TokenLimits(currency="usdt", per_payment=500, per_day=900)}
+LIMITS = Limits(per_payment=10**19, per_day=10**20, max_fee=10**12, per_gas=10**17, tokens=TOKENS)
 KEY = "0x" + "4c" * 32
 
 
@@ -83,6 +86,38 @@ async def test_what_exceeds_a_limit_is_not_signed(change: dict[str, Any], spent:
     gas = 21_000 * 10**10
     assert await signer.sign(transfer(value=10**19), spent_today=10**20 - 10**19 - gas)
     assert await signer.sign(transfer(gas_limit=10**7), spent_today=0)
+
+
+def call(data: str = erc20.transfer(SOMEBODY, 500), **more: Any) -> Transfer:
+    return transfer(**{"to": TOKEN, "value": 0, "gas_limit": 90_000, "data": data, **more})
+
+
+@pytest.mark.parametrize(
+    ("change", "spent", "code"),
+    [
+        ({"data": erc20.transfer(SOMEBODY, 501)}, 0, "OVER_PAYMENT_LIMIT"),
+        ({"data": erc20.transfer(SOMEBODY, 2**256 - 1)}, 0, "OVER_PAYMENT_LIMIT"),
+        ({}, 401, "OVER_DAY_LIMIT"),
+        ({"to": SOMEBODY}, 0, "UNKNOWN_CALL"),
+        ({"value": 1}, 0, "UNKNOWN_CALL"),
+        ({"data": "0x095ea7b3" + erc20.transfer(SOMEBODY, 1)[10:]}, 0, "UNKNOWN_CALL"),
+        ({"data": erc20.transfer(SOMEBODY, 1) + "00"}, 0, "UNKNOWN_CALL"),
+        ({"data": erc20.transfer(SOMEBODY, 1)[:-2]}, 0, "UNKNOWN_CALL"),
+        ({"data": erc20.TRANSFER + "1" + erc20.transfer(SOMEBODY, 1)[11:]}, 0, "UNKNOWN_CALL"),
+        ({"data": ""}, 0, "UNKNOWN_CALL"),
+        ({"data": "0xa9059cbb"}, 0, "UNKNOWN_CALL"),
+        ({"gas_limit": 10**7 + 1}, 0, "OVER_GAS_LIMIT"),
+    ],
+)
+async def test_of_calls_a_tokens_transfer_within_its_limits_alone_is_signed(
+    change: dict[str, Any], spent: int, code: str
+) -> None:
+    signer = LocalSigner(KEY, 31337, LIMITS)
+    with pytest.raises(SigningRefusedError) as refused:
+        await signer.sign(call(**change), spent_today=0, tokens_today=spent)
+    assert refused.value.code == code
+    signed = await signer.sign(call(), spent_today=0, tokens_today=400)
+    assert (signed.tx_hash, signed.raw) == by_eth_account(KEY, call())
 
 
 @pytest.mark.parametrize("key", ["", "0x12", "zz" * 32, "0" * 64])

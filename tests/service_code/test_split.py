@@ -269,8 +269,8 @@ async def test_a_payment_that_died_while_its_exchange_was_ordered_is_not_split(
     order_exchange = Splitter.order_exchange
     async with world.run("gcsplit") as splitter:
 
-        async def slow(self: Splitter, order: SplitOrder) -> Any:
-            made = await order_exchange(self, order)
+        async def slow(self: Splitter, order: SplitOrder, answer: Any, now: Any) -> Any:
+            made = await order_exchange(self, order, answer, now)
             assert (await splitter.sweep())["dead"] == 1
             return made
 

@@ -14,7 +14,7 @@ from tests.service_code import flow
 from tests.service_code.conftest import Chain
 from tests.service_code.flow import ETH, balances, share
 from tests.service_code.outer import Task
-from tests.service_code.world import Answer, Running, World
+from tests.service_code.world import Answer, Running, World, routes
 
 STAGES = ("gchostpay1", "gchostpay2", "gchostpay3")
 CHECKS, STATUSES = "gchostpay-status-check-queue", "gchostpay-status-response-queue"
@@ -56,7 +56,7 @@ async def line(world: World, **more: str) -> AsyncIterator[Line]:
 async def triggered(world: World, units: int = ETH // 20) -> tuple[str, Task]:
     """Have a payment split on the staged way; its id and its trigger."""
     unique_id, task = await flow.received(world, units)
-    async with world.run("gcsplit", STAGED_PERCENT="100") as splitter:
+    async with world.run("gcsplit", ROUTES=routes(payout=100)) as splitter:
         assert (await splitter.deliver(task)).json() == {"status": "next"}
     (trigger,) = world.outer.take("gcsplit-hostpay-trigger-queue")
     return unique_id, trigger
@@ -147,7 +147,7 @@ async def test_an_order_that_takes_no_payment_is_refused_buried_at_once_and_repl
     async with line(world) as stages:
         answer = await stages.until(STATUSES, trigger)
         assert (await stages.deliver(answer)).json()["code"] == code
-        async with world.run("gcsplit", STAGED_PERCENT="0") as splitter:
+        async with world.run("gcsplit", ROUTES=routes(payout=0)) as splitter:
             assert (await splitter.sweep())["dead"] == 1
             assert (await balances(sql))["dead_payouts"] == -share(ETH // 20)
             replayed = await splitter.operate("POST", f"/dead/{unique_id}/replay")

@@ -60,7 +60,7 @@ async def test_an_http_error_of_a_provider_is_the_nodes_absence(status: int, err
     await outside.open()
     async with serve(app) as port:
         with pytest.raises(NodeAwayError) as away:
-            await Node(f"http://127.0.0.1:{port}/", outside).quote("0x" + "00" * 20, "0x" + "11" * 20, 1, "0x")
+            await Node(f"http://127.0.0.1:{port}/", outside).quote("0x" + "00" * 20, "0x" + "11" * 20, 1)
     await outside.close()
     found = classify(away.value)
     assert (found.code, found.fault) == ("NODE_ERROR", Fault.ELSEWHERE)

@@ -11,7 +11,7 @@ from tests.service_code import flow
 from tests.service_code.conftest import Chain
 from tests.service_code.flow import ETH, alerts, balances, share
 from tests.service_code.test_staged import EXECUTIONS, Line, line, triggered
-from tests.service_code.world import World
+from tests.service_code.world import World, routes
 
 RETRIES, NEWS = "gchostpay3-retry-queue", "gchostpay-payment-failed-queue"
 #: More than the wallet has.
@@ -74,7 +74,7 @@ async def test_a_failed_payout_is_retried_by_one_command_and_paid_once(world: Wo
 
 async def test_an_address_that_is_none_fails_at_once(world: World, chain: Chain, sql: Any) -> None:
     _, task = await flow.received(world)
-    async with world.run("gcsplit", STAGED_PERCENT="100") as splitter:
+    async with world.run("gcsplit", ROUTES=routes(payout=100)) as splitter:
         await splitter.deliver(task)
         (order,) = world.outer.orders.values()
         order["payinAddress"] = "0x" + "Ab" * 20  # no checksum of any address

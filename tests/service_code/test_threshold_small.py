@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from service_code.kit import migrate
 from service_code.kit.money import MoneyError, shares
-from tests.service_code.conftest import Chain, _execute, on
+from tests.service_code.conftest import Chain
 from tests.service_code.flow import ETH
 from tests.service_code.gathering import BATCH, CONVERT, TRIGGER, Gathering, books, gathered, gathering
+from tests.service_code.servers import execute, on
 from tests.service_code.world import World
 
 #: What the exchange takes at least, and a payment below it.
@@ -128,12 +129,12 @@ async def test_rows_of_the_old_shape_are_completed_and_enter_the_ledger(
     before = [path for path in files if path.name < "20261123000003"]
     for path in before:
         (tmp_path / path.name).write_text(path.read_text())
-    await _execute(on(postgres, "postgres"), "CREATE DATABASE old_shape")
+    await execute(on(postgres, "postgres"), "CREATE DATABASE old_shape")
     url = on(postgres, "old_shape")
     with monkeypatch.context() as patch:
         patch.setattr(migrate, "MIGRATIONS", tmp_path)
         assert migrate.run("up", url) == 0
-    await _execute(url, OLD_SHAPE)
+    await execute(url, OLD_SHAPE)
     assert migrate.run("up", url) == 0
     connection: Any = await asyncpg.connect(url)
     rows = await connection.fetch(
@@ -151,7 +152,7 @@ async def test_rows_of_the_old_shape_are_completed_and_enter_the_ledger(
         "pending"
     )
     await connection.close()
-    await _execute(on(postgres, "postgres"), "DROP DATABASE old_shape WITH (FORCE)")
+    await execute(on(postgres, "postgres"), "DROP DATABASE old_shape WITH (FORCE)")
 
 
 async def test_rows_of_the_old_shape_are_paid_with_the_next_payment(world: World, chain: Chain, sql: Any) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from eth_account import Account
 
-from service_code.kit.wallet.payer import OnChain
 from tests.service_code import flow
 from tests.service_code.conftest import Chain
 from tests.service_code.flow import alerts, balances, confirm_all
@@ -118,25 +116,6 @@ async def test_the_old_variant_mined_after_all_settles_too(world: World, chain: 
 
     row = await sql.fetchrow("SELECT status, tx_hash FROM split_payout_hostpay WHERE unique_id = $1", unique_id)
     assert tuple(row) == ("completed", old["tx_hash"])
-
-
-async def test_a_raised_payout_keeps_its_data(
-    world: World, chain: Chain, sql: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def call_of(amount: Any, to: str) -> OnChain:
-        return OnChain(to=to, value=amount.units, data="0xa9059cbb")
-
-    monkeypatch.setattr("service_code.kit.wallet.signing.transfer_of", call_of)
-    _, task = await flow.split(world)
-    chain.automine = False
-    async with world.run("gchostpay") as payer:
-        assert (await payer.deliver(task)).status == 200
-        world.clock.at += 91
-        assert (await payer.sweep())["bumped"] == 1
-        await chain.mine()
-        await confirm_all(world, payer)
-    mined = await sql.fetchval("SELECT tx_hash FROM tx_variants ORDER BY max_fee DESC LIMIT 1")
-    assert (await chain.ask("eth_getTransactionByHash", mined))["input"] == "0xa9059cbb"
 
 
 async def test_fees_are_not_raised_beyond_the_signers_limit(

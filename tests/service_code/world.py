@@ -10,7 +10,7 @@ import asyncio
 import importlib
 import itertools
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,10 +21,12 @@ from eth_account import Account
 from service_code.kit import settings as settings_module
 from service_code.kit.app import build
 from service_code.kit.runtime import Kit
+from tests.service_code.doors import Doors, Wire
 from tests.service_code.outer import Outer, Pushed, Task
 
 BASE = "https://{}-1.us-central1.run.app"
 INVOKER = "invoker@p.iam.gserviceaccount.com"
+ACCOUNT = "{}@p.iam.gserviceaccount.com"
 OPERATOR = "operator@p.iam.gserviceaccount.com"
 QUEUES = {
     "split-payment-queue": ("gcsplit", "/process_split", None),
@@ -38,11 +40,22 @@ QUEUES = {
     "gchostpay-payment-response-queue": ("gchostpay1", "/payment-completed", 86400),
     "gchostpay3-retry-queue": ("gchostpay3", "/", 86400),
     "gchostpay-payment-failed-queue": ("gchostpay1", "/payment-failed", None),
+    "gchostpay4-news-queue": ("gchostpay", "/look", None),
     "gchostpay3-confirm-queue": ("gchostpay3", "/confirm", None),
     "gcaccumulator-queue": ("gcaccumulator", "/accumulate", None),
     "gcsplit2-queue": ("gcsplit2", "/estimate-and-update", None),
+    "gcsplit-estimate-queue": ("gcsplit2", "/estimate", None),
+    "gcsplit-estimate-response-queue": ("gcsplit", "/eth-client-swap", None),
     "gcbatchprocessor-queue": ("gcbatchprocessor", "/process", None),
     "gcmicrobatchprocessor-failed-queue": ("gcmicrobatchprocessor", "/batch-payment-failed", None),
+}
+#: route -> its old way, its new one, the queue of a hop, and the share of the new way.
+ROUTES = {
+    "split-hop": ("direct", "queue", "split-payment-queue", 100),
+    "hostpay-hop": ("direct", "queue", "hostpay-execution-queue", 100),
+    "payout": ("single", "staged", None, 0),
+    "paynow": ("sync", "queue", None, 100),
+    "estimate": ("inline", "queue", None, 0),
 }
 TOPICS = {
     name: {"path": f"projects/p/topics/{name}", "ordered": ordered}
@@ -57,8 +70,34 @@ SECRETS = {
     "TPS_HOSTPAY_SIGNING_KEY": "hostpay-key-for-tests-0123456789abcdef-0123456789abcdef",
     "HOSTPAY_INTERNAL_SIGNING_KEY": "internal-key-for-tests-" + "0123456789abcdef" * 4,
     "CHANGENOW_API_KEY": "changenow-key-for-tests",
+    "ALCHEMY_WEBHOOK_SIGNING_KEY": "whsec_of_tests_0123456789\nwhsec_old_of_tests_012345",
     "PAYNOW_WEBHOOK_SECRET": "pn-secret-for-tests-0123456789abcdef",
 }
+
+
+#: Where processors tell of payments.
+ENTRIES = (("gcwebhook", "/"), ("paynowwebhook", "/api/paynow/webhook"))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a service answered."""
+
+    status: int
+    text: str
+
+    def json(self) -> dict[str, Any]:
+        return dict(json.loads(self.text))
+
+
+@dataclass(frozen=True)
+class Told:
+    """A notice as it was sent to a service, and how it was answered."""
+
+    service: str
+    headers: dict[str, str]
+    body: bytes
+    status: int
 
 
 class Clock:
@@ -71,25 +110,34 @@ class Clock:
         return self.at
 
 
+def routes(**percents: int) -> str:
+    """ROUTES of an environment, with other shares than the usual ones; a route's - is written _."""
+    shares = {name.replace("_", "-"): percent for name, percent in percents.items()}
+    assert shares.keys() <= ROUTES.keys()
+    return json.dumps(
+        {
+            name: {"old": old, "new": new, "queue": queue, "percent": shares.get(name, percent), "salt": name,
+                   "timeout": 30 if queue else None}
+            for name, (old, new, queue, percent) in ROUTES.items()
+        }
+    )  # fmt: skip
+
+
 class StaticAccess:
-    """Access tokens without a metadata server."""
+    """Tokens without a metadata server."""
+
+    def __init__(self, id_token: Callable[[str], str] | None = None) -> None:
+        self._id_token = id_token
 
     async def token(self) -> str:
         return "access-token"
 
+    async def id_token(self, audience: str) -> str:
+        assert self._id_token is not None, "this service calls no other"
+        return self._id_token(audience)
+
     def forget(self) -> None:
         return None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a service answered."""
-
-    status: int
-    text: str
-
-    def json(self) -> dict[str, Any]:
-        return dict(json.loads(self.text))
 
 
 async def ask(app: Any, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
@@ -144,7 +192,10 @@ class Running:
         """Call with these headers alone."""
         named = {key.replace("_", "-"): value for key, value in headers.items()}
         # Each request has a context of its own, as behind a server.
-        return await asyncio.create_task(ask(self.app, method, path, named, body))
+        answer = await asyncio.create_task(ask(self.app, method, path, named, body))
+        if method == "POST" and (self.kit.settings.service, path) in ENTRIES:
+            self.world.told.append(Told(self.kit.settings.service, named, body, answer.status))
+        return answer
 
     async def deliver(self, task: Task, retry: int = 0) -> Answer:
         """Deliver a task as its queue would."""
@@ -187,8 +238,16 @@ class World:
         self.rpc = rpc
         self.clock = clock
         self.wallet = Account.create()
+        #: Every notice, for the judge, and where the chain stood when the test began; nothing where there is none.
+        self.told: list[Told] = []
+        self.began: tuple[str, int] | None = None
         self.chain_id = 31337
+        #: The token's contract, once a test has issued one.
+        self.usdt = ""
         self._ids = itertools.count(1)
+        self.doors = Doors()
+        #: queue -> what its edge says otherwise, such as its `token`.
+        self.edges: dict[str, dict[str, Any]] = {}
 
     def environ(self, service: str, **more: str) -> dict[str, str]:
         queues = {
@@ -199,6 +258,7 @@ class World:
                 "invoker": INVOKER,
                 "dispatch_deadline": "45s",
                 "token_window": window,
+                **self.edges.get(name, {}),
             }
             for name, (to, path, window) in QUEUES.items()
         }
@@ -219,10 +279,14 @@ class World:
             "/batches/{batch_id}/retry",
             "/wallet",
             "/wallet/resume",
+            *("/reconcile/payments", "/reconcile/ledger", "/reconcile/orders", "/reconcile/wallet"),
+            *("/reconcile/payouts", "/reconcile/events", "/reconcile/points"),
         ]
         operator += ["/dead/{event_id}/replay", "/events/{event_id}", "/users/{user_id}"]
         callers = {path: [INVOKER] for _, path, _ in QUEUES.values()}
-        callers |= {"/sweep": [INVOKER], "/convert-pending": [INVOKER]}
+        callers["/process_split"].append(ACCOUNT.format("gcwebhook"))
+        callers["/hostpay_webhook"].append(ACCOUNT.format("gcsplit"))
+        callers |= {"/sweep": [INVOKER], "/fallback": [INVOKER], "/convert-pending": [INVOKER]}
         callers |= {path: [INVOKER] for path in PUSHES}
         callers |= {path: [OPERATOR] for path in (*operator, "/payouts/{unique_id}/abandon")}
         endpoints = {
@@ -241,10 +305,12 @@ class World:
             "DATABASE_URL": self.database.format(user=service),
             "QUEUES": json.dumps(queues),
             "TOPICS": json.dumps(TOPICS),
+            "ROUTES": routes(),
             "PAYNOW_PRODUCTS": json.dumps(PRODUCTS),
             "CALLERS": json.dumps(callers),
             "ENDPOINTS": json.dumps(endpoints),
             "CHAIN_ID": str(self.chain_id),
+            "USDT_CONTRACT": self.usdt,
             "ETHEREUM_RPC_URL": self.rpc,
             "HOST_WALLET_PRIVATE_KEY": self.wallet.key.hex(),
             "SLACK_ALERT_WEBHOOK": f"{self.outer.url}/slack",
@@ -271,10 +337,16 @@ class World:
         module = importlib.import_module(f"service_code.{service}.app")
         stateless = getattr(module, "STATELESS", False)
         settings = settings_module.read(service, self.environ(service, **more), module.SECRETS, stateless=stateless)
-        kit = Kit(settings, clock=self.clock, access=StaticAccess())
+        access = StaticAccess(lambda audience: self.token(service, ACCOUNT.format(service), audience=audience))
+        kit = Kit(settings, clock=self.clock, access=access, outside=Wire(self.doors))
         app = build(kit, module.service(kit))
         async with app.router.lifespan_context(app):
-            yield Running(self, kit, app)
+            running = Running(self, kit, app)
+            self.doors.open(BASE.format(service), running)
+            try:
+                yield running
+            finally:
+                self.doors.close(BASE.format(service), running)
 
     def unique_id(self) -> str:
         return f"pay{next(self._ids):013d}"

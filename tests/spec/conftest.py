@@ -28,6 +28,12 @@ config:
 """
 
 
+def line_of(file: str, start: str) -> int:
+    """The number of the line of a real file that begins so: what is added above it moves it."""
+    lines = (ROOT / file).read_text().splitlines()
+    return 1 + next(number for number, line in enumerate(lines) if line.startswith(start))
+
+
 @dataclass(frozen=True)
 class Project:
     """The specs in a folder of the test's own."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from spec import SpecErrors, load
-from tests.spec.conftest import GCHOSTPAY, HOSTPAY_QUEUE, PROD, SPLIT_QUEUE, Project
+from tests.spec.conftest import GCHOSTPAY, HOSTPAY_QUEUE, PROD, SPLIT_QUEUE, Project, line_of
 
 Break = Callable[[Project], object]
 
@@ -86,7 +86,8 @@ BROKEN = {
     ),
     "a secret nobody declares": (
         edit(GCHOSTPAY, "ETHEREUM_RPC_URL", "ETHERUM_RPC_URL"),
-        f"{GCHOSTPAY}:9:80: error: secrets[3]: nobody declares the secret 'ETHERUM_RPC_URL'",
+        f"{GCHOSTPAY}:{line_of(GCHOSTPAY, 'secrets:')}:80: error: secrets[3]: nobody declares the secret "
+        "'ETHERUM_RPC_URL'",
         "would not start",
         "did you mean ETHEREUM_RPC_URL?",
     ),
@@ -139,7 +140,7 @@ def test_all_mistakes_of_all_files_are_shown_together_in_the_order_of_files(proj
         f"{HOSTPAY_QUEUE}:8:1",
         f"{HOSTPAY_QUEUE}:9:47",
         f"{SPLIT_QUEUE}:8:56",
-        f"{GCHOSTPAY}:10:1",
+        f"{GCHOSTPAY}:{line_of(GCHOSTPAY, 'database:')}:1",
         f"{PROD}:4:15",
     ]
     assert str(refused.value).endswith("5 errors")

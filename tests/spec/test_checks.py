@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spec.service import PROJECT_ROLES
-from tests.spec.conftest import GCHOSTPAY, GCWEBHOOK, HOSTPAY_QUEUE, SPLIT_QUEUE, Project
+from tests.spec.conftest import GCHOSTPAY, GCWEBHOOK, HOSTPAY_QUEUE, SPLIT_QUEUE, Project, line_of
 
 SERVICE = """\
 # yaml-language-server: $schema=../../queue_configs/schema/service.json
@@ -44,7 +44,7 @@ def test_a_role_on_the_whole_project_outside_the_short_list_is_refused(project: 
     found = project.only_error()
 
     assert found.what == f"{role} may not be given on the whole project"
-    assert str(found.where) == f"{GCHOSTPAY}:12:17"
+    assert str(found.where) == f"{GCHOSTPAY}:{line_of(GCHOSTPAY, 'timeout:') + 1}:17"
 
 
 @pytest.mark.parametrize("role", PROJECT_ROLES)

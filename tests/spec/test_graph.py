@@ -29,6 +29,7 @@ def test_queues_are_found_from_both_ends(project: Project) -> None:
     system = load(project.root)
 
     assert [queue.name for queue in system.queues_into("gchostpay")] == [
+        "gchostpay4-news-queue",
         "hostpay-confirm-queue",
         "hostpay-execution-queue",
     ]
@@ -42,7 +43,10 @@ def test_queues_are_found_from_both_ends(project: Project) -> None:
 def test_every_guarded_path_lists_who_may_call_it(project: Project) -> None:
     callers = load(project.root).callers("gcsplit")
 
-    assert callers["/process_split"] == (Caller("split-payment-invoker", "queue", "split-payment-queue"),)
+    assert callers["/process_split"] == (
+        Caller("split-payment-invoker", "queue", "split-payment-queue"),
+        Caller("gcwebhook", "direct", "split-payment-queue"),
+    )
     assert callers["/sweep"] == (Caller("gcsplit-scheduler", "schedule", "sweep"),)
     assert callers["/dead"] == (Caller("sluice-operator", "operator", "operator"),)
     assert "/health" in callers
@@ -51,6 +55,8 @@ def test_every_guarded_path_lists_who_may_call_it(project: Project) -> None:
 def test_invokers_of_a_service_are_its_callers_and_nobody_else(project: Project) -> None:
     assert load(project.root).invokers("gchostpay") == (
         "gchostpay-scheduler",
+        "gchostpay4-news-invoker",
+        "gcsplit",
         "hostpay-confirm-invoker",
         "hostpay-execution-invoker",
         "sluice-operator",
@@ -72,8 +78,10 @@ def test_schedules_are_jobs_with_an_account(project: Project) -> None:
         ("gchostpay-sweep", "/sweep", "gchostpay-scheduler"),
         ("gchostpay1-sweep", "/sweep", "gchostpay1-scheduler"),
         ("gchostpay3-sweep", "/sweep", "gchostpay3-scheduler"),
+        ("gchostpay4-sweep", "/sweep", "gchostpay4-scheduler"),
         ("gcmicrobatchprocessor-convert-pending", "/convert-pending", "gcmicrobatchprocessor-sch-e50b"),
         ("gcmicrobatchprocessor-sweep", "/sweep", "gcmicrobatchprocessor-sch-e50b"),
+        ("gcsplit-fallback", "/fallback", "gcsplit-scheduler"),
         ("gcsplit-sweep", "/sweep", "gcsplit-scheduler"),
         ("gcsplit2-sweep", "/sweep", "gcsplit2-scheduler"),
         ("gcwebhook-sweep", "/sweep", "gcwebhook-scheduler"),

@@ -27,6 +27,7 @@ def every_file() -> list[tuple[str, files.SpecFile]]:
         *(("topic", file) for file in files.topics(ROOT, []).values()),
         *(("service", file) for file in files.services(ROOT, []).values()),
         *(("secret", file) for file in files.secrets(ROOT, []).values()),
+        ("routes", files.SpecFile("routes", ROOT / files.ROUTES, files.ROUTES)),
         *(("stack", file) for file in files.stacks(ROOT).values()),
     ]
 

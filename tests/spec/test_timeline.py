@@ -16,7 +16,13 @@ attempt        at      wait    token left  verdict
       5       45s       15s           15s
       6       60s       15s            0s  the token has expired, given up after this
 
-Given up when both are reached: after 3 attempts, and 60s after the first attempt."""
+Given up when both are reached: after 3 attempts, and 60s after the first attempt.
+
+1  tight retry         5 attempts while the token of 60s lives, the last at 45s
+2  age limit           the queue gives up at 60s
+3  minted at delivery  off
+4  fallback            off
+5  breaker             off"""
 
 
 def test_the_timeline_of_hostpay_shows_times_token_and_verdict(project: Project) -> None:

@@ -32,6 +32,15 @@ class Wallet:
     stopped_why: str | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Intent:
+    """What a nonce is taken for: `value` in wei, `currency` of what is paid."""
+
+    unique_id: str
+    value: int
+    currency: str
+
+
 class Book:
     """The rows of one wallet on one chain."""
 
@@ -89,6 +98,14 @@ class Book:
             """
         return int(await connection.fetchval(sql, *self.key, NO_NONCE if since is None else since))
 
+    async def held_tokens(self, connection: Connection, currency: str, since: int | None = None) -> int:
+        """Return what open nonces may still take of a token; `since` as in `held`."""
+        sql = """
+            SELECT coalesce(sum(token_most), 0) FROM wallet_nonces
+            WHERE address = $1 AND chain_id = $2 AND currency = $4 AND (state = 'open' OR nonce >= $3)
+            """
+        return int(await connection.fetchval(sql, *self.key, NO_NONCE if since is None else since, currency))
+
     async def spent(self, connection: Connection, now: datetime, without: int | None = None) -> int:
         """Return what was signed in the last day, gas included: the most it may take, and once final what it took.
 
@@ -100,17 +117,29 @@ class Book:
             """
         return int(await connection.fetchval(sql, *self.key, now - DAY, without))
 
-    async def allocate(self, connection: Connection, nonce: int, unique_id: str, value: int, at: datetime) -> None:
+    async def spent_tokens(
+        self, connection: Connection, currency: str, now: datetime, without: int | None = None
+    ) -> int:
+        """Return what was signed of a token in the last day, as `spent` counts it."""
+        sql = """
+            SELECT coalesce(sum(token_most), 0) FROM wallet_nonces
+            WHERE address = $1 AND chain_id = $2 AND currency = $5 AND allocated_at > $3
+              AND nonce IS DISTINCT FROM $4::bigint
+            """
+        return int(await connection.fetchval(sql, *self.key, now - DAY, without, currency))
+
+    async def allocate(self, connection: Connection, nonce: int, intent: Intent, at: datetime) -> None:
         """Take the next nonce for a payment; the wallet's row is held."""
         await connection.execute(
             """
             WITH taken AS (
-                INSERT INTO wallet_nonces (address, chain_id, nonce, intent, unique_id, value, state, allocated_at)
-                VALUES ($1, $2, $3, 'payout', $4, $5, 'open', $6)
+                INSERT INTO wallet_nonces (address, chain_id, nonce, intent, unique_id, value, state, allocated_at,
+                    currency)
+                VALUES ($1, $2, $3, 'payout', $4, $5, 'open', $6, $7)
             )
             UPDATE wallets SET next_nonce = $3 + 1 WHERE address = $1 AND chain_id = $2
             """,
-            *(*self.key, nonce, unique_id, value, at),
+            *(*self.key, nonce, intent.unique_id, intent.value, at, intent.currency),
         )
 
     async def add_variant(self, connection: Connection, signed: SignedTransfer, kind: str, at: datetime) -> None:
@@ -119,7 +148,8 @@ class Book:
         await connection.execute(
             """
             WITH reserved AS (
-                UPDATE wallet_nonces SET most = greatest(most, $14::numeric)
+                UPDATE wallet_nonces
+                SET most = greatest(most, $14::numeric), token_most = greatest(token_most, $15::numeric)
                 WHERE address = $2 AND chain_id = $3 AND nonce = $4
             )
             INSERT INTO tx_variants (tx_hash, address, chain_id, nonce, kind, raw, recipient, value, gas_limit, max_fee,
@@ -128,6 +158,7 @@ class Book:
             """,
             *(signed.tx_hash, *self.key, transfer.nonce, kind, signed.raw, transfer.to, transfer.value),
             *(transfer.gas_limit, transfer.max_fee, transfer.max_priority_fee, at, transfer.data, transfer.most),
+            transfer.token_units,
         )
 
     async def add_payout(
@@ -172,7 +203,9 @@ class Book:
             *(*self.key, tx_hash, at, nonce),
         )
 
-    async def mark_mined(self, connection: Connection, nonce: int, receipt: Receipt, at: datetime) -> None:
+    async def mark_mined(
+        self, connection: Connection, nonce: int, receipt: Receipt, token_moved: int, at: datetime
+    ) -> None:
         """Note which variant was mined, and how."""
         await connection.execute(
             """
@@ -181,11 +214,11 @@ class Book:
                 WHERE address = $1 AND chain_id = $2 AND nonce = $3
             )
             UPDATE tx_variants SET mined_block = $6, mined_block_hash = $7, receipt_status = $8, gas_used = $9,
-                gas_price = $10, broadcast_at = coalesce(broadcast_at, $4)
+                gas_price = $10, token_moved = $11, broadcast_at = coalesce(broadcast_at, $4)
             WHERE tx_hash = $5
             """,
             *(*self.key, nonce, at, receipt.tx_hash, receipt.block_number, receipt.block_hash, receipt.status),
-            *(receipt.gas_used, receipt.gas_price),
+            *(receipt.gas_used, receipt.gas_price, token_moved),
         )
 
     async def open_nonces(self, connection: Connection, limit: int, before: datetime) -> Sequence[Any]:
@@ -202,11 +235,12 @@ class Book:
             """
             WITH variants AS (
                 UPDATE tx_variants SET mined_block = NULL, mined_block_hash = NULL, receipt_status = NULL,
-                    gas_used = NULL, gas_price = NULL, broadcast_at = NULL
+                    gas_used = NULL, gas_price = NULL, token_moved = 0, broadcast_at = NULL
                 WHERE address = $1 AND chain_id = $2 AND nonce = $3
             ), payout AS (
                 UPDATE split_payout_hostpay SET status = 'broadcast', block_number = NULL, block_hash = NULL,
-                    gas_used = NULL, gas_price = NULL, mined_at = NULL, error_code = NULL
+                    gas_used = NULL, gas_price = NULL, mined_at = NULL, error_code = NULL, confirmations = NULL,
+                    tx_status = 'removed'
                 WHERE wallet = $1 AND chain_id = $2 AND nonce = $3
             )
             UPDATE wallet_nonces SET state = 'open', closed_at = NULL
@@ -233,8 +267,10 @@ class Book:
         """Return the variants that were mined in a block and are not final."""
         return await connection.fetch(
             """
-            SELECT v.nonce, v.tx_hash, v.mined_block, v.mined_block_hash
+            SELECT v.nonce, v.tx_hash, v.mined_block, v.mined_block_hash, n.currency, h.error_code
             FROM wallet_nonces n JOIN tx_variants v USING (address, chain_id, nonce)
+            LEFT JOIN split_payout_hostpay h
+                ON h.wallet = n.address AND h.chain_id = n.chain_id AND h.nonce = n.nonce
             WHERE n.address = $1 AND n.chain_id = $2 AND n.state = 'mined' AND n.final_at IS NULL
               AND v.mined_block = $3 AND v.mined_block_hash = $4 ORDER BY v.nonce
             """,
@@ -246,7 +282,7 @@ class Book:
         return await connection.fetch(
             """
             WITH due AS (
-                SELECT n.nonce, v.tx_hash, v.gas_used * v.gas_price
+                SELECT n.nonce, v.tx_hash, v.token_moved, v.gas_used * v.gas_price
                     + CASE WHEN v.receipt_status = 1 AND v.recipient <> v.address THEN v.value ELSE 0 END AS took
                 FROM wallet_nonces n JOIN tx_variants v USING (address, chain_id, nonce)
                 JOIN unnest($4::bigint[], $5::text[]) AS block (number, hash)
@@ -254,7 +290,7 @@ class Book:
                 WHERE n.address = $1 AND n.chain_id = $2 AND n.state = 'mined' AND n.final_at IS NULL
                 ORDER BY n.nonce FOR UPDATE OF n
             ), closed AS (
-                UPDATE wallet_nonces n SET final_at = $3, most = due.took FROM due
+                UPDATE wallet_nonces n SET final_at = $3, most = due.took, token_most = due.token_moved FROM due
                 WHERE n.address = $1 AND n.chain_id = $2 AND n.nonce = due.nonce
             ), payout AS (
                 UPDATE split_payout_hostpay h SET final_at = $3,

@@ -42,8 +42,9 @@ async def add_variant(
         transfer = _raised(payer, newest, fees, fill=fill)
         # The variants of a nonce exclude each other: the dearest counts, this one included.
         spent = await book.spent(connection, now, without=nonce)
+        tokens = await book.spent_tokens(connection, row["currency"], now, without=nonce)
         try:
-            signed = await payer.signer.sign(transfer, spent_today=spent)
+            signed = await payer.signer.sign(transfer, spent_today=spent, tokens_today=tokens)
         except SigningRefusedError as error:
             _log.error("no higher fee is allowed", what="bump_refused", status="stuck", nonce=nonce, code=error.code)
             return None

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import wraps
+from typing import Any, TypeVar
 
-from service_code.kit import logs
+from service_code.kit import erc20, logs
 from service_code.kit.call import Call
 from service_code.kit.chain import NodeAwayError, NodeRefusedError
 from service_code.kit.service import Incoming, Reply
@@ -20,14 +21,15 @@ from service_code.kit.wallet.settle import Settler
 
 _log = logs.get("operate")
 
-Door = Callable[["Operating", Incoming, Call], Awaitable[Reply]]
+Desk = TypeVar("Desk")
+Door = Callable[[Desk, Incoming, Call], Awaitable[Reply]]
 
 
-def needs_node(door: Door) -> Door:
+def needs_node(door: Door[Desk]) -> Door[Desk]:
     """Answer 502 while the node is away."""
 
     @wraps(door)
-    async def run(self: Operating, incoming: Incoming, call: Call) -> Reply:
+    async def run(self: Desk, incoming: Incoming, call: Call) -> Reply:
         try:
             return await door(self, incoming, call)
         except (NodeAwayError, NodeRefusedError) as error:
@@ -47,13 +49,13 @@ class Operating:
     @needs_node
     async def wallet(self, _incoming: Incoming, call: Call) -> Reply:
         """GET /wallet."""
-        book, node = await self._payer.book(), self._payer.node
+        book, node, tokens = await self._payer.book(), self._payer.node, self._payer.coins.tokens
         balance, count = await asyncio.gather(node.balance(book.address), node.nonce(book.address))
         row = await self._kit.db.row("SELECT * FROM wallets WHERE address = $1 AND chain_id = $2", *book.key)
         async with self._kit.db.connection() as connection:
             spent, held = await book.spent(connection, call.now), await book.held(connection)
             waiting = await book.open_nonces(connection, 1000, call.now)
-        body = {
+        body: dict[str, Any] = {
             "address": book.address,
             "chain_id": book.chain_id,
             "balance": str(balance),
@@ -63,8 +65,25 @@ class Operating:
             "spent_today": str(spent),
             "held": str(held),
             "stopped": row["stopped_why"] if row else None,
+            "tokens": {name: await self._token(name, contract, call) for name, contract in tokens.items()},
         }
         return Reply(200, body)
+
+    async def _token(self, currency: str, contract: str, call: Call) -> dict[str, Any]:
+        """What the wallet has of a token; no balance where the contract tells of none."""
+        book, node = await self._payer.book(), self._payer.node
+        question = {"to": contract, "data": erc20.about(erc20.BALANCE_OF, book.address)}
+        (answer,) = await node.try_all(("eth_call", question, "latest"))
+        balance = erc20.number(answer)
+        async with self._kit.db.connection() as connection:
+            held = await book.held_tokens(connection, currency)
+            spent = await book.spent_tokens(connection, currency, call.now)
+        return {
+            "contract": contract,
+            "balance": None if balance is None else str(balance),
+            "held": str(held),
+            "spent_today": str(spent),
+        }
 
     @needs_node
     async def resume(self, _incoming: Incoming, call: Call) -> Reply:
@@ -90,7 +109,7 @@ class Operating:
         await connection.execute(
             """
             WITH lost AS (
-                UPDATE wallet_nonces SET state = 'foreign', most = 0, closed_at = $4, final_at = $4
+                UPDATE wallet_nonces SET state = 'foreign', most = 0, token_most = 0, closed_at = $4, final_at = $4
                 WHERE address = $1 AND chain_id = $2 AND nonce = ANY($3) AND state = 'open' RETURNING nonce
             )
             UPDATE split_payout_hostpay SET status = 'failed', error_code = 'NONCE_TAKEN', final_at = $4

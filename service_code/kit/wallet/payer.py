@@ -1,46 +1,25 @@
 """What the wallet's parts share: node, signer, book, queue of confirmations, and getting a transaction to the chain.
 
-USDT and other tokens will differ in one place, `transfer_of`: what a payout of a currency looks like as a transaction.
-CHAIN_ID, the four limits, STUCK_AFTER_SECONDS and CONFIRM_AFTER_SECONDS are config; HOST_WALLET_KMS_KEY, a key version
-in Cloud KMS, takes the place of the secret key where it is set.
+What a payout of a currency is on chain stands in `coins`. CHAIN_ID, the limits, STUCK_AFTER_SECONDS and
+CONFIRM_AFTER_SECONDS are config; HOST_WALLET_KMS_KEY, a key version in Cloud KMS, takes the place of the secret key
+where it is set.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from service_code.kit import logs
 from service_code.kit.chain import Node, NodeAwayError, NodeRefusedError, Refusal
 from service_code.kit.clock import moment
 from service_code.kit.kms import KmsSigner
-from service_code.kit.money import Amount, MoneyError, read
 from service_code.kit.runtime import Kit
-from service_code.kit.settings import Settings, SettingsError
+from service_code.kit.settings import SettingsError
 from service_code.kit.signer import DigestSigner, Limits, LocalSigner, SigningRefusedError
 from service_code.kit.wallet.book import Book
-
-#: The one network on which this wallet pays, and the currency in which it takes gas.
-NETWORK = "eth"
-GAS_CURRENCY = "eth"
-#: Ethereum's main chain; every other stack says its own.
-MAINNET = 1
+from service_code.kit.wallet.coins import GAS_CURRENCY, MAINNET, Coins, coins_of, limit_of
 
 _log = logs.get("payer")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OnChain:
-    """A payout as a transaction: whom to call, with how much ether, and with what data."""
-
-    to: str
-    value: int
-    data: str = "0x"
-
-
-def transfer_of(amount: Amount, to: str) -> OnChain | None:
-    """Return what a payout of this currency looks like on chain, or nothing for one that is not paid here."""
-    return OnChain(to=to, value=amount.units) if amount.currency == GAS_CURRENCY else None
 
 
 class Payer:
@@ -52,7 +31,8 @@ class Payer:
         #: Where a signed payout waits for its receipt.
         self.confirm_queue = confirm_queue
         self.node = Node(settings.secret("ETHEREUM_RPC_URL").strip(), kit.outside)
-        self.signer = _signer(kit)
+        self.coins = coins_of(settings)
+        self.signer = _signer(kit, self.coins)
         self.stuck_after = timedelta(seconds=settings.number("STUCK_AFTER_SECONDS", 90))
         self.confirm_after = timedelta(seconds=settings.number("CONFIRM_AFTER_SECONDS", 1))
         self._ready: Book | None = None
@@ -96,14 +76,15 @@ class Payer:
             _log.error("the wallet is stopped", what="wallet_stopped", status="stopped", why=why)
 
 
-def _signer(kit: Kit) -> DigestSigner:
+def _signer(kit: Kit, coins: Coins) -> DigestSigner:
     settings = kit.settings
     chain_id = settings.number("CHAIN_ID", MAINNET)
     limits = Limits(
-        per_payment=_ether(settings, "PAYOUT_LIMIT_ETH", "10"),
-        per_day=_ether(settings, "DAY_LIMIT_ETH", "500"),
+        per_payment=limit_of(settings, "PAYOUT_LIMIT_ETH", "10", GAS_CURRENCY),
+        per_day=limit_of(settings, "DAY_LIMIT_ETH", "500", GAS_CURRENCY),
         max_fee=settings.number("MAX_FEE_GWEI", 500) * 10**9,
-        per_gas=_ether(settings, "GAS_LIMIT_ETH", "0.05"),
+        per_gas=limit_of(settings, "GAS_LIMIT_ETH", "0.05", GAS_CURRENCY),
+        tokens=coins.limits,
     )
     key = settings.config("HOST_WALLET_KMS_KEY", "")
     if key:
@@ -112,10 +93,3 @@ def _signer(kit: Kit) -> DigestSigner:
         return LocalSigner(settings.secret("HOST_WALLET_PRIVATE_KEY"), chain_id, limits)
     except SigningRefusedError as error:
         raise SettingsError(f"secret HOST_WALLET_PRIVATE_KEY: {error.why}") from error
-
-
-def _ether(settings: Settings, name: str, default: str) -> int:
-    try:
-        return read(settings.config(name, default), GAS_CURRENCY).units
-    except MoneyError as error:
-        raise SettingsError(f"{name} must be an amount of ether such as 0.5: {error}") from error

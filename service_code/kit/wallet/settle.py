@@ -18,11 +18,12 @@ from service_code.kit.call import Call
 from service_code.kit.chain import NodeAwayError, NodeRefusedError, Receipt
 from service_code.kit.clock import moment
 from service_code.kit.db import Connection
-from service_code.kit.money import Amount
 from service_code.kit.orders import ConfirmPayout
 from service_code.kit.outcomes import Dead, Done, Outcome, Retry
+from service_code.kit.wallet import confirmations
 from service_code.kit.wallet.book import Book
-from service_code.kit.wallet.payer import GAS_CURRENCY, Payer
+from service_code.kit.wallet.payer import Payer
+from service_code.kit.wallet.verdict import BY_EVENTS, Verdict, judge, postings
 
 #: Blocks by which nodes behind one address may lag: a count is believed only as of so long ago.
 LAG = 2
@@ -108,20 +109,28 @@ class Settler:
             variant = await _variant(connection, receipt.tx_hash, row["unique_id"])
             if variant is None:
                 raise RuntimeError("a receipt of a transaction that is not ours")
-            await book.mark_mined(connection, nonce, receipt, now)
-            error = _failure(variant["kind"], receipt)
+            verdict = judge(variant, row["currency"], receipt)
+            error = verdict.error
+            await book.mark_mined(connection, nonce, receipt, verdict.token_moved, now)
             await connection.execute(
                 """
                 UPDATE split_payout_hostpay SET status = $4, tx_hash = $5, block_number = $6, block_hash = $7,
                     gas_used = $8, gas_price = $9, mined_at = $10, error_code = $11,
-                    broadcast_at = coalesce(broadcast_at, $10)
+                    broadcast_at = coalesce(broadcast_at, $10), confirmations = 1,
+                    tx_status = CASE $12::integer WHEN 1 THEN 'success' ELSE 'reverted' END
                 WHERE wallet = $1 AND chain_id = $2 AND nonce = $3
                 """,
                 *(*book.key, nonce, "broadcast" if error else "completed", receipt.tx_hash, receipt.block_number),
-                *(receipt.block_hash, receipt.gas_used, receipt.gas_price, now, error),
+                *(receipt.block_hash, receipt.gas_used, receipt.gas_price, now, error, receipt.status),
             )
-            postings = _postings(row["unique_id"], receipt, None if error else int(variant["value"]))
-            await ledger.post(connection, [ledger.turn(one, variant["taken_back"]) for one in postings], now)
+            written = postings(row["unique_id"], row["currency"], receipt, verdict)
+            await ledger.post(connection, [ledger.turn(one, variant["taken_back"]) for one in written], now)
+        if error in BY_EVENTS or verdict.strayed:
+            _log.error(
+                "a token's transfer was mined and moved other than asked", what="transfer_astray",
+                status=error or "completed", unique_id=row["unique_id"], tx_hash=receipt.tx_hash,
+                currency=row["currency"], strayed=str(verdict.strayed),
+            )  # fmt: skip
         _log.info(
             "mined",
             what="payout_mined",
@@ -150,7 +159,10 @@ class Settler:
             stand = await node.block_hashes(sorted({number for number, _ in blocks}))
             # A node that lags knows nothing of a number yet: that says nothing about the block.
             lost = [(number, hash_) for number, hash_ in blocks if stand[number] not in (None, hash_)]
-            kept = [(number, hash_) for number, hash_ in blocks if stand[number] == hash_ and number <= finalized]
+            standing = [(number, hash_) for number, hash_ in blocks if stand[number] == hash_]
+            await confirmations.note(self._payer, standing)
+            kept = [block for block in standing if block[0] <= finalized]
+            await self._doubt(book, kept)
             final += await self._final(book, kept) if kept else 0
             for block in lost:
                 async with self._kit.db.connection() as connection:
@@ -169,26 +181,49 @@ class Settler:
                 )  # fmt: skip
         return len(rows)
 
+    async def _doubt(self, book: Book, blocks: Sequence[tuple[int, str]]) -> None:
+        """Ask again for events that were missing, before that is final: a payout that fails may be paid once more."""
+        for block in blocks:
+            async with self._kit.db.connection() as connection:
+                rows = [one for one in await book.mined_in(connection, block) if one["error_code"] in BY_EVENTS]
+            for row in rows:
+                async with self._kit.db.connection() as connection:
+                    variants = await book.variants(connection, row["nonce"])
+                variant = next(one for one in variants if one["tx_hash"] == row["tx_hash"])
+                receipt = await self._payer.node.receipt(row["tx_hash"])
+                if receipt is None or judge(variant, row["currency"], receipt).error == row["error_code"]:
+                    continue
+                if await self._undo(row) is not None:
+                    await self.record(row["nonce"], receipt)
+
     async def take_back(self, row: Any) -> int:
         """Undo what was written of a transaction whose block is gone, and give it to the node again."""
+        variant = await self._undo(row)
+        if variant is None:
+            return 0
+        _log.error(
+            "a reorganisation took a transaction back", what="reorganised", status="open",
+            unique_id=variant["unique_id"], tx_hash=row["tx_hash"], block=row["mined_block"],
+        )  # fmt: skip
+        await self._payer.broadcast(row["tx_hash"], variant["raw"], row["nonce"])
+        return 1
+
+    async def _undo(self, row: Any) -> Any:
+        """Take rows and postings back; the variant, or nothing where it is no longer as it was judged."""
         book, now = await self._payer.book(), moment(self._kit.clock)
         async with self._kit.db.transaction() as connection:
             nonce = await book.lock_nonce(connection, row["nonce"])
             if nonce["state"] != "mined" or nonce["final_at"] is not None:
-                return 0
+                return None
             # What was judged may be old: another sweep may have taken it back, and it may be mined elsewhere by now.
             variant = await _variant(connection, row["tx_hash"], nonce["unique_id"])
             if variant is None or variant["mined_block_hash"] != row["mined_block_hash"]:
-                return 0
+                return None
             await book.reopen(connection, row["nonce"])
-            for posting in _postings(nonce["unique_id"], _mined(variant), int(variant["value"])):
+            # By their keys: what was not posted is not there to be taken back.
+            for posting in postings(nonce["unique_id"], nonce["currency"], _mined(variant), Verdict(error=None)):
                 await ledger.reverse(connection, ledger.turn(posting, variant["taken_back"]).key, now)
-        _log.error(
-            "a reorganisation took a transaction back", what="reorganised", status="open", unique_id=nonce["unique_id"],
-            tx_hash=row["tx_hash"], block=row["mined_block"],
-        )  # fmt: skip
-        await self._payer.broadcast(row["tx_hash"], variant["raw"], row["nonce"])
-        return 1
+        return {**dict(variant), "unique_id": nonce["unique_id"]}
 
 
 async def _variant(connection: Connection, tx_hash: str, unique_id: str) -> Any:
@@ -213,18 +248,3 @@ def _mined(variant: Any) -> Receipt:
         gas_used=int(variant["gas_used"]),
         gas_price=int(variant["gas_price"]),
     )
-
-
-def _failure(kind: str, receipt: Receipt) -> str | None:
-    if kind == "fill":
-        return "ABANDONED"
-    return None if receipt.status == 1 else "REVERTED"
-
-
-def _postings(unique_id: str, receipt: Receipt, value: int | None) -> list[ledger.Posting]:
-    spent = Amount(currency=GAS_CURRENCY, units=receipt.gas_used * receipt.gas_price)
-    postings = [ledger.gas(unique_id, spent, receipt.tx_hash, receipt.block_hash)]
-    if value is not None:
-        paid = Amount(currency=GAS_CURRENCY, units=value)
-        postings.append(ledger.payout(unique_id, paid, receipt.tx_hash, receipt.block_hash))
-    return postings

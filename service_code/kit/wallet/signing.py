@@ -19,16 +19,22 @@ from eth_utils.address import is_address, is_checksum_address
 from service_code.kit import logs
 from service_code.kit.call import Call
 from service_code.kit.chain import LEAST_TIP, TRANSFER_GAS, Quote
-from service_code.kit.deaths import BURIED, hold_payout
+from service_code.kit.db import Connection
+from service_code.kit.deaths import BURIED, SUPERSEDED, hold_payout
 from service_code.kit.orders import ConfirmPayout
 from service_code.kit.outcomes import Done, Next, Outcome
 from service_code.kit.signer import SigningRefusedError, Transfer
 from service_code.kit.tokens import HostPayClaim
-from service_code.kit.wallet.failures import Fault, PayoutError
-from service_code.kit.wallet.payer import GAS_CURRENCY, NETWORK, OnChain, Payer, transfer_of
+from service_code.kit.wallet.book import Intent
+from service_code.kit.wallet.coins import GAS_CURRENCY, NETWORK, TOKENS, OnChain, setting_of
+from service_code.kit.wallet.failures import Failure, Fault, PayoutError
+from service_code.kit.wallet.payer import Payer
+from service_code.kit.wallet.trial import try_transfer
 
 #: A contract's gas may differ when it is mined: this much more is offered, in per cent. Unused gas is not taken.
 GAS_MARGIN = 20
+#: Codes of a token that nothing can be paid in, until its issuer or an operator does something.
+TOKEN_BLOCKED = frozenset(("NO_TOKEN_CONTRACT", "WALLET_BLACKLISTED", "TOKEN_PAUSED", "TOKEN_TAKES_FEE"))
 #: Raises PayoutError for a claim that may no longer be signed at this time.
 Recheck = Callable[[HostPayClaim, datetime], None]
 
@@ -45,7 +51,7 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """A payout as it would be signed. `since` is the lowest nonce that the quoted balance may still include."""
+    """A payout as it would be signed. `since` is the lowest nonce that the quoted balances may still include."""
 
     on_chain: OnChain
     quote: Quote
@@ -53,7 +59,7 @@ class Plan:
 
     @property
     def most(self) -> int:
-        """What it may take from the wallet, gas included."""
+        """What it may take from the wallet in ether, gas included."""
         return self.on_chain.value + self.quote.gas * self.quote.fees.max_fee
 
 
@@ -63,6 +69,20 @@ class Signing:
     def __init__(self, payer: Payer) -> None:
         self._payer = payer
         self._kit = payer.kit
+
+    def payable(self, claim: HostPayClaim) -> None:
+        """Refuse what this wallet cannot pay, whoever asks."""
+        address, currency = claim.payin_address, claim.amount.currency
+        if claim.network != NETWORK or currency not in (GAS_CURRENCY, *self._payer.coins.tokens):
+            why = f"{currency} on {claim.network} is not paid by this wallet"
+            if claim.network == NETWORK and currency in TOKENS:
+                why += f": {setting_of(currency)} is not set"
+            raise PayoutError("UNSUPPORTED_CURRENCY", why, Fault.FINAL)
+        mixed = address[2:] not in (address[2:].lower(), address[2:].upper())
+        if not is_address(address) or (mixed and not is_checksum_address(address)):
+            raise PayoutError("INVALID_ADDRESS", "the exchange's address is none", Fault.FINAL)
+        if claim.amount.units == 0:
+            raise PayoutError("INVALID_AMOUNT", "there is nothing to pay", Fault.FINAL)
 
     async def standing(self, claim: HostPayClaim) -> Standing:
         """Look up the payout's rows."""
@@ -83,7 +103,7 @@ class Signing:
 
     async def sign(self, claim: HostPayClaim, call: Call, recheck: Recheck) -> Outcome:
         """Sign and broadcast. Raises PayoutError, NodeAwayError, NodeRefusedError or SigningRefusedError where not."""
-        on_chain = transfer_of(claim.amount, claim.payin_address)
+        on_chain = self._payer.coins.transfer_of(claim.amount, claim.payin_address)
         if on_chain is None:
             raise PayoutError("UNSUPPORTED_CURRENCY", "this currency is not paid by this wallet", Fault.FINAL)
         book = await self._payer.book()
@@ -103,7 +123,11 @@ class Signing:
 
     async def _simulate(self, on_chain: OnChain, wallet: str) -> Quote:
         """Ask what the transfer takes; what may be signed caps the fees."""
-        quote = await self._payer.node.quote(wallet, on_chain.to, on_chain.value, on_chain.data)
+        node = self._payer.node
+        if on_chain.is_token:
+            quote = await try_transfer(node, wallet, on_chain)
+        else:
+            quote = await node.quote(wallet, on_chain.to, on_chain.value)
         limit, fees = self._payer.signer.limits.max_fee, quote.fees
         capped = replace(fees, max_fee=min(fees.max_fee, limit), max_priority_fee=min(fees.max_priority_fee, limit))
         gas = quote.gas if quote.gas == TRANSFER_GAS else quote.gas * (100 + GAS_MARGIN) // 100
@@ -116,6 +140,8 @@ class Signing:
         await hold_payout(connection, claim.unique_id)
         if await connection.fetchrow(BURIED, claim.unique_id, claim.generation) is not None:
             return Done("already_failed")
+        if await connection.fetchrow(SUPERSEDED, claim.unique_id, claim.generation) is not None:
+            return Done("superseded")
         wallet = await book.lock(connection, quote.pending_nonce)
         again = "SELECT * FROM split_payout_hostpay WHERE unique_id = $1 AND (status <> 'failed' OR generation >= $2)"
         faster = await connection.fetchrow(again, claim.unique_id, claim.generation)
@@ -129,8 +155,7 @@ class Signing:
             await self._payer.stop(why, call.now)
             raise PayoutError("WALLET_STOPPED", why, Fault.ELSEWHERE)
         recheck(claim, call.now)
-        if quote.balance - await book.held(connection, plan.since) < plan.most:
-            raise PayoutError("INSUFFICIENT_FUNDS", "the wallet's balance is too low", Fault.OWN)
+        tokens_today = await self._covered(claim, plan, connection, call.now)
         transfer = Transfer(
             chain_id=signer.chain_id,
             nonce=wallet.next_nonce,
@@ -141,9 +166,11 @@ class Signing:
             max_priority_fee=quote.fees.max_priority_fee,
             data=on_chain.data,
         )
-        signed = await signer.sign(transfer, spent_today=await book.spent(connection, call.now))
+        spent_today = await book.spent(connection, call.now)
+        signed = await signer.sign(transfer, spent_today=spent_today, tokens_today=tokens_today)
         now = call.now
-        await book.allocate(connection, wallet.next_nonce, claim.unique_id, on_chain.value, now)
+        intent = Intent(unique_id=claim.unique_id, value=on_chain.value, currency=on_chain.currency)
+        await book.allocate(connection, wallet.next_nonce, intent, now)
         await book.add_variant(connection, signed, "payout", now)
         await book.add_payout(connection, claim, signed, now)
         logs.about(tx_hash=signed.tx_hash)
@@ -151,29 +178,34 @@ class Signing:
         send = partial(self._payer.broadcast, signed.tx_hash, signed.raw, wallet.next_nonce)
         return self._confirm(claim.unique_id, claim.generation, send)
 
+    async def _covered(self, claim: HostPayClaim, plan: Plan, connection: Connection, now: datetime) -> int:
+        """See that both balances cover it; what was signed of its token in the last day."""
+        book, currency = await self._payer.book(), plan.on_chain.currency
+        ether = plan.quote.balance - await book.held(connection, plan.since)
+        if not plan.on_chain.is_token:
+            if ether < plan.most:
+                raise PayoutError("INSUFFICIENT_FUNDS", "the wallet's balance is too low", Fault.OWN)
+            return 0
+        if plan.quote.tokens - await book.held_tokens(connection, currency, plan.since) < claim.amount.units:
+            raise PayoutError("INSUFFICIENT_FUNDS", f"the wallet's balance of {currency} is too low", Fault.OWN)
+        if ether < plan.most:
+            raise PayoutError("INSUFFICIENT_GAS", "the wallet's ether is too low for the gas", Fault.OWN)
+        return await book.spent_tokens(connection, currency, now)
+
     def _confirm(self, unique_id: str, generation: int, send: Any) -> Next:
         order = ConfirmPayout(unique_id=unique_id, generation=generation)
         return Next(self._payer.confirm_queue, order, self._payer.confirm_after, send, str(generation))
 
 
-def payable(claim: HostPayClaim) -> None:
-    """Refuse what this wallet cannot pay, whoever asks."""
-    address = claim.payin_address
-    if claim.network != NETWORK or transfer_of(claim.amount, address) is None:
-        why = f"{claim.amount.currency} on {claim.network} is not paid by this wallet"
-        raise PayoutError("UNSUPPORTED_CURRENCY", why, Fault.FINAL)
-    mixed = address[2:] not in (address[2:].lower(), address[2:].upper())
-    if not is_address(address) or (mixed and not is_checksum_address(address)):
-        raise PayoutError("INVALID_ADDRESS", "the exchange's address is none", Fault.FINAL)
-    if claim.amount.units == 0:
-        raise PayoutError("INVALID_AMOUNT", "there is nothing to pay", Fault.FINAL)
-
-
-def alert(code: str) -> None:
+def alert(failure: Failure, currency: str) -> None:
     """Say what an operator must do something about, whoever meets it."""
+    code = failure.code
     if code == "GAS_TOO_DEAR":
         _log.error("gas is dearer than MAX_FEE_GWEI", what="gas_too_dear", status="retry", currency=GAS_CURRENCY)
-    if code in ("SIGNER_MISMATCH", "BAD_KEY", "WRONG_CHAIN"):
+    if code in TOKEN_BLOCKED:
+        _log.error(failure.why, what="token_blocked", status="retry", code=code, currency=currency)
+    if code in ("SIGNER_MISMATCH", "BAD_KEY", "WRONG_CHAIN", "UNKNOWN_CALL"):
         _log.error("the wallet's key or chain is the wrong one", what="signer_wrong", status="retry", code=code)
-    if code == "INSUFFICIENT_FUNDS":
-        _log.error("the wallet cannot pay this", what="wallet_low", status="retry", currency=GAS_CURRENCY)
+    if code in ("INSUFFICIENT_FUNDS", "INSUFFICIENT_GAS"):
+        low = currency if code == "INSUFFICIENT_FUNDS" else GAS_CURRENCY
+        _log.error("the wallet cannot pay this", what="wallet_low", status="retry", currency=low)

@@ -1,0 +1,97 @@
+"""A thousand payments of all flows in ten minutes, one in twenty hit by a fault: all accounted for, 99 % completed.
+
+When the last is sent, faults end and the clock is moved until every payment is completed or recorded as dead; the dead
+are then replayed by the command, and the judge (tests/payments/judge.py) recomputes every account from outside. MINUTES
+(10) and PAYMENTS (100 a minute) make it shorter, SEED gives the order of a run again.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench import _flows as flows
+from bench._mixed_load import FAULTY, Mix
+from tests.payments.judge import judge
+from tests.payments.stack import Stack
+
+MINUTES = float(os.environ.get("MINUTES", "10"))
+COUNT = int(os.environ.get("PAYMENTS", str(round(100 * MINUTES))))
+SEED = int(os.environ.get("SEED", random.SystemRandom().randrange(10**6)))
+#: The clock is moved by so many seconds at a time, so often at most.
+STEP, STEPS = 30, 60
+
+#: Payments that wait for an operator: dead by themselves, or with the batch that they are paid by.
+DEAD = """
+    SELECT unique_id AS id FROM failed_transactions WHERE status = 'dead' AND unique_id = ANY($1)
+    UNION SELECT a.unique_id FROM payout_accumulation a JOIN failed_transactions f ON f.unique_id = a.batch_id
+    WHERE f.status = 'dead' AND a.unique_id = ANY($1)
+    """
+
+
+def run(say: Callable[[str], None]) -> dict[str, Any]:
+    """Send, settle, replay, judge."""
+    say(f"{COUNT} payments in {MINUTES:g} minutes, SEED={SEED}")
+    with tempfile.TemporaryDirectory() as folder:
+        stack = Stack(Path(folder) / "home")
+        try:
+            stack.up()
+            result = mixed(stack, say, count=COUNT, rate=COUNT / MINUTES / 60, seed=SEED)
+        finally:
+            stack.down()
+    if result["differences"] or result["completed_percent"] < 99 or result["completed_after_replay"] < COUNT:
+        raise RuntimeError(f"the promise was not kept: {result}")
+    return result
+
+
+def mixed(
+    stack: Stack, say: Callable[[str], None], *, count: int, rate: float, seed: int, faulty: int = FAULTY
+) -> dict[str, Any]:
+    """One run on a stack that is up; one payment in `faulty` is sent with a fault."""
+    mix = Mix(stack, seed, faulty)
+    began = time.monotonic()
+    mix.send(count, rate)
+    say(f"sent in {time.monotonic() - began:.0f} s with {mix.faults} faults: {sizes(mix)}")
+    completed, dead = settle(stack, mix)
+    say(f"{len(completed)} completed, {len(dead)} dead")
+    replayed = stack.json("dead", "replay", "--all")["replayed"] if dead else 0
+    again, _ = settle(stack, mix) if dead else (completed, dead)
+    stack.exchanged()
+    stack.idle()
+    report = judge(stack.sandbox, stack.chain, stack.dsn)
+    say(f"{replayed} replayed, {len(again)} completed, {len(report.differences)} differences: {report.counts}")
+    return {
+        "seed": seed,
+        "count": count,
+        "flows": sizes(mix),
+        "faults": mix.faults,
+        "completed_percent": round(len(completed) / count * 100, 2),
+        "dead": len(dead),
+        "replayed": replayed,
+        "completed_after_replay": len(again),
+        "differences": report.differences,
+        "load_average": round(os.getloadavg()[0], 1),
+    }
+
+
+def sizes(mix: Mix) -> dict[str, int]:
+    """How many of each flow."""
+    return {flow: len(sent) for flow, sent in mix.sent.items()}
+
+
+def settle(stack: Stack, mix: Mix) -> tuple[set[str], set[str]]:
+    """Move the clock until every payment is completed or dead; both."""
+    stack.heal()
+    for _ in range(STEPS):
+        stack.idle(timeout=120)
+        completed = flows.finished(stack, mix.all)
+        dead = {row["id"] for row in stack.sql(DEAD, mix.all)} - completed
+        if len(completed) + len(dead) == len(mix.all):
+            break
+        stack.advance(STEP)
+    return completed, dead

@@ -1,0 +1,111 @@
+"""How a stack is reached: its services' operator doors and Cloud Tasks, on this machine or on Google Cloud."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Protocol
+
+import spec
+from ops import rest, specs
+from ops.errors import OpsError
+from ops.home import Home
+from ops.operator import Operator
+
+#: Where Google answers.
+TASKS, CREDENTIALS = "https://cloudtasks.googleapis.com", "https://iamcredentials.googleapis.com"
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+#: An ID token is asked for anew when it is this old (they live for an hour).
+TOKEN_FOR = 1800.0
+
+
+class Reach(Protocol):
+    """One stack."""
+
+    #: `projects/.../locations/...` of its queues.
+    location: str
+
+    def call(self, service: str, path: str) -> Any:
+        """GET an operator's door of a service; OpsError where it does not answer."""
+
+    def tasks(self, path: str) -> Any:
+        """GET a resource of Cloud Tasks."""
+
+
+class Local:
+    """The running stack of a home."""
+
+    def __init__(self, home: Home) -> None:
+        self._operator = Operator(home)
+        self.location = _location(specs.config_of("local"))
+
+    def call(self, service: str, path: str) -> Any:
+        """GET an operator's door."""
+        return self._operator.call("GET", service, path)
+
+    def tasks(self, path: str) -> Any:
+        """GET a resource of the local cloud's Cloud Tasks."""
+        return self._operator.cloud.google("GET", path)
+
+
+class Google:
+    """A stack on Google Cloud, with the caller's own credentials (`gcloud auth application-default login`).
+
+    They must be allowed to impersonate the operator's account and to look at the queues (roles/cloudtasks.viewer).
+    """
+
+    def __init__(self, stack: str) -> None:
+        import google.auth
+        import google.auth.exceptions
+
+        try:
+            self._credentials, _ = google.auth.default(scopes=[SCOPE])
+        except google.auth.exceptions.DefaultCredentialsError as error:
+            raise OpsError(
+                f"there are no credentials for the stack {stack}",
+                why="the services' doors are asked as the operator's account, which you impersonate",
+                fix="gcloud auth application-default login",
+            ) from error
+        self._config = specs.config_of(stack)
+        self._operator = spec.names.account_email(spec.names.OPERATOR_ACCOUNT_ID, self._config.project)
+        self._tokens: dict[str, tuple[float, str]] = {}
+        self.location = _location(self._config)
+
+    def call(self, service: str, path: str) -> Any:
+        """GET an operator's door as the operator's account."""
+        url = self._config.url(service)
+        return rest.call("GET", url + path, headers={"Authorization": f"Bearer {self._id_token(url)}"})
+
+    def tasks(self, path: str) -> Any:
+        """GET a resource of Cloud Tasks."""
+        return rest.call("GET", TASKS + path, headers=self._access())
+
+    def _access(self) -> dict[str, str]:
+        import google.auth.exceptions
+        import google.auth.transport.requests
+
+        if not self._credentials.valid:
+            try:
+                self._credentials.refresh(google.auth.transport.requests.Request())  # type: ignore[no-untyped-call]
+            except google.auth.exceptions.GoogleAuthError as error:
+                raise OpsError(
+                    f"Google gives no token: {error}", fix="gcloud auth application-default login"
+                ) from error
+        return {"Authorization": f"Bearer {self._credentials.token}"}
+
+    def _id_token(self, audience: str) -> str:
+        kept, token = self._tokens.get(audience, (0.0, ""))
+        if not token or time.monotonic() - kept > TOKEN_FOR:
+            url = f"{CREDENTIALS}/v1/projects/-/serviceAccounts/{self._operator}:generateIdToken"
+            body = {"audience": audience, "includeEmail": True}
+            token = str(rest.call("POST", url, body, headers=self._access())["token"])
+            self._tokens[audience] = (time.monotonic(), token)
+        return token
+
+
+def of_stack(stack: str) -> Reach:
+    """The stack of this name."""
+    return Local(Home.find()) if stack == "local" else Google(stack)
+
+
+def _location(config: spec.StackConfig) -> str:
+    return f"projects/{config.project}/locations/{config.region}"

@@ -1,0 +1,112 @@
+"""Sending host payments anew that were neither paid nor refused in time (seeds/000 section 9, adr/token-window.md).
+
+Two kinds wait: what a breaker kept back, which goes as soon as the receiver is up; and, where the edge has a fallback,
+whatever is past its token's window with nothing signed and nothing said against it that time does not mend. Each gets
+the next generation, a fresh token and an exchange order that still waits; the payer signs no generation but the newest.
+Both are given up a while (`give_up_after`) after they became pending, and are then the sweeper's dead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from service_code.gcsplit.anew import Anew
+from service_code.gcsplit.rules import GRACE, HOSTPAY_QUEUES, Rules
+from service_code.kit import logs
+from service_code.kit.call import Call
+from service_code.kit.changenow import ExchangeAwayError, ExchangeRefusedError
+from service_code.kit.deaths import hold_payout
+from service_code.kit.runtime import Kit
+
+#: The way whose token lives so briefly that it may be sent anew; the other has its day.
+WAY = "single"
+QUEUE = HOSTPAY_QUEUES[WAY]
+#: Payments that one round sends, and how many of them at once.
+AT_ONCE, TOGETHER = 200, 8
+
+_log = logs.get("fallback")
+
+#: Whether the payer has refused this generation for a reason that no other token or exchange order mends.
+REFUSED = """
+    EXISTS (
+        SELECT 1 FROM dead_letters AS said
+        WHERE said.unique_id = que.unique_id AND said.generation = que.generation AND said.service = 'gchostpay'
+          AND said.code NOT IN ('TOKEN_EXPIRED', 'TOKEN_FROM_FUTURE', 'EXCHANGE_EXPIRED')
+    )
+"""
+#: Host payments to be sent anew: $1 when they must have become pending at the earliest; $2 before when their token was
+#: minted, where $3 says that this is enough, or their row written, where it was kept back and not tried since.
+WAITING = f"""
+    SELECT que.* FROM split_payout_que AS que
+    LEFT JOIN outbox AS o ON o.id = '{QUEUE}:' || que.unique_id || ':' || que.generation
+    WHERE que.status = 'pending_hostpay' AND que.way = '{WAY}' AND que.pending_since > $1
+      AND (($3::boolean AND coalesce(o.minted_at, que.pending_since) < $2)
+           OR (o.withheld_at IS NOT NULL AND o.sent_at IS NULL AND o.cancelled_at IS NULL AND o.created_at <= $2))
+      AND NOT EXISTS (
+          SELECT 1 FROM split_payout_hostpay AS h
+          WHERE h.unique_id = que.unique_id AND (h.status <> 'failed' OR h.generation >= que.generation)
+      )
+      AND NOT {REFUSED}
+"""
+
+
+class Fallback:
+    """Handles POST /fallback, and lets go what a breaker kept back."""
+
+    def __init__(self, kit: Kit, rules: Rules, anew: Anew) -> None:
+        self._kit = kit
+        self._anew = anew
+        self._policy = rules.tokens[WAY]
+        self._window: timedelta = rules.windows[WAY] + GRACE
+
+    async def fall_back(self, call: Call) -> Mapping[str, Any]:
+        """Send anew what is past its window; for the scheduler, every five minutes."""
+        sent = await self._send_anew(call.now, past_window=self._policy.fallback)
+        return {"status": "fallen_back", "sent": sent, "waiting_for": self._kit.breakers.open}
+
+    async def let_go(self, now: datetime) -> int:
+        """Send anew what was kept back for longer than its window; how many."""
+        return await self._send_anew(now, past_window=False)
+
+    async def _send_anew(self, now: datetime, *, past_window: bool) -> int:
+        if not await self._kit.breakers.let_through(QUEUE):
+            return 0
+        limits = (now - self._policy.give_up_after, now - self._window, past_window)
+        rows = await self._kit.db.fetch(f"{WAITING} ORDER BY que.pending_since LIMIT $4", *limits, AT_ONCE)
+        room = asyncio.Semaphore(TOGETHER)
+
+        async def one(row: Any) -> bool:
+            async with room:
+                logs.about(unique_id=row["unique_id"])
+                return await self._one(row, now, limits)
+
+        # Each in a task, so in a context, of its own.
+        return sum(await asyncio.gather(*(asyncio.create_task(one(row)) for row in rows)))
+
+    async def _one(self, row: Any, now: datetime, limits: tuple[datetime, datetime, bool]) -> bool:
+        unique_id = row["unique_id"]
+        try:
+            made = await self._anew.order(row, now)
+        except (ExchangeAwayError, ExchangeRefusedError) as error:
+            _log.warning("no exchange order to pay: it goes on waiting", status="pending", why=str(error))
+            return False
+        async with self._kit.db.transaction() as connection:
+            if not await hold_payout(connection, unique_id, patient=False):
+                return False
+            again = f"{WAITING} AND que.unique_id = $4 AND que.generation = $5 FOR UPDATE OF que SKIP LOCKED"
+            if await connection.fetchrow(again, *limits, unique_id, row["generation"]) is None:
+                return False
+            await connection.execute(
+                "UPDATE outbox SET cancelled_at = $2 WHERE id = $1 AND sent_at IS NULL AND cancelled_at IS NULL",
+                *(f"{QUEUE}:{unique_id}:{row['generation']}", now),
+            )
+            pending, rows = await self._anew.ask(connection, row, made, since=row["pending_since"], at=now)
+        await self._kit.outbox.send(rows)
+        _log.warning(
+            "sent anew with a fresh token", what="payment_sent_anew", status="pending",
+            generation=pending.generation, cn_api_id=pending.cn_api_id,
+        )  # fmt: skip
+        return True

@@ -1,0 +1,63 @@
+"""The direct way of a hop: the sender calls the receiver's door by itself, as its own account, and waits.
+
+What the door answers with a 2xx was handled. Everything else leaves the message to the outbox, whose sweeper sends it
+by the queue: the receiver may have done it all the same, and is idempotent. Source: seeds/000 (USE_CLOUD_TASKS=false,
+30 seconds); docs/adr/routes.md.
+"""
+
+from __future__ import annotations
+
+from service_code.kit.access import Access
+from service_code.kit.outside import Answer, Outside, UnreachableError
+from service_code.kit.settings import QueueEdge, Settings
+from service_code.kit.tasks import traceparent
+
+
+class DirectError(RuntimeError):
+    """The receiver did not say that it has handled the message."""
+
+
+class Direct:
+    """Calls the receivers of the hops that may be direct."""
+
+    def __init__(self, settings: Settings, outside: Outside, access: Access) -> None:
+        self._queues = settings.queues
+        self._timeouts = {route.queue: route.timeout for route in settings.routes.values() if route.queue}
+        self._outside = outside
+        self._access = access
+
+    def patience(self, queue: str) -> float:
+        """Return the seconds for which the receiver is waited for."""
+        return self._timeouts[queue]
+
+    async def deliver(self, queue: str, outbox_id: str, body: bytes, *, trace: str = "") -> None:
+        """Have the receiver handle a message, or raise a DirectError."""
+        edge = self._queues.get(queue)
+        if edge is None:
+            raise DirectError(f"{queue} is not among this service's QUEUES")
+        answer = await self._post(edge, outbox_id, body, trace)
+        if answer.status == 401:  # the token died before its time, as after a move of the clock
+            self._access.forget()
+            answer = await self._post(edge, outbox_id, body, trace)
+        if not 200 <= answer.status < 300:
+            raise DirectError(f"the receiver of {queue} answered {answer.status}")
+
+    async def _post(self, edge: QueueEdge, outbox_id: str, body: bytes, trace: str) -> Answer:
+        try:
+            token = await self._access.id_token(edge.audience)
+        except Exception as error:
+            raise DirectError(f"no ID token: {type(error).__name__}") from error
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        if trace:
+            headers["traceparent"] = traceparent(trace, outbox_id)
+        try:
+            return await self._outside.call(
+                "POST",
+                edge.url,
+                what=f"the receiver of {edge.name}",
+                headers=headers,
+                body=body,
+                timeout=self.patience(edge.name),
+            )
+        except UnreachableError as error:
+            raise DirectError(str(error)) from error

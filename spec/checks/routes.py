@@ -1,0 +1,116 @@
+"""Routes join what exists, one a hop, and a sender that calls by itself is not cut off while it waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from spec.checks.draft import Draft, Rule
+from spec.durations import Duration
+from spec.errors import Finding, choose
+from spec.route import DIRECT_TIMEOUT
+from spec.task_queue import TaskQueue
+
+#: What a sender does besides waiting for the receiver: its own row, and what it asks of others before.
+OWN_WORK = Duration.parse("15s")
+
+FILE = ("routes", "routes")
+
+
+def what_they_join_exists(draft: Draft) -> Iterator[Finding]:
+    """A hop's queue and a chooser's folder are there."""
+    for name, route in draft.system.routes.items():
+        noun, wanted = ("queue", route.queue) if route.is_hop else ("service", route.service)
+        if wanted is not None and not draft.is_declared(noun, wanted):
+            yield draft.error(
+                *FILE,
+                "routes",
+                name,
+                noun,
+                what=f"there is no {noun} {wanted!r}",
+                breaks="nobody would choose, and every payment would take the same way",
+                fix=choose(wanted, draft.declared[noun], noun=noun),
+            )
+
+
+def a_hop_has_one_route(draft: Draft) -> Iterator[Finding]:
+    """No two routes decide over one queue."""
+    first: dict[str, str] = {}
+    for name, queue in _hops(draft):
+        other = first.setdefault(queue.name, name)
+        if other != name:
+            yield draft.error(
+                *FILE,
+                "routes",
+                name,
+                "queue",
+                what=f"{other} is the route of {queue.name} already",
+                breaks="nobody would know whose share counts",
+                fix="delete one of the two",
+            )
+
+
+def nobody_calls_itself(draft: Draft) -> Iterator[Finding]:
+    """A queue from a service to itself is no hop that a call could take the place of."""
+    for name, queue in _hops(draft):
+        if queue.receiver in queue.senders:
+            yield draft.error(
+                *FILE,
+                "routes",
+                name,
+                "queue",
+                what=f"{queue.receiver} would call itself instead of {queue.name}",
+                breaks="its requests would wait for one another, and an instance that is full for ever",
+                fix="delete the route: what a service leaves to itself needs the queue",
+            )
+
+
+def senders_outlast_the_call(draft: Draft) -> Iterator[Finding]:
+    """A direct call is made within the sender's own request: that is not cut off before the call is given up."""
+    least = Duration(DIRECT_TIMEOUT.milliseconds + OWN_WORK.milliseconds)
+    for name, queue in _hops(draft):
+        for sender in queue.senders:
+            service = draft.system.services.get(sender)
+            if service is not None and service.timeout < least:
+                yield draft.error(
+                    "service",
+                    sender,
+                    "timeout",
+                    what=f"a request of {sender} is cut off after {service.timeout}, "
+                    f"but on the direct way of {name} it may wait {DIRECT_TIMEOUT} for {queue.receiver}",
+                    breaks="its caller would be told of a failure though the payment is recorded",
+                    fix=f"write timeout: {least} or more",
+                )
+
+
+def shares_are_of_routes(draft: Draft) -> Iterator[Finding]:
+    """A stack sets the shares of such routes as there are."""
+    known = draft.declared["route"]
+    for stack in draft.stacks.values():
+        for name in stack.canary_percent:
+            if name not in known:
+                yield draft.error(
+                    "stack",
+                    stack.name,
+                    "config",
+                    "sluice:canaryPercent",
+                    name,
+                    what=f"there is no route {name!r}",
+                    breaks="the share that was meant would stay as it is",
+                    fix=choose(name, known, noun="route"),
+                )
+
+
+def _hops(draft: Draft) -> Iterator[tuple[str, TaskQueue]]:
+    for name, route in draft.system.routes.items():
+        queue = draft.system.queues.get(route.queue or "")
+        if queue is not None:
+            yield name, queue
+
+
+RULES: tuple[Rule, ...] = (
+    what_they_join_exists,
+    a_hop_has_one_route,
+    nobody_calls_itself,
+    senders_outlast_the_call,
+    shares_are_of_routes,
+)

@@ -1,0 +1,62 @@
+"""How `sluice reconcile` reaches a stack on Google Cloud: as the operator's account, with the caller's credentials."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import google.auth
+import google.auth.exceptions
+import pytest
+
+from ops import app, rest
+from ops.reconcile import reach
+
+
+class Credentials:
+    """Somebody who is logged in."""
+
+    valid = False
+    token = "mine"
+
+    def refresh(self, _request: Any) -> None:
+        self.valid = True
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    made: list[tuple[Any, ...]] = []
+
+    def call(method: str, url: str, body: Any = None, *, headers: Any = None) -> Any:
+        made.append((method, url, body, headers["Authorization"]))
+        return {"token": "theirs"}
+
+    monkeypatch.setattr(google.auth, "default", lambda scopes: (Credentials(), "p"))
+    monkeypatch.setattr(rest, "call", call)
+    return made
+
+
+def test_doors_are_asked_as_the_operator_and_queues_as_oneself(calls: list[tuple[Any, ...]]) -> None:
+    google_cloud = reach.Google("dev")
+    config = google_cloud._config
+    url = config.url("gcsplit")
+    for _ in range(2):
+        google_cloud.call("gcsplit", "/reconcile/ledger")
+    google_cloud.tasks(f"/v2/{google_cloud.location}/queues")
+    account = f"sluice-operator@{config.project}.iam.gserviceaccount.com"
+    wish = {"audience": url, "includeEmail": True}
+    assert calls == [
+        ("POST", f"{reach.CREDENTIALS}/v1/projects/-/serviceAccounts/{account}:generateIdToken", wish, "Bearer mine"),
+        ("GET", f"{url}/reconcile/ledger", None, "Bearer theirs"),
+        ("GET", f"{url}/reconcile/ledger", None, "Bearer theirs"),
+        ("GET", f"{reach.TASKS}/v2/{google_cloud.location}/queues", None, "Bearer mine"),
+    ]
+    assert url.startswith("https://gcsplit-")
+
+
+def test_who_is_not_logged_in_is_told_how(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def none(scopes: list[str]) -> Any:
+        raise google.auth.exceptions.DefaultCredentialsError(f"none for {scopes}")  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr(google.auth, "default", none)
+    assert app.main(["reconcile", "--stack", "dev"]) == 1
+    assert "gcloud auth application-default login" in capsys.readouterr().err

@@ -1,0 +1,77 @@
+"""Operators: what people do with what has died or is stuck, at any moment and more than once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.service_code.simulation.run import Simulation
+
+#: How often all that is dead is replayed at the end: a slow machine may let a token run out.
+ROUNDS = 3
+
+
+async def something(simulation: Simulation) -> None:
+    """An operator looks at something and does something about it."""
+    await simulation.dice.choice((_replay, _replay, _mark, _recover, _abandon, _convert, _order, _publish))(simulation)
+
+
+async def replay_all(simulation: Simulation) -> None:
+    """One command a dead payment."""
+    for one in await _listed(simulation, "gcsplit", "/dead", "dead"):
+        path = f"/failed-transactions/{one['unique_id']}/status"
+        await simulation.operate("gcsplit", "POST", path, {"status": "dead"})
+        await simulation.operate("gcsplit", "POST", f"/dead/{one['unique_id']}/replay")
+
+
+async def _listed(simulation: Simulation, service: str, path: str, name: str) -> list[dict[str, Any]]:
+    answer = await simulation.operate(service, "GET", path)
+    return list(answer.json()[name]) if answer.status == 200 else []
+
+
+async def _one_dead(simulation: Simulation) -> str | None:
+    dead = await _listed(simulation, "gcsplit", "/dead", "dead")
+    return str(simulation.dice.choice(dead)["unique_id"]) if dead else None
+
+
+async def _replay(simulation: Simulation) -> None:
+    if (unique_id := await _one_dead(simulation)) is not None:
+        await simulation.operate("gcsplit", "POST", f"/dead/{unique_id}/replay")
+
+
+async def _mark(simulation: Simulation) -> None:
+    if (unique_id := await _one_dead(simulation)) is not None:
+        wish = {"status": simulation.dice.choice(("dead", "investigating"))}
+        await simulation.operate("gcsplit", "POST", f"/failed-transactions/{unique_id}/status", wish)
+
+
+async def _recover(simulation: Simulation) -> None:
+    unique_id = await _one_dead(simulation)
+    if unique_id is not None and simulation.dice.random() < 0.2:
+        path = f"/failed-transactions/{unique_id}/recovered"
+        await simulation.operate("gcsplit", "POST", path, {"note": "paid by hand"})
+
+
+async def _abandon(simulation: Simulation) -> None:
+    if simulation.payments:
+        unique_id = simulation.dice.choice(simulation.payments).what.unique_id
+        await simulation.operate("gchostpay", "POST", f"/payouts/{unique_id}/abandon")
+
+
+async def _convert(simulation: Simulation) -> None:
+    for one in await _listed(simulation, "gcsplit2", "/conversions", "conversions"):
+        if one["status"] == "failed":
+            await simulation.operate("gcsplit2", "POST", f"/conversions/{one['unique_id']}/retry")
+
+
+async def _order(simulation: Simulation) -> None:
+    for one in await _listed(simulation, "gcbatchprocessor", "/batches", "batches"):
+        if one["status"] == "refused":
+            await simulation.operate("gcbatchprocessor", "POST", f"/batches/{one['batch_id']}/retry")
+
+
+async def _publish(simulation: Simulation) -> None:
+    dead = await _listed(simulation, "paynowwebhook", "/dead", "dead")
+    if dead:
+        event_id = simulation.dice.choice(dead)["event_id"]
+        await simulation.operate("paynowwebhook", "POST", f"/dead/{event_id}/replay")

@@ -1,0 +1,113 @@
+"""Routes as a spec: what is refused, who may call directly, and what a stack may say of shares."""
+
+from __future__ import annotations
+
+import pytest
+
+from components.environment import environment
+from spec import load
+from spec.stack import from_flat
+from tests.spec.conftest import GCWEBHOOK, PROD, Project
+
+ROUTES = "queue_configs/routes.yaml"
+SPLIT_HOP = "split-hop: {old: direct, new: queue, queue: split-payment-queue, canary_percent: 100}"
+
+
+def test_both_hops_of_the_documents_go_by_the_queue_unless_a_stack_says_otherwise(project: Project) -> None:
+    assert project.findings() == ()
+    system = load(project.root)
+    hops = {name: route for name, route in system.routes.items() if route.is_hop}
+    assert {name: (hop.queue, hop.canary_percent) for name, hop in hops.items()} == {
+        "split-hop": ("split-payment-queue", 100),
+        "hostpay-hop": ("hostpay-execution-queue", 100),
+    }
+    assert set(system.routes_of("gcsplit")) == {"hostpay-hop", "payout", "estimate"}
+    assert system.routes_of("gchostpay2") == {}
+
+
+def test_a_route_that_is_deleted_takes_the_senders_right_to_call_with_it(project: Project) -> None:
+    assert "gcwebhook" in load(project.root).invokers("gcsplit")
+    project.replace(ROUTES, f"  {SPLIT_HOP}\n", "")
+    assert project.findings() == ()
+    assert "gcwebhook" not in load(project.root).invokers("gcsplit")
+
+
+def test_no_other_service_and_no_other_path_may_be_called_directly(project: Project) -> None:
+    system = load(project.root)
+    direct = {
+        (service, path, caller.account_id)
+        for service in system.services
+        for path, callers in system.callers(service).items()
+        for caller in callers
+        if caller.why == "direct"
+    }
+    assert direct == {("gcsplit", "/process_split", "gcwebhook"), ("gchostpay", "/hostpay_webhook", "gcsplit")}
+
+
+def test_a_stacks_shares_reach_the_services_that_choose(project: Project) -> None:
+    project.replace(PROD, "config:", "config:\n  sluice:canaryPercent: {split-hop: 0, payout: 50}")
+    system = load(project.root, "prod")
+    assert system.stack is not None
+    assert (
+        '"split-hop":{"new":"queue","old":"direct","percent":0,'
+        in environment(system, system.stack, "gcwebhook")["ROUTES"]
+    )
+    assert '"percent":50,"queue":null,"salt":"payout"' in environment(system, system.stack, "gcsplit")["ROUTES"]
+    assert environment(system, system.stack, "gchostpay2")["ROUTES"] == "{}"
+    flat = from_flat({"sluice:canaryPercent": '{"payout": 7}'})
+    assert flat == {"sluice:canaryPercent": {"payout": 7}}
+
+
+@pytest.mark.parametrize(
+    ("instead", "key"),
+    [
+        ("{old: direct, new: staged, queue: split-payment-queue}", "routes.split-hop.new"),
+        ("{old: direct, new: queue, service: gcsplit}", "routes.split-hop.service"),
+        ("{old: direct, new: queue}", "routes.split-hop.queue"),
+        ("{old: sync, new: queue, queue: split-payment-queue}", "routes.split-hop.queue"),
+        ("{old: telex, new: queue, queue: split-payment-queue}", "routes.split-hop.old"),
+        (
+            "{old: direct, new: queue, queue: split-payment-queue, canary_percent: 101}",
+            "routes.split-hop.canary_percent",
+        ),
+        (
+            "{old: direct, new: queue, queue: split-payment-queue, canary_percent: 0.5}",
+            "routes.split-hop.canary_percent",
+        ),
+        ("{old: direct, new: queue, queue: split-payment-que}", "routes.split-hop.queue"),
+        ("{old: sync, new: queue, service: gcwebhok}", "routes.split-hop.service"),
+        ("{old: direct, new: queue, queue: hostpay-execution-queue}", "routes.hostpay-hop.queue"),
+        ("{old: direct, new: queue, queue: gchostpay3-retry-queue}", "routes.split-hop.queue"),
+        ("{old: direct, new: queue, queue: split-payment-queue, percent: 5}", "routes.split-hop.percent"),
+    ],
+)
+def test_what_is_no_route_is_refused_at_its_key(project: Project, instead: str, key: str) -> None:
+    project.replace(ROUTES, SPLIT_HOP, f"split-hop: {instead}")
+    found = [error for error in project.errors() if error.key == key]
+    assert found, project.errors()
+    assert (str(found[0].where.file), bool(found[0].breaks), bool(found[0].fix)) == (ROUTES, True, True)
+
+
+def test_a_sender_whose_requests_are_cut_off_before_the_direct_call_is_given_up_is_refused(project: Project) -> None:
+    project.replace(GCWEBHOOK, "timeout: 45s", "timeout: 44s")
+    error = project.only_error()
+    assert (str(error.where.file), error.key) == (GCWEBHOOK, "timeout")
+    assert "may wait 30s for gcsplit" in error.what
+
+
+@pytest.mark.parametrize(
+    ("shares", "what"),
+    [
+        ("{split-hope: 5}", "there is no route"),
+        ("{payout: 101}", "above 100"),
+        ("{payout: half}", "not a whole number"),
+    ],
+)
+def test_a_share_that_a_stack_cannot_mean_is_refused(project: Project, shares: str, what: str) -> None:
+    project.replace(PROD, "config:", f"config:\n  sluice:canaryPercent: {shares}")
+    assert what in project.only_error().what
+
+
+def test_a_list_of_routes_at_another_place_is_refused(project: Project) -> None:
+    (project.root / ROUTES).rename(project.root / "queue_configs/routes.yml")
+    assert any("does not belong here" in error.what for error in project.errors())
