@@ -58,7 +58,7 @@ class Follower:
     ) -> list[dict[str, Any]]:
         """Look at the payments until all are at their end or the time is over; each as it was seen last."""
         seen: dict[str, dict[str, Any]] = {}
-        told: Counter[str] = Counter()
+        told: set[tuple[str, str, str, str | None]] = set()
         deadline = time.monotonic() + seconds
         with ThreadPoolExecutor(LOOKS) as pool:
             while open_ := [payment for payment in sent if seen.get(payment, {}).get("status") not in ENDS]:
@@ -67,9 +67,12 @@ class Follower:
                     if found is None:
                         continue
                     seen[payment] = found
-                    for hop in found["hops"][told[payment] :] if tell else ():
-                        told[payment] += 1
-                        tell(payment, hop)  # type: ignore[misc]
+                    for hop in found["hops"] if tell else ():
+                        # By itself, not by its place: what is noted late stands before what was told already.
+                        known = (payment, hop["at"], hop["hop"], hop["detail"])
+                        if known not in told:
+                            told.add(known)
+                            tell(payment, hop)  # type: ignore[misc]
                 if progress:
                     progress(sum(found["status"] in ENDS for found in seen.values()))
                 if time.monotonic() > deadline:

@@ -33,6 +33,8 @@ WAYS = ("single", "staged")
 ELSEWHERE = {
     "gchostpay3-retry-queue": "only a payout whose sending failed is sent again",
     "gchostpay-payment-failed-queue": "only a payout that failed for good is told so",
+    "registration-processing-queue": "registers clients, pays nobody",
+    "gcregister": "the registry of clients",
     "gcsplit-estimate-queue": "the new way of the route estimate, which no payment takes unless a stack says so",
     "gcsplit-estimate-response-queue": "the new way of the route estimate",
     "gcaccumulator-queue": "the threshold's flow: its client is paid later, with others",

@@ -115,6 +115,11 @@ def message(name: str, **changes: Any) -> bytes:
         "EstimateAndUpdate": {
             "unique_id": "RUBBISH000000001", "client_id": -1001, "accumulated": {"currency": "eth", "units": "1000"},
         },
+        "RegisterClient": {
+            "unique_id": "RUBBISH000000001", "channel_id": -1001, "client_wallet": "0x" + "00" * 19 + "01",
+            "payout_currency": "usdt", "payout_network": "eth", "payout_strategy": "instant",
+            "invited_at": 1_790_000_000_000,
+        },
         "BatchDue": {"unique_id": "RUBBISH000000001", "client": CLIENT},
     }  # fmt: skip
     fields = {"message": name, "version": 1, **known[name], **changes}
@@ -158,6 +163,7 @@ def bad_values(fields: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
         "threshold": bad_amounts,
         "received_at": times,
         "failed_at": times,
+        "invited_at": times,
         "attempt_count": [-1, 256, "1"],
         "error_code": ["", "X" * 61],
         "error_message": ["x" * 1001, 7],

@@ -62,10 +62,13 @@ async def test_a_payment_is_paid_within_the_processors_own_call_and_no_task_is_m
     world: World, chain: Chain, sql: Any
 ) -> None:
     async with line(world) as (webhook, _, payer):
-        await notified(world, webhook)
+        unique_id = await notified(world, webhook)
         assert made(world) == []
         assert world.doors.calls == [(BASE.format("gchostpay"), 200), (BASE.format("gcsplit"), 200)]
         await is_paid_once(world, payer, sql, chain)
+        hops = (await webhook.operate("GET", f"/payments/{unique_id}")).json()["hops"]
+    directly = {hop["detail"] for hop in hops if hop["hop"] == "handed on directly"}
+    assert directly == {f"instead of {queue}" for queue in HOPS}
     assert await ways(sql) == [(hop, "direct", True) for hop in HOPS]
 
 

@@ -216,7 +216,7 @@ def test_a_service_that_cannot_start_says_why_and_a_wrong_name_lists_the_service
     for arguments in ([], ["gcbank"], ["../x"], ["kit"]):
         wrong = start({}, *arguments)
         _, complaint = wrong.communicate(timeout=60)
-        listed = b"gchostpay3, gchostpay4, gcmicrobatchprocessor, gcsplit, gcsplit2, gcwebhook" in complaint
+        listed = b"gchostpay3, gchostpay4, gcmicrobatchprocessor, gcregister, gcsplit, gcsplit2, gcwebhook" in complaint
         assert (wrong.returncode, listed) == (2, True)
 
 

@@ -47,6 +47,7 @@ QUEUES = {
     "gcsplit-estimate-queue": ("gcsplit2", "/estimate", None),
     "gcsplit-estimate-response-queue": ("gcsplit", "/eth-client-swap", None),
     "gcbatchprocessor-queue": ("gcbatchprocessor", "/process", None),
+    "registration-processing-queue": ("gcregister", "/process_registration", None),
     "gcmicrobatchprocessor-failed-queue": ("gcmicrobatchprocessor", "/batch-payment-failed", None),
 }
 #: route -> its old way, its new one, the queue of a hop, and the share of the new way.
@@ -55,6 +56,7 @@ ROUTES = {
     "hostpay-hop": ("direct", "queue", "hostpay-execution-queue", 100),
     "payout": ("single", "staged", None, 0),
     "paynow": ("sync", "queue", None, 100),
+    "registration": ("sync", "queue", None, 0),
     "estimate": ("inline", "queue", None, 0),
 }
 TOPICS = {
@@ -71,6 +73,7 @@ SECRETS = {
     "HOSTPAY_INTERNAL_SIGNING_KEY": "internal-key-for-tests-" + "0123456789abcdef" * 4,
     "CHANGENOW_API_KEY": "changenow-key-for-tests",
     "ALCHEMY_WEBHOOK_SIGNING_KEY": "whsec_of_tests_0123456789\nwhsec_old_of_tests_012345",
+    "REGISTRATION_KEY": "registration-key-for-tests-" + "0123456789abcdef" * 3,
     "PAYNOW_WEBHOOK_SECRET": "pn-secret-for-tests-0123456789abcdef",
 }
 
@@ -283,6 +286,7 @@ class World:
             *("/reconcile/payouts", "/reconcile/events", "/reconcile/points"),
         ]
         operator += ["/dead/{event_id}/replay", "/events/{event_id}", "/users/{user_id}"]
+        operator += ["/invitations", "/clients", "/clients/{channel_id}"]
         callers = {path: [INVOKER] for _, path, _ in QUEUES.values()}
         callers["/process_split"].append(ACCOUNT.format("gcwebhook"))
         callers["/hostpay_webhook"].append(ACCOUNT.format("gcsplit"))

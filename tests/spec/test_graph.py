@@ -81,6 +81,7 @@ def test_schedules_are_jobs_with_an_account(project: Project) -> None:
         ("gchostpay4-sweep", "/sweep", "gchostpay4-scheduler"),
         ("gcmicrobatchprocessor-convert-pending", "/convert-pending", "gcmicrobatchprocessor-sch-e50b"),
         ("gcmicrobatchprocessor-sweep", "/sweep", "gcmicrobatchprocessor-sch-e50b"),
+        ("gcregister-sweep", "/sweep", "gcregister-scheduler"),
         ("gcsplit-fallback", "/fallback", "gcsplit-scheduler"),
         ("gcsplit-sweep", "/sweep", "gcsplit-scheduler"),
         ("gcsplit2-sweep", "/sweep", "gcsplit2-scheduler"),
