@@ -1,5 +1,5 @@
 # `make up` and `make test` do everything from a fresh clone. Everything here is also a command one can type.
-.PHONY: up down test check bench schema fix
+.PHONY: up down test check bench proofs schema fix
 PYTEST_WORKERS ?= 2
 
 up: ## the local stack, deployed, with one payment paid on its chain
@@ -16,7 +16,11 @@ check: .prepared ## style, types and the import law
 	@.venv/bin/mypy --no-error-summary .
 
 bench: .prepared ## the figures of docs/figures.md, JSON last
+	@scripts/prepare bench
 	@.venv/bin/python -m bench
+
+proofs: .prepared ## faults and kills for long; fails where a promise is not kept
+	@.venv/bin/python -m bench proofs
 
 fix: .prepared ## format, and mend what can be mended
 	@.venv/bin/ruff format --quiet . ; .venv/bin/ruff check --fix --quiet .

@@ -1,4 +1,4 @@
-"""What several benchmarks need: percentiles, the memory of a set of processes, blocks as they come."""
+"""What several benchmarks need: broken promises, percentiles, the memory of a set of processes, blocks as they come."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import psutil
+
+
+class NotKeptError(RuntimeError):
+    """A promise that a run was to keep was not kept: in what way, and the run's figures."""
+
+    def __init__(self, why: str, figures: dict[str, Any]) -> None:
+        super().__init__(why)
+        self.figures = figures
 
 
 def percentile(values: Iterable[float], share: float) -> float:

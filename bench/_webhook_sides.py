@@ -40,10 +40,12 @@ TABLE = (
 class Side:
     """One that answers webhooks: where, and by which processes."""
 
-    def __init__(self, name: str, url: str, pids: list[int]) -> None:
+    def __init__(self, name: str, url: str, pids: list[int], most: int = 2500) -> None:
         self.name = name
         self.url = url
         self.pids = pids
+        #: Requests a second that it does not reach: so many notices are prepared for it.
+        self.most = most
 
     def cpu(self) -> float:
         """CPU seconds of its processes so far, those that have ended since included."""
@@ -86,7 +88,7 @@ def alone(stack: Stack) -> Iterator[Side]:
     environment |= {"K_SERVICE": SERVICE, "K_REVISION": "alone"}
     command = [sys.executable, "-m", "service_code.kit.main", SERVICE]
     try:
-        with started("alone", command, environment, stack.home / "alone.log", "/health") as side:
+        with started("alone", command, environment, log=stack.home / "alone.log", path="/health") as side:
             yield side
     finally:
         metadata.close()
@@ -108,12 +110,15 @@ def flask(stack: Stack, *, pooled: bool) -> Iterator[Side]:
     }
     command = [str(GUNICORN), "--workers", "1", "--threads", "8", "--timeout", "0", "--keep-alive", "75"]
     command += ["--bind", f"127.0.0.1:{environment['PORT']}", "bench._flask_way:app"]
-    with started(name, command, environment, stack.home / f"{name}.log", "/") as side:
+    most = 1500 if pooled else 150
+    with started(name, command, environment, log=stack.home / f"{name}.log", path="/", most=most) as side:
         yield side
 
 
 @contextmanager
-def started(name: str, command: list[str], environment: dict[str, str], log: Path, path: str) -> Iterator[Side]:
+def started(
+    name: str, command: list[str], environment: dict[str, str], *, log: Path, path: str, most: int = 2500
+) -> Iterator[Side]:
     """A server as a process, from its first answer to its end."""
     url = f"http://127.0.0.1:{environment['PORT']}"
     with log.open("wb") as out:
@@ -122,7 +127,7 @@ def started(name: str, command: list[str], environment: dict[str, str], log: Pat
         )
         try:
             until(lambda: answers(url + path), 30, lambda: f"{name} answers: {log.read_text()[-2000:]}")
-            yield Side(name, url + "/", [process.pid])
+            yield Side(name, url + "/", [process.pid], most)
         finally:
             process.terminate()
             process.wait(20)

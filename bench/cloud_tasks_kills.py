@@ -22,7 +22,7 @@ import grpc
 import grpc.aio
 import uvloop
 
-from bench._measure import percentile
+from bench._measure import NotKeptError, percentile
 from bench._tasks_load import CREATE, request
 from bench._tasks_sides import Side, Target, ours, target
 
@@ -66,6 +66,8 @@ def run(say: Callable[[str], None]) -> dict[str, Any]:
         },
     }
     say(str(result))
+    if result["lost"]:
+        raise NotKeptError(f"{result['lost']} tasks that were acknowledged never came", result)
     return result
 
 

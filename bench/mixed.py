@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import _flows as flows
+from bench._measure import NotKeptError
 from bench._mixed_load import FAULTY, Mix
 from tests.payments.judge import judge
 from tests.payments.stack import Stack
@@ -45,7 +46,7 @@ def run(say: Callable[[str], None]) -> dict[str, Any]:
         finally:
             stack.down()
     if result["differences"] or result["completed_percent"] < 99 or result["completed_after_replay"] < COUNT:
-        raise RuntimeError(f"the promise was not kept: {result}")
+        raise NotKeptError("not all payments are accounted for", result)
     return result
 
 

@@ -4,9 +4,10 @@
   through the same door: the difference is what recording a payment costs;
 - PayNow: the worker's answer, and from publishing to processed;
 - 100 payments at once on each way to pay out, beside what the slowest queue of that way allows by its spec;
+- the staged way as fast as its slowest queue lets it, and no faster: gchostpay1's answer without what waits before it;
 - each way at saturation: payments a second to the end, CPU of a payment by service and what is around it.
 
-Takes about two minutes on two quiet cores.
+Takes about two and a half minutes on two quiet cores.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ WARM_UP = 20
 #: PayNow's users, all buying at once, and the events of each.
 BUYERS, EVENTS = 8, 25
 
+#: Payments of the staged way at its queues' own rate: half a minute.
+STEADY = 150
+
 #: Payments of the spike, and of each way at saturation; the staged way is held to 5 a second by its queues.
 SPIKE, MANY = 100, {"single": 400, "staged": 100}
 
@@ -49,7 +53,13 @@ def run(say: Callable[[str], None]) -> dict[str, Any]:
             for way in flows.QUEUES:
                 flows.finish(stack, [one["unique_id"] for one in flows.send(stack, way, WARM_UP // 2, 20)])
             result: dict[str, Any] = {"count": COUNT, "rate": RATE}
-            for name, part in (("", answers), ("paynow", paynow), ("spike", spike), ("saturation", saturation)):
+            for name, part in (
+                ("", answers),
+                ("paynow", paynow),
+                ("spike", spike),
+                ("steady", steady),
+                ("saturation", saturation),
+            ):
                 found = part(stack)
                 for key, figures in found.items():
                     say(f"{name} {key}: {figures}".strip())
@@ -104,6 +114,20 @@ def spike(stack: Stack) -> dict[str, Any]:
         allowed = SPIKE / flows.slowest(way)
         found[way] = {"seconds": round(took, 2), "allowed_s": round(allowed, 2), "times": round(took / allowed, 2)}
     return found
+
+
+def steady(stack: Stack) -> dict[str, Any]:
+    """An open loop at the rate of the slowest queue: notices are sent when they are due, whatever became of earlier."""
+    way, since = "staged", flows.now()
+    rate = flows.slowest(way)
+    sent = flows.send(stack, way, STEADY, rate)
+    done = flows.finish(stack, [payment["unique_id"] for payment in sent])
+    took = [done[payment["unique_id"]] - moment(payment["sent_at"]) for payment in sent]
+    return {
+        "per_second": rate,
+        "gchostpay1_ms": flows.latencies(stack, "gchostpay1", since),
+        "webhook_to_paid_s": spread(took),
+    }
 
 
 def saturation(stack: Stack) -> dict[str, Any]:

@@ -23,7 +23,7 @@ import grpc.aio
 import uvloop
 from google import pubsub_v1
 
-from bench._measure import percentile
+from bench._measure import NotKeptError, percentile
 from bench._pubsub_load import PUBLISH, request
 from bench._pubsub_sides import PROJECT, Side
 from bench._tasks_sides import Target, target
@@ -66,18 +66,21 @@ def run(say: Callable[[str], None]) -> dict[str, Any]:
             pushed.update(name for name, _ in receiver.ask("/_log"))
             if (life + 1) % 20 == 0:
                 say(f"{life + 1} kills: {len(record.answered)} answered, {len(pushed)} pushed")
+    lost = {
+        "pulled": len(record.answered - record.came[PULLED]),
+        "exactly_once": len(record.answered - record.came[ONCE]),
+        "pushed": len(record.answered - pushed),
+    }
     result = {
         "kills": kills,
         "answered": len(record.answered),
-        "lost": {
-            "pulled": len(record.answered - record.came[PULLED]),
-            "exactly_once": len(record.answered - record.came[ONCE]),
-            "pushed": len(record.answered - pushed),
-        },
+        "lost": lost,
         "came_again_after_confirmation": record.again,
         "ready_s": {"p50": round(percentile(ready, 0.5), 2), "max": round(max(ready), 2)},
     }
     say(str(result))
+    if any(lost.values()) or record.again:
+        raise NotKeptError(f"lost {lost}, came again after confirmation {record.again}", result)
     return result
 
 

@@ -1,6 +1,6 @@
 """All flows under random faults for a long time: RUNS runs of PAYMENTS payments from FIRST_SEED on, each judged.
 
-Prints a line a run; a run in which something is wrong prints what, and how to see it again.
+Prints a line a run; a run in which something is wrong prints what, and how to see it again, and fails the whole.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench._measure import NotKeptError
 from tests.service_code.servers import anvil_chain, postgres_server
 from tests.service_code.simulation.play import Played, migrated, play
 
@@ -38,14 +39,14 @@ def run(say: Callable[[str], None]) -> dict[str, Any]:
                 say(f"  WRONG (SEED={seed} PAYMENTS={PAYMENTS} pytest tests/service_code/test_simulation.py): {wrong}")
             for what, times in one.unexpected.items():
                 say(f"  unexpected: {what}, {times} times")
-    return summary(played)
+    return kept(played)
 
 
-def summary(played: list[Played]) -> dict[str, Any]:
-    """What all runs were made of."""
+def kept(played: list[Played]) -> dict[str, Any]:
+    """What all runs were made of; NotKeptError where something was wrong after one."""
     seconds = sum(one.seconds for one in played)
     payments, crashes = sum(one.payments for one in played), sum(one.crashes for one in played)
-    return {
+    figures: dict[str, Any] = {
         "runs": len(played),
         "payments": payments,
         "events": sum(one.events for one in played),
@@ -55,7 +56,11 @@ def summary(played: list[Played]) -> dict[str, Any]:
         "faults": dict(sum((one.troubles for one in played), Counter())),
         "ends": dict(sum((one.ends for one in played), Counter())),
         "wrong": {one.seed: one.wrong for one in played if one.wrong},
+        "unexpected": {one.seed: dict(one.unexpected) for one in played if one.unexpected},
         "seconds": round(seconds),
         "payments_a_second": round(payments / seconds, 1),
         "crashes_a_second": round(crashes / seconds, 1),
     }
+    if figures["wrong"]:
+        raise NotKeptError(f"something was wrong after the runs of these seeds: {[*figures['wrong']]}", figures)
+    return figures

@@ -14,6 +14,7 @@ from ops.errors import CallFailed, OpsError
 from ops.home import Home
 from ops.operator import Operator
 from ops.output import Output
+from ops.supervisor import control
 
 #: A payment changes no more, or not by itself.
 ENDS = {"paid", "dead", "refused"}
@@ -63,7 +64,10 @@ class Follower:
         with ThreadPoolExecutor(LOOKS) as pool:
             while open_ := [payment for payment in sent if seen.get(payment, {}).get("status") not in ENDS]:
                 open_ = open_[:LOOKS] if time.monotonic() < deadline else open_
-                for payment, found in zip(open_, pool.map(self._patiently, open_), strict=True):
+                looks = list(pool.map(self._patiently, open_))
+                if not any(looks) and not control.running(self.operator.cloud.home):
+                    raise _stopped(sum(found["status"] in ENDS for found in seen.values()), len(sent))
+                for payment, found in zip(open_, looks, strict=True):
                     if found is None:
                         continue
                     seen[payment] = found
@@ -147,6 +151,14 @@ def coins(units: str, currency: str) -> str:
 def _took(payment: dict[str, Any]) -> str:
     taken = duration(payment)
     return f", {taken:.2f} s from notice to mined payout" if taken is not None else ""
+
+
+def _stopped(ended: int, count: int) -> OpsError:
+    return OpsError(
+        f"the local stack stopped while payments were followed: {ended} of {count} were at their end",
+        why="nobody pays the others now; what was recorded goes on when it runs again",
+        fix="./sluice up; then ./sluice reconcile names what is stuck",
+    )
 
 
 def _unrecorded(payment: str, sent: dict[str, Any]) -> dict[str, Any]:

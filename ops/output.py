@@ -32,6 +32,11 @@ class Output:
         """A thing that was done."""
         self._console.print(f"[green]\u2713[/green] {text}" + (f"  [dim]{detail}[/dim]" if detail else ""))
 
+    def refusal(self, text: str, detail: str = "") -> None:
+        """A thing that was not done."""
+        self._console.print("[red]\u2717[/red] ", end="")
+        self.plain(text + (f"  {detail}" if detail else ""))
+
     def progress(self, text: str) -> None:
         """How far a long work is: the line is written over on a terminal, and written when it changes elsewhere."""
         if text == self._last_progress:

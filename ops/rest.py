@@ -5,6 +5,7 @@ Owns time limits and the shape of failures. Leaves retrying to the caller: a com
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
 import urllib.error
@@ -40,7 +41,7 @@ def call(
         raise CallFailed(
             f"{method} {url} was answered {error.code}: {reason(text)}", status=error.code, body=text
         ) from error
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+    except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
         why = getattr(error, "reason", error)
         raise OpsError(f"{method} {url}: nobody answers ({why})", fix="./sluice status shows what runs") from error
     return json.loads(text) if text.strip() else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import spec
@@ -11,10 +10,10 @@ from ops.home import ROOT
 
 
 class SpecsRefused(OpsError):
-    """The specs are refused; `findings` says where and why."""
+    """The specs are refused; `findings` says where and why, `outcome` what was therefore not done."""
 
-    def __init__(self, error: spec.SpecErrors) -> None:
-        super().__init__(f"the specs are refused, nothing was deployed\n{error}")
+    def __init__(self, error: spec.SpecErrors, outcome: str = "") -> None:
+        super().__init__(f"the specs are refused{outcome}\n{error}")
         self.findings = error.findings
 
     def as_json(self) -> dict[str, Any]:
@@ -22,16 +21,16 @@ class SpecsRefused(OpsError):
         return {**super().as_json(), "findings": [finding.as_json() for finding in self.findings]}
 
 
-def load(stack: str | None = None, config: Mapping[str, Any] | None = None) -> spec.System:
+def load(stack: str | None = None, *, outcome: str = "") -> spec.System:
     """The checked system, with the config of a stack where one is named."""
     try:
-        return spec.load(ROOT, stack, config)
+        return spec.load(ROOT, stack)
     except spec.SpecErrors as error:
-        raise SpecsRefused(error) from error
+        raise SpecsRefused(error, outcome) from error
 
 
 def config_of(stack: str) -> spec.StackConfig:
-    """The config of one stack."""
+    """The config of one stack, from its file alone: the other specs may be in the middle of an edit."""
     try:
         return spec.stack_config(ROOT, stack)
     except spec.SpecErrors as error:

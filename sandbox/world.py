@@ -189,6 +189,7 @@ class World:
                 "address": host,
                 "balance": str(await node.number("eth_getBalance", host, "latest")) if host else None,
                 "funded": self.store.fact(self._funding()) or "0",
+                "given": self.issuer.shares() if self.store.fact(f"coins {self._funding()}") else {},
                 "tokens": {one: str(await self.issuer.balance(one, host)) for one in self.wallet.tokens if host},
             },
             "exchange": {
@@ -210,10 +211,12 @@ class World:
         return web.json_response({"block": int(block["number"], 16), "transactions": block["transactions"]})
 
     async def _reorganise(self, request: web.Request) -> web.Response:
-        depth = (await request.json()).get("depth")
-        if type(depth) is not int or not 1 <= depth <= DEEPEST:
-            return web.json_response({"error": f"'depth' must be a whole number from 1 to {DEEPEST}"}, status=400)
-        made = await self.chain.reorganise(depth)
+        wish = await request.json()
+        depth, block = wish.get("depth", 1), wish.get("block")
+        if type(depth) is not int or not 1 <= depth <= DEEPEST or (block is not None and type(block) is not int):
+            reason = f"'depth' must be a whole number from 1 to {DEEPEST}, or 'block' the first to be taken back"
+            return web.json_response({"error": reason}, status=400)
+        made = await self.chain.reorganise(depth=depth, block=block)
         return web.json_response({"blocks": [int(block["number"], 16) for block in made]})
 
     async def _drop(self, request: web.Request) -> web.Response:

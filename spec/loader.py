@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from spec import files
 from spec.checks import Draft, run
-from spec.errors import Finding, Severity, SpecError, SpecErrors, Where, choose
+from spec.errors import Finding, Severity, SpecErrors, Where, choose
 from spec.explain import explain
 from spec.files import SpecFile
 from spec.graph import System
@@ -52,11 +52,15 @@ def lint(root: Path) -> tuple[Finding, ...]:
 
 
 def stack_config(root: Path, stack: str, config: Mapping[str, Any] | None = None) -> StackConfig:
-    """Return the config of one stack, checked against the specs, or raise `SpecErrors`."""
-    found = load(root, stack, config).stack
-    if found is None:
-        raise SpecError(f"the stack {stack!r} was not read")
-    return found
+    """Return the config of one stack from its file alone, or raise `SpecErrors`.
+
+    Whoever looks at what is deployed needs a project and names, whatever state the other specs are in.
+    """
+    draft = Draft(System(root=Path(root), services={}, queues={}, secrets={}))
+    _read_stack(draft, stack, config)
+    if errors := [finding for finding in draft.findings if finding.severity is Severity.ERROR]:
+        raise SpecErrors(errors)
+    return draft.stacks[stack]
 
 
 def _draft(root: Path, stacks: list[str], configs: Mapping[str, Mapping[str, Any]]) -> Draft:

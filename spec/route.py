@@ -17,6 +17,9 @@ from spec.model import Model, field
 #: The old way and the new one of every kind of route.
 PAIRS = (("direct", "queue"), ("inline", "queue"), ("single", "staged"), ("sync", "queue"))
 
+#: The choices that a service's own code makes, as its service.yaml lists them; a hop's are made by every sender.
+Choice = Literal["inline/queue", "single/staged", "sync/queue"]
+
 #: The way of a hop on which the sender calls the receiver itself.
 DIRECT = "direct"
 
@@ -65,6 +68,11 @@ class Route(Model):
     def is_hop(self) -> bool:
         """Whether the old way is a call of the sender's own."""
         return self.old == DIRECT
+
+    @property
+    def choice(self) -> str:
+        """The two ways in a word."""
+        return f"{self.old}/{self.new}"
 
     @model_validator(mode="after")
     def _ways_belong_together(self) -> Self:

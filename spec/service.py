@@ -16,6 +16,7 @@ from spec import cron, names
 from spec.durations import Duration
 from spec.errors import Refused
 from spec.model import Flag, Model, Named, Whole, field
+from spec.route import Choice, RouteName
 from spec.source import scalar_text
 
 #: The only roles that a service may have on the whole project: those that exist on no smaller resource.
@@ -161,6 +162,13 @@ class Schedule(Model):
         fix="write an absolute path of the service, for example /sweep",
     )
     cron: str = field(..., "When, as unix-cron in UTC: minute, hour, day of month, month, day of week.")
+    falls_back: tuple[str, ...] = field(
+        (),
+        "Queues of the service's own whose tokens the code behind the path follows beyond the window: it sends anew, "
+        "until give_up_after, what was not delivered in time or was kept back by a breaker.",
+        breaks="a queue's fallback or breaker would have no effect",
+        fix="list queues that this schedule's code sends anew, for example [hostpay-execution-queue]",
+    )
 
     @field_validator("cron")
     @classmethod
@@ -204,6 +212,13 @@ class Service(Named):
         "Calls by Cloud Scheduler, by name.",
         breaks="Cloud Scheduler refuses the job's name",
         fix="write a name in lower case, with digits and hyphens",
+    )
+    chooses: dict[RouteName, Choice] = field(
+        {},
+        "Routes on which the service's code chooses, each with the old and the new way that it knows. "
+        "Hops need none: every sender chooses on them.",
+        breaks="a route would have no effect, or the service would not start without one",
+        fix="write the ways that the code knows, for example payout: single/staged",
     )
     operator_paths: tuple[OperatorPath, ...] = field(
         (),
@@ -263,6 +278,17 @@ class Service(Named):
                     breaks="what arrives by reference could not be understood",
                     fix="list a path of handles" if self.database else "write database: true, or delete the line",
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _rows_are_sent_anew(self) -> Self:
+        if any(schedule.falls_back for schedule in self.schedules.values()) and not self.database:
+            raise Refused(
+                "falls_back needs the rows that are sent anew",
+                key="schedules",
+                breaks="there would be nothing to send anew",
+                fix="write database: true, or delete falls_back",
+            )
         return self
 
     @model_validator(mode="after")

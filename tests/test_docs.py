@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from typer.core import TyperGroup
 
+from ops import app
 from tests.fidelity import render
 
 ROOT = Path(__file__).parent.parent
@@ -24,8 +29,33 @@ def names(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def verbs() -> set[str]:
-    return {path.stem for path in (ROOT / "ops/verbs").glob("[a-z]*.py")}
+@cache
+def usage() -> dict[str, set[str]]:
+    """The options of every command, a command of a group by both its words; a group itself has none."""
+    root = typer.main.get_command(app.build())
+    assert isinstance(root, TyperGroup)
+    found: dict[str, set[str]] = {}
+    for verb, command in root.commands.items():
+        of_group = command.commands if isinstance(command, TyperGroup) else {}
+        found[verb] = set() if of_group else options(command)
+        found |= {f"{verb} {name}": options(one) for name, one in of_group.items()}
+    return found
+
+
+def options(command: Any) -> set[str]:
+    return {"--help"} | {word for parameter in command.params for word in parameter.opts}
+
+
+def unknown(line: str) -> list[str]:
+    """What of a command line, from its verb on, there is not."""
+    words = line.split()
+    group = any(known.startswith(f"{words[0]} ") for known in usage())
+    command = " ".join(words[: 2 if group else 1])
+    if command not in usage():
+        return [command]
+    if command == "cloud start":  # all its options are the local cloud's own
+        return []
+    return [f"{command} {word}" for word in words if re.match("--[a-z]", word) and word not in usage()[command]]
 
 
 @pytest.mark.parametrize("page", DOCS, ids=names)
@@ -36,8 +66,13 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", DOCS, ids=names)
 def test_commands_exist(page: Path) -> None:
-    named = {match[1].split()[0] for match in re.finditer(r"\./sluice ([a-z]+)", page.read_text())}
-    assert named <= verbs(), f"{names(page)} names verbs that do not exist: {named - verbs()}"
+    lines = re.findall(r"\./sluice ([a-z][^`#|&;()\"'\n]*)", page.read_text())
+    assert [found for line in lines for found in unknown(line)] == []
+
+
+@pytest.mark.parametrize("line", ["ded list", "dead lists", "dead replay ID --al", "pay --cont 5", "up --erase"])
+def test_a_command_that_does_not_exist_is_noticed(line: str) -> None:
+    assert unknown(line) != []
 
 
 def test_the_readme_names_every_file_it_should_and_its_drawing_is_current(tmp_path: Path) -> None:

@@ -6,14 +6,19 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ops.reconcile.found import Finding, Found, Sum
-from ops.reconcile.payments import LOGS, pages
+from ops.reconcile.found import Finding, Found, Sum, shown, signed
+from ops.reconcile.helps import Helps
+from ops.reconcile.payments import pages
 from ops.reconcile.reach import Reach
 
 #: States of an order in which the exchange takes or gives nothing any more, but for its end.
 OVER = ("failed", "refunded", "expired")
 #: For so long an order may stand otherwise than we think: notices of either side are on their way.
 PATIENCE, PAID_PATIENCE = timedelta(minutes=10), timedelta(hours=1)
+#: What of the wallet's own answer tells that somebody else may have its key.
+TROUBLES = ("stopped", "foreign", "moved", "lost")
+#: The name under which the ledger's accounts of fees are compared, and theirs.
+FEES = {"fees": "platform_fees + rounding"}
 FIRST = "docs/runbook.md, `The wallet is stopped`"
 
 
@@ -22,43 +27,43 @@ def look_at_ledger(reach: Reach, found: Found) -> None:
     answer = reach.call("gcsplit", "/reconcile/ledger")
     found.now = answer["now"]
     for row in answer["sums"]:
-        sides = int(row["ledger"]), int(row["rows"])
-        found.sums.append(
-            Sum(what=row["account"], currency=row["currency"], sides=("ledger", "rows"), left=sides[0], right=sides[1])
-        )
+        left, right, account = int(row["ledger"]), int(row["rows"]), FEES.get(row["account"], row["account"])
+        found.sums.append(Sum(what=account, currency=row["currency"], sides=("ledger", "rows"), left=left, right=right))
     for row in answer["differing"]:
-        why = (
-            f"{row['account']}: the ledger has {row['ledger']} {row['currency']}, the payment's rows say {row['rows']}"
-        )
-        found.say(_differs(row["unique_id"], f"{row['account']} {row['currency']}", row["since"], why))
+        account, currency = FEES.get(row["account"], row["account"]), row["currency"]
+        has, says = shown(row["ledger"], currency), shown(row["rows"], currency)
+        why = f"{account}: the ledger has {has}, the payment's rows say {says}"
+        found.say(_differs(reach.helps, row["unique_id"], f"{account} {currency}", row["since"], why))
     for row in answer["unbalanced"]:
         why = f"posting {row['entry_key']} does not sum to zero"
-        found.say(_differs(row["unique_id"], row["entry_key"], row["since"], why))
+        found.say(_differs(reach.helps, row["unique_id"], row["entry_key"], row["since"], why))
 
 
-def _differs(about: str | None, stage: str, since: str | None, why: str) -> Finding:
-    help_ = LOGS.format(about) if about else "./sluice dead letters"
+def _differs(helps: Helps, about: str | None, stage: str, since: str | None, why: str) -> Finding:
+    help_ = helps.logs(about) if about else helps.letters()
     return Finding(kind="ledger", about=about or "ledger", stage=stage, since=since, why=why, help=help_)
 
 
 def look_at_wallet(reach: Reach, found: Found, funded: Mapping[str, int], *, every: bool) -> None:
-    """The wallet's book against chain and ledger."""
+    """The wallet's book against chain and ledger; what `funded` does not say it was given, the stack may know."""
     answer = reach.call("gchostpay", "/reconcile/wallet")
+    known = {**reach.funded(answer["address"]), **funded}
     for row in answer["sums"]:
         ledger, currency = int(row["ledger"]), row["currency"]
-        given = funded.get(currency)
+        given = known.get(currency)
         sides = ("chain", "ledger" if given is None else "ledger and funding")
         one = Sum(
             what="host_wallet", currency=currency, sides=sides, left=int(row["chain"]), right=ledger + (given or 0)
         )
         found.sums.append(one)
-        if one.difference < 0 or (given is not None and one.difference):
-            why = f"the chain has {one.left} {currency}, ledger and funding say {one.right}: {one.difference:+}"
-            found.say(Finding(kind="wallet", about="wallet", stage=f"balance {currency}", why=why, help=FIRST))
+        # What a signed payout takes may be mined and not posted yet; who names the funding wants it all the same.
+        moving = currency not in funded and found.in_flight.get("signed", 0) > 0
+        if (one.difference < 0 or given is not None) and one.difference and not moving:
+            found.say(_balance(reach.helps, answer, one, given))
     if answer["stopped"]:
         why, since = f"the wallet is stopped: {answer['stopped']}", answer["stopped_at"]
         found.say(
-            Finding(kind="wallet", about="wallet", stage="stopped", since=since, why=why, help="./sluice wallet show")
+            Finding(kind="wallet", about="wallet", stage="stopped", since=since, why=why, help=reach.helps.wallet())
         )
     for row in answer["foreign"]:
         found.say(_foreign(row))
@@ -67,25 +72,45 @@ def look_at_wallet(reach: Reach, found: Found, funded: Mapping[str, int], *, eve
         found.say(Finding(kind="foreign", about="wallet", stage=row["tx_hash"], why=why, help=FIRST))
     for nonce in answer["gaps"]:
         why = f"nonce {nonce} is nobody's: the chain waits for it, and every later payout with it"
-        found.say(Finding(kind="gap", about="wallet", stage=f"nonce {nonce}", why=why, help="./sluice wallet show"))
+        found.say(Finding(kind="gap", about="wallet", stage=f"nonce {nonce}", why=why, help=reach.helps.wallet()))
     for row in answer["lost"]:
         why = f"nonce {row['nonce']} of its payout was used by a transaction that is not ours"
         stage = f"nonce {row['nonce']}"
         found.say(Finding(kind="foreign", about=row["unique_id"], stage=stage, since=row["since"], why=why, help=FIRST))
     for row in answer["unposted"]:
         why, stage = f"nonce {row['nonce']} is mined and not posted", f"nonce {row['nonce']}"
-        help_ = LOGS.format(row["unique_id"])
+        help_ = reach.helps.logs(row["unique_id"])
         found.say(Finding(kind="chain", about=row["unique_id"], stage=stage, since=row["since"], why=why, help=help_))
     for row in answer["posted_otherwise"]:
         about = row["unique_id"] or row["tx_hash"]
-        why = f"{row['tx_hash']}: host_wallet has {row['ledger']} {row['currency']}, what was mined is {row['book']}"
-        found.say(_differs(about, f"{row['tx_hash']} {row['currency']}", row["since"], why))
+        has, mined = shown(row["ledger"], row["currency"]), shown(row["book"], row["currency"])
+        why = f"{row['tx_hash']}: host_wallet has {has}, what was mined is {mined}"
+        found.say(_differs(reach.helps, about, f"{row['tx_hash']} {row['currency']}", row["since"], why))
     path = f"/reconcile/payouts?all={str(every).lower()}"
     for row in pages(reach, "gchostpay", path, "differing", found, most=10_000):
         why = f"{row['tx_hash']}: {row['why']}"
-        help_ = LOGS.format(row["unique_id"])
+        help_ = reach.helps.logs(row["unique_id"])
         stage = f"nonce {row['nonce']}"
         found.say(Finding(kind="chain", about=row["unique_id"], stage=stage, since=row["since"], why=why, help=help_))
+
+
+def _balance(helps: Helps, answer: Mapping[str, Any], one: Sum, given: int | None) -> Finding:
+    """Say what a balance that is not what it should be may come from: the wallet's own trouble, or what was given."""
+    currency, troubled = one.currency, [name for name in TROUBLES if answer[name]]
+    right = f"the ledger {shown(one.right - (given or 0), currency)}, the funding {shown(given or 0, currency)}"
+    why = f"the chain has {shown(one.left, currency)}; {right}: {signed(one.difference, currency)}"
+    if not troubled and one.difference > 0:
+        why += "; nobody but us spent: it was given more than that, or coins came back"
+    elif not troubled:
+        why += "; no nonce was used by somebody else: it was given less than that, or a receipt is posted otherwise"
+    return Finding(
+        kind="wallet",
+        about="wallet",
+        stage=f"balance {currency}",
+        why=why,
+        help=FIRST if troubled else helps.wallet(),
+        figure=str(one.difference),
+    )
 
 
 def _foreign(row: dict[str, Any]) -> Finding:
@@ -110,7 +135,7 @@ def look_at_orders(reach: Reach, found: Found, most: int) -> None:
                     stage=row["cn_api_id"],
                     since=row["since"],
                     why=why,
-                    help=LOGS.format(row["unique_id"]),
+                    help=reach.helps.logs(row["unique_id"]),
                 )
             )
 
@@ -146,12 +171,12 @@ def look_at_points(reach: Reach, found: Found) -> None:
             )
         )
     for row in answer["uncredited"]:
-        why, help_ = "processed, and nobody was credited", f"./sluice logs --payment {row['event_id']}"
+        why, help_ = "processed, and nobody was credited", reach.helps.logs(row["event_id"])
         found.say(Finding(kind="points", about=row["event_id"], flow="paynow", since=row["since"], why=why, help=help_))
     for row in answer["wallets"]:
         why = f"the wallet has {row['points']} points, its credits sum to {row['credits']}"
-        found.say(Finding(kind="points", about=row["user_id"], flow="paynow", why=why, help="./sluice dead events"))
+        found.say(Finding(kind="points", about=row["user_id"], flow="paynow", why=why, help=reach.helps.events()))
     for row in answer["posted"]:
         why = f"{row['credit_key']} credited {row['credited']} points, the ledger has {row['posted']}"
-        help_ = f"./sluice logs --payment {row['event_id']}"
+        help_ = reach.helps.logs(row["event_id"])
         found.say(Finding(kind="ledger", about=row["event_id"], flow="paynow", since=row["since"], why=why, help=help_))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ops.follow import UNITS, coins
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
@@ -18,11 +20,13 @@ class Finding:
     since: str | None = None
     why: str
     help: str
+    #: By how much a sum differs: what differs otherwise at a second look is on its way.
+    figure: str = ""
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> tuple[str, str, str, str]:
         """What makes it the same finding at a second look."""
-        return self.kind, self.about, self.stage
+        return self.kind, self.about, self.stage, self.figure
 
     def as_json(self) -> dict[str, Any]:
         """All of it."""
@@ -48,6 +52,16 @@ class Sum:
         """All of it; amounts as text, since JSON readers turn large numbers into doubles."""
         sides = dict(zip(self.sides, (str(self.left), str(self.right)), strict=True))
         return {"what": self.what, "currency": self.currency, **sides, "difference": str(self.difference)}
+
+
+def shown(units: int | str, currency: str) -> str:
+    """An amount of base units for people: coins, as `pay` shows them; points are their own unit."""
+    return coins(str(units), currency) if currency in UNITS else f"{units} {currency}"
+
+
+def signed(units: int, currency: str) -> str:
+    """A difference for people, with its sign."""
+    return ("+" if units > 0 else "") + shown(units, currency)
 
 
 @dataclass

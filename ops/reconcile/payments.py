@@ -7,27 +7,27 @@ from urllib.parse import quote
 
 from ops.errors import CallFailed, OpsError
 from ops.reconcile.found import Finding, Found
+from ops.reconcile.helps import Helps
 from ops.reconcile.reach import Reach
 
 #: Pages of one listing: 100,000 payments.
 MOST_PAGES = 200
 #: Tasks that Cloud Tasks is asked for, one by one.
 MOST_TASKS = 200
-LOGS = "./sluice logs --payment {}"
-#: What each stage of gcsplit's /reconcile/payments waits for, and the command that helps.
+#: What each stage of gcsplit's /reconcile/payments waits for.
 STAGES = {
-    "split": ("received, not split", LOGS),
-    "gather": ("received, not accumulated", LOGS),
-    "single": ("asked for, no payout is signed", LOGS),
-    "staged": ("asked for in stages, no payout is signed", LOGS),
-    "signed": ("signed, not mined", "./sluice wallet show"),
-    "mined": ("mined, not final", "./sluice wallet show"),
-    "convert": ("accumulated, not converted", LOGS),
-    "batch": ("batch assembled, not ordered", LOGS),
-    "batch_due": ("threshold met, no batch", LOGS),
-    "access": ("paid, not let into the channel", LOGS),
-    "dead": ("dead", "./sluice dead replay {}"),
-    "unsent": ("a message was never queued", LOGS),
+    "split": "received, not split",
+    "gather": "received, not accumulated",
+    "single": "asked for, no payout is signed",
+    "staged": "asked for in stages, no payout is signed",
+    "signed": "signed, not mined",
+    "mined": "mined, not final",
+    "convert": "accumulated, not converted",
+    "batch": "batch assembled, not ordered",
+    "batch_due": "threshold met, no batch",
+    "access": "paid, not let into the channel",
+    "dead": "dead",
+    "unsent": "a message was never queued",
 }
 NO_TASK = ("dead", "mined", "signed", "batch_due")
 
@@ -59,9 +59,9 @@ def look_at_payments(reach: Reach, found: Found, older_than: str) -> None:
     """Name every payment that is past its stage's window."""
     rows = pages(reach, "gcsplit", f"/reconcile/payments?{older_than}", "payments", found)
     for number, row in enumerate(rows):
-        what, help_ = STAGES.get(row["stage"], (row["stage"], LOGS))
+        what = STAGES.get(row["stage"], row["stage"])
         asked = number < MOST_TASKS and row["stage"] not in NO_TASK
-        why = [what, row["code"] or "", _message(reach, row, asked=asked)]
+        why = [what, row["code"] or "", _decision(row), _message(reach, row, asked=asked)]
         found.say(
             Finding(
                 kind="stuck",
@@ -70,9 +70,26 @@ def look_at_payments(reach: Reach, found: Found, older_than: str) -> None:
                 stage=row["stage"],
                 since=row["since"],
                 why="; ".join(one for one in why if one),
-                help=help_.format(row["unique_id"]),
+                help=_help(reach.helps, row),
             )
         )
+
+
+def _decision(row: dict[str, Any]) -> str:
+    """What a death waits for, where that is no replay."""
+    if row.get("death") == "investigating":
+        note = f" ({row['note']})" if row.get("note") else ""
+        return f"somebody looks into it{note}: not replayed until it is marked dead again"
+    return "as things are a replay dies again: look first" if row.get("retryable") is False else ""
+
+
+def _help(helps: Helps, row: dict[str, Any]) -> str:
+    stage, payment = row["stage"], row["unique_id"]
+    if stage == "dead" and _decision(row):
+        return helps.dead(row["death"], row["code"])
+    if stage == "dead":
+        return helps.replay(payment)
+    return helps.wallet() if stage in ("signed", "mined") else helps.logs(payment)
 
 
 def _message(reach: Reach, row: dict[str, Any], *, asked: bool) -> str:
@@ -110,9 +127,9 @@ def look_at_events(reach: Reach, found: Found, older_than: str) -> None:
                 if row["has_row"]
                 else "no message of it is in the outbox"
             )
-            help_ = f"./sluice logs --payment {row['event_id']}"
+            help_ = reach.helps.logs(row["event_id"])
         else:
-            why, help_ = f"{row['status']}; {row['code']}", f"./sluice dead replay-event {row['event_id']}"
+            why, help_ = f"{row['status']}; {row['code']}", reach.helps.replay_event(row["event_id"])
         found.say(
             Finding(
                 kind="stuck",
@@ -153,9 +170,7 @@ def _queue(reach: Reach, found: Found, queue: dict[str, Any], late: str) -> None
             stage="paused" if paused else "overdue",
             since=due[0] if due else None,
             why=f"the queue is {queue['state'].lower()} with {len(tasks)} tasks, {len(due)} of them long due",
-            help=f"gcloud tasks queues resume {name} --location {reach.location.rpartition('/')[2]}"
-            if paused
-            else "./sluice status",
+            help=reach.helps.resume(name) if paused else reach.helps.queue(name),
         )
     )
 

@@ -10,6 +10,7 @@ from ops import rest, specs
 from ops.errors import OpsError
 from ops.home import Home
 from ops.operator import Operator
+from ops.reconcile.helps import ByHand, Helps, Verbs
 
 #: Where Google answers.
 TASKS, CREDENTIALS = "https://cloudtasks.googleapis.com", "https://iamcredentials.googleapis.com"
@@ -23,6 +24,8 @@ class Reach(Protocol):
 
     #: `projects/.../locations/...` of its queues.
     location: str
+    #: The commands that help there.
+    helps: Helps
 
     def call(self, service: str, path: str) -> Any:
         """GET an operator's door of a service; OpsError where it does not answer."""
@@ -30,13 +33,17 @@ class Reach(Protocol):
     def tasks(self, path: str) -> Any:
         """GET a resource of Cloud Tasks."""
 
+    def funded(self, address: str) -> dict[str, int]:
+        """What this wallet was given, by currency in base units, as far as the stack knows."""
+
 
 class Local:
     """The running stack of a home."""
 
     def __init__(self, home: Home) -> None:
         self._operator = Operator(home)
-        self.location = _location(specs.config_of("local"))
+        self.location = f"projects/{self._operator.project}/locations/{self._operator.region}"
+        self.helps: Helps = Verbs(self._operator.region)
 
     def call(self, service: str, path: str) -> Any:
         """GET an operator's door."""
@@ -45,6 +52,17 @@ class Local:
     def tasks(self, path: str) -> Any:
         """GET a resource of the local cloud's Cloud Tasks."""
         return self._operator.cloud.google("GET", path)
+
+    def funded(self, address: str) -> dict[str, int]:
+        """What the sandbox gave it; nothing where no sandbox plays the chain, or another wallet was funded."""
+        try:
+            told = rest.call("GET", f"http://127.0.0.1:{self._operator.cloud.ports.sandbox}/status", patience=0)
+        except OpsError:
+            return {}
+        wallet = told["host_wallet"]
+        if str(wallet["address"]).lower() != address.lower():
+            return {}
+        return {currency: int(units) for currency, units in {"eth": wallet["funded"], **wallet["given"]}.items()}
 
 
 class Google:
@@ -69,6 +87,7 @@ class Google:
         self._operator = spec.names.account_email(spec.names.OPERATOR_ACCOUNT_ID, self._config.project)
         self._tokens: dict[str, tuple[float, str]] = {}
         self.location = _location(self._config)
+        self.helps: Helps = ByHand(self._config)
 
     def call(self, service: str, path: str) -> Any:
         """GET an operator's door as the operator's account."""
@@ -78,6 +97,10 @@ class Google:
     def tasks(self, path: str) -> Any:
         """GET a resource of Cloud Tasks."""
         return rest.call("GET", TASKS + path, headers=self._access())
+
+    def funded(self, address: str) -> dict[str, int]:  # noqa: ARG002 - the chain is not ours
+        """Nobody's to know but the operator's."""
+        return {}
 
     def _access(self) -> dict[str, str]:
         import google.auth.exceptions

@@ -43,7 +43,7 @@ class DeployFailed(OpsError):
 def up(home: Home, out: Output) -> dict[str, Any]:
     """Bring the local stack to what the specs say; what was done, as --json shows it."""
     began = time.monotonic()
-    system = specs.load("local")  # refused specs are refused before anything is started
+    system = specs.load("local", outcome=", nothing was deployed")  # before anything is started
     home.prepare()
     ports = home.choose_ports()
     out.step("specs checked")

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
+from collections.abc import Iterator
+from threading import Event, Thread
 from typing import Annotated, Any
 
 import typer
 
 from ops import clouds, rest
+from ops.cloud import Cloud
 from ops.clouds import WhichCloud
-from ops.errors import BadUsage, CallFailed
+from ops.errors import BadUsage, CallFailed, OpsError
 from ops.output import Output, counted, depth
+
+#: Real seconds between two words of how far a move is, and the longest that one may take.
+TELL_EVERY, LONGEST = 5.0, 86_400
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -48,9 +55,11 @@ def advance(
     """Move the clock, and say what that has set off."""
     out = Output(as_json=as_json)
     cloud = clouds.find(which)
+    wish = {"seconds": seconds(by), "wait": seconds(wait)}
     before = cloud.status()
     try:
-        value = cloud.admin("POST", "clock:advance", {"seconds": seconds(by), "wait": seconds(wait)}, timeout=600)
+        with _told(cloud, out, wish["seconds"], by):
+            value = cloud.admin("POST", "clock:advance", wish, timeout=LONGEST)
     except CallFailed as error:
         if error.status != 400:
             raise
@@ -60,6 +69,26 @@ def advance(
     for line in happened(before, after, value):
         out.plain(f"  {line}")
     out.result(value)
+
+
+@contextlib.contextmanager
+def _told(cloud: Cloud, out: Output, total: float, by: str) -> Iterator[None]:
+    """Say how far the clock is while it moves: a day of retries takes minutes."""
+    start, over = cloud.admin("GET", "clock")["offset"], Event()
+
+    def tell() -> None:
+        while not over.wait(TELL_EVERY):
+            with contextlib.suppress(OpsError):  # the move itself says what is wrong
+                value = cloud.admin("GET", "clock", timeout=TELL_EVERY + 5)
+                if not over.is_set():
+                    out.progress(f"{(value['offset'] - start) / (total or 1):4.0%} of {by}: {value['now'][:19]}")
+
+    teller = Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def happened(before: dict[str, Any], after: dict[str, Any], moved: dict[str, Any]) -> list[str]:
@@ -85,10 +114,8 @@ def seconds(text: str) -> float:
     """The seconds that a duration such as 90s, 1h30m or 24h names."""
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise BadUsage(
-            f"`{text}` is no duration", why="the clock only moves forwards, by so much", fix="write 90s, 10m, 24h or 2d"
-        )
+        raise BadUsage(f"`{text}` is no duration", fix="write 90s, 10m, 24h or 2d")
     total = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if math.isinf(total):
-        raise BadUsage("the clock cannot be moved that far, and was not moved", fix="write 90s, 10m, 24h or 2d")
+        raise BadUsage("so long a duration cannot be reckoned with: nothing was done", fix="write 90s, 10m, 24h or 2d")
     return total

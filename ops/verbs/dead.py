@@ -11,14 +11,18 @@ from urllib.parse import urlencode
 import typer
 
 from ops import paynow, rest
+from ops.asking import confirm
 from ops.errors import BadUsage, CallFailed
 from ops.follow import coins
 from ops.home import Home
 from ops.operator import Operator
-from ops.output import Output
+from ops.output import Output, counted
 
 #: The service that records deaths and replays them.
 KEEPER = "gcsplit"
+
+#: So many deaths are listed at most: of one that is missing in a full list, the service itself tells.
+LISTED = 500
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
 
@@ -84,10 +88,15 @@ def replay(
         out.result({"would_replay": chosen})
         return
     if chosen and not (yes or as_json):
-        typer.confirm(f"Replay {len(chosen)} payments? Each is paid from the host wallet.", abort=True)
+        if not every:
+            _stand(operator, chosen)
+        confirm(f"Replay {counted(len(chosen), 'payment')}? Each is paid from the host wallet.")
     answers = [_replay(operator, payment) for payment in chosen]
     for answer in answers:
-        out.step(f"{answer['unique_id']}  {answer['status']}", answer.get("reason", ""))
+        tell = out.refusal if "error" in answer else out.step
+        tell(f"{answer['unique_id']}  {answer['status']}", answer.get("reason", ""))
+    if not chosen:
+        out.say("no payment is dead and retryable; nothing was replayed")
     replayed = sum(answer["status"] == "replayed" for answer in answers)
     out.result({"replayed": replayed, "answers": answers})
     if any("error" in answer for answer in answers):
@@ -118,7 +127,8 @@ def settle(
     if not (tx_hash or note):
         raise BadUsage("say how it was paid", fix="give --tx 0x... or --note")
     if not (yes or as_json):
-        typer.confirm(f"Record that {payment} was paid by other means? It is never replayed after that.", abort=True)
+        _stand(Operator(Home.find()), [payment])
+        confirm(f"Record that {payment} was paid by other means? It is never replayed after that.")
     _post(payment, "recovered", {k: v for k, v in (("tx_hash", tx_hash), ("note", note)) if v}, out)
 
 
@@ -185,6 +195,17 @@ def letters(*, as_json: Json = False) -> None:
 def _standing(death: dict[str, Any]) -> str:
     hopeless = not death["retryable"] and not death["closed_at"]
     return f"{death['status']}, look first" if hopeless else str(death["status"])
+
+
+def _stand(operator: Operator, payments: list[str]) -> None:
+    """Refuse ids of which no death stands, before anybody is asked about them."""
+    listed = {death["unique_id"] for death in _dead(operator)}
+    if len(listed) < LISTED and (strange := [payment for payment in payments if payment not in listed]):
+        raise BadUsage(
+            f"not dead: {', '.join(strange)}",
+            why="no death stands of such an id, so nothing was done",
+            fix="./sluice dead list shows what is dead",
+        )
 
 
 def _dead(operator: Operator, status: str = "open", code: str = "") -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ops.asking import confirm
 from ops.home import OWN, Home
 from ops.output import Output
 from ops.supervisor import control
@@ -27,7 +28,7 @@ def down(
     out = Output(as_json=as_json)
     home = Home.find()
     if erase and not yes and not as_json and home.path.exists():
-        typer.confirm(f"Erase {home.path} with all its payments, chain and keys?", abort=True)
+        confirm(f"Erase {home.path} with all its payments, chain and keys?")
     stopped = control.stop(home)
     out.step("the local stack is stopped" if stopped else "no local stack was running", str(home.path))
     if erase:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
-from ops import clouds
-from ops.cloud import Cloud
+from ops import clouds, rest
+from ops.cloud import Cloud, LocalCloud
 from ops.clouds import WhichCloud
-from ops.errors import BadUsage
+from ops.errors import BadUsage, CallFailed, OpsError
+from ops.follow import ENTRY
+from ops.operator import Operator
 from ops.output import Output
 
 _COLOURS = {"ERROR": "red", "CRITICAL": "red bold", "WARNING": "yellow", "DEBUG": "dim"}
@@ -44,11 +48,24 @@ def logs(
     if severity and severity.upper() not in SEVERITIES:
         raise BadUsage(f"--severity is {severity}", fix=f"use one of: {', '.join(SEVERITIES).lower()}")
     cloud = clouds.find(which)
-    project = cloud.status()["project"]
-    wanted = _filter(payment, service, severity, filter_)
-    entries = list(cloud.logs(project, wanted, newest_first=True, limit=limit))[::-1]
+    status = cloud.status()
+    project, batch = status["project"], _batch_of(cloud, payment) if payment else ""
+    wanted = _filter([payment, batch], service, severity, filter_)
+    try:
+        entries = list(cloud.logs(project, wanted, newest_first=True, limit=limit))[::-1]
+    except CallFailed as error:
+        if error.status != 400:
+            raise
+        raise BadUsage(rest.reason(error.body), fix="write it in Cloud Logging's query language") from error
+    if not entries and service and service not in status["services"] and not follow:
+        known = ", ".join(sorted(status["services"]))
+        raise BadUsage(f"there is no service {service}", fix=f"use one of: {known}" if known else "none is deployed")
     for entry in entries:
         show(out, entry)
+    if not entries:
+        out.plain(f"no entries for the payment {payment}" if payment else "no entry fits", style="yellow")
+    elif batch:
+        out.plain(f"{payment} is paid with the batch {batch}, whose entries are among these", style="dim")
     out.result(entries)
     if follow and not as_json:
         for entry in _coming(cloud, project, wanted, entries):
@@ -77,14 +94,26 @@ def _request(entry: dict[str, Any]) -> str:
     return " ".join(str(request.get(key, "")) for key in ("requestMethod", "requestUrl", "status", "latency"))
 
 
-def _filter(payment: str, service: str, severity: str, more: str) -> str:
+def _batch_of(cloud: Cloud, payment: str) -> str:
+    """The batch that a payment is paid with: from there on it goes by the batch's id. Empty where there is none."""
+    if not isinstance(cloud, LocalCloud):
+        return ""
+    try:
+        found = Operator(cloud.home).call("GET", ENTRY, f"/payments/{quote(payment, safe='')}")
+    except OpsError:  # not recorded, or the services do not answer: their logs are still there
+        return ""
+    return str((found.get("accumulation") or {}).get("batch_id") or "")
+
+
+def _filter(ids: list[str], service: str, severity: str, more: str) -> str:
+    named = " OR ".join(f"jsonPayload.unique_id={json.dumps(one)}" for one in ids if one)
     parts = [
-        f'jsonPayload.unique_id="{payment}" AND NOT jsonPayload.endpoint="/payments/{{unique_id}}"' if payment else "",
-        f'resource.labels.service_name="{service}"' if service else "",
+        f'({named}) AND NOT jsonPayload.endpoint="/payments/{{unique_id}}"' if named else "",
+        f"resource.labels.service_name={json.dumps(service)}" if service else "",
         f"severity>={severity.upper()}" if severity else "",
-        f"({more})" if more else "",
     ]
-    return " AND ".join(part for part in parts if part)
+    known = " AND ".join(part for part in parts if part)
+    return f"{known} AND ({more})" if known and more else known or more
 
 
 def _coming(cloud: Cloud, project: str, wanted: str, seen: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -29,6 +29,9 @@ USDT = "usdt"
 #: What a customer pays unless told otherwise, and what the client gets for it: the exchange gives another coin.
 AMOUNTS, FOR = {"eth": "0.05", "usdt": "150"}, {"eth": "usdt", "usdt": "eth"}
 
+#: Coins of which a customer pays fewer.
+MOST = 10**9
+
 #: Ids that are tried until enough take the way that is wanted.
 TRIES = 2_000
 
@@ -48,7 +51,9 @@ def register(app: typer.Typer) -> None:
 def pay(
     *,
     amount: Annotated[str, typer.Option("--amount", help="What each customer pays; 0.05 ETH or 150 USDT.")] = "",
-    currency: Annotated[str, typer.Option("--currency", help="In which currency: eth or usdt.")] = "eth",
+    currency: Annotated[
+        str, typer.Option("--currency", help="In which currency: eth or usdt; eth unless the flow is usdt.")
+    ] = "",
     count: Annotated[int, typer.Option("--count", min=1, max=100_000, help="How many payments.")] = 1,
     flow: Annotated[str, typer.Option("--flow", help=f"Which way: {', '.join(FLOWS)}; any payout unless given.")] = "",
     rate: Annotated[float, typer.Option("--rate", help="How many a second.")] = 50.0,
@@ -57,7 +62,8 @@ def pay(
 ) -> None:
     """Send and follow; exit 1 unless every payment was paid."""
     out = Output(as_json=as_json)
-    currency = USDT if flow == USDT else currency.lower()
+    _check_flow(flow, currency, amount)
+    currency = currency.lower() or (USDT if flow == USDT else "eth")
     amount = amount or AMOUNTS.get(currency, "")
     _check(amount, currency, rate, timeout)
     home = Home.find()
@@ -78,6 +84,24 @@ def pay(
         raise typer.Exit(1)
 
 
+def _check_flow(flow: str, currency: str, amount: str) -> None:
+    """Refuse a flow that is none, and what it could only leave aside."""
+    if flow not in ("", *FLOWS):
+        raise BadUsage(f"--flow is {flow}", why="no payment is paid out so", fix=f"use one of: {', '.join(FLOWS)}")
+    if flow == USDT and currency.lower() not in ("", USDT):
+        raise BadUsage(
+            f"--flow is {USDT}, but --currency is {currency}",
+            why="this flow is that of payments in USDT",
+            fix=f"leave --currency out, or choose one of the flows {', '.join(WAYS)}",
+        )
+    if flow == paynow.FLOW and (currency or amount):
+        raise BadUsage(
+            f"--flow {paynow.FLOW} takes no {'--amount' if amount else '--currency'}",
+            why=f"its buyers buy {paynow.PRODUCT}, at the product's price",
+            fix="leave it out; --count says how many they buy",
+        )
+
+
 def _check(amount: str, currency: str, rate: float, timeout: float) -> None:
     """Refuse what cannot be paid before anything is sent."""
     if not (0 < rate < math.inf):
@@ -91,6 +115,12 @@ def _check(amount: str, currency: str, rate: float, timeout: float) -> None:
             fix=f"use one of: {', '.join(UNITS)}",
         )
     places = len(str(UNITS[currency])) - 1
+    if re.fullmatch(rf"\d{{10,}}(\.\d{{1,{places}}})?", amount, re.ASCII) and Decimal(amount) >= MOST:
+        raise BadUsage(
+            f"--amount is {amount}",
+            why="nobody pays that much",
+            fix=f"write less than {MOST}, such as {AMOUNTS[currency]}",
+        )
     if not re.fullmatch(rf"\d{{1,9}}(\.\d{{1,{places}}})?", amount, re.ASCII) or not Decimal(amount):
         raise BadUsage(
             f"--amount is {amount}",
@@ -101,8 +131,6 @@ def _check(amount: str, currency: str, rate: float, timeout: float) -> None:
 
 def ids_of(operator: Operator, flow: str, count: int) -> list[str]:
     """Ids of payments that take this way: the service that chooses is asked, since the choice goes by the id."""
-    if flow not in WAYS:
-        raise BadUsage(f"--flow is {flow}", why="no payment is paid out so", fix=f"use one of: {', '.join(FLOWS)}")
     found: list[str] = []
     for _ in range(TRIES + 20 * count):
         unique_id = secrets.token_hex(8)

@@ -54,7 +54,7 @@ def preview(
     if comment:
         raise BadUsage("--comment says what changes since a commit", fix="add --since origin/main")
     layers = [stack] if stack.startswith("foundation-") else [f"foundation-{stack}", stack]
-    specs.config_of(stack)
+    specs.load(stack)
     results = [_plan(layer) for layer in layers]
     colour = sys.stdout.isatty() and not as_json
     for result in results:

@@ -13,7 +13,7 @@ import typer
 from ops.errors import BadUsage
 from ops.output import Output, counted
 from ops.reconcile import books, payments
-from ops.reconcile.found import Found
+from ops.reconcile.found import Found, shown, signed
 from ops.reconcile.reach import Reach, of_stack
 from ops.verbs.clock import seconds
 
@@ -39,7 +39,7 @@ def reconcile(
         str, typer.Option("--older-than", help="Name what waits for longer than this, such as 30m, in any stage.")
     ] = "",
     funded: Annotated[
-        list[str] | None, typer.Option("--funded", help="What the wallet was given, such as eth=100: then to the unit.")
+        list[str] | None, typer.Option("--funded", help="Coins the wallet was given, such as eth=100; locally known.")
     ] = None,
     orders: Annotated[int, typer.Option("--orders", min=0, help="Ask the exchange for so many orders at most.")] = 200,
     every: Annotated[bool, typer.Option("--all", help="Ask the chain for old receipts, too.")] = False,
@@ -99,11 +99,20 @@ def _show(out: Output, found: Found) -> None:
         out.say()
     if found.sums:
         table: list[list[str]] = [
-            [one.what, one.currency, f"{one.sides[0]} {one.left}", f"{one.sides[1]} {one.right}", f"{one.difference:+}"]
+            [
+                one.what,
+                f"{one.sides[0]} {shown(one.left, one.currency)}",
+                f"{one.sides[1]} {shown(one.right, one.currency)}",
+                signed(one.difference, one.currency),
+            ]
             for one in found.sums
         ]
-        out.table(["account", "currency", "", "", "difference"], table)
-        out.say("(the wallet's difference is what it was given; --funded says what that should be)\n")
+        out.table(["account", "", "", "difference"], table)
+        if any(one.sides == ("chain", "ledger") and one.difference for one in found.sums):
+            out.say(
+                "(the wallet's difference is what it was given; --funded eth=100, in coins, says what it should be)"
+            )
+        out.say()
     for what in found.not_compared:
         out.plain(f"not compared: {what}", style="yellow")
     flight = ", ".join(f"{count} in {stage}" for stage, count in sorted(found.in_flight.items()))

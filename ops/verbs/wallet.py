@@ -6,10 +6,12 @@ import json
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import typer
 
 from ops import rest
+from ops.asking import confirm
 from ops.errors import CallFailed, OpsError
 from ops.follow import coins
 from ops.home import Home
@@ -20,6 +22,7 @@ from ops.output import Output
 KEEPER = "gchostpay"
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
+Earlier = Annotated[str, typer.Option("--wallet", help="Address of an earlier wallet: give up its lost nonces.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
@@ -47,19 +50,22 @@ def show(*, as_json: Json = False) -> None:
     following = "not chosen yet" if following is None else following
     out.plain(f"  {'next nonce':<22} {following}, the chain's {wallet['chain_nonce']}")
     out.plain(f"  {'open nonces':<22} {', '.join(map(str, waiting[:20])) or 'none'}{' ...' if waiting[20:] else ''}")
+    for address, open_nonces in wallet.get("earlier", {}).items():
+        out.plain(f"  earlier wallet {address}, open nonces {', '.join(map(str, open_nonces)) or 'none'}")
     if wallet["stopped"]:
         out.plain(f"  stopped: {wallet['stopped']}", style="red")
         out.say("\ndocs/runbook.md says what to look at first; ./sluice wallet resume signs again")
     out.result(wallet)
 
 
-def resume(*, yes: Yes = False, as_json: Json = False) -> None:
+def resume(*, wallet: Earlier = "", yes: Yes = False, as_json: Json = False) -> None:
     """Resume; refused while a nonce that somebody else used is not final."""
     out = Output(as_json=as_json)
     operator = Operator(Home.find())
     if not (yes or as_json):
-        typer.confirm("Sign with this wallet again? Only once it is known who used its key.", abort=True)
-    answer = _called(lambda: operator.call("POST", KEEPER, "/wallet/resume"))
+        confirm("Sign with this wallet again? Only once it is known who used its key.")
+    door = "/wallet/resume" + (f"?{urlencode({'wallet': wallet})}" if wallet else "")
+    answer = _called(lambda: operator.call("POST", KEEPER, door))
     lost = ", ".join(map(str, answer["lost"]))
     out.step(f"the wallet is {answer['status']}", f"next nonce {answer['next_nonce']}; lost: {lost or 'none'}")
     out.result(answer)
@@ -86,7 +92,7 @@ def _ask(payment: str, *, as_json: bool) -> None:
             why="with --json there is nobody to ask, and this cannot be taken back",
             fix="add --yes",
         )
-    typer.confirm(f"Abandon the payout of {payment}? This cannot be taken back.", abort=True)
+    confirm(f"Abandon the payout of {payment}? This cannot be taken back.")
 
 
 def _called(call: Callable[[], Any]) -> dict[str, Any]:

@@ -18,9 +18,6 @@ NETWORK = "ETH_MAINNET"
 
 ETHER = 18
 
-#: keccak256 of "Transfer(address,address,uint256)".
-TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
-
 
 def event(kind: str, told: dict[str, Any], *, at: str) -> tuple[str, str]:
     """An event's id and body."""

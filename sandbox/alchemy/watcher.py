@@ -20,6 +20,7 @@ from sandbox.alchemy.sender import Sender
 from sandbox.chain.chain import Chain
 from sandbox.clock import Clock
 from sandbox.config import Config
+from sandbox.erc20 import TRANSFERRED
 from sandbox.errors import ChainError
 from sandbox.exchange.wallet import Wallet
 from sandbox.store import Store
@@ -124,7 +125,7 @@ class Watcher:
                 found.append(body.ether(tx))
             for entry in receipt["logs"]:
                 symbol, topics = symbols.get(entry["address"].lower()), entry["topics"]
-                parties = ["0x" + topic[-40:] for topic in topics[1:]] if topics[:1] == [body.TRANSFER] else []
+                parties = ["0x" + topic[-40:] for topic in topics[1:]] if topics[:1] == [TRANSFERRED] else []
                 if symbol and len(parties) == 2 and self._wallet in parties:
                     found.append(body.token(entry, symbol.upper(), DECIMALS[symbol]))
         return found

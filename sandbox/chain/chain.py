@@ -186,11 +186,14 @@ class Chain:
         for listener in self.listeners:
             await listener(block)
 
-    async def reorganise(self, depth: int) -> list[dict[str, Any]]:
-        """Take the newest blocks back, make others in their places and one more; what was in them waits again."""
+    async def reorganise(self, *, depth: int = 1, block: int | None = None) -> list[dict[str, Any]]:
+        """Take the newest blocks back, make others in their places and one more; what was in them waits again.
+
+        So many of them, or all from `block` on, however many have come since.
+        """
         async with self._mining:
             head = await self.node.number("eth_blockNumber")
-            depth = min(depth, head - 1)
+            depth = min(depth if block is None else max(head - block + 1, 1), head - 1)
             raws = [raw for number in range(head - depth + 1, head + 1) for raw in await self._raws(number)]
             await self.node.call("anvil_rollback", depth)
             self.history.rolled_back(head - depth)
@@ -200,8 +203,8 @@ class Chain:
                     self.history.accepted(str(await self.node.call("eth_sendRawTransaction", raw)), raw)
             await self.history.snapshot(self.node)
             self._busy = PACE_BLOCKS
-        for block in made:
-            await self._tell(block)
+        for one in made:
+            await self._tell(one)
         return made
 
     async def _raws(self, number: int) -> list[str]:

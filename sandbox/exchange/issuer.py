@@ -19,6 +19,7 @@ from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from sandbox.chain.chain import Chain
+from sandbox.erc20 import TRANSFER
 from sandbox.errors import ChainError
 from sandbox.store import Store
 from sandbox.wire import DECIMALS
@@ -35,7 +36,7 @@ ISSUER_WEI = 1_000 * 10**18
 MAX_FEE, PRIORITY_FEE = 200 * 10**9, 10**9
 DEPLOY_GAS, TOKEN_GAS = 2_000_000, 120_000
 
-_TRANSFER, _BALANCE_OF = bytes.fromhex("a9059cbb"), bytes.fromhex("70a08231")
+_BALANCE_OF = bytes.fromhex("70a08231")
 
 
 class Issuer:
@@ -80,13 +81,18 @@ class Issuer:
                 await self._give(nonce, symbol, wallet, coins)
                 await self._chain.mine()
 
+    @staticmethod
+    def shares() -> dict[str, str]:
+        """What a host wallet is given, in base units."""
+        return {symbol: str(coins * 10 ** DECIMALS[symbol]) for symbol, coins in HOST_SHARES.items()}
+
     async def balance(self, symbol: str, owner: str) -> int:
         """What somebody has of a coin, in base units."""
         data = "0x" + (_BALANCE_OF + encode(["address"], [owner])).hex()
         return await self._chain.node.number("eth_call", {"to": self.tokens[symbol], "data": data}, "latest")
 
     async def _give(self, nonce: int, symbol: str, to: str, coins: int) -> None:
-        data = _TRANSFER + encode(["address", "uint256"], [to, coins * 10 ** DECIMALS[symbol]])
+        data = TRANSFER + encode(["address", "uint256"], [to, coins * 10 ** DECIMALS[symbol]])
         await self._send(self._sign(nonce, bytes.fromhex(self.tokens[symbol][2:]), data, TOKEN_GAS))
 
     async def _send(self, signed: SignedTransaction) -> str:

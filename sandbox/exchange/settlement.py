@@ -20,6 +20,7 @@ from eth_utils.address import to_checksum_address
 
 from sandbox.chain.chain import Chain
 from sandbox.clock import Clock
+from sandbox.erc20 import TRANSFERRED
 from sandbox.errors import ChainError
 from sandbox.exchange.book import Book
 from sandbox.exchange.issuer import PRIORITY_FEE
@@ -33,9 +34,6 @@ log = logging.getLogger("sandbox.exchange")
 
 #: Payouts that are not mined are sent again this often.
 RESEND_BLOCKS = 20
-
-#: The first topic of an ERC-20 transfer.
-TRANSFERRED = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 
 _Row = dict[str, Any]
 

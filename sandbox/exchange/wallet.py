@@ -10,6 +10,7 @@ from eth_abi.abi import encode
 from eth_account.datastructures import SignedTransaction
 
 from sandbox.chain.chain import Chain
+from sandbox.erc20 import TRANSFER
 from sandbox.exchange.issuer import MAX_FEE, PRIORITY_FEE, TOKENS, Issuer
 from sandbox.keys import Keys
 from sandbox.store import Store
@@ -19,8 +20,6 @@ ETH_SUPPLY = 1_000_000 * 10**18
 
 #: Gas limits: a plain transfer, a transfer of a coin.
 TRANSFER_GAS, TOKEN_GAS = 21_000, 90_000
-
-_TRANSFER = bytes.fromhex("a9059cbb")
 
 
 class Wallet:
@@ -62,7 +61,7 @@ class Wallet:
         to = bytes.fromhex(address[2:])
         if currency == "eth":
             return self._sign(nonce, to, units, b"", TRANSFER_GAS)
-        data = _TRANSFER + encode(["address", "uint256"], [address, units])
+        data = TRANSFER + encode(["address", "uint256"], [address, units])
         return self._sign(nonce, bytes.fromhex(self.tokens[currency][2:]), 0, data, TOKEN_GAS)
 
     def _sign(self, nonce: int, to: bytes, value: int, data: bytes, gas: int) -> SignedTransaction:

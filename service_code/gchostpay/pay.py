@@ -89,8 +89,8 @@ class Paying:
             state = await self._exchange.state(claim.cn_api_id)
         except ExchangeAwayError as error:
             return Retry(str(error))
-        except ExchangeRefusedError as error:
-            return Dead("EXCHANGE_UNKNOWN", error.why)
+        except ExchangeRefusedError as error:  # its reading side may be behind its writing one: until the token's end
+            return Retry(f"the exchange does not know the order: {error.why}")
         if state.status == "new":
             return Retry("the exchange order is not ready")
         if state.status != WAITING:

@@ -29,7 +29,7 @@ class Registering:
     """Takes registrations, and carries them out."""
 
     def __init__(self, kit: Kit) -> None:
-        kit.routes.need(ROUTE)
+        kit.routes.need(ROUTE, "sync/queue")
         self._kit = kit
         self._key = kit.settings.secret("REGISTRATION_KEY")
 

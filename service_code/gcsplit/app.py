@@ -32,8 +32,8 @@ SECRETS = {"TPS_HOSTPAY_SIGNING_KEY": 32, "CHANGENOW_API_KEY": 16}
 
 def service(kit: Kit) -> Service:
     """Declare the service's doors."""
-    kit.routes.need(PAYOUT)
-    kit.routes.need(ESTIMATE)
+    kit.routes.need(PAYOUT, "single/staged")
+    kit.routes.need(ESTIMATE, "inline/queue")
     rules = rules_of(kit.settings)
     exchange = ChangeNow(kit.settings.endpoints.changenow, kit.settings.secret("CHANGENOW_API_KEY"), kit.outside)
     splitter = Splitter(kit, rules, exchange)

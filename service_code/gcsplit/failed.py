@@ -22,6 +22,12 @@ LISTED = 500
 #: What an operator may set by hand: both keep the payment dead.
 BY_HAND = ("dead", "investigating")
 STATUSES = (*BY_HAND, "replayed", "paid_late", "recovered")
+#: The payer's code of a death whose coins left the wallet otherwise than asked, and what of them is not settled.
+STRAY_TRANSFER = "STRAY_TRANSFER"
+STRAYED = """
+    SELECT coalesce(sum(amount), 0) FROM ledger_entries JOIN ledger_postings USING (entry_key)
+    WHERE unique_id = $1 AND account = 'strayed_funds' AND currency = $2
+"""
 _CODE = re.compile(r"[A-Z0-9_]{1,60}")
 _HASH = re.compile(r"0x[0-9a-f]{64}")
 
@@ -102,7 +108,11 @@ class Failed:
             return await self._not_open(unique_id)
         held = Amount(currency=row["currency"], units=row["amount"])
         how = str(tx_hash or wish.get("note"))[:200]
-        await ledger.post(connection, [ledger.recovered(unique_id, row["generation"], held, how)], call.now)
+        postings = [ledger.recovered(unique_id, row["generation"], held, how)]
+        if row["error_code"] == STRAY_TRANSFER:
+            strayed = Amount(currency=held.currency, units=await connection.fetchval(STRAYED, unique_id, held.currency))
+            postings.append(ledger.stray_settled(unique_id, row["generation"], strayed, how))
+        await ledger.post(connection, postings, call.now)
         _log.warning("a dead payment was settled outside", what="payment_recovered", status="recovered")
         return Reply(200, _shown(row))
 

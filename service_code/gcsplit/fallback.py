@@ -9,7 +9,9 @@ Both are given up a while (`give_up_after`) after they became pending, and are t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,8 +26,12 @@ from service_code.kit.runtime import Kit
 #: The way whose token lives so briefly that it may be sent anew; the other has its day.
 WAY = "single"
 QUEUE = HOSTPAY_QUEUES[WAY]
-#: Payments that one round sends, and how many of them at once.
+#: Payments that are read at once, and how many of them are sent at once.
 AT_ONCE, TOGETHER = 200, 8
+#: Seconds after which one call sends no more: the next goes on.
+LONGEST = 20.0
+#: So many orders in a row that the exchange did not answer end a call: it is away, and each would wait its time out.
+AWAY = 8
 
 _log = logs.get("fallback")
 
@@ -34,7 +40,7 @@ REFUSED = """
     EXISTS (
         SELECT 1 FROM dead_letters AS said
         WHERE said.unique_id = que.unique_id AND said.generation = que.generation AND said.service = 'gchostpay'
-          AND said.code NOT IN ('TOKEN_EXPIRED', 'TOKEN_FROM_FUTURE', 'EXCHANGE_EXPIRED')
+          AND said.code NOT IN ('TOKEN_EXPIRED', 'TOKEN_FROM_FUTURE', 'EXCHANGE_EXPIRED', 'EXCHANGE_UNKNOWN')
     )
 """
 #: Host payments to be sent anew: $1 when they must have become pending at the earliest; $2 before when their token was
@@ -51,6 +57,21 @@ WAITING = f"""
       )
       AND NOT {REFUSED}
 """
+
+
+@dataclass(kw_only=True, slots=True)
+class Round:
+    """One call's work: what WAITING asks for, until when, and how often in a row the exchange was away."""
+
+    now: datetime
+    limits: tuple[datetime, datetime, bool]
+    until: float
+    away: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to be begun."""
+        return self.away >= AWAY or time.monotonic() >= self.until
 
 
 class Fallback:
@@ -75,29 +96,45 @@ class Fallback:
         if not await self._kit.breakers.let_through(QUEUE):
             return 0
         limits = (now - self._policy.give_up_after, now - self._window, past_window)
-        rows = await self._kit.db.fetch(f"{WAITING} ORDER BY que.pending_since LIMIT $4", *limits, AT_ONCE)
+        round_ = Round(now=now, limits=limits, until=time.monotonic() + LONGEST)
+        sent, last = 0, (limits[0], "")
+        order = "(que.pending_since, que.unique_id)"
+        page = f"{WAITING} AND {order} > ($4, $5) ORDER BY {order} LIMIT $6"
+        while not round_.is_over:
+            rows = await self._kit.db.fetch(page, *limits, *last, AT_ONCE)
+            sent += await self._together(rows, round_)
+            if len(rows) < AT_ONCE:
+                break
+            last = (rows[-1]["pending_since"], rows[-1]["unique_id"])  # one that stays does not hold up the rest
+        return sent
+
+    async def _together(self, rows: Sequence[Any], round_: Round) -> int:
         room = asyncio.Semaphore(TOGETHER)
 
         async def one(row: Any) -> bool:
             async with room:
+                if round_.is_over:
+                    return False
                 logs.about(unique_id=row["unique_id"])
-                return await self._one(row, now, limits)
+                return await self._one(row, round_)
 
         # Each in a task, so in a context, of its own.
         return sum(await asyncio.gather(*(asyncio.create_task(one(row)) for row in rows)))
 
-    async def _one(self, row: Any, now: datetime, limits: tuple[datetime, datetime, bool]) -> bool:
-        unique_id = row["unique_id"]
+    async def _one(self, row: Any, round_: Round) -> bool:
+        unique_id, now = row["unique_id"], round_.now
         try:
             made = await self._anew.order(row, now)
+            round_.away = 0
         except (ExchangeAwayError, ExchangeRefusedError) as error:
+            round_.away = round_.away + 1 if isinstance(error, ExchangeAwayError) else 0
             _log.warning("no exchange order to pay: it goes on waiting", status="pending", why=str(error))
             return False
         async with self._kit.db.transaction() as connection:
             if not await hold_payout(connection, unique_id, patient=False):
                 return False
             again = f"{WAITING} AND que.unique_id = $4 AND que.generation = $5 FOR UPDATE OF que SKIP LOCKED"
-            if await connection.fetchrow(again, *limits, unique_id, row["generation"]) is None:
+            if await connection.fetchrow(again, *round_.limits, unique_id, row["generation"]) is None:
                 return False
             await connection.execute(
                 "UPDATE outbox SET cancelled_at = $2 WHERE id = $1 AND sent_at IS NULL AND cancelled_at IS NULL",

@@ -23,8 +23,9 @@ from service_code.kit.outbox import Row
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Incoming, Reply
 
-#: Deaths by which coins left the wallet for elsewhere: paying once more could pay twice.
-COINS_LEFT = frozenset(("STRAY_TRANSFER",))
+#: Deaths by which coins left the wallet for elsewhere, or may have, though no event of the token's own tells of it (a
+#: deprecated one has another contract move them): paying once more could pay twice.
+COINS_LEFT = frozenset(("STRAY_TRANSFER", "NO_TRANSFER"))
 #: Dead payments that one listing shows.
 LISTED = 500
 
@@ -147,7 +148,7 @@ class Replayer:
 def _not_dead(unique_id: str, status: str, code: str = "") -> Reply | None:
     """Answer for a death that is not to be replayed, or not now; None for one that is."""
     if status == "dead" and code in COINS_LEFT:
-        reason = "its coins left the wallet: settle it with the exchange, then mark it recovered"
+        reason = "its coins left the wallet, or may have: settle it with the exchange, then mark it recovered"
         return Reply(409, {"error": code, "reason": reason})
     if status == "dead":
         return None

@@ -3,8 +3,9 @@
 On the new way of the route `estimate`, gcsplit2 asks the exchange for the rate in between, as often as it takes
 (docs/adr/estimate-queues.md).
 
-Its own row is looked up first. The exchange order is made before the transaction: a crash between them leaves an order
-that nobody pays, and the next attempt makes another; only the one in the row is ever paid.
+Its own row is looked up first, then the payment's as it was recorded: whoever could put a task of his own into a queue
+would else have us pay what never came in, or elsewhere. The exchange order is made before the transaction: a crash
+between them leaves an order that nobody pays, and the next attempt makes another; only the one in the row is ever paid.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from service_code.gcsplit.rules import HOST_NETWORK, HOSTPAY_QUEUES, PAYOUT, Rul
 from service_code.kit import ledger, logs, money
 from service_code.kit.call import Call
 from service_code.kit.changenow import ChangeNow, ExchangeAwayError, ExchangeOrder, ExchangeRefusedError, Route
+from service_code.kit.clock import to_millis
 from service_code.kit.db import Connection
 from service_code.kit.deaths import Death, bury, hold_split
 from service_code.kit.estimates import ASK_QUEUE, ESTIMATE, QUEUED, EstimateSplit, SplitEstimated
@@ -26,6 +28,13 @@ from service_code.kit.outcomes import Dead, Done, Next, Outcome, Retry
 from service_code.kit.runtime import Kit
 from service_code.kit.staged import PendingTrigger
 
+#: A payment as gcwebhook recorded it, which nothing changes any more.
+RECORDED = "SELECT * FROM split_payout_request WHERE unique_id = $1"
+#: What a message must say as it is recorded; what waits for its client's threshold is split by no message.
+COMPARED = (
+    *("channel_id", "currency", "amount", "client_wallet", "payout_currency", "payout_network", "received_at"),
+    "threshold_usdt",
+)
 #: A death before the split that no replay has taken back: standing, or settled outside.
 DEAD = "SELECT 1 FROM failed_transactions WHERE unique_id = $1 AND generation = 0 AND status <> 'replayed'"
 
@@ -78,7 +87,7 @@ class Splitter:
         return await self._swap(answer, answer, call)
 
     async def _known(self, order: SplitOrder) -> Outcome | None:
-        """What is left to do of a payment that was split or buried before."""
+        """What is left to do of a payment that was split or buried before, or that did not come in so."""
         row = await self._kit.db.row("SELECT * FROM split_payout_que WHERE unique_id = $1", order.unique_id)
         if row is not None:
             # A crash may have come between the commit and the task: Next sends what is unsent and nothing else.
@@ -86,6 +95,11 @@ class Splitter:
             return Next(HOSTPAY_QUEUES[row["way"]], pending_of(row)) if again else Done("already_processed")
         if await self._kit.db.row(DEAD, order.unique_id) is not None:
             return Done("already_dead")
+        recorded = await self._kit.db.row(RECORDED, order.unique_id)
+        if recorded is None:
+            return Dead("NOT_AS_RECORDED", "no payment of this id came in")
+        if (other := differences(order, recorded)) != "":
+            return Dead("NOT_AS_RECORDED", f"the payment was recorded otherwise: {other}")
         return None
 
     async def _swap(self, order: SplitOrder, answer: SplitEstimated | None, call: Call) -> Outcome:
@@ -172,6 +186,14 @@ class Splitter:
             network=route.from_network,
             payin_address=made.payin_address,
         )
+
+
+def differences(order: SplitOrder, recorded: Any) -> str:
+    """Name what a message says otherwise than the record; nothing where they agree."""
+    paid = {"currency": order.amount.currency, "amount": order.amount.units}
+    said = order.model_dump() | paid | {"threshold_usdt": None}
+    stands = dict(recorded) | {"received_at": to_millis(recorded["received_at"])}
+    return ", ".join(name for name in COMPARED if said[name] != stands[name])
 
 
 def pending_of(row: Any) -> PendingHostPay:

@@ -11,6 +11,7 @@ from typing import Any
 
 from service_code.kit.call import Call
 from service_code.kit.clock import stamp
+from service_code.kit.deaths import OPEN
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Incoming, Reply
 from service_code.kit.tasks import task_id
@@ -87,7 +88,7 @@ STANDING = """
 LATE = "since <= $1::timestamptz - coalesce($2::interval, ($3::jsonb ->> stage)::interval)"
 #: The queues of each stage, in the order in which a payment meets them.
 QUEUES = {
-    "split": ["split-payment-queue"],
+    "split": ["split-payment-queue", "gcsplit-estimate-queue", "gcsplit-estimate-response-queue"],
     "gather": ["gcaccumulator-queue"],
     "single": ["hostpay-execution-queue"],
     "staged": [
@@ -133,8 +134,11 @@ class Standing:
                 ORDER BY unique_id || ' ' || stage LIMIT $5
             )
             SELECT late.*, last.id, last.service, last.queue, last.sent_at, last.cancelled_at, last.due_at,
-                last.last_error
-            FROM late LEFT JOIN LATERAL ({LAST}) AS last ON true ORDER BY late.unique_id || ' ' || late.stage
+                last.last_error, death.status AS death, death.retryable, death.note
+            FROM late LEFT JOIN LATERAL ({LAST}) AS last ON true
+            LEFT JOIN failed_transactions AS death
+                ON late.stage = 'dead' AND death.unique_id = late.unique_id AND death.{OPEN}
+            ORDER BY late.unique_id || ' ' || late.stage
             """,
             *(call.now, span, windows, after, PAGE, QUEUES),
         )
@@ -170,4 +174,7 @@ def _shown(row: Any) -> dict[str, Any]:
         "currency": row["currency"],
         "amount": None if row["amount"] is None else str(row["amount"]),
         "last": last,
+        "death": row["death"],
+        "retryable": row["retryable"],
+        "note": row["note"],
     }

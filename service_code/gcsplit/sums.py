@@ -52,6 +52,11 @@ EXPECTED = """
     WHERE status IN ('dead', 'investigating')
     UNION ALL
     SELECT 'settled_outside', currency, unique_id, -amount FROM failed_transactions WHERE status = 'recovered'
+    UNION ALL
+    SELECT 'settled_outside', e.currency, p.unique_id, e.amount
+    FROM ledger_entries e JOIN ledger_postings p USING (entry_key) JOIN failed_transactions f USING (unique_id)
+    WHERE e.account = 'strayed_funds' AND p.kind <> 'stray_settled'
+      AND f.status = 'recovered' AND f.error_code = 'STRAY_TRANSFER'
 """
 ACCOUNTS = (
     *("processor_receivable", "unsplit_funds", "accumulated_funds", "fees", "exchange_clearing"),

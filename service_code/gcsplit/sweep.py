@@ -1,8 +1,8 @@
 """The splitter's sweeper, the one who notices: nobody is told when a queue drops a task (DECISIONS 12).
 
-It sends what is unsent and still in its window, and what a breaker kept back; closes what the chain has settled;
-records as dead what is past its window without a payout and waits for no fallback, what the chain has settled as never
-paid, and what could not be split in a day; and takes a death back where a payout turns up after all. A token minted at
+It sends what is unsent and still in its window; closes what the chain has settled; records as dead what is past its
+window without a payout and waits for no fallback, what the chain has settled as never paid, and what could not be split
+in a day; takes a death back where a payout turns up after all; and lets go what a breaker kept back. A token minted at
 m is good until m + window; the rule waits a grace longer.
 """
 
@@ -46,10 +46,10 @@ class Sweeper:
         resent = 0
         for way, queue in HOSTPAY_QUEUES.items():
             resent += await self._kit.outbox.resend(queue=queue, created_after=oldest[way])
-        let_go = await self._fallback.let_go(now)
         completed = await self._complete(now)
         dead = await self._bury_unpaid(now, oldest) + await self._bury_unsplit(now)
         late = await self._revive_paid(now)
+        let_go = await self._fallback.let_go(now)  # last: it asks the exchange, which may take all the time there is
         done = {"resent": resent, "let_go": let_go, "dead": dead, "late": late}
         if any(done.values()):
             _log.warning("left behind and taken up", status="swept", **done)

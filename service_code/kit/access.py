@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import jwt
 
 from service_code.kit.clock import Clock
+from service_code.kit.outside import Answer
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 #: A token is replaced this long before it ends.
@@ -35,6 +37,15 @@ class Access(Protocol):
     def forget(self) -> None:
         """Drop what was refused, so that the next token is new."""
         ...
+
+
+async def once_more(access: Access, call: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Make a call with a token of ours, and once more with a new one where it died before its time: a moved clock."""
+    answer = await call()
+    if answer.status != 401:
+        return answer
+    access.forget()
+    return await call()
 
 
 class GoogleAccess:

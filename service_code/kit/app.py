@@ -24,7 +24,7 @@ from starlette.routing import Route
 
 from service_code.kit import logs
 from service_code.kit.call import Call
-from service_code.kit.db import UNAVAILABLE, OverloadedError
+from service_code.kit.db import OverloadedError, unavailable
 from service_code.kit.door import Door, DoorError
 from service_code.kit.push import PushWorker
 from service_code.kit.runtime import Kit
@@ -51,7 +51,7 @@ HEALTH_TIMEOUT = 0.6
 HEALTH_LONGEST = 10.0
 HEALTH_LIVES = 1.0
 #: The newest migration that this code needs; an older database is unhealthy.
-SCHEMA = "20261124000014"
+SCHEMA = "20261124000006"
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _log = logs.get("app")
@@ -192,7 +192,7 @@ class App:
             await call.rollback(error)
             if not isinstance(error, Exception):
                 raise
-            away = isinstance(error, (OverloadedError, *UNAVAILABLE))
+            away = isinstance(error, OverloadedError) or unavailable(error)
             what = "unavailable" if away else "unexpected_error"
             _log.error("the request failed", status="error", what=what, error=error)
             reply = Reply(503, {"error": "try again later"}) if away else Reply(500, {"error": "internal error"})

@@ -15,14 +15,13 @@ from typing import Generic, TypeVar
 
 import asyncpg
 
-from service_code.kit.db import UNAVAILABLE, OverloadedError
+from service_code.kit.db import OverloadedError, unavailable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: Failures that no item of a flush has caused; a TimeoutError is an OSError, which UNAVAILABLE holds.
+#: Failures that no item of a flush has caused, beside a database that is away (a TimeoutError is an OSError: so, too).
 SHARED = (
-    *UNAVAILABLE,
     OverloadedError,
     asyncpg.InsufficientResourcesError,
     asyncpg.LockNotAvailableError,
@@ -59,7 +58,8 @@ class Batcher(Generic[Item, Result]):
         try:
             results = await self._flush([item for item, _ in batch])
         except Exception as error:
-            if len(batch) > 1 and not isinstance(error, SHARED):  # one bad item must not spoil its neighbours
+            shared = isinstance(error, SHARED) or unavailable(error)
+            if len(batch) > 1 and not shared:  # one bad item must not spoil its neighbours
                 half = len(batch) // 2
                 await self._one(batch[:half])
                 await self._one(batch[half:])

@@ -4,17 +4,18 @@ A breaker asks the receiver's /health as the sender's own account. Closed, it as
 request asks, all others go by the last answer. `failure_threshold` bad answers in a row open it; open, it lets one
 question through every `open_for` (half-open), and a good answer closes it. An instance has its own breakers: each
 learns for itself. Calls that fail are no bad answers: 500 is how a payment says that it has to wait. A question that
-cannot be asked (no permission, no token) says nothing of the receiver, so it lets messages through: the breaker saves
-attempts and tokens, and must not stop payments by a fault of its own.
+cannot be asked (no permission, no token) says nothing of the receiver, so it lets messages through, also where the
+breaker was open: it saves attempts and tokens, and must not stop payments by a fault of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from typing import Literal
 
 from service_code.kit import logs
-from service_code.kit.access import Access
+from service_code.kit.access import Access, once_more
 from service_code.kit.clock import Clock
 from service_code.kit.outside import Answer, Outside, UnreachableError
 from service_code.kit.settings import QueueEdge
@@ -24,6 +25,9 @@ from service_code.kit.token_policy import BreakerRule
 TIMEOUT = 2.0
 #: Answers below 500 of a receiver that takes nothing: it does not exist, or has no instance for us.
 AWAY = (404, 429)
+
+#: What a question tells.
+Health = Literal["well", "ill", "blind"]
 
 _log = logs.get("breaker")
 
@@ -55,19 +59,23 @@ class Breaker:
 
     async def _ask(self) -> None:
         try:
-            why = self._ill(await self._health())
+            health, why = self._health(await once_more(self._access, self._get))
         except UnreachableError as error:
-            why = str(error)
+            health, why = "ill", str(error)
         except Exception as error:  # no ID token: the metadata server's fault, not the receiver's
-            why = self._blind(f"no ID token: {type(error).__name__}")
+            health, why = "blind", f"no ID token: {type(error).__name__}"
         self._asked_at = self._clock.seconds()
-        if why:
+        if health == "ill":
             self._bad(why)
             return
+        said = "the receiver is up: messages are sent"
+        if health == "blind":
+            said = "the receiver cannot be asked: messages are sent without knowing"
+            _log.error(said, what="breaker_blind", status="error", queue=self._edge.name, why=why)
         self._failures = 0
         if self.is_open:
             self.is_open = False
-            _log.warning("the receiver is up: messages are sent", what="breaker_closed", queue=self._edge.name)
+            _log.warning(said, what="breaker_closed", queue=self._edge.name, why=why)
 
     def _bad(self, why: str) -> None:
         self._failures += 1
@@ -75,31 +83,21 @@ class Breaker:
             self.is_open = True
             _log.error("the receiver is down: messages wait", what="breaker_open", queue=self._edge.name, why=why)
 
-    async def _health(self) -> Answer:
-        answer = await self._get()
-        if answer.status == 401:  # the token died before its time, as after a move of the clock
-            self._access.forget()
-            answer = await self._get()
-        return answer
-
     async def _get(self) -> Answer:
         headers = {"Authorization": f"Bearer {await self._access.id_token(self._edge.audience)}"}
         what = f"health of {self._edge.name}'s receiver"
         return await self._outside.call("GET", self._rule.url, what=what, headers=headers, timeout=TIMEOUT)
 
-    def _ill(self, answer: Answer) -> str:
-        """Say what is wrong with the receiver; nothing where it is well, or where the answer does not tell."""
+    def _health(self, answer: Answer) -> tuple[Health, str]:
+        """Say how the receiver is, and why it is not well; blind where the answer does not tell."""
         if answer.status >= 500 or answer.status in AWAY:
-            return f"its health answered {answer.status}"
+            return "ill", f"its health answered {answer.status}"
         if answer.status != 200:
-            return self._blind(f"its health answered {answer.status}")
+            return "blind", f"its health answered {answer.status}"
         body = answer.json()
         status = body.get("status") if isinstance(body, dict) else None
-        return "its health is degraded" if status == "degraded" and self._rule.degraded_is_down else ""
-
-    def _blind(self, why: str) -> str:
-        _log.error("the receiver cannot be asked", what="breaker_blind", status="error", queue=self._edge.name, why=why)
-        return ""
+        ill = status == "degraded" and self._rule.degraded_is_down
+        return ("ill", "its health is degraded") if ill else ("well", "")
 
 
 class Breakers:

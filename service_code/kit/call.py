@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from service_code.kit.db import Connection
     from service_code.kit.runtime import Kit
 
+_log = logs.get("call")
+
 
 class Call:
     """What a handler may know and use. A handler that writes calls `begin` and never commits by itself."""
@@ -53,4 +55,7 @@ class Call:
             return
         self._connection = None
         reason = error or RuntimeError("rolled back")
-        await self._stack.__aexit__(type(reason), reason, reason.__traceback__)
+        try:
+            await self._stack.__aexit__(type(reason), reason, reason.__traceback__)
+        except Exception as lost:  # a connection that is gone has taken everything back already
+            _log.warning("nothing was left to roll back", what="connection_lost", status="lost", error=lost)

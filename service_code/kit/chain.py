@@ -223,20 +223,22 @@ class Node:
         """Tell whether the node has this transaction, mined or waiting."""
         return await self.ask("eth_getTransactionByHash", tx_hash) is not None
 
+    async def in_block(self, tx_hash: str) -> bool:
+        """Tell whether the node has this transaction in a block, asked otherwise than by its receipt."""
+        found = await self.ask("eth_getTransactionByHash", tx_hash)
+        return found is not None and found.get("blockHash") is not None
+
     async def receipt(self, tx_hash: str) -> Receipt | None:
         """Return how a transaction was mined, or nothing while it is not."""
-        found = await self.ask("eth_getTransactionReceipt", tx_hash)
-        if found is None or found.get("blockHash") is None:
-            return None
-        return Receipt(
-            tx_hash=str(found["transactionHash"]).lower(),
-            block_number=whole(found["blockNumber"]),
-            block_hash=str(found["blockHash"]).lower(),
-            status=whole(found["status"]),
-            gas_used=whole(found["gasUsed"]),
-            gas_price=whole(found["effectiveGasPrice"]),
-            logs=_logs(found.get("logs")),
-        )
+        return _receipt(await self.ask("eth_getTransactionReceipt", tx_hash))
+
+    async def receipts(self, hashes: Sequence[str]) -> list[Receipt | None]:
+        """Return how some transactions were mined, in their order."""
+        found: list[Receipt | None] = []
+        for start in range(0, len(hashes), BATCH):
+            calls = (("eth_getTransactionReceipt", tx_hash) for tx_hash in hashes[start : start + BATCH])
+            found += [_receipt(one) for one in await self.ask_all(*calls)]
+        return found
 
     async def head(self) -> int:
         """Return the newest block's number."""
@@ -273,6 +275,20 @@ def _result(method: str, status: int, body: Any) -> Any:
         limited = status == 429 or code in (-32005, 429)
         raise NodeAwayError(f"{method}: the node cannot now ({code})", "NODE_RATE_LIMITED" if limited else "NODE_ERROR")
     raise NodeRefusedError(method, message)
+
+
+def _receipt(found: Any) -> Receipt | None:
+    if found is None or found.get("blockHash") is None:
+        return None
+    return Receipt(
+        tx_hash=str(found["transactionHash"]).lower(),
+        block_number=whole(found["blockNumber"]),
+        block_hash=str(found["blockHash"]).lower(),
+        status=whole(found["status"]),
+        gas_used=whole(found["gasUsed"]),
+        gas_price=whole(found["effectiveGasPrice"]),
+        logs=_logs(found.get("logs")),
+    )
 
 
 def _logs(found: Any) -> tuple[erc20.Log, ...]:

@@ -41,6 +41,7 @@ PASSING = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     ConnectionError,
 )
@@ -51,10 +52,20 @@ UNAVAILABLE = (
     asyncpg.TooManyConnectionsError,
     OSError,
 )
+#: How the driver tells of a connection that the server has ended: its protocol takes no further statement
+#: (InternalClientError, where the server's last word came between two statements), and nor does what stands on it.
+ENDED = ("cannot switch to", "connection is closed", "connection has been released back")
 
 
 class OverloadedError(RuntimeError):
     """No database connection was free in time."""
+
+
+def unavailable(error: BaseException) -> bool:
+    """Tell whether something failed since the database is away, will not have us now, or ended the connection."""
+    if isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError)):
+        return any(said in str(error) for said in ENDED)
+    return isinstance(error, UNAVAILABLE)
 
 
 class Database:

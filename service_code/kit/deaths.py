@@ -24,6 +24,13 @@ BURIED = "SELECT status FROM failed_transactions WHERE unique_id = $1 AND genera
 SUPERSEDED = "SELECT 1 FROM split_payout_que WHERE unique_id = $1 AND generation > $2"
 #: A payout that is signed or paid and has not failed: $1 the payment.
 SIGNED = "SELECT 1 FROM split_payout_hostpay WHERE unique_id = $1 AND status <> 'failed'"
+#: Deaths of which a replay as things are would die again, or could pay twice: the exchange takes no such amount or
+#: address, the wallet pays nothing like it, or coins have left it. They are replayed by name alone, after a look.
+HOPELESS = frozenset((
+    *("EXCHANGE_DEPOSIT_TOO_SMALL", "EXCHANGE_NOT_VALID_ADDRESS", "AMOUNT_TOO_SMALL"),
+    *("INVALID_ADDRESS", "INVALID_AMOUNT", "UNSUPPORTED_CURRENCY", "SIMULATION_REVERTED", "TRANSFER_REFUSED"),
+    *("OVER_PAYMENT_LIMIT", "OVER_FEE_LIMIT", "STRAY_TRANSFER", "NO_TRANSFER"),
+))  # fmt: skip
 
 _log = logs.get("deaths")
 
@@ -81,7 +88,7 @@ async def bury(connection: Connection, death: Death, at: datetime) -> bool:
         """,
         *(death.unique_id, death.generation, death.stage, death.code, death.why[:1000], death.cn_api_id),
         *(death.held.currency, death.held.units, death.account, at, death.service, death.network),
-        *(death.payin_address, death.retryable, death.attempts, death.first_attempt_at),
+        *(death.payin_address, death.retryable and death.code not in HOPELESS, death.attempts, death.first_attempt_at),
     )
     if status.endswith(" 0"):
         return False

@@ -7,7 +7,7 @@ by the queue: the receiver may have done it all the same, and is idempotent. Sou
 
 from __future__ import annotations
 
-from service_code.kit.access import Access
+from service_code.kit.access import Access, once_more
 from service_code.kit.outside import Answer, Outside, UnreachableError
 from service_code.kit.settings import QueueEdge, Settings
 from service_code.kit.tasks import traceparent
@@ -35,10 +35,7 @@ class Direct:
         edge = self._queues.get(queue)
         if edge is None:
             raise DirectError(f"{queue} is not among this service's QUEUES")
-        answer = await self._post(edge, outbox_id, body, trace)
-        if answer.status == 401:  # the token died before its time, as after a move of the clock
-            self._access.forget()
-            answer = await self._post(edge, outbox_id, body, trace)
+        answer = await once_more(self._access, lambda: self._post(edge, outbox_id, body, trace))
         if not 200 <= answer.status < 300:
             raise DirectError(f"the receiver of {queue} answered {answer.status}")
 

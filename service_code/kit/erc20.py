@@ -2,7 +2,8 @@
 
 The real Tether answers a transfer with nothing at all and reverts when it fails; others answer true, or false and do
 not revert. What an answer says is a forecast: that coins moved is told by the Transfer events of a receipt alone.
-Source: EIP-20; TetherToken at 0xdAC17F958D2ee523a2206206994597C13D831ec7 (pausing, a blacklist of senders, a fee).
+Source: EIP-20; TetherToken at 0xdAC17F958D2ee523a2206206994597C13D831ec7 (pausing, a blacklist of senders, a fee,
+and another contract that moves its coins once it is deprecated, whose events are not its own).
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from dataclasses import dataclass
 
 #: transfer(address,uint256), balanceOf(address)
 TRANSFER, BALANCE_OF = "0xa9059cbb", "0x70a08231"
-#: Tether's own: isBlackListed(address), paused(), basisPointsRate()
-IS_BLACKLISTED, PAUSED, FEE_RATE = "0xe47d6060", "0x5c975abb", "0xdd644f72"
+#: Tether's own: isBlackListed(address), paused(), basisPointsRate(), deprecated()
+IS_BLACKLISTED, PAUSED, FEE_RATE, DEPRECATED = "0xe47d6060", "0x5c975abb", "0xdd644f72", "0x0e136b19"
 #: The first topic of Transfer(address,address,uint256).
 TRANSFERRED = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 

@@ -13,6 +13,7 @@ to zero per currency, which the database enforces at commit. Nothing is changed 
     dead      exchange_clearing +C or unsplit_funds +X, dead_payouts -same
     revive    the death's lines with the opposite sign
     recovered dead_payouts +C, settled_outside -C         (an operator paid it by other means)
+    stray_settled settled_outside +M, strayed_funds -M    (with it: what strayed is part of those means)
     points    points_issued +P, user_points -P            (PayNow: an order or a subscription's period was paid)
     reversal  the lines of a posting whose block was reorganised away, with the opposite sign
 """
@@ -141,6 +142,12 @@ def recovered(unique_id: str, generation: int, held: Amount, reference: str) -> 
     """A dead payment was paid by other means."""
     lines = {DEAD_PAYOUTS: held.units, SETTLED_OUTSIDE: -held.units}
     return _posting(f"recovered:{unique_id}:{generation}", unique_id, held.currency, reference, **lines)
+
+
+def stray_settled(unique_id: str, generation: int, strayed: Amount, reference: str) -> Posting:
+    """What strayed of a dead payment is settled with it: the exchange credits it, or gives it back."""
+    lines = {SETTLED_OUTSIDE: strayed.units, STRAYED_FUNDS: -strayed.units}
+    return _posting(f"stray_settled:{unique_id}:{generation}", unique_id, strayed.currency, reference, **lines)
 
 
 def points(credit_key: str, event_id: str, units: int, user_id: str) -> Posting:

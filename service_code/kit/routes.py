@@ -32,10 +32,11 @@ class Routes:
         self._declared = declared
         self._hops = {route.queue: name for name, route in declared.items() if route.queue is not None}
 
-    def need(self, name: str) -> None:
-        """Refuse to start without a route that this service chooses on."""
-        if name not in self._declared:
-            raise SettingsError(f"ROUTES has no {name}: declare it in queue_configs/routes.yaml")
+    def need(self, name: str, choice: str) -> None:
+        """Refuse to start without a route that this service chooses on, between the ways (`old/new`) that it knows."""
+        route = self._declared.get(name)
+        if route is None or f"{route.old}/{route.new}" != choice:
+            raise SettingsError(f"ROUTES has no {name} of {choice}: declare it in queue_configs/routes.yaml")
 
     async def share(self, name: str) -> Share:
         """Read a route's share: the only place that knows where it stands."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from service_code.kit.access import Access
+from service_code.kit.access import Access, once_more
 from service_code.kit.outside import Answer, Outside, UnreachableError
 from service_code.kit.settings import QueueEdge
 from service_code.kit.together import Together
@@ -68,11 +68,8 @@ class Tasks:
         }
         if due is not None:
             task["scheduleTime"] = due.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        answer = await self._together.create(edge.path, task)
-        if answer.status == 401:  # the token died before its time, as after a move of the clock
-            self._access.forget()
-            answer = await self._together.create(edge.path, task)
-        if answer.status == 409:
+        answer = await once_more(self._access, lambda: self._together.create(edge.path, task))
+        if answer.status == 409 and _error(answer).get("status") != "ABORTED":  # that is 409 too, and made nothing
             return False
         if answer.status != 200:
             raise TaskError(f"{queue} refused the task: {answer.status} {_reason(answer)}")
@@ -93,6 +90,10 @@ class Tasks:
 
 
 def _reason(answer: Answer) -> str:
+    return str(_error(answer).get("message", ""))[:500]
+
+
+def _error(answer: Answer) -> dict[str, Any]:
     body = answer.json()
     error = body.get("error") if isinstance(body, dict) else None
-    return str(error.get("message", ""))[:500] if isinstance(error, dict) else ""
+    return error if isinstance(error, dict) else {}

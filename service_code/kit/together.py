@@ -14,15 +14,35 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from service_code.kit import logs
 from service_code.kit.outside import Answer
 
+_log = logs.get("tasks")
 #: The most tasks of one batch.
 MOST = 100
 #: Statuses of a server that has no such method.
 NO_METHOD = (404, 405, 501)
-#: google.rpc.Code as HTTP has it: ALREADY_EXISTS is what a name that is taken answers.
-ALREADY_EXISTS = 6
-HTTP_STATUS = {ALREADY_EXISTS: 409}
+#: google.rpc.Code by number: its name, and the status that the same refusal has of a task made by itself.
+#: Source: https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto.
+CODES = {
+    1: ("CANCELLED", 499),
+    2: ("UNKNOWN", 500),
+    3: ("INVALID_ARGUMENT", 400),
+    4: ("DEADLINE_EXCEEDED", 504),
+    5: ("NOT_FOUND", 404),
+    6: ("ALREADY_EXISTS", 409),
+    7: ("PERMISSION_DENIED", 403),
+    8: ("RESOURCE_EXHAUSTED", 429),
+    9: ("FAILED_PRECONDITION", 400),
+    10: ("ABORTED", 409),
+    11: ("OUT_OF_RANGE", 400),
+    12: ("UNIMPLEMENTED", 501),
+    13: ("INTERNAL", 500),
+    14: ("UNAVAILABLE", 503),
+    15: ("DATA_LOSS", 500),
+    16: ("UNAUTHENTICATED", 401),
+}
+UNKNOWN = CODES[2]
 
 Waiting = tuple[dict[str, Any], asyncio.Future[Answer]]
 Post = Callable[[str, bytes], Awaitable[Answer]]
@@ -78,7 +98,9 @@ class Together:
             found = _each(answer, len(tasks))
             if found is not None:
                 return list(found)
-            self._batches = answer.status == 404  # that is the queue's absence, which each task is told of
+            if answer.status != 404 and self._batches:  # 404 is the queue's absence, which each task is told of
+                self._batches = False
+                _log.warning("batches of tasks are not answered at once: each is made by itself", what="batches_off")
         calls = (self._post(f"{queue}/tasks", json.dumps({"task": task}).encode()) for task in tasks)
         return list(await asyncio.gather(*calls, return_exceptions=True))
 
@@ -99,5 +121,6 @@ def _each(answer: Answer, count: int) -> list[Answer] | None:
 def _one(refusal: dict[str, Any] | None) -> Answer:
     if refusal is None:
         return Answer(200, b"")
-    body = {"error": {"message": str(refusal.get("message", ""))}}
-    return Answer(HTTP_STATUS.get(refusal.get("code", 0), 400), json.dumps(body).encode())
+    name, status = CODES.get(refusal.get("code", 0), UNKNOWN)
+    body = {"error": {"code": status, "message": str(refusal.get("message", "")), "status": name}}
+    return Answer(status, json.dumps(body).encode())

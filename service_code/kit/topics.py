@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from service_code.kit.access import Access
+from service_code.kit.access import Access, once_more
 from service_code.kit.outside import Answer, Outside, UnreachableError
 from service_code.kit.settings import TopicEdge
 
@@ -60,10 +60,7 @@ class Topics:
             raise TopicError(f"{topic} is not among this service's TOPICS")
         url = f"{self._endpoint}/v1/{edge.path}:publish"
         body = json.dumps({"messages": [message.wire() for message in messages]}).encode()
-        answer = await self._post(url, body)
-        if answer.status == 401:  # the token died before its time, as after a move of the clock
-            self._access.forget()
-            answer = await self._post(url, body)
+        answer = await once_more(self._access, lambda: self._post(url, body))
         if answer.status != 200:
             raise TopicError(f"{topic} refused the messages: {answer.status}")
 

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse
 
 from service_code.kit import deadletters, logs
 from service_code.kit.call import Call
-from service_code.kit.db import UNAVAILABLE, OverloadedError
+from service_code.kit.db import OverloadedError, unavailable
 from service_code.kit.messages import NewerError, UnreadableError
 from service_code.kit.outcomes import Dead, Done, Forward, Next, Outcome, Retry, Send
 from service_code.kit.runtime import Kit
@@ -56,7 +56,7 @@ class Worker:
             if not isinstance(error, Exception):
                 raise
             status, answer = 500, {"status": "error"}
-            what = "database_unavailable" if isinstance(error, UNAVAILABLE) else "unexpected_error"
+            what = "database_unavailable" if unavailable(error) else "unexpected_error"
             _log.error("the handler failed", status="error", what=what, error=error)
         duration = round((time.perf_counter() - started) * 1000, 1)
         _log.info("handled", status=answer["status"], http_status=status, duration=duration, why=answer.get("why"))

@@ -47,15 +47,30 @@ GRANT SELECT (tx_hash, address, chain_id, nonce, mined_block, mined_block_hash) 
 GRANT SELECT (address, chain_id, nonce, state, final_at) ON wallet_nonces TO gchostpay4;
 GRANT SELECT (unique_id, generation, wallet, chain_id, nonce) ON split_payout_hostpay TO gchostpay4;
 GRANT SELECT, INSERT, UPDATE ON outbox TO gchostpay4;
-CREATE POLICY outbox_seen_by_news ON outbox FOR SELECT TO gchostpay4 USING (true);
-CREATE POLICY outbox_written_by_its_news ON outbox TO gchostpay4
+CREATE POLICY outbox_written_by_its_news ON outbox TO gchostpay4   -- and no other row seen: it stands open to anybody
     USING (pg_has_role(current_user, service::name, 'member'));
-GRANT SELECT, INSERT ON dead_letters TO gchostpay4;
+
+-- A letter is believed (gcsplit asks what the payer said of a payout): each service writes its own alone.
+ALTER TABLE dead_letters ENABLE ROW LEVEL SECURITY;
+CREATE POLICY dead_letters_seen ON dead_letters FOR SELECT
+    TO gcwebhook, gcsplit, gchostpay, gchostpay1, gchostpay3, gcaccumulator, gcsplit2, gcbatchprocessor,
+        gcmicrobatchprocessor, paynowwebhook, paynowworker
+    USING (true);
+CREATE POLICY dead_letters_written_by_their_service ON dead_letters FOR INSERT
+    TO gcwebhook, gcsplit, gchostpay, gchostpay1, gchostpay3, gcaccumulator, gcsplit2, gcbatchprocessor,
+        gcmicrobatchprocessor, paynowwebhook, paynowworker
+    WITH CHECK (pg_has_role(current_user, service::name, 'member'));
+GRANT INSERT, SELECT (fingerprint) ON dead_letters TO gchostpay4;  -- a repeat is known by the fingerprint
+CREATE POLICY dead_letters_of_its_news ON dead_letters TO gchostpay4
+    USING (pg_has_role(current_user, service::name, 'member'));
 
 -- migrate:down
+DROP POLICY dead_letters_of_its_news ON dead_letters;
+DROP POLICY dead_letters_written_by_their_service ON dead_letters;
+DROP POLICY dead_letters_seen ON dead_letters;
+ALTER TABLE dead_letters DISABLE ROW LEVEL SECURITY;
 REVOKE ALL ON dead_letters, outbox FROM gchostpay4;
 DROP POLICY outbox_written_by_its_news ON outbox;
-DROP POLICY outbox_seen_by_news ON outbox;
 REVOKE SELECT (unique_id, generation, wallet, chain_id, nonce) ON split_payout_hostpay FROM gchostpay4;
 REVOKE SELECT (address, chain_id, nonce, state, final_at) ON wallet_nonces FROM gchostpay4;
 REVOKE SELECT (tx_hash, address, chain_id, nonce, mined_block, mined_block_hash) ON tx_variants FROM gchostpay4;

@@ -53,15 +53,16 @@ CREATE TABLE main_clients_database (
 
 GRANT SELECT, INSERT, UPDATE ON registrations, main_clients_database TO gcregister;
 GRANT SELECT, INSERT, UPDATE ON outbox TO gcregister;
-CREATE POLICY outbox_seen_by_gcregister ON outbox FOR SELECT TO gcregister USING (true);
-CREATE POLICY outbox_written_by_gcregister ON outbox TO gcregister
+CREATE POLICY outbox_written_by_gcregister ON outbox TO gcregister   -- and no other row seen: strangers talk to it
     USING (pg_has_role(current_user, service::name, 'member'));
-GRANT SELECT, INSERT ON dead_letters TO gcregister;
+GRANT INSERT, SELECT (fingerprint) ON dead_letters TO gcregister;    -- a repeat is known by the fingerprint
+CREATE POLICY dead_letters_of_gcregister ON dead_letters TO gcregister
+    USING (pg_has_role(current_user, service::name, 'member'));
 
 -- migrate:down
+DROP POLICY dead_letters_of_gcregister ON dead_letters;
 REVOKE ALL ON dead_letters, outbox FROM gcregister;
 DROP POLICY outbox_written_by_gcregister ON outbox;
-DROP POLICY outbox_seen_by_gcregister ON outbox;
 DROP TABLE main_clients_database, registrations;
 REVOKE SELECT ON schema_migrations FROM gcregister;
 REVOKE USAGE ON SCHEMA public FROM gcregister;

@@ -34,7 +34,7 @@ class Receiver:
         self._kit = kit
         self._catalogue = catalogue
         self._secret = kit.settings.secret("PAYNOW_WEBHOOK_SECRET")
-        kit.routes.need(ROUTE)
+        kit.routes.need(ROUTE, "sync/queue")
 
     async def webhook(self, incoming: Incoming, call: Call) -> Reply:
         """POST /api/paynow/webhook."""

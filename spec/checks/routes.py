@@ -1,4 +1,4 @@
-"""Routes join what exists, one a hop, and a sender that calls by itself is not cut off while it waits."""
+"""Routes join what exists, one a hop; who is to choose can; a sender that calls is not cut off while it waits."""
 
 from __future__ import annotations
 
@@ -82,6 +82,62 @@ def senders_outlast_the_call(draft: Draft) -> Iterator[Finding]:
                 )
 
 
+def choosers_know_the_ways(draft: Draft) -> Iterator[Finding]:
+    """The service of a route says in `chooses` that its code chooses there, and between these two ways."""
+    for name, route in draft.system.routes.items():
+        service = draft.system.services.get(route.service or "")
+        if service is None or service.chooses.get(name) == route.choice:
+            continue
+        known = service.chooses.get(name)
+        if known is not None:
+            yield draft.error(
+                *FILE,
+                "routes",
+                name,
+                *(("old",) if known.partition("/")[0] != route.old else ("new",)),
+                what=f"{service.name} knows {name} as {known}, not as {route.choice}",
+                breaks="it would take a way that it does not know for the other one, whatever the share",
+                fix=f"write {{old: {known.replace('/', ', new: ')}, ...}}",
+            )
+            continue
+        others = {one for one, choice in service.chooses.items() if choice == route.choice}
+        hint = f"{choose(name, others, noun='route')} Or" if others else "delete the route, or"
+        yield draft.error(
+            *FILE,
+            "routes",
+            name,
+            "service",
+            what=f"{service.name} does not choose on a route {name}",
+            breaks="its share would have no effect: every payment would go as before",
+            fix=f"{hint} add chooses: {{{name}: {route.choice}}} to service_code/{service.name}/service.yaml "
+            "once its code chooses",
+        )
+
+
+def what_is_chosen_on_exists(draft: Draft) -> Iterator[Finding]:
+    """A service that chooses on a route has it: its code does not start without."""
+    unread = draft.declared["route"] != draft.system.routes.keys() or (FILE not in draft.sources and draft.findings)
+    if unread:  # what could not be read is told of by itself
+        return
+    for service in draft.system.services.values():
+        for name, choice in service.chooses.items():
+            route = draft.system.routes.get(name)
+            if route is not None and route.service == service.name:
+                continue
+            there = f"the route {name} is {route.service or 'a hop'}'s" if route else f"there is no route {name!r}"
+            old, new = choice.split("/")
+            yield draft.error(
+                "service",
+                service.name,
+                "chooses",
+                name,
+                what=there,
+                breaks=f"{service.name} chooses on it, and refuses to start without it",
+                fix=f"write {name}: {{old: {old}, new: {new}, service: {service.name}}} in queue_configs/routes.yaml, "
+                "or delete the line once the code chooses no more",
+            )
+
+
 def shares_are_of_routes(draft: Draft) -> Iterator[Finding]:
     """A stack sets the shares of such routes as there are."""
     known = draft.declared["route"]
@@ -112,5 +168,7 @@ RULES: tuple[Rule, ...] = (
     a_hop_has_one_route,
     nobody_calls_itself,
     senders_outlast_the_call,
+    choosers_know_the_ways,
+    what_is_chosen_on_exists,
     shares_are_of_routes,
 )

@@ -61,28 +61,56 @@ def what_is_minted_at_delivery_does_not_wait(draft: Draft) -> Iterator[Finding]:
             )
 
 
-def what_falls_back_is_sent_anew(draft: Draft) -> Iterator[Finding]:
-    """Every sender of a queue with a fallback has the schedule, and the rows, from which it sends anew."""
+def what_waits_is_sent_anew(draft: Draft) -> Iterator[Finding]:
+    """Every sender of a queue with a fallback or a breaker has a schedule that sends anew what waits of this queue."""
     for queue in draft.system.queues.values():
         fallback = queue.token.fallback
-        if fallback is None or queue.lifetime is None:
+        if not queue.token.is_patient or queue.lifetime is None:
             continue
         for name in queue.senders:
             sender = draft.system.services.get(name)
-            if sender is None or (sender.database and fallback.schedule in sender.schedules):
+            if sender is None:
                 continue
-            missing = choose(fallback.schedule, sender.schedules, noun="schedule") if sender.database else ""
-            yield draft.error(
-                "queue",
-                queue.name,
-                *("token", "fallback"),
-                what=f"{name} has no schedule {fallback.schedule!r}" if sender.database else f"{name} has no database",
-                breaks=f"what is not delivered within {queue.lifetime} would wait for somebody who never comes",
-                fix=f"{missing} Add it to service_code/{name}/service.yaml, for example "
-                f'{fallback.schedule}: {{path: /{fallback.schedule}, cron: "*/5 * * * *"}}'.strip()
-                if sender.database
-                else "delete fallback: a sender without a database has nothing to send anew",
-            )
+            able = {one for one, schedule in sender.schedules.items() if queue.name in schedule.falls_back}
+            if able and (fallback is None or fallback.schedule in able):
+                continue
+            key = "fallback" if fallback is not None else "breaker"
+            if able:
+                assert fallback is not None
+                what = f"{name}'s schedule {fallback.schedule!r} does not send {queue.name} anew"
+                fix = f"{choose(fallback.schedule, able, noun='schedule')}"
+            else:
+                what = f"{name} has no schedule that sends {queue.name} anew"
+                fix = (
+                    f"delete {key}, or add falls_back: [{queue.name}] to a schedule of "
+                    f"service_code/{name}/service.yaml once its code sends anew"
+                )
+            breaks = f"what is not delivered within {queue.lifetime} would wait for somebody who never comes"
+            yield draft.error("queue", queue.name, "token", key, what=what, breaks=breaks, fix=fix)
+
+
+def whoever_falls_back_sends(draft: Draft) -> Iterator[Finding]:
+    """A schedule falls back for queues of its own service's messages."""
+    for service in draft.system.services.values():
+        for name, schedule in service.schedules.items():
+            for index, wanted in enumerate(schedule.falls_back):
+                queue = draft.system.queues.get(wanted)
+                if queue is None and draft.is_declared("queue", wanted):
+                    continue  # it could not be read, which is told of by itself
+                if queue is not None and service.name in queue.senders:
+                    continue
+                own = [one.name for one in draft.system.queues.values() if service.name in one.senders]
+                yield draft.error(
+                    "service",
+                    service.name,
+                    "schedules",
+                    name,
+                    "falls_back",
+                    index,
+                    what=f"{service.name} sends nothing to {wanted}" if queue else f"there is no queue {wanted!r}",
+                    breaks="there would be nothing to send anew",
+                    fix=choose(wanted, own, noun="queue of its own"),
+                )
 
 
 def whoever_waits_outlives_the_task(draft: Draft) -> Iterator[Finding]:
@@ -157,7 +185,8 @@ def _breaker(draft: Draft, queue: TaskQueue) -> Iterator[Finding]:
 RULES: tuple[Rule, ...] = (
     settings_are_of_a_token,
     what_is_minted_at_delivery_does_not_wait,
-    what_falls_back_is_sent_anew,
+    what_waits_is_sent_anew,
+    whoever_falls_back_sends,
     whoever_waits_outlives_the_task,
     a_breaker_can_ask,
 )

@@ -53,7 +53,7 @@ def test_an_edge_says_where_as_whom_and_for_how_long(system: System) -> None:
         "invoker": "hostpay-execution-invoker@sluice-local.iam.gserviceaccount.com",
         "dispatch_deadline": "45s",
         "token_window": 60.0,
-        "token": None,
+        "token": {"minted": "enqueue", "give_up_after": 86400.0, "fallback": True, "breaker": None},
     }
 
 

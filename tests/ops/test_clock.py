@@ -123,5 +123,5 @@ def test_a_duration_that_is_none_is_refused(tmp_path: Path) -> None:
         assert "write 90s, 10m, 24h or 2d" in cloud.sluice("clock", "advance", "tomorrow", check=2).stderr
         far = cloud.sluice("clock", "advance", "99999999h", check=2).stderr
         assert far.startswith("error: The clock cannot be moved by 3.6e+11 seconds at once, and was not moved")
-        assert "was not moved" in cloud.sluice("clock", "advance", f"{'9' * 400}h", check=2).stderr
+        assert "nothing was done" in cloud.sluice("clock", "advance", f"{'9' * 400}h", check=2).stderr
         assert json.loads(cloud.sluice("clock", "show", "--json").stdout)["offset"] == 0

@@ -77,4 +77,6 @@ def test_mode_and_delay_are_shown_and_changed(run: Run) -> None:
     assert "after 120 s" in run("delay", "2m")
     assert "after 120 s" in run("delay")
     assert json.loads(run("delay", "0s", "--json")) == {"mode": "enforce", "delay": 0, "spreading": []}
-    assert "no duration" in run("delay", "soon", code=2)
+    refused = run("delay", "soon", code=2)
+    assert "no duration" in refused
+    assert "clock" not in refused

@@ -42,12 +42,14 @@ class Doors:
     def __init__(self) -> None:
         self.calls: list[tuple[str, ...]] = []
         self.answer: Any = {}
+        self.by_path: dict[str, Any] = {}
 
-    def call(self, method: str, service: str, path: str) -> Any:
+    def call(self, method: str, service: str, path: str, _body: Any = None) -> Any:
         self.calls.append((method, service, path))
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
+        answer = self.by_path.get(path, self.answer)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 @pytest.fixture
@@ -76,7 +78,8 @@ def test_resuming_is_asked_first(doors: Doors, monkeypatch: pytest.MonkeyPatch) 
     assert app.main(["wallet", "resume"]) == 1
     assert doors.calls == []
     assert app.main(["wallet", "resume", "--yes"]) == 0
-    assert doors.calls == [("POST", "gchostpay", "/wallet/resume")]
+    assert app.main(["wallet", "resume", "--yes", "--wallet", "0xab"]) == 0
+    assert doors.calls == [("POST", "gchostpay", f"/wallet/resume{query}") for query in ("", "?wallet=0xab")]
 
 
 @pytest.mark.parametrize("flags", [[], ["--json"]])
@@ -121,3 +124,48 @@ def test_all_that_are_replayed_are_dead_and_retryable(doors: Doors, capsys: pyte
     assert app.main(["dead", "replay", "--all", "--dry-run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["would_replay"] == ["pay1"]
     assert doors.calls == [("GET", "gcsplit", "/failed-transactions?status=dead")]
+
+
+OPEN = "/failed-transactions?status=open"
+NOT_DEAD = json.dumps({"error": "NOT_DEAD", "reason": "no death of this payment is recorded"})
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No terminal, and nobody who answers."""
+    monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: SIM115 - closed with the test's process
+
+
+def test_a_replay_that_is_refused_is_no_success(doors: Doors, capsys: pytest.CaptureFixture[str]) -> None:
+    doors.by_path["/dead/pay1/replay"] = {"unique_id": "pay1", "status": "replayed"}
+    doors.answer = CallFailed("answered 404", status=404, body=NOT_DEAD)
+    assert app.main(["dead", "replay", "pay1", "nosuch", "--yes"]) == 1
+    done, refused = capsys.readouterr().out.splitlines()
+    assert done == "\u2713 pay1  replayed"
+    assert refused == "\u2717 nosuch  refused  no death of this payment is recorded"
+
+
+@pytest.mark.parametrize("verb", [["replay", "pay1", "nosuch"], ["settle", "nosuch", "--note", "by hand"]])
+@pytest.mark.usefixtures("nobody")
+def test_nobody_is_asked_about_what_is_not_dead(
+    doors: Doors, verb: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    doors.answer = {"failed_transactions": [{"unique_id": "pay1", "retryable": True}]}
+    assert app.main(["dead", *verb]) == 2
+    shown = capsys.readouterr()
+    assert "not dead: nosuch\n" in shown.err
+    assert "?" not in shown.out
+    assert doors.calls == [("GET", "gcsplit", OPEN)]
+
+
+@pytest.mark.parametrize(
+    "verb", [["dead", "replay", "pay1"], ["dead", "settle", "pay1", "--note", "by hand"], ["wallet", "resume"]]
+)
+@pytest.mark.usefixtures("nobody")
+def test_without_a_terminal_it_is_said_how_to_confirm(
+    doors: Doors, verb: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    doors.answer = {"failed_transactions": [{"unique_id": "pay1", "retryable": True}]}
+    assert app.main(verb) == 1
+    assert "fix: without a terminal, add --yes" in capsys.readouterr().err
+    assert all(method == "GET" for method, *_ in doors.calls)

@@ -175,6 +175,11 @@ def send(stack: Stack, since: str, way: str, *, wait: bool = True) -> Payment:
     return Payment(stack, since, sent["unique_id"])
 
 
+def ids(way: str, count: int) -> list[str]:
+    """Ids of as many payments that take this way."""
+    return [id_of(way) for _ in range(count)]
+
+
 def id_of(way: str) -> str:
     """A payment's id that takes this way in the stack, by gcsplit's rule."""
     assert SYSTEM.stack is not None

@@ -71,8 +71,12 @@ def bad_host_tokens(key: str, at: float, order: str) -> Iterator[tuple[str, str]
     yield host_token(key, issued_at=2**63 / 1000), "TOKEN_INVALID"
     yield host_token(key, issued_at=at, unique_id="a\nb"), "TOKEN_INVALID"
     yield host_token(key, issued_at=at, currency="doge"), "TOKEN_AMOUNT"
+
+
+def unordered_host_tokens(key: str, at: float) -> Iterator[str]:
+    """Good tokens for an order that the exchange does not know, or not yet."""
     for units in (10**15, 2**256 - 1):
-        yield host_token(key, issued_at=at, units=units), "EXCHANGE_UNKNOWN"
+        yield host_token(key, issued_at=at, units=units)
 
 
 #: Messages in which a token says everything.

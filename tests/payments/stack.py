@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -25,19 +26,33 @@ import psutil
 ROOT = Path(__file__).parent.parent.parent
 
 
+def copy_project(root: Path) -> None:
+    """Copy the tracked files as they stand, with the environment of the original."""
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, tracked.split("\0")):
+        if (ROOT / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, root / name)
+    for name in (".venv", "node_modules"):
+        if (ROOT / name).exists():
+            (root / name).symlink_to(ROOT / name)
+
+
 @dataclass
 class Stack:
     """One local stack; `home` is its SLUICE_HOME."""
 
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
+    #: The project whose command line and specs it is run by.
+    root: Path = ROOT
 
     def sluice(self, *args: str, check: bool = True, timeout: float = 240) -> subprocess.CompletedProcess[str]:
         """Run the command line against this stack."""
         done = subprocess.run(
             [sys.executable, "-m", "ops", *args],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "SLUICE_HOME": str(self.home), **self.environment},
+            cwd=self.root,
+            env={**os.environ, "PYTHONPATH": str(self.root), "SLUICE_HOME": str(self.home), **self.environment},
             capture_output=True,
             text=True,
             timeout=timeout,

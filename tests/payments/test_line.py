@@ -66,6 +66,20 @@ def test_a_repeated_notice_is_told_so(stack: Stack) -> None:
     assert (status, answer["status"]) == (200, "already_processed")
 
 
+def test_a_reorganisation_is_taken_back_by_its_news_and_the_payout_is_mined_anew(stack: Stack) -> None:
+    (payment,) = stack.json("pay", "--amount", "0.03")["payments"]
+    unique_id, block = payment["unique_id"], payment["payouts"][-1]["block_number"]
+    assert http("POST", f"{stack.sandbox}/chain/reorg", {"block": block})[0] == 200
+    anew = "SELECT 1 FROM split_payout_hostpay WHERE unique_id = $1 AND status = 'completed' AND block_number > $2"
+    until(lambda: bool(stack.sql(anew, unique_id, block)), 30, lambda: "it was not mined anew")
+    told = stack.sql("SELECT said FROM chain_news WHERE unique_id = $1 ORDER BY heard_at", unique_id)
+    assert {row["said"] for row in told} == {"mined", "removed"}
+    taken = stack.sql("SELECT entry_key FROM ledger_postings WHERE unique_id = $1 AND kind = 'reversal'", unique_id)
+    assert len(taken) == 2
+    stack.idle()
+    verdict(stack)
+
+
 def test_a_second_up_makes_not_one_write_call(stack: Stack) -> None:
     again = stack.up()
     assert again["writes"] == 0

@@ -31,7 +31,16 @@ from tests.payments.forge import (
     unarmour,
 )
 from tests.payments.judge import judge
-from tests.payments.rubbish import DEEP, NO_JSON, TWO_MEGABYTES, bad_host_tokens, bad_messages, bad_notices, message
+from tests.payments.rubbish import (
+    DEEP,
+    NO_JSON,
+    TWO_MEGABYTES,
+    bad_host_tokens,
+    bad_messages,
+    bad_notices,
+    message,
+    unordered_host_tokens,
+)
 from tests.payments.stack import ROOT, Stack, until
 
 pytestmark = pytest.mark.stack
@@ -358,6 +367,12 @@ def test_a_host_payments_token_that_is_not_good_pays_nothing(stack: Stack, insid
         assert bad not in last["body"]  # a token is not kept in clear
         said = [line for line in said_of(stack, since, answer) if line.get("event") == "dead_letter"]
         assert [line["code"] for line in said] == [code]
+    kept = len(letters(stack))
+    for unordered in unordered_host_tokens(key, at):
+        body = message("HostPayOrder", token=unordered)
+        answer = call("POST", insider.urls[edge.receiver] + edge.path, body, token=token)
+        assert (answer.status, answer.body["status"]) == (500, "retry")
+    assert len(letters(stack)) == kept
     assert not stack.sql("SELECT 1 AS row FROM split_payout_hostpay WHERE unique_id LIKE 'RUBBISH%'")
 
 

@@ -53,10 +53,7 @@ def test_a_payout_is_told_of_and_taken_back_with_its_block(box: Sandbox, webhook
     assert mined["id"].startswith("whevt_")
     assert mined["webhookId"] != told["webhookId"]
 
-    box.request("POST", "/faults", {"target": "chain", "kind": "hold", "method": "mine"})
-    deep = int(box.rpc("eth_blockNumber"), 16) - int(block, 16) + 1
-    assert box.request("POST", "/chain/reorg", {"depth": deep})[0] == 200
-    box.request("DELETE", "/faults")
+    assert box.request("POST", "/chain/reorg", {"block": int(block, 16)})[0] == 200
     _, back, anew = first(webhook, "ADDRESS_ACTIVITY", 3)
     assert [one["event"]["activity"][0].get("log", {}).get("removed") for one in (back, anew)] == [True, None]
     assert back["event"]["activity"][0]["blockNum"] == block

@@ -153,3 +153,13 @@ async def chain(anvil: str, world: World) -> AsyncIterator[Chain]:
 def rpc(chain: Chain) -> Rpc:
     """The door by which services reach the chain: it counts, and does harm on demand."""
     return chain.door
+
+
+@pytest.fixture
+async def usdt(world: World, chain: Chain) -> Any:
+    """The token, with 1000 coins in the wallet."""
+    from tests.service_code import tether  # which knows this file's Chain
+
+    issued = await tether.issue(chain, world.wallet.address, 1000)
+    world.usdt = issued.address
+    return issued

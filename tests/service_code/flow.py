@@ -8,8 +8,8 @@ from service_code.kit.clock import from_millis
 from service_code.kit.money import Amount
 from service_code.kit.orders import PendingHostPay
 from service_code.kit.tokens import HostPayClaim, Purpose, Tokens
+from tests.service_code.notices import ipn, notify, order
 from tests.service_code.outer import Task
-from tests.service_code.test_webhook import ipn, notify, order
 from tests.service_code.world import SECRETS, Running, World
 
 ETH = 10**18
@@ -87,3 +87,9 @@ async def balances(sql: Any, currency: str = "eth") -> dict[str, int]:
 def alerts(lines: list[dict[str, Any]], event: str) -> int:
     """How often something was logged that wakes a person."""
     return sum(line.get("event") == event and line["severity"] == "ERROR" for line in lines)
+
+
+async def rows(sql: Any) -> list[tuple[Any, ...]]:
+    """The payouts in the order of their nonces: payment, status, nonce."""
+    found = await sql.fetch("SELECT unique_id, status, nonce FROM split_payout_hostpay ORDER BY nonce")
+    return [tuple(row) for row in found]

@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from tests.service_code.flow import ETH
+from tests.service_code.notices import ipn, notify, order
 from tests.service_code.outer import Task
-from tests.service_code.test_webhook import ipn, notify, order
 from tests.service_code.world import Answer, Running, World
 
 SERVICES = (

@@ -54,7 +54,7 @@ async def execute(url: str, statement: str) -> None:
 
 
 @contextmanager
-def anvil_chain(home: Path) -> Iterator[str]:
+def anvil_chain(home: Path, *more: str) -> Iterator[str]:
     """A chain that mines when it is told to: by itself it would, but only some moment after its answer."""
     binary = next((str(path) for path in ROOT.glob("node_modules/@foundry-rs/*/bin/anvil")), shutil.which("anvil"))
     if binary is None:
@@ -63,6 +63,7 @@ def anvil_chain(home: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [binary, "--port", str(port), "--accounts", "1", "--silent", "--no-mining", "--timestamp", "1800000000"]
+    command += more
     process = subprocess.Popen(command, env={"HOME": str(home), "PATH": os.environ["PATH"]})
     try:
         yield _answering(f"http://127.0.0.1:{port}", process)

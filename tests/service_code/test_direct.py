@@ -14,8 +14,8 @@ from service_code.kit.routes import takes_new_way
 from tests.service_code import flow
 from tests.service_code.conftest import Chain
 from tests.service_code.flow import ETH, balances
+from tests.service_code.notices import ipn, notify, order
 from tests.service_code.outer import Task
-from tests.service_code.test_webhook import ipn, notify, order
 from tests.service_code.world import BASE, Running, World, routes
 
 DIRECT = routes(split_hop=0, hostpay_hop=0)

@@ -22,6 +22,7 @@ from service_code.kit.batch import Batcher
 from service_code.kit.clock import open_clock
 from service_code.kit.db import OverloadedError
 from service_code.kit.logs import FIELDS
+from service_code.kit.routes import Routes
 from service_code.kit.settings import SettingsError, read
 from tests.service_code import flow
 from tests.service_code.world import INVOKER, OPERATOR, World
@@ -146,14 +147,6 @@ async def test_too_many_requests_at_once_are_overload(world: World, monkeypatch:
     monkeypatch.setattr(app_module, "MAX_IN_FLIGHT", 0)
     async with world.run("gcwebhook") as service:
         assert (await service.post("/", b"{}")).status == 429
-
-
-async def test_a_database_that_is_away_is_a_retry_behind_a_queue(world: World, log_lines: list[dict[str, Any]]) -> None:
-    _, task = await flow.received(world)
-    async with world.run("gcsplit", DATABASE_URL="postgresql://gcsplit@127.0.0.1:9/none") as service:
-        answer = await service.deliver(task)
-    assert (answer.status, answer.json()) == (500, {"status": "error"})
-    assert any(line.get("event") == "database_unavailable" for line in log_lines)
 
 
 async def test_every_line_has_every_field_and_no_secret_token_or_address(
@@ -333,7 +326,7 @@ async def test_health_waits_for_no_slow_component_and_takes_its_answer_next_time
     assert asked == ["database"]
 
 
-def test_two_lists_of_doors_are_the_ones_of_the_specs() -> None:
+def test_two_lists_of_doors_are_the_ones_of_the_specs(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a service declares and what its service.yaml promises must be the same doors."""
     import importlib
 
@@ -346,6 +339,8 @@ def test_two_lists_of_doors_are_the_ones_of_the_specs() -> None:
 
     for name in services():
         module = importlib.import_module(f"service_code.{name}.app")
+        chosen: dict[str, str] = {}
+        monkeypatch.setattr(Routes, "need", lambda _, route, choice, chosen=chosen: chosen.update({route: choice}))
         environ = World(Outer(), "postgresql://{user}@127.0.0.1/x", "", Clock()).environ(
             name, ETHEREUM_RPC_URL="http://127.0.0.1:9"
         )
@@ -362,3 +357,4 @@ def test_two_lists_of_doors_are_the_ones_of_the_specs() -> None:
         assert {one.path for one in declared.public} | {"/health"} == set(spec.get("public", [])) | {"/health"}
         assert set(module.SECRETS) == set(spec.get("secrets", []))
         assert bool(spec.get("database")) is not stateless
+        assert chosen == spec.get("chooses", {})

@@ -46,6 +46,22 @@ def test_every_posting_balances_and_a_paid_payment_leaves_only_income_and_gas(
     assert total["host_wallet"] == -(parts.client.units + gas)
 
 
+@given(st.integers(1, LARGEST), st.integers(1, LARGEST))
+def test_what_strayed_is_settled_with_the_payment_that_is_recovered(owed: int, moved: int) -> None:
+    held, strayed = Amount(currency="usdt", units=owed), Amount(currency="usdt", units=moved)
+    total = dict.fromkeys(ACCOUNTS, 0)
+    for posting in (
+        ledger.stray("p", strayed, "0xt", "0xb"),
+        ledger.dead("p", 1, held, ledger.EXCHANGE_CLEARING, "STRAY_TRANSFER"),
+        ledger.recovered("p", 1, held, "settled"),
+        ledger.stray_settled("p", 1, strayed, "settled"),
+    ):
+        for account, amount in posting.lines:
+            total[account] += amount
+    assert (total["strayed_funds"], total["dead_payouts"], total["host_wallet"]) == (0, 0, -moved)
+    assert total["settled_outside"] == moved - owed  # what else the operator has paid
+
+
 def test_an_unbalanced_posting_cannot_be_made() -> None:
     with pytest.raises(ValueError, match="balance"):
         Posting(key="k", kind="k", unique_id="p", currency="eth", lines=(("rounding", 1),))

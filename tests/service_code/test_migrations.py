@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from service_code.kit import migrate
+from service_code.kit import deadletters, migrate
 from service_code.kit.app import SCHEMA
 from tests.service_code.servers import execute, on
 
@@ -76,6 +77,49 @@ async def test_a_service_writes_its_own_outbox_rows_alone_and_reads_all(database
         assert await sql.fetchval("SELECT count(*) FROM outbox WHERE cancelled_at IS NOT NULL") == 2
     finally:
         await sql.execute('DROP ROLE "gcsplit@q.iam"')
+
+
+#: Services that strangers talk to.
+OPEN_DOORS = ("gchostpay4", "gcregister")
+LETTER = deadletters.Letter(service="", endpoint="/x", code="REVERTED", why="w", body=b"{}", unique_id="u")
+
+
+async def test_a_service_writes_its_own_dead_letters_alone(database: str, sql: Any) -> None:
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    for number, role in enumerate(migrate.ROLES):
+        other = migrate.ROLES[number - 1]
+        connection: Any = await asyncpg.connect(database.format(user=role))
+        try:
+            assert await deadletters.store(connection, replace(LETTER, service=role), at)
+            assert not await deadletters.store(connection, replace(LETTER, service=role), at)
+            for body in (LETTER.body, b"[]"):
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await deadletters.store(connection, replace(LETTER, service=other, body=body), at)
+        finally:
+            await connection.close()
+    assert await sql.fetchval("SELECT count(*) FROM dead_letters") == len(migrate.ROLES)
+
+
+@pytest.mark.parametrize("role", OPEN_DOORS)
+async def test_whoever_strangers_talk_to_reads_nobody_elses_rows(database: str, sql: Any, role: str) -> None:
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    for service in ("gcwebhook", role):
+        await deadletters.store(sql, replace(LETTER, service=service), at)
+        await sql.execute(
+            "INSERT INTO outbox (id, service, queue, message, unique_id, created_at, minted_at) "
+            "VALUES ($1, $1, 'q', '{}', 'u', $2, $2)",
+            *(service, at),
+        )
+    connection: Any = await asyncpg.connect(database.format(user=role))
+    try:
+        assert [row["service"] for row in await connection.fetch("SELECT service FROM outbox")] == [role]
+        assert await connection.execute("UPDATE outbox SET cancelled_at = $1", at) == "UPDATE 1"
+        assert await connection.fetchval("SELECT count(fingerprint) FROM dead_letters") == 1
+        for column in ("body", "code", "unique_id", "*"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.fetch(f"SELECT {column} FROM dead_letters")
+    finally:
+        await connection.close()
 
 
 def test_the_code_asks_for_the_newest_migration() -> None:

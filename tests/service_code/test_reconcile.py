@@ -15,6 +15,7 @@ from eth_account import Account
 
 from ops import app
 from ops.errors import CallFailed
+from ops.reconcile.helps import Helps, Verbs
 from ops.verbs import reconcile
 from service_code.kit.tasks import task_id
 from tests.service_code import flow, paynow, tether
@@ -38,7 +39,9 @@ class Loop:
     loop: asyncio.AbstractEventLoop
     paused: set[str] = field(default_factory=set)
     before: dict[str, list[Callable[[], Awaitable[Any]]]] = field(default_factory=dict)
+    given: dict[str, int] = field(default_factory=dict)
     location: str = "projects/p/locations/us-central1"
+    helps: Helps = field(default_factory=lambda: Verbs("us-central1"))
 
     def call(self, service: str, path: str) -> Any:
         answer = asyncio.run_coroutine_threadsafe(self._ask(service, path), self.loop).result(30)
@@ -64,6 +67,10 @@ class Loop:
             if task.name == names[2]:
                 return self._shown(task)
         raise CallFailed("no such task", status=404)
+
+    def funded(self, address: str) -> dict[str, int]:
+        assert address == self.world.wallet.address
+        return self.given
 
     def _shown(self, task: Task) -> dict[str, Any]:
         at = datetime.fromtimestamp(task.scheduled or self.world.clock.at, UTC)
@@ -128,8 +135,7 @@ async def test_a_town_that_is_well_has_nothing_but_its_dead_to_name(
         await chain.mine(70)
         for name in ("gchostpay", "gchostpay3", "gcsplit", "gcwebhook"):
             await town.running[name].sweep()
-        for task in await sql.fetch("SELECT unique_id FROM channel_access WHERE granted_at IS NULL"):
-            assert task["unique_id"]  # grants were delivered with everything else
+        assert await sql.fetch("SELECT unique_id FROM channel_access WHERE granted_at IS NULL") == []
         found = await look(town.running, "--funded", "eth=100")
         assert found.told["not_compared"] == []
         assert {(one["about"], one["stage"]) for one in found.told["findings"]} == {
@@ -182,9 +188,32 @@ async def test_what_is_young_is_in_flight_and_what_is_late_is_named_with_its_tas
     world.outer.tasks[0].scheduled = world.clock.at - 3600
     loop.paused.add(PAYOUTS)
     queue = (await look(town.running)).one(PAYOUTS, "queue")
-    assert (queue["stage"], queue["help"].split()[:4]) == ("paused", ["gcloud", "tasks", "queues", "resume"])
+    assert queue["stage"] == "paused"
+    assert f"gcloud tasks queues resume {PAYOUTS} --location us-central1" in queue["help"]
     loop.paused.clear()
     assert (await look(town.running)).one(PAYOUTS, "queue")["stage"] == "overdue"
+
+
+async def test_a_dead_payment_is_to_be_replayed_only_where_that_may_help(
+    world: World, town: Town, look: Look, sql: Any
+) -> None:
+    world.outer.changenow_status, world.outer.changenow_refusal = 400, "deposit_too_small"
+    small = await town.pay("small")
+    await town.deliver()
+    world.outer.changenow_refusal = "pair_is_inactive"
+    closed, asked = await town.pay("closed"), await town.pay("asked")
+    await town.deliver()
+    mark = {"status": "investigating", "note": "ticket 7"}
+    assert (await town.running["gcsplit"].operate("POST", f"/failed-transactions/{asked}/status", mark)).status == 200
+    found = await look(town.running)
+    assert found.one(closed, "stuck")["help"] == f"./sluice dead replay {closed}"
+    hopeless, held = found.one(small, "stuck"), found.one(asked, "stuck")
+    assert "look first" in hopeless["why"]
+    assert hopeless["help"] == "./sluice dead list --status dead --code EXCHANGE_DEPOSIT_TOO_SMALL"
+    assert "somebody looks into it (ticket 7)" in held["why"]
+    assert held["help"].startswith("./sluice dead list --status investigating ")
+    retryable = await sql.fetch("SELECT unique_id FROM failed_transactions WHERE retryable ORDER BY failed_at")
+    assert {row["unique_id"] for row in retryable} == {closed, asked}
 
 
 async def test_what_is_no_more_so_at_the_second_look_is_not_named(
@@ -261,7 +290,7 @@ async def test_somebody_with_the_wallets_key_is_found_with_his_transaction(
     )
     assert "sent 7 wei to 0x9999" in foreign["why"]
     (short,) = [one for one in found.of("wallet") if one["kind"] == "wallet"]
-    assert short["stage"] == "balance eth"
+    assert (short["stage"], short["help"]) == ("balance eth", "docs/runbook.md, `The wallet is stopped`")
 
     second = await town.pay("second")
     await town.deliver()  # its payout meets the nonce that is taken: the wallet stops
@@ -274,6 +303,27 @@ async def test_somebody_with_the_wallets_key_is_found_with_his_transaction(
     assert "nonce 2 is nobody's" in " ".join(one["why"] for one in forged.of("wallet"))
     assert forged.one(first, "chain")["why"].endswith("the chain has it in another block")
     assert second not in {one["about"] for one in forged.told["findings"]}
+
+
+async def test_a_balance_that_only_the_funding_explains_is_no_alarm_about_the_wallets_key(
+    world: World, town: Town, look: Look, loop: Loop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await town.pay("one")
+    await town.deliver()
+    loop.given = {"eth": 100 * ETH}
+    assert (await look(town.running)).told["findings"] == []  # what the stack knows needs no option
+    loop.given = {"eth": 101 * ETH}
+    short = (await look(town.running)).one("wallet", "wallet")
+    assert short["help"] == "./sluice wallet show"
+    assert "the funding 101 eth: -1 eth" in short["why"]
+    assert "no nonce was used by somebody else" in short["why"]
+    more = (await look(town.running, "--funded", "eth=99")).one("wallet", "wallet")
+    assert "+1 eth; nobody but us spent" in more["why"]
+    capsys.readouterr()
+    assert await asyncio.to_thread(app.main, ["reconcile", "--pause", "0", "--funded", "eth=100"]) == 0
+    shown = capsys.readouterr().out
+    assert "platform_fees + rounding" in shown
+    assert "ledger and funding 99." in shown
 
 
 async def test_what_is_mined_and_not_written_down_and_what_the_exchange_gave_back_is_found(

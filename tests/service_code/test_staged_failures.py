@@ -166,10 +166,10 @@ def test_every_error_of_node_and_signer_has_a_code_and_a_fault() -> None:
         (NodeAwayError("w", "WRONG_CHAIN"), "WRONG_CHAIN", Fault.ELSEWHERE),
         (UnreachableError("Cloud KMS"), "SIGNER_AWAY", Fault.ELSEWHERE),
         (SigningRefusedError("OVER_PAYMENT_LIMIT", "x"), "OVER_PAYMENT_LIMIT", Fault.FINAL),
-        *((SigningRefusedError(code, "x"), code, Fault.FINAL) for code in ("OVER_FEE_LIMIT", "OVER_GAS_LIMIT")),
+        (SigningRefusedError("OVER_FEE_LIMIT", "x"), "OVER_FEE_LIMIT", Fault.FINAL),
         *(
             (SigningRefusedError(code, "x"), code, Fault.ELSEWHERE)
-            for code in ("SIGNER_MISMATCH", "BAD_KEY", "WRONG_CHAIN")
+            for code in ("SIGNER_MISMATCH", "BAD_KEY", "WRONG_CHAIN", "OVER_GAS_LIMIT")
         ),
         (SigningRefusedError("OVER_DAY_LIMIT", "x"), "OVER_DAY_LIMIT", Fault.ELSEWHERE),
     ]

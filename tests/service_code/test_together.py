@@ -8,10 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from service_code.kit.outside import Answer
-from service_code.kit.tasks import TaskError
+from service_code.kit.access import Access
+from service_code.kit.outside import Answer, Outside
+from service_code.kit.settings import QueueEdge
+from service_code.kit.tasks import TaskError, Tasks
 from service_code.kit.together import MOST, Together
+from service_code.kit.token_policy import TokenPolicy
 
 QUEUE = "projects/p/locations/l/queues/q"
 
@@ -59,8 +63,73 @@ async def test_a_refused_task_of_a_batch_is_its_own_callers_alone() -> None:
     failed = {"0": {"code": 6, "message": "taken"}, "2": {"code": 7, "message": "may not act as"}}
     together = Together(Cloud(lambda _: operation(failed, error={"code": 9})).post)
     answers = await create(together, 4)
-    assert statuses(answers) == [409, 200, 400, 200]
+    assert statuses(answers) == [409, 200, 403, 200]
     assert answers[2].json()["error"]["message"] == "may not act as"
+
+
+async def test_a_refusal_in_a_batch_has_the_status_that_it_has_of_a_task_alone() -> None:
+    codes = {5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 13: 500, 14: 503, 16: 401, 99: 500}
+    failed = {str(index): {"code": code, "message": "no"} for index, code in enumerate(codes)}
+    together = Together(Cloud(lambda _: operation(failed)).post)
+    assert statuses(await create(together, len(codes))) == list(codes.values())
+
+
+class Login(Access):
+    """Somebody whose token dies once, and who gets a new one."""
+
+    forgotten = 0
+
+    async def token(self) -> str:
+        return "token"
+
+    async def id_token(self, audience: str) -> str:
+        return f"token for {audience}"
+
+    def forget(self) -> None:
+        self.forgotten += 1
+
+
+class Google(Outside):
+    """Answers calls one after the other."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self._answers = iter(answers)
+
+    async def call(self, *_args: Any, **_named: Any) -> Answer:
+        return next(self._answers)
+
+
+def tasks_of(*answers: Answer) -> tuple[Tasks, Login]:
+    login = Login()
+    edge = QueueEdge(
+        name="q",
+        path=QUEUE,
+        url="https://receiver/",
+        audience="https://receiver",
+        invoker="invoker@p.iam.gserviceaccount.com",
+        dispatch_deadline="60s",
+        token_window=None,
+        token=TokenPolicy(),
+    )
+    return Tasks("https://tasks", {"q": edge}, Google(*answers), login), login
+
+
+async def test_a_dead_token_in_a_batch_is_replaced_and_the_tasks_are_made() -> None:
+    dead = {"0": {"code": 16, "message": "expired"}, "1": {"code": 16, "message": "expired"}}
+    tasks, login = tasks_of(operation(dead), operation())
+    first, second = await asyncio.gather(tasks.create("q", "1", b""), tasks.create("q", "2", b""))
+    assert first
+    assert second
+    assert login.forgotten
+
+
+async def test_only_a_name_that_is_taken_counts_as_made_before() -> None:
+    """ABORTED is 409 as well, and nothing was made."""
+    tasks, _ = tasks_of(operation({"0": {"code": 6, "message": "taken"}, "1": {"code": 10, "message": "once more"}}))
+    calls = (tasks.create("q", "1", b""), tasks.create("q", "2", b""))
+    taken, aborted = await asyncio.gather(*calls, return_exceptions=True)
+    assert taken is False
+    assert str(aborted) == "q refused the task: 409 once more"
 
 
 async def test_a_batch_that_is_refused_is_refused_to_each() -> None:
@@ -73,8 +142,10 @@ async def test_a_batch_that_is_refused_is_refused_to_each() -> None:
 async def test_where_a_batch_does_not_say_what_became_of_its_tasks_each_is_made_by_itself(answer: Answer) -> None:
     cloud = Cloud(lambda _: answer, lambda: Answer(409, b"{}"))
     together = Together(cloud.post)
-    assert statuses(await create(together, 2)) == [409, 409]
-    assert statuses(await create(together, 2)) == [409, 409]
+    with capture_logs() as lines:
+        assert statuses(await create(together, 2)) == [409, 409]
+        assert statuses(await create(together, 2)) == [409, 409]
+    assert [line["what"] for line in lines] == ["batches_off"]
     assert cloud.asked == [(":batchCreate", 2), *[("", 1)] * 4]
 
 

@@ -34,6 +34,12 @@ SAVES: dict[str, tuple[Strategy, list[tuple[int, int, int]]]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def patient_health(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A payer on a busy machine is slow, not ill."""
+    monkeypatch.setattr("service_code.kit.app.HEALTH_TIMEOUT", 30.0)
+
+
 @pytest.mark.parametrize("name", SAVES)
 async def test_what_a_strategy_saves(world: World, chain: Chain, sql: Any, name: str) -> None:
     strategy, expected = SAVES[name]

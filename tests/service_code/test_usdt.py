@@ -17,26 +17,13 @@ from service_code.kit.wallet.payer import Payer
 from service_code.kit.wallet.settle import Settler
 from tests.service_code import flow, tether
 from tests.service_code.conftest import Chain
-from tests.service_code.flow import ETH, alerts, balances, confirm_all, share
+from tests.service_code.flow import alerts, balances, confirm_all, share
 from tests.service_code.gathering import gathered, gathering
-from tests.service_code.outer import Rpc, Task
+from tests.service_code.judged import violations
+from tests.service_code.outer import Rpc
 from tests.service_code.test_staged import line
-from tests.service_code.tether import COIN, Tether
+from tests.service_code.tether import COIN, ELSEWHERE, WHOLE, Tether, deprecated, split
 from tests.service_code.world import World, routes
-
-WHOLE = 150 * COIN + 7
-
-
-@pytest.fixture
-async def usdt(world: World, chain: Chain) -> Tether:
-    """The token, with 1000 coins in the wallet."""
-    issued = await tether.issue(chain, world.wallet.address, 1000)
-    world.usdt = issued.address
-    return issued
-
-
-async def split(world: World, units: int = WHOLE) -> tuple[str, Task]:
-    return await flow.split(world, units, "usdt")
 
 
 async def gas_of(sql: Any) -> int:
@@ -80,7 +67,7 @@ async def test_a_payment_in_usdt_is_paid_and_posted_to_the_unit_and_its_gas_in_e
     }  # fmt: skip
 
 
-async def test_a_token_that_lies_about_its_transfer_is_found_out_and_nothing_is_posted_as_paid(
+async def test_a_token_that_lies_about_its_transfer_is_found_out_and_neither_posted_as_paid_nor_paid_again(
     world: World, chain: Chain, usdt: Tether, sql: Any, log_lines: list[dict[str, Any]]
 ) -> None:
     await usdt.becomes(tether.IDLE)
@@ -94,11 +81,37 @@ async def test_a_token_that_lies_about_its_transfer_is_found_out_and_nothing_is_
         assert (await payer.sweep())["final"] == 1
         world.clock.at += 120
         assert (await splitter.sweep())["dead"] == 1
-        assert (await splitter.operate("POST", f"/dead/{unique_id}/replay")).json()["status"] == "replayed"
+        replayed = await splitter.operate("POST", f"/dead/{unique_id}/replay")
+        assert (replayed.status, replayed.json()["error"]) == (409, "NO_TRANSFER")
     row = await sql.fetchrow("SELECT status, error_code FROM split_payout_hostpay")
     assert tuple(row) == ("failed", "NO_TRANSFER")
     assert "host_wallet" not in await balances(sql, "usdt")
     assert (await balances(sql))["gas_expense"] == await gas_of(sql)
+
+
+async def test_a_token_that_is_deprecated_between_trial_and_block_is_never_paid_again(
+    world: World, chain: Chain, usdt: Tether, sql: Any
+) -> None:
+    unique_id, task = await split(world)
+    chain.automine = False
+    async with world.run("gchostpay") as payer, world.run("gcsplit") as splitter:
+        assert (await payer.deliver(task)).status == 200
+        await chain.ask("evm_setAutomine", False)
+        payout = await sql.fetchval("SELECT raw FROM tx_variants")
+        await chain.ask("anvil_dropAllTransactions")
+        await deprecated(usdt, world)
+        await chain.send(payout)
+        await chain.mine()
+        await confirm_all(world, payer)
+        await chain.mine(70)
+        assert (await payer.sweep())["final"] == 1
+        world.clock.at += 120
+        assert (await splitter.sweep())["dead"] == 1
+        replayed = await splitter.operate("POST", f"/dead/{unique_id}/replay")
+        assert (replayed.status, replayed.json()["error"]) == (409, "NO_TRANSFER")
+    receipt = await chain.ask("eth_getTransactionReceipt", await sql.fetchval("SELECT tx_hash FROM tx_variants"))
+    (event,) = receipt["logs"]  # the coins left the wallet, as another contract says
+    assert (event["address"], int(event["data"], 16)) == (ELSEWHERE, share(WHOLE))
 
 
 async def test_events_that_a_node_left_out_at_first_count_before_the_payout_has_failed(
@@ -112,14 +125,15 @@ async def test_events_that_a_node_left_out_at_first_count_before_the_payout_has_
         assert await sql.fetchval("SELECT error_code FROM split_payout_hostpay") == "NO_TRANSFER"
         rpc.changes.clear()
         await chain.mine(70)
-        swept = await payer.sweep()
-        assert (swept["final"], swept["reorganised"]) == (1, 0)
+        for final in (0, 1):  # what is written anew is asked for once more
+            swept = await payer.sweep()
+            assert (swept["final"], swept["reorganised"]) == (final, 0)
     assert await sql.fetchval("SELECT status FROM split_payout_hostpay") == "completed"
     assert (await balances(sql, "usdt"))["exchange_clearing"] == 0
     assert (await balances(sql))["gas_expense"] == await gas_of(sql)
 
 
-async def test_a_fee_that_comes_between_trial_and_block_is_posted_as_strayed_and_never_paid_again(
+async def test_a_fee_between_trial_and_block_strays_is_never_paid_again_and_settles_what_is_recovered(
     world: World, chain: Chain, usdt: Tether, sql: Any, log_lines: list[dict[str, Any]]
 ) -> None:
     unique_id, task = await split(world)
@@ -140,110 +154,24 @@ async def test_a_fee_that_comes_between_trial_and_block_is_posted_as_strayed_and
         assert (await splitter.sweep())["dead"] == 1
         replayed = await splitter.operate("POST", f"/dead/{unique_id}/replay")
         assert (replayed.status, replayed.json()["error"]) == (409, "STRAY_TRANSFER")
-    found = await balances(sql, "usdt")
-    assert (found["strayed_funds"], found["host_wallet"]) == (share(WHOLE), -share(WHOLE))
-    assert (found["dead_payouts"], found["exchange_clearing"]) == (-share(WHOLE), 0)
+        found = await balances(sql, "usdt")
+        assert (found["strayed_funds"], found["host_wallet"]) == (share(WHOLE), -share(WHOLE))
+        assert (found["dead_payouts"], found["exchange_clearing"]) == (-share(WHOLE), 0)
+        for _ in range(2):
+            note = {"note": "the exchange credits what came"}
+            await splitter.operate("POST", f"/failed-transactions/{unique_id}/recovered", note)
+        found = await balances(sql, "usdt")
+        assert found["strayed_funds"] == found["settled_outside"] == found["dead_payouts"] == 0
+        sums = (await splitter.operate("GET", "/reconcile/ledger")).json()
+        assert (sums["differing"], sums["unbalanced"]) == ([], [])
+        assert [one for one in await violations(world, sql) if "posting" in one or "account" in one] == []
+        lost = "SELECT entry_key FROM ledger_postings WHERE kind = 'stray_settled'"
+        await sql.execute("SET session_replication_role = replica")
+        await sql.execute(f"DELETE FROM ledger_entries WHERE entry_key IN ({lost})")
+        sums = (await splitter.operate("GET", "/reconcile/ledger")).json()
+        assert [one["account"] for one in sums["differing"]] == ["settled_outside"]
+        assert any("no posting stray_settled:" in one for one in await violations(world, sql))
     assert await usdt.balance(world.wallet.address) == 1000 * COIN - share(WHOLE)
-
-
-async def fee(usdt: Tether, _: World) -> None:
-    await usdt.does("setParams(uint256,uint256)", 10, 20)
-
-
-async def blacklisted(usdt: Tether, world: World) -> None:
-    await usdt.does("addBlackList(address)", world.wallet.address)
-
-
-async def paused(usdt: Tether, _: World) -> None:
-    await usdt.does("pause()")
-
-
-async def gone(usdt: Tether, _: World) -> None:
-    await usdt.becomes(tether.NONE)
-
-
-async def false(usdt: Tether, _: World) -> None:
-    await usdt.becomes(tether.FALSE)
-
-
-async def reverting(usdt: Tether, _: World) -> None:
-    await usdt.becomes("0x60006000fd")
-
-
-@pytest.mark.parametrize(
-    ("trouble", "code", "ends"),
-    [
-        (fee, "TOKEN_TAKES_FEE", False),
-        (blacklisted, "WALLET_BLACKLISTED", False),
-        (paused, "TOKEN_PAUSED", False),
-        (gone, "NO_TOKEN_CONTRACT", False),
-        (false, "TRANSFER_REFUSED", True),
-        (reverting, "INSUFFICIENT_FUNDS", False),  # it tells of no balance either
-    ],
-)
-async def test_what_a_token_would_do_to_the_transfer_is_known_before_anything_is_signed(
-    world: World, usdt: Tether, sql: Any, log_lines: list[dict[str, Any]], *, trouble: Any, code: str, ends: bool
-) -> None:
-    _, task = await split(world)
-    await trouble(usdt, world)
-    async with world.run("gchostpay") as payer:
-        answer = await payer.deliver(task)
-    assert (answer.status, answer.json().get("code")) == ((200, code) if ends else (500, None))
-    assert await sql.fetchval("SELECT count(*) FROM tx_variants") == 0
-    assert ends or any(line.get("code") == code or line.get("event") == "wallet_low" for line in log_lines)
-    if code == "NO_TOKEN_CONTRACT":
-        assert "USDT_CONTRACT" in answer.json()["why"]
-
-
-async def test_too_few_tokens_and_too_little_gas_are_told_apart(
-    world: World, chain: Chain, usdt: Tether, sql: Any, log_lines: list[dict[str, Any]]
-) -> None:
-    _, large = await split(world, 1100 * COIN)
-    _, small = await split(world)
-    async with world.run("gchostpay") as payer:
-        assert (await payer.deliver(large)).json()["why"] == "the wallet's balance of usdt is too low"
-        await chain.ask("anvil_setBalance", world.wallet.address, hex(10**9))
-        assert (await payer.deliver(small)).json()["why"] == "the wallet's ether is too low for the gas"
-        await chain.ask("anvil_setBalance", world.wallet.address, hex(ETH))
-        assert (await payer.deliver(small)).json()["status"] == "next"
-    low = [line["currency"] for line in log_lines if line.get("event") == "wallet_low"]
-    assert low == ["usdt", "eth"]
-
-
-async def test_a_node_that_cannot_say_what_a_token_does_is_not_held_against_the_payment(
-    world: World, chain: Chain, usdt: Tether, rpc: Rpc, log_lines: list[dict[str, Any]]
-) -> None:
-    _, task = await split(world)
-    async with world.run("gchostpay") as payer:
-        for method in ("eth_call", "eth_getCode", "eth_estimateGas"):
-            rpc.harm = {method: "header not found"}
-            assert (await payer.deliver(task)).json()["status"] == "retry"
-        rpc.harm = {}
-        assert (await payer.deliver(task)).json()["status"] == "next"
-    assert alerts(log_lines, "wallet_low") == alerts(log_lines, "token_blocked") == 0
-
-
-async def test_tokens_of_open_nonces_are_not_promised_twice_and_limits_are_by_currency(
-    world: World, chain: Chain, usdt: Tether, sql: Any
-) -> None:
-    work = [await split(world, 500 * COIN) for _ in range(3)]
-    _, ether = await flow.split(world, 5 * ETH)
-    chain.automine = False
-    async with world.run("gchostpay") as payer:
-        answers = [(await payer.deliver(task)).json() for _, task in work]
-        assert [answer["status"] for answer in answers] == ["next", "next", "retry"], answers
-        assert answers[2]["why"] == "the wallet's balance of usdt is too low"
-        assert (await payer.deliver(ether)).json()["status"] == "next"
-        held = (await payer.operate("GET", "/wallet")).json()["tokens"]["usdt"]["held"]
-        assert int(held) == 2 * share(500 * COIN)
-    await usdt.does("transfer(address,uint256)", world.wallet.address, 1000 * COIN)
-    _, over = await split(world, 100 * COIN)
-    _, day = await split(world, 50 * COIN)
-    async with world.run("gchostpay", PAYOUT_LIMIT_USDT="90", DAY_LIMIT_USDT="960") as payer:
-        assert (await payer.deliver(over)).json()["code"] == "OVER_PAYMENT_LIMIT"
-        assert "day's limit in usdt" in (await payer.deliver(day)).text
-    async with world.run("gchostpay", PAYOUT_LIMIT_USDT="90", DAY_LIMIT_USDT="1000") as payer:
-        assert (await payer.deliver(day)).json()["status"] == "next"
 
 
 async def test_a_raised_payout_keeps_its_call_and_the_old_variant_settles_it_too(

@@ -33,12 +33,54 @@ async def test_a_nonce_that_a_stranger_used_stops_the_wallet_until_an_operator_r
         wallet = (await payer.operate("GET", "/wallet")).json()
         assert (wallet["next_nonce"], wallet["chain_nonce"]) == (1, 2)
         assert "somebody else" in wallet["stopped"]
+        # A reorganisation may still take it back, and its nonce would be nobody's.
+        assert (await payer.operate("POST", "/wallet/resume")).json()["error"] == "NOT_FINAL"
+        await chain.mine(70)
         assert (await payer.operate("POST", "/wallet/resume")).json()["next_nonce"] == 2
         assert (await payer.deliver(second, 2)).status == 200
         await confirm_all(world, payer)
 
     nonces = await sql.fetch("SELECT nonce, status FROM split_payout_hostpay ORDER BY nonce")
     assert [tuple(row) for row in nonces] == [(0, "completed"), (2, "completed")]
+
+
+async def test_no_nonce_is_left_out_for_a_strangers_transaction_that_may_never_be_mined(
+    world: World, chain: Chain, sql: Any, log_lines: list[dict[str, Any]]
+) -> None:
+    _, first = await flow.split(world)
+    _, second = await flow.split(world)
+    async with world.run("gchostpay") as payer:
+        assert (await payer.deliver(first)).status == 200
+        await confirm_all(world, payer)
+        chain.automine = False
+        await stranger_sends(world, chain, 1)
+        assert (await payer.deliver(second)).status == 500
+        assert alerts(log_lines, "wallet_stopped") == 1
+        answer = await payer.operate("POST", "/wallet/resume")
+        assert (answer.status, answer.json()["error"]) == (409, "FOREIGN_PENDING")
+        await chain.ask("anvil_dropAllTransactions")
+        assert (await payer.operate("POST", "/wallet/resume")).json()["next_nonce"] == 1
+        chain.automine = True
+        assert (await payer.deliver(second, 1)).status == 200
+        await confirm_all(world, payer)
+
+    nonces = await sql.fetch("SELECT nonce, status FROM split_payout_hostpay ORDER BY nonce")
+    assert [tuple(row) for row in nonces] == [(0, "completed"), (1, "completed")]
+
+
+async def test_a_wallet_never_seen_begins_at_what_is_mined_and_waits_for_what_is_not(
+    world: World, chain: Chain, sql: Any
+) -> None:
+    _, task = await flow.split(world)
+    chain.automine = False
+    await stranger_sends(world, chain, 0)
+    async with world.run("gchostpay") as payer:
+        assert (await payer.deliver(task)).status == 500
+        await chain.ask("anvil_dropAllTransactions")
+        chain.automine = True
+        assert (await payer.deliver(task, 1)).status == 200
+        await confirm_all(world, payer)
+    assert tuple(await sql.fetchrow("SELECT nonce, status FROM split_payout_hostpay")) == (0, "completed")
 
 
 async def test_a_payout_whose_nonce_a_stranger_took_fails_when_that_is_final_and_can_be_replayed(

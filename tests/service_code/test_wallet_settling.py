@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import asyncpg
 import pytest
 
+from service_code.kit.clock import moment
+from service_code.kit.wallet.book import mark_broadcast
 from service_code.kit.wallet.payer import Payer
 from service_code.kit.wallet.settle import Settler
 from tests.payments import judge
@@ -149,10 +153,10 @@ async def test_what_was_mined_elsewhere_since_it_was_judged_is_not_taken_back(
         assert (await payer.deliver(task)).status == 200
         await confirm_all(world, payer)
         before = await balances(sql)
-        settler = Settler(Payer(payer.kit, "hostpay-confirm-queue"))
+        wallet = Payer(payer.kit, "hostpay-confirm-queue")
         row = await sql.fetchrow("SELECT nonce, tx_hash, mined_block FROM tx_variants")
         stale = {**dict(row), "mined_block_hash": "0x" + "ee" * 32}
-        assert await settler.take_back(stale) == 0
+        assert await Settler(wallet).take_back(await wallet.book(), stale) == 0
     assert await balances(sql) == before
     assert await sql.fetchval("SELECT state FROM wallet_nonces") == "mined"
 
@@ -173,4 +177,70 @@ async def test_a_node_that_is_away_while_confirming_is_asked_again(
         rpc.harm.clear()
         await chain.mine()
         assert (await payer.deliver(confirm)).status == 200
+    assert await sql.fetchval("SELECT status FROM split_payout_hostpay") == "completed"
+
+
+@pytest.mark.parametrize("lie", [{"status": "0x0"}, {"gasUsed": "0x1"}, {"effectiveGasPrice": "0x1"}])
+async def test_a_receipt_is_asked_for_again_before_it_is_final(
+    world: World, chain: Chain, rpc: Rpc, sql: Any, lie: dict[str, str]
+) -> None:
+    _, task = await flow.split(world)
+    async with world.run("gchostpay") as payer:
+        assert (await payer.deliver(task)).status == 200
+        rpc.changes["eth_getTransactionReceipt"] = lambda _, receipt: {**receipt, **lie}
+        await confirm_all(world, payer)
+        rpc.changes.clear()
+        await chain.mine(70)
+        assert (await payer.sweep())["final"] == 0
+        assert (await payer.sweep())["final"] == 1
+    row = await sql.fetchrow("SELECT status, gas_used * gas_price AS gas FROM split_payout_hostpay")
+    receipt = await chain.ask("eth_getTransactionReceipt", await sql.fetchval("SELECT tx_hash FROM tx_variants"))
+    gas = int(receipt["gasUsed"], 16) * int(receipt["effectiveGasPrice"], 16)
+    assert (row["status"], row["gas"]) == ("completed", gas)
+    held = await balances(sql)
+    assert (held["exchange_clearing"], held["gas_expense"]) == (0, gas)
+
+
+async def test_a_node_without_receipts_makes_nothing_final_and_gives_no_nonce_up(
+    world: World, chain: Chain, rpc: Rpc, sql: Any
+) -> None:
+    _, task = await flow.split(world)
+    async with world.run("gchostpay") as payer:
+        assert (await payer.deliver(task)).status == 200
+        await chain.mine(70)
+        rpc.changes["eth_getTransactionReceipt"] = lambda *_: None
+        world.clock.at += 15
+        assert (await payer.sweep())["settled"] == 0
+        assert await sql.fetchval("SELECT stopped_why FROM wallets") == "nonce 0 was used by somebody else"
+        answer = await payer.operate("POST", "/wallet/resume")
+        assert (answer.status, answer.json()["error"]) == (409, "NODE_CONTRADICTS_ITSELF")
+        rpc.changes.clear()
+        assert (await payer.operate("POST", "/wallet/resume")).json()["lost"] == []
+        rpc.changes["eth_getTransactionReceipt"] = lambda *_: None
+        assert (await payer.sweep())["final"] == 0
+        rpc.changes.clear()
+        assert (await payer.sweep())["final"] == 1
+    assert await sql.fetchval("SELECT status FROM split_payout_hostpay") == "completed"
+
+
+async def test_noting_a_broadcast_waits_for_who_settles_it_and_never_the_other_way(
+    world: World, chain: Chain, sql: Any, database: str
+) -> None:
+    _, task = await flow.split(world)
+    chain.automine = False
+    async with world.run("gchostpay") as payer:
+        assert (await payer.deliver(task)).status == 200
+        tx_hash = await sql.fetchval("UPDATE tx_variants SET broadcast_at = NULL RETURNING tx_hash")
+        await sql.execute("UPDATE split_payout_hostpay SET status = 'signed'")
+        at = moment(payer.kit.clock)
+        settling = await asyncpg.connect(database.format(user="postgres"))
+        async with payer.kit.db.connection() as connection:
+            async with settling.transaction():  # as `record` does: the variant, then the payout
+                await settling.execute("UPDATE tx_variants SET mined_block = 5")
+                noting = asyncio.create_task(mark_broadcast(connection, tx_hash, at))
+                while not await sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                    pass
+                await settling.execute("UPDATE split_payout_hostpay SET status = 'completed'")
+            await noting
+        await settling.close()
     assert await sql.fetchval("SELECT status FROM split_payout_hostpay") == "completed"

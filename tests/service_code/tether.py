@@ -9,10 +9,18 @@ from eth_abi.abi import encode
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
+from service_code.kit import erc20
+from tests.service_code import flow
 from tests.service_code.conftest import Chain
+from tests.service_code.outer import Task
+from tests.service_code.world import World
 
 CODE = Path(__file__).parents[2] / "sandbox/exchange/tether.hex"
 COIN = 10**6
+#: A payment.
+WHOLE = 150 * COIN + 7
+#: Where a deprecated token sends its calls on to.
+ELSEWHERE = "0x" + "77" * 20
 SUPPLY = 10**12
 
 #: Runtime code that tells everybody of a large balance, and answers every other call so.
@@ -25,6 +33,12 @@ def _answering(word: str, size: str) -> str:
 
 #: Says nothing and does nothing; says false; is no contract.
 IDLE, FALSE, NONE = _answering("00", "00"), _answering("00", "20"), "0x"
+#: What a deprecated Tether sends its calls on to: it tells everybody of a large balance, and of a transfer as its own.
+UPGRADED = (
+    "0x60003560e01c6370a0823114604257"
+    f"6044356000526024356004357f{erc20.TRANSFERRED[2:]}60206000a300"
+    "5b6b7fffffffffffffffffffffff60005260206000f3"
+)
 
 
 class Tether:
@@ -49,6 +63,35 @@ class Tether:
         data = "0x70a08231" + address.lower().removeprefix("0x").rjust(64, "0")
         return int(await self._chain.ask("eth_call", {"to": self.address, "data": data}, "latest"), 16)
 
+    async def give(self, holder: str, units: int) -> None:
+        """Have the issuer send somebody coins, in a block of its own."""
+        await self.does("transfer(address,uint256)", holder, units)
+
+    async def halted(self) -> bool:
+        """Tell whether all transfers are paused."""
+        return int(await self._chain.ask("eth_call", {"to": self.address, "data": erc20.PAUSED}, "latest"), 16) == 1
+
+    async def halt(self, *, on: bool) -> None:
+        """Pause all transfers, or let them go on."""
+        if await self.halted() != on:
+            await self.does("pause()" if on else "unpause()")
+
+    async def empty(self, holder: str) -> None:
+        """Have somebody send all his coins away, in a block of its own."""
+        await self._chain.ask("anvil_impersonateAccount", holder)
+        await self._chain.ask("anvil_setBalance", holder, hex(10**18))
+        data = erc20.transfer(self._issuer, await self.balance(holder))
+        wish = {"from": holder, "to": self.address, "data": data, "gas": hex(200_000)}
+        await self._chain.ask("eth_sendTransaction", wish)
+        await self._chain.mine()
+        await self._chain.ask("anvil_stopImpersonatingAccount", holder)
+        assert await self.balance(holder) == 0
+
+    async def deprecate(self, upgraded: str) -> None:
+        """Have another contract move the coins from now on."""
+        await self._chain.ask("anvil_setCode", upgraded, UPGRADED)
+        await self.does("deprecate(address)", upgraded)
+
     async def becomes(self, code: str) -> None:
         """Put other code in the contract's place."""
         await self._chain.ask("anvil_setCode", self.address, code)
@@ -64,5 +107,15 @@ async def issue(chain: Chain, holder: str, coins: int) -> Tether:
     await chain.mine()
     receipt = await chain.ask("eth_getTransactionReceipt", tx_hash)
     made = Tether(chain, issuer, to_checksum_address(receipt["contractAddress"]))
-    await made.does("transfer(address,uint256)", holder, coins * COIN)
+    await made.give(holder, coins * COIN)
     return made
+
+
+async def deprecated(usdt: Tether, _: World) -> None:
+    """Have the token replaced by another contract."""
+    await usdt.deprecate(ELSEWHERE)
+
+
+async def split(world: World, units: int = WHOLE) -> tuple[str, Task]:
+    """Have a payment in USDT split; its id and its host payment's task."""
+    return await flow.split(world, units, "usdt")

@@ -8,8 +8,8 @@ from typing import Any
 
 from tests.service_code import gathering, paynow
 from tests.service_code.conftest import Chain
-from tests.service_code.test_webhook import ipn, notify, order
-from tests.service_code.world import Running, World
+from tests.service_code.notices import ipn, notify, order
+from tests.service_code.world import Running, World, routes
 
 SERVICES = (
     *("gcwebhook", "gcsplit", "gchostpay", "gchostpay1", "gchostpay2", "gchostpay3"),
@@ -45,7 +45,7 @@ class Town:
 async def lived(world: World, chain: Chain, sql: Any, stack: AsyncExitStack) -> Town:
     """A town in which each kind of payment has come to its end."""
     world.outer.price = gathering.PRICE
-    more = {"THRESHOLD_BY_CHANNEL": f'{{"{gathering.CHANNEL}": "200"}}', "STAGED_PERCENT": "50"}
+    more = {"THRESHOLD_BY_CHANNEL": f'{{"{gathering.CHANNEL}": "200"}}', "ROUTES": routes(payout=50)}
     town = Town(world, {name: await stack.enter_async_context(world.run(name, **more)) for name in SERVICES})
     for number in range(4):  # two ways to pay out
         await town.pay(f"paid{number}")
@@ -82,4 +82,6 @@ async def lived(world: World, chain: Chain, sql: Any, stack: AsyncExitStack) -> 
     for event in (paynow.order(), paynow.order(2), paynow.subscription(3, "ACTIVATED", "2026-01-01T00:00:00Z")):
         assert (await paynow.notify(webhook, event)).status == 200
     await town.deliver()
+    paid = "SELECT way FROM split_payout_que JOIN split_payout_hostpay h USING (unique_id) WHERE h.status = 'completed'"
+    assert {row["way"] for row in await sql.fetch(paid)} == {"single", "staged"}
     return town

@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from local_cloud.engines.backoff import RetryPolicy, timeline
-from tests.service_code.flow import ETH
+from tests.service_code.flow import ETH, tokens
+from tests.service_code.notices import ipn, notify, order
 from tests.service_code.outer import Task
-from tests.service_code.test_webhook import ipn, notify, order
 from tests.service_code.world import BASE, Running, World
 
 QUEUE = "hostpay-execution-queue"
@@ -191,3 +191,19 @@ async def ends(sql: Any, payments: list[str]) -> Counter[str]:
         payments,
     )
     return Counter("paid" if row["paid"] else "dead" if row["status"] == "dead" else "waiting" for row in rows)
+
+
+FALLBACK = Strategy(fallback=True)
+DELIVERY = Strategy(policy=A_DAY, at_delivery=True)
+BREAKS = Strategy(breaker=True)
+DAY = 86400
+
+
+def set_to(world: World, strategy: Strategy) -> None:
+    """Have the edge follow a strategy."""
+    world.edges[QUEUE] = strategy.edge
+
+
+def generation(task: Task) -> int:
+    """Of which generation a host payment's task is."""
+    return tokens().read(task.json()["token"]).generation

@@ -7,15 +7,18 @@ call that keeps what was created, and a test delivers it by hand, so that every 
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jwt
+import yaml
 from eth_account import Account
 
 from service_code.kit import settings as settings_module
@@ -124,6 +127,13 @@ def routes(**percents: int) -> str:
             for name, (old, new, queue, percent) in ROUTES.items()
         }
     )  # fmt: skip
+
+
+@functools.cache
+def declared() -> frozenset[str]:
+    """Settings that some service reads, by the services' specs."""
+    specs = (Path(__file__).parents[2] / "service_code").glob("*/service.yaml")
+    return frozenset(name for spec in specs for name in yaml.safe_load(spec.read_text()).get("config", {}))
 
 
 class StaticAccess:
@@ -300,7 +310,7 @@ class World:
             "changenow": f"{self.outer.url}/changenow",
             "telegram": f"{self.outer.url}/telegram",
         }
-        return {
+        usual = {
             "SLUICE_STACK": "local",
             "GCP_PROJECT_ID": "p",
             "GCP_PROJECT_NUMBER": "1",
@@ -319,8 +329,10 @@ class World:
             "HOST_WALLET_PRIVATE_KEY": self.wallet.key.hex(),
             "SLACK_ALERT_WEBHOOK": f"{self.outer.url}/slack",
             **SECRETS,
-            **more,
         }
+        unknown = more.keys() - usual.keys() - declared()
+        assert not unknown, f"no service.yaml declares {unknown}: nobody would read it"
+        return usual | more
 
     def token(self, service: str, email: str, *, audience: str | None = None, **claims: Any) -> str:
         now = int(self.clock.seconds())

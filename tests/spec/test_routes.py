@@ -9,6 +9,7 @@ from spec import load
 from spec.stack import from_flat
 from tests.spec.conftest import GCWEBHOOK, PROD, Project
 
+GCSPLIT = "service_code/gcsplit/service.yaml"
 ROUTES = "queue_configs/routes.yaml"
 SPLIT_HOP = "split-hop: {old: direct, new: queue, queue: split-payment-queue, canary_percent: 100}"
 
@@ -86,6 +87,64 @@ def test_what_is_no_route_is_refused_at_its_key(project: Project, instead: str, 
     found = [error for error in project.errors() if error.key == key]
     assert found, project.errors()
     assert (str(found[0].where.file), bool(found[0].breaks), bool(found[0].fix)) == (ROUTES, True, True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "places"),
+    [
+        (
+            "registration: {old: sync, new: queue, service: gcregister}",
+            "registration: {old: single, new: staged, service: gcregister, canary_percent: 100}",
+            [(ROUTES, "routes.registration.old", "gcregister knows registration as sync/queue, not as single/staged")],
+        ),
+        (
+            "payout: {old: single,",
+            "staging: {old: single, new: staged, service: gchostpay2}\n  payout: {old: single,",
+            [(ROUTES, "routes.staging.service", "gchostpay2 does not choose on a route staging")],
+        ),
+        (
+            "payout: {old: single,",
+            "payouts: {old: single,",
+            [
+                (ROUTES, "routes.payouts.service", "gcsplit does not choose on a route payouts"),
+                (GCSPLIT, "chooses.payout", "there is no route 'payout'"),
+            ],
+        ),
+        (
+            "payout: {old: single, new: staged, service: gcsplit}",
+            "payout: {old: single, new: staged, service: gcwebhook}",
+            [
+                (ROUTES, "routes.payout.service", "gcwebhook does not choose on a route payout"),
+                (GCSPLIT, "chooses.payout", "the route payout is gcwebhook's"),
+            ],
+        ),
+    ],
+    ids=["another pair of ways", "a service that never chooses", "renamed", "moved to another service"],
+)
+def test_a_route_is_what_its_services_code_chooses_on(
+    project: Project, old: str, new: str, places: list[tuple[str, str, str]]
+) -> None:
+    project.replace(ROUTES, old, new)
+    errors = project.errors()
+    assert sorted((str(error.where.file), error.key, error.what) for error in errors) == places
+    assert all(error.breaks and error.fix for error in errors)
+
+
+def test_the_name_that_was_meant_and_the_ways_that_are_known_are_told(project: Project) -> None:
+    project.replace(ROUTES, "payout: {old: single,", "payouts: {old: single,")
+    assert any("did you mean payout?" in error.fix for error in project.errors())
+    project.replace(ROUTES, "payouts: {old: single, new: staged,", "payout: {old: inline, new: queue,")
+    assert "write {old: single, new: staged, ...}" in project.only_error().fix
+
+
+def test_a_service_that_chooses_does_without_no_file_of_routes(project: Project) -> None:
+    (project.root / ROUTES).unlink()
+    assert {(str(error.where.file), error.key) for error in project.errors()} == {
+        (GCSPLIT, "chooses.payout"),
+        (GCSPLIT, "chooses.estimate"),
+        ("service_code/paynowwebhook/service.yaml", "chooses.paynow"),
+        ("service_code/gcregister/service.yaml", "chooses.registration"),
+    }
 
 
 def test_a_sender_whose_requests_are_cut_off_before_the_direct_call_is_given_up_is_refused(project: Project) -> None:

@@ -21,7 +21,7 @@ Given up when both are reached: after 3 attempts, and 60s after the first attemp
 1  tight retry         5 attempts while the token of 60s lives, the last at 45s
 2  age limit           the queue gives up at 60s
 3  minted at delivery  off
-4  fallback            off
+4  fallback            sent anew by gcsplit's schedule fallback, until 24h have passed
 5  breaker             off"""
 
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from spec import load, strategies
 from tests.spec.conftest import GCHOSTPAY, HOSTPAY_QUEUE, SPLIT_QUEUE, Project
 
 GCSPLIT = "service_code/gcsplit/service.yaml"
+EXECUTE_QUEUE = "queue_configs/tasks/gchostpay-payment-execute-queue.yaml"
 TRIGGER_QUEUE = "queue_configs/tasks/gcsplit-hostpay-trigger-queue.yaml"
 WINDOW = "token_window: 60s"
+TOKEN = "token: {fallback: {}}"
 TIGHT = "max_attempts: 3, min_backoff: 5s, max_backoff: 15s, max_doublings: 2, task_age_limit: 60s"
 A_DAY = "max_attempts: -1, min_backoff: 5s, max_backoff: 60s, task_age_limit: 24h"
 
 
 def with_token(project: Project, settings: str) -> None:
-    project.replace(HOSTPAY_QUEUE, WINDOW, f"{WINDOW}\ntoken: {settings}")
+    project.replace(HOSTPAY_QUEUE, TOKEN, f"token: {settings}")
 
 
 def at_delivery(project: Project, more: str = "") -> None:
     project.replace(HOSTPAY_QUEUE, TIGHT, A_DAY)
-    project.replace(HOSTPAY_QUEUE, WINDOW, f"token: {{minted: delivery{more}}}")
+    project.replace(HOSTPAY_QUEUE, f"{WINDOW}\n", "")
+    project.replace(HOSTPAY_QUEUE, TOKEN, f"token: {{minted: delivery{more}}}")
 
 
 @pytest.mark.parametrize(
@@ -51,7 +56,10 @@ def test_a_token_that_is_minted_at_delivery_lifts_the_age_limit(project: Project
         ("{give_up_after: 12h}", "nothing waits that could be given up"),
         ("{fallback: {}, give_up_after: 60s}", "given up after 60s, but one task may take 60s"),
         ("{breaker: {}, give_up_after: 30s}", "given up after 30s, but one task may take 60s"),
-        ("{fallback: {schedule: sweeps}}", "gcsplit has no schedule 'sweeps'"),
+        (
+            "{fallback: {schedule: sweep}, give_up_after: 96h}",
+            "gcsplit's schedule 'sweep' does not send hostpay-execution-queue anew",
+        ),
         ("{breaker: {check_interval: 60s}}", "an answer is believed for 60s, but the token lives 60s"),
         ("{breaker: {check_interval: 0s}}", "0s asks for the receiver's health at every message"),
         ("{breaker: {failure_threshold: 0}}", "0"),
@@ -106,9 +114,45 @@ def test_where_nothing_expires_there_is_nothing_to_set(project: Project) -> None
     assert project.only_error().what == "the message does not expire: the queue has no token_window"
 
 
-def test_every_sender_of_a_queue_sends_anew(project: Project) -> None:
-    project.replace(TRIGGER_QUEUE, "token_window: 24h", "token_window: 24h\ntoken: {fallback: {}, give_up_after: 48h}")
-    assert project.only_error().what == "gcbatchprocessor has no schedule 'fallback'"
+@pytest.mark.parametrize("way", ["fallback: {schedule: sweep}", "breaker: {}"])
+@pytest.mark.parametrize(
+    ("queue", "senders"),
+    [(TRIGGER_QUEUE, ["gcsplit", "gcbatchprocessor"]), (EXECUTE_QUEUE, ["gchostpay1"])],
+    ids=["a sender that falls back for another queue", "a sender with a schedule of that name"],
+)
+def test_nothing_waits_where_no_code_sends_it_anew(project: Project, queue: str, senders: list[str], way: str) -> None:
+    project.replace(queue, "token_window: 24h", f"token_window: 24h\ntoken: {{{way}, give_up_after: 96h}}")
+    errors = project.errors()
+    name, key = Path(queue).stem, way.partition(":")[0]
+    assert [error.what for error in errors] == [
+        f"{sender} has no schedule that sends {name} anew" for sender in senders
+    ]
+    for error, sender in zip(errors, senders, strict=True):
+        assert (str(error.where.file), error.key) == (queue, f"token.{key}")
+        assert "would wait for somebody who never comes" in error.breaks
+        assert f"delete {key}, or add falls_back: [{name}]" in error.fix
+        assert f"service_code/{sender}/service.yaml" in error.fix
+
+
+@pytest.mark.parametrize(
+    ("listed", "what", "fix"),
+    [
+        ("hostpay-execution-que", "there is no queue 'hostpay-execution-que'", "did you mean hostpay-execution-queue?"),
+        ("gcsplit2-queue", "gcsplit sends nothing to gcsplit2-queue", "did you mean gcsplit-estimate-queue?"),
+    ],
+)
+def test_a_schedule_falls_back_for_what_its_service_sends(project: Project, listed: str, what: str, fix: str) -> None:
+    project.replace(
+        GCSPLIT, "falls_back: [hostpay-execution-queue]", f"falls_back: [hostpay-execution-queue, {listed}]"
+    )
+    found = project.only_error()
+    assert (str(found.where.file), found.key, found.what) == (GCSPLIT, "schedules.fallback.falls_back[1]", what)
+    assert fix in found.fix
+
+
+def test_only_rows_are_sent_anew(project: Project) -> None:
+    project.replace(GCSPLIT, "database: true\n", "")
+    assert "falls_back needs the rows that are sent anew" in [error.what for error in project.errors()]
 
 
 def test_a_breaker_needs_a_health_that_it_may_ask(project: Project) -> None:

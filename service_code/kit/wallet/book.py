@@ -190,19 +190,6 @@ class Book:
             *(*self.key, nonce),
         )
 
-    async def mark_broadcast(self, connection: Connection, tx_hash: str, nonce: int, at: datetime) -> None:
-        """Note that a node has taken a variant."""
-        await connection.execute(
-            """
-            WITH variant AS (
-                UPDATE tx_variants SET broadcast_at = $4 WHERE tx_hash = $3 AND broadcast_at IS NULL
-            )
-            UPDATE split_payout_hostpay SET status = 'broadcast', broadcast_at = $4
-            WHERE wallet = $1 AND chain_id = $2 AND nonce = $5 AND status = 'signed'
-            """,
-            *(*self.key, tx_hash, at, nonce),
-        )
-
     async def mark_mined(
         self, connection: Connection, nonce: int, receipt: Receipt, token_moved: int, at: datetime
     ) -> None:
@@ -267,14 +254,27 @@ class Book:
         """Return the variants that were mined in a block and are not final."""
         return await connection.fetch(
             """
-            SELECT v.nonce, v.tx_hash, v.mined_block, v.mined_block_hash, n.currency, h.error_code
+            SELECT v.nonce, v.tx_hash, v.mined_block, v.mined_block_hash
             FROM wallet_nonces n JOIN tx_variants v USING (address, chain_id, nonce)
-            LEFT JOIN split_payout_hostpay h
-                ON h.wallet = n.address AND h.chain_id = n.chain_id AND h.nonce = n.nonce
             WHERE n.address = $1 AND n.chain_id = $2 AND n.state = 'mined' AND n.final_at IS NULL
               AND v.mined_block = $3 AND v.mined_block_hash = $4 ORDER BY v.nonce
             """,
             *(*self.key, *block),
+        )
+
+    async def mined_among(self, connection: Connection, blocks: Sequence[tuple[int, str]]) -> list[Any]:
+        """Return the variants that were mined in some blocks and are not final, each with its nonce's verdict."""
+        return await connection.fetch(
+            """
+            SELECT v.*, n.currency, h.error_code
+            FROM wallet_nonces n JOIN tx_variants v USING (address, chain_id, nonce)
+            LEFT JOIN split_payout_hostpay h
+                ON h.wallet = n.address AND h.chain_id = n.chain_id AND h.nonce = n.nonce
+            JOIN unnest($3::bigint[], $4::text[]) AS block (number, hash)
+                ON v.mined_block = block.number AND v.mined_block_hash = block.hash
+            WHERE n.address = $1 AND n.chain_id = $2 AND n.state = 'mined' AND n.final_at IS NULL ORDER BY v.nonce
+            """,
+            *(*self.key, [number for number, _ in blocks], [hash_ for _, hash_ in blocks]),
         )
 
     async def mark_final(self, connection: Connection, blocks: Sequence[tuple[int, str]], at: datetime) -> list[Any]:
@@ -302,3 +302,41 @@ class Book:
             """,
             *(*self.key, at, [number for number, _ in blocks], [hash_ for _, hash_ in blocks]),
         )
+
+
+async def unsettled(connection: Connection, chain_id: int) -> list[Book]:
+    """Return the books on a chain that have open nonces, or mined ones that are not known to be final."""
+    rows = await connection.fetch(
+        """
+        SELECT address FROM wallets w WHERE chain_id = $1 AND (
+            EXISTS (
+                SELECT FROM wallet_nonces n
+                WHERE n.address = w.address AND n.chain_id = w.chain_id AND n.state = 'open'
+            ) OR EXISTS (
+                SELECT FROM wallet_nonces n
+                WHERE n.address = w.address AND n.chain_id = w.chain_id AND n.state = 'mined' AND n.final_at IS NULL
+            )
+        ) ORDER BY address
+        """,
+        chain_id,
+    )
+    return [Book(row["address"], chain_id) for row in rows]
+
+
+async def mark_broadcast(connection: Connection, tx_hash: str, at: datetime) -> None:
+    """Note that a node has taken a variant.
+
+    The payout is found by the variant's row, which is therefore locked before it, as wherever both are written.
+    """
+    await connection.execute(
+        """
+        WITH variant AS (
+            UPDATE tx_variants SET broadcast_at = coalesce(broadcast_at, $2) WHERE tx_hash = $1
+            RETURNING address, chain_id, nonce
+        )
+        UPDATE split_payout_hostpay h SET status = 'broadcast', broadcast_at = $2 FROM variant
+        WHERE h.wallet = variant.address AND h.chain_id = variant.chain_id AND h.nonce = variant.nonce
+          AND h.status = 'signed'
+        """,
+        *(tx_hash, at),
+    )

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from service_code.kit.wallet.book import Book
 from service_code.kit.wallet.payer import Payer
 
 
-async def note(payer: Payer, blocks: Sequence[tuple[int, str]]) -> None:
+async def note(payer: Payer, book: Book, blocks: Sequence[tuple[int, str]]) -> None:
     """Count the confirmations of payouts in blocks that stand."""
     if not blocks:
         return
-    book, head = await payer.book(), await payer.node.head()
+    head = await payer.node.head()
     await payer.kit.db.fetch(
         """
         WITH due AS (

@@ -55,8 +55,8 @@ REFUSALS: dict[Refusal, tuple[str, Fault]] = {
     Refusal.OTHER: ("GAS_ESTIMATION_FAILED", Fault.ELSEWHERE),
 }
 #: The signer's refusals that no payment of this size gets past. All others wait: for the day to pass, or for an
-#: operator, since a key or a chain that is not the wallet's is wrong for every payment.
-NEVER_SIGNED = frozenset(("OVER_PAYMENT_LIMIT", "OVER_FEE_LIMIT", "OVER_GAS_LIMIT"))
+#: operator, since a key or a chain that is not the wallet's is wrong for every payment, or for gas to be cheaper.
+NEVER_SIGNED = frozenset(("OVER_PAYMENT_LIMIT", "OVER_FEE_LIMIT"))
 
 
 def classify(error: Exception) -> Failure:

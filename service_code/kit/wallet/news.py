@@ -33,7 +33,7 @@ class Heeder:
         """Look at the chain for one payout."""
         row = await self._kit.db.row(
             """
-            SELECT n.nonce, n.state, n.final_at, v.tx_hash, v.mined_block, v.mined_block_hash
+            SELECT h.wallet, h.chain_id, n.nonce, n.state, n.final_at, v.tx_hash, v.mined_block, v.mined_block_hash
             FROM split_payout_hostpay h
             JOIN wallet_nonces n ON n.address = h.wallet AND n.chain_id = h.chain_id AND n.nonce = h.nonce
             LEFT JOIN tx_variants v ON v.address = n.address AND v.chain_id = n.chain_id AND v.nonce = n.nonce
@@ -57,16 +57,17 @@ class Heeder:
 
     async def _look(self, row: Any, news: ChainNews) -> str | None:
         """Say what was found; nothing, where the chain does not show what the news said."""
+        book = await self._payer.book_of(row["wallet"], row["chain_id"])
         if row["state"] == "open":
-            if await self._settler.look(row["nonce"]):
+            if await self._settler.look(book, row["nonce"]):
                 return "settled"
             return None if news.said == "mined" else "open"
         number = row["mined_block"]
         stands = (await self._payer.node.block_hashes([number]))[number]
         if stands == row["mined_block_hash"]:
-            await confirmations.note(self._payer, [(number, row["mined_block_hash"])])
+            await confirmations.note(self._payer, book, [(number, row["mined_block_hash"])])
             return "stands" if news.said == "mined" else None
         if stands is None:  # the node may be behind, or the new branch is not as long yet
             return None
-        await self._settler.take_back(row)
-        return "mined_anew" if await self._settler.look(row["nonce"]) else "taken_back"
+        await self._settler.take_back(book, row)
+        return "mined_anew" if await self._settler.look(book, row["nonce"]) else "taken_back"

@@ -15,7 +15,8 @@ from service_code.kit import erc20, logs
 from service_code.kit.call import Call
 from service_code.kit.chain import NodeAwayError, NodeRefusedError
 from service_code.kit.service import Incoming, Reply
-from service_code.kit.wallet.bump import add_variant
+from service_code.kit.wallet.book import Book, unsettled
+from service_code.kit.wallet.bump import add_variant, means_of
 from service_code.kit.wallet.payer import Payer
 from service_code.kit.wallet.settle import Settler
 
@@ -55,6 +56,11 @@ class Operating:
         async with self._kit.db.connection() as connection:
             spent, held = await book.spent(connection, call.now), await book.held(connection)
             waiting = await book.open_nonces(connection, 1000, call.now)
+            earlier = {
+                other.address: [one["nonce"] for one in await other.open_nonces(connection, 1000, call.now)]
+                for other in await unsettled(connection, book.chain_id)
+                if other.key != book.key
+            }
         body: dict[str, Any] = {
             "address": book.address,
             "chain_id": book.chain_id,
@@ -65,6 +71,7 @@ class Operating:
             "spent_today": str(spent),
             "held": str(held),
             "stopped": row["stopped_why"] if row else None,
+            "earlier": earlier,
             "tokens": {name: await self._token(name, contract, call) for name, contract in tokens.items()},
         }
         return Reply(200, body)
@@ -86,9 +93,14 @@ class Operating:
         }
 
     @needs_node
-    async def resume(self, _incoming: Incoming, call: Call) -> Reply:
-        """POST /wallet/resume: give up nonces that others have used for good, and start after the chain's last."""
-        book, node = await self._payer.book(), self._payer.node
+    async def resume(self, incoming: Incoming, call: Call) -> Reply:
+        """POST /wallet/resume?wallet=: give up nonces that others have used for good, and start after the chain's last.
+
+        `wallet` names an earlier wallet, of which nothing is signed any more: its nonces are given up alike.
+        """
+        book, node = await self._book_of(incoming.query.get("wallet", "")), self._payer.node
+        if book is None:
+            return Reply(404, {"error": "UNKNOWN_WALLET", "reason": "no wallet of this address has signed here"})
         async with self._kit.db.connection() as connection:
             waiting = await book.open_nonces(connection, 1000, call.now)
         final_block = await node.finalized()
@@ -96,8 +108,12 @@ class Operating:
         latest, pending = await asyncio.gather(node.nonce(book.address), node.nonce(book.address, "pending"))
         lost: list[int] = []
         for row in waiting:
-            if row["nonce"] < latest and not await self._settler.look(row["nonce"]):
+            if row["nonce"] < latest and not await self._settler.look(book, row["nonce"]):
                 lost.append(row["nonce"])
+        mined = [nonce for nonce in lost if await self._settler.in_block(book, nonce)]
+        if mined:
+            reason = f"the node has no receipt of nonces {mined} and our transactions in its blocks: try again"
+            return Reply(409, {"error": "NODE_CONTRADICTS_ITSELF", "reason": reason})
         unsettled = [nonce for nonce in lost if nonce >= final]
         if unsettled:
             reason = (
@@ -105,7 +121,12 @@ class Operating:
             )
             return Reply(409, {"error": "NOT_FINAL", "reason": reason})
         connection = await call.begin()
-        wallet = await book.lock(connection, pending)
+        wallet = await book.lock(connection, latest)
+        next_nonce = max(wallet.next_nonce, latest)
+        refused = _not_yet(wallet.next_nonce, final, latest, pending)
+        if refused is not None:
+            await call.rollback()
+            return refused
         await connection.execute(
             """
             WITH lost AS (
@@ -117,7 +138,6 @@ class Operating:
             """,
             *(*book.key, lost, call.now),
         )
-        next_nonce = max(wallet.next_nonce, pending)
         await connection.execute(
             "UPDATE wallets SET stopped_at = NULL, stopped_why = NULL, next_nonce = $3 "
             "WHERE address = $1 AND chain_id = $2",
@@ -126,6 +146,15 @@ class Operating:
         _log.warning("the wallet is resumed", what="wallet_resumed", status="running", lost=lost)
         return Reply(200, {"status": "running", "next_nonce": next_nonce, "lost": lost})
 
+    async def _book_of(self, address: str) -> Book | None:
+        """The book of a wallet that has signed on this chain; the present one's where none is named."""
+        own = await self._payer.book()
+        if not address:
+            return own
+        sql = "SELECT address FROM wallets WHERE lower(address) = lower($1) AND chain_id = $2"
+        row = await self._kit.db.row(sql, address, own.chain_id)
+        return None if row is None else Book(row["address"], own.chain_id)
+
     @needs_node
     async def abandon(self, incoming: Incoming, call: Call) -> Reply:
         """POST /payouts/{unique_id}/abandon: fill the nonce of a stuck payout by a transfer to oneself."""
@@ -133,7 +162,7 @@ class Operating:
         call.about(unique_id)
         row = await self._kit.db.row(
             """
-            SELECT h.nonce FROM split_payout_hostpay h
+            SELECT h.nonce, h.wallet, h.chain_id FROM split_payout_hostpay h
             JOIN wallet_nonces n ON n.address = h.wallet AND n.chain_id = h.chain_id AND n.nonce = h.nonce
             WHERE h.unique_id = $1 AND n.state = 'open'
             """,
@@ -141,9 +170,29 @@ class Operating:
         )
         if row is None:
             return Reply(404, {"error": "NOT_OPEN", "reason": "no payout of this payment is waiting for the chain"})
-        signed = await add_variant(self._payer, row["nonce"], await self._payer.node.fees(), abandon=True)
-        if signed is None:
-            return Reply(
-                409, {"error": "NOT_POSSIBLE", "reason": "it is settled, or the fee limit or a stop forbids it"}
+        if (row["wallet"], row["chain_id"]) != (await self._payer.book()).key:
+            reason = (
+                f"{row['wallet']} on chain {row['chain_id']} has signed it: this wallet's key cannot fill its nonce"
             )
+            return Reply(409, {"error": "OTHER_WALLET", "reason": reason})
+        signed = await add_variant(self._payer, row["nonce"], await means_of(self._payer), abandon=True)
+        if signed is None:
+            reason = "it is settled, or the fee limit, the balance or a stop forbids it"
+            return Reply(409, {"error": "NOT_POSSIBLE", "reason": reason})
         return Reply(202, {"status": "abandoning", "unique_id": unique_id, "tx_hash": signed.tx_hash})
+
+
+def _not_yet(next_nonce: int, final: int, latest: int, pending: int) -> Reply | None:
+    """Refuse to go on after others' transactions that the chain may lose: a nonce left out would hold all after it."""
+    if final < latest and next_nonce < latest:
+        first = max(final, next_nonce)
+        reason = f"nonces {first} to {latest - 1} were used by somebody else, not for good yet: try again when final"
+        return Reply(409, {"error": "NOT_FINAL", "reason": reason})
+    following = max(next_nonce, latest)
+    if pending > following:
+        reason = (
+            f"somebody else's transactions wait for the nonces {following} to {pending - 1}: try again when they are "
+            "final, or when no node has them any more"
+        )
+        return Reply(409, {"error": "FOREIGN_PENDING", "reason": reason})
+    return None

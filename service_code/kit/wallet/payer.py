@@ -16,7 +16,7 @@ from service_code.kit.kms import KmsSigner
 from service_code.kit.runtime import Kit
 from service_code.kit.settings import SettingsError
 from service_code.kit.signer import DigestSigner, Limits, LocalSigner, SigningRefusedError
-from service_code.kit.wallet.book import Book
+from service_code.kit.wallet.book import Book, mark_broadcast, unsettled
 from service_code.kit.wallet.coins import GAS_CURRENCY, MAINNET, Coins, coins_of, limit_of
 
 _log = logs.get("payer")
@@ -50,30 +50,45 @@ class Payer:
             self._ready = Book(self.signer.address, self.signer.chain_id)
         return self._ready
 
-    async def broadcast(self, tx_hash: str, raw: bytes, nonce: int) -> None:
-        """Give a stored transaction to the node. Whatever it answers, the chain decides what became of it."""
-        book = await self.book()
+    async def books(self) -> list[Book]:
+        """Return the books that have anything to settle on this chain: the wallet's own, and earlier wallets'."""
+        own = await self.book()
+        async with self.kit.db.connection() as connection:
+            return [own, *(book for book in await unsettled(connection, own.chain_id) if book.key != own.key)]
+
+    async def book_of(self, address: str, chain_id: int) -> Book:
+        """Return the book that holds a payout: settling by it needs no key, but the chain that the node is on."""
+        own = await self.book()
+        if chain_id != own.chain_id:
+            raise NodeAwayError(f"it was signed for chain {chain_id}, the node is on {own.chain_id}", "WRONG_CHAIN")
+        return Book(address, chain_id)
+
+    async def broadcast(self, tx_hash: str, raw: bytes) -> bool:
+        """Give a stored transaction to the node; False where it refused it.
+
+        Whatever it answers, the chain decides what became of it.
+        """
         try:
             await self.node.send(raw)
         except NodeAwayError as error:
             _log.warning("no answer to the broadcast", what="broadcast_unknown", tx_hash=tx_hash, why=str(error))
-            return
+            return True
         except NodeRefusedError as error:
             if error.refusal is not Refusal.ALREADY_KNOWN:
                 what = "broadcast_refused"
                 _log.warning("the node refused the broadcast", what=what, tx_hash=tx_hash, why=error.refusal.value)
-                return
+                return False
         async with self.kit.db.connection() as connection:
-            await book.mark_broadcast(connection, tx_hash, nonce, moment(self.kit.clock))
+            await mark_broadcast(connection, tx_hash, moment(self.kit.clock))
         _log.info("broadcast", status="broadcast", what="broadcast", tx_hash=tx_hash)
+        return True
 
-    async def stop(self, why: str, at: datetime) -> None:
-        """Stop the wallet and alert: somebody else uses its key, or its book is wrong."""
-        book = await self.book()
+    async def stop(self, book: Book, why: str, at: datetime) -> None:
+        """Stop a wallet and alert: somebody else uses its key, or its book is wrong."""
         async with self.kit.db.transaction() as connection:
             stopped = await book.stop(connection, why, at)
         if stopped:
-            _log.error("the wallet is stopped", what="wallet_stopped", status="stopped", why=why)
+            _log.error("the wallet is stopped", what="wallet_stopped", status="stopped", why=why, wallet=book.address)
 
 
 def _signer(kit: Kit, coins: Coins) -> DigestSigner:

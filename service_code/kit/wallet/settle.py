@@ -3,6 +3,7 @@
 Any mined variant settles its nonce. Postings follow what is mined; a payout that was mined without paying (reverted, or
 filled by a transfer to oneself) counts as failed only when that is final, since until then a reorganisation could still
 pay it. A nonce below the chain's count without a receipt of ours was used by somebody else: the wallet stops.
+Settling needs no key: what an earlier wallet has signed on this chain is settled as this one's, by its own book.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -49,7 +51,7 @@ class Settler:
         """Settle one payout, or have the queue ask again."""
         row = await self._kit.db.row(
             """
-            SELECT h.status, h.nonce, n.state FROM split_payout_hostpay h
+            SELECT h.status, h.wallet, h.chain_id, h.nonce, n.state FROM split_payout_hostpay h
             JOIN wallet_nonces n ON n.address = h.wallet AND n.chain_id = h.chain_id AND n.nonce = h.nonce
             WHERE h.unique_id = $1 AND h.generation = $2
             """,
@@ -60,47 +62,61 @@ class Settler:
         if row["status"] in ("completed", "failed") or row["state"] != "open":
             return Done("already_settled")
         try:
-            settled = await self.look(row["nonce"])
+            book = await self._payer.book_of(row["wallet"], row["chain_id"])
+            settled = await self.look(book, row["nonce"])
         except (NodeAwayError, NodeRefusedError) as error:
             return Retry(str(error))
         return Done("settled") if settled else Retry("not mined yet")
 
-    async def count(self) -> int:
-        """Return the wallet's transactions on chain as of a block that every node has."""
-        book = await self._payer.book()
+    async def count(self, book: Book) -> int:
+        """Return a wallet's transactions on chain as of a block that every node has."""
         head = await self._payer.node.head()
         return await self._payer.node.nonce(book.address, hex(max(head - LAG, 0)))
 
-    async def look(self, nonce: int) -> bool:
-        """Settle a nonce if one of its variants is mined; else see that the node has the newest."""
-        book, now = await self._payer.book(), moment(self._kit.clock)
+    async def look(self, book: Book, nonce: int) -> bool:
+        """Settle a nonce if one of its variants is mined; else see that the node has one."""
+        now = moment(self._kit.clock)
         async with self._kit.db.connection() as connection:
             variants = await book.variants(connection, nonce)
-        if await self._settled(nonce, variants):
+        if await self._settled(book, nonce, variants):
             return True
         newest = variants[0]
         if now - (newest["broadcast_at"] or newest["signed_at"]) < PATIENCE:
             return False
         # The count comes before the receipts: what was mined for it must by then have a receipt.
-        if await self.count() > nonce:
-            if await self._settled(nonce, variants):
+        if await self.count(book) > nonce:
+            if await self._settled(book, nonce, variants):
                 return True
-            await self._payer.stop(f"nonce {nonce} was used by somebody else", now)
-        elif newest["broadcast_at"] is None or not await self._payer.node.known(newest["tx_hash"]):
-            await self._payer.broadcast(newest["tx_hash"], newest["raw"], nonce)
+            await self._payer.stop(book, f"nonce {nonce} was used by somebody else", now)
+        else:
+            await self._bring([variant for variant in variants if variant["kind"] == newest["kind"]])
         return False
 
-    async def _settled(self, nonce: int, variants: Sequence[Any]) -> bool:
+    async def _bring(self, variants: Sequence[Any]) -> None:
+        """See that the node has one of these variants: the dearest that it does not refuse."""
+        for variant in sorted(variants, key=lambda one: int(one["max_fee"]), reverse=True):
+            if variant["broadcast_at"] is not None and await self._payer.node.known(variant["tx_hash"]):
+                return
+            if await self._payer.broadcast(variant["tx_hash"], variant["raw"]):
+                return
+
+    async def _settled(self, book: Book, nonce: int, variants: Sequence[Any]) -> bool:
         receipts = await asyncio.gather(*(self._payer.node.receipt(variant["tx_hash"]) for variant in variants))
         for receipt in receipts:
             if receipt is not None:
-                await self.record(nonce, receipt)
+                await self.record(book, nonce, receipt)
                 return True
         return False
 
-    async def record(self, nonce: int, receipt: Receipt) -> None:
+    async def in_block(self, book: Book, nonce: int) -> bool:
+        """Tell whether the node has a variant of this nonce in a block, whatever it says of receipts."""
+        async with self._kit.db.connection() as connection:
+            variants = await book.variants(connection, nonce)
+        found = await asyncio.gather(*(self._payer.node.in_block(variant["tx_hash"]) for variant in variants))
+        return any(found)
+
+    async def record(self, book: Book, nonce: int, receipt: Receipt) -> None:
         """Write what was mined: rows and postings in one transaction, once."""
-        book = await self._payer.book()
         now = moment(self._kit.clock)
         async with self._kit.db.transaction() as connection:
             row = await book.lock_nonce(connection, nonce)
@@ -145,9 +161,16 @@ class Settler:
 
         Block by block, the oldest first, to the end or until the time is used up; the next round goes on.
         """
-        book, node = await self._payer.book(), self._payer.node
         started = time.monotonic()
-        finalized = await node.finalized()
+        finalized = await self._payer.node.finalized()
+        final = gone = 0
+        for book in await self._payer.books():
+            more = await self._finalize(book, finalized, started)
+            final, gone = final + more[0], gone + more[1]
+        return final, gone
+
+    async def _finalize(self, book: Book, finalized: int, started: float) -> tuple[int, int]:
+        node = self._payer.node
         final = gone = 0
         last: tuple[int, str] = (-1, "")
         while time.monotonic() - started < FINALITY_TIME:
@@ -160,14 +183,14 @@ class Settler:
             # A node that lags knows nothing of a number yet: that says nothing about the block.
             lost = [(number, hash_) for number, hash_ in blocks if stand[number] not in (None, hash_)]
             standing = [(number, hash_) for number, hash_ in blocks if stand[number] == hash_]
-            await confirmations.note(self._payer, standing)
+            await confirmations.note(self._payer, book, standing)
             kept = [block for block in standing if block[0] <= finalized]
-            await self._doubt(book, kept)
-            final += await self._final(book, kept) if kept else 0
+            sure = await self._sure(book, kept) if kept else []
+            final += await self._final(book, sure) if sure else 0
             for block in lost:
                 async with self._kit.db.connection() as connection:
                     rows = await book.mined_in(connection, block)
-                gone += sum([await self.take_back(row) for row in rows])
+                gone += sum([await self.take_back(book, row) for row in rows])
         return final, gone
 
     async def _final(self, book: Book, blocks: Sequence[tuple[int, str]]) -> int:
@@ -181,36 +204,41 @@ class Settler:
                 )  # fmt: skip
         return len(rows)
 
-    async def _doubt(self, book: Book, blocks: Sequence[tuple[int, str]]) -> None:
-        """Ask again for events that were missing, before that is final: a payout that fails may be paid once more."""
-        for block in blocks:
-            async with self._kit.db.connection() as connection:
-                rows = [one for one in await book.mined_in(connection, block) if one["error_code"] in BY_EVENTS]
-            for row in rows:
-                async with self._kit.db.connection() as connection:
-                    variants = await book.variants(connection, row["nonce"])
-                variant = next(one for one in variants if one["tx_hash"] == row["tx_hash"])
-                receipt = await self._payer.node.receipt(row["tx_hash"])
-                if receipt is None or judge(variant, row["currency"], receipt).error == row["error_code"]:
-                    continue
-                if await self._undo(row) is not None:
-                    await self.record(row["nonce"], receipt)
+    async def _sure(self, book: Book, blocks: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
+        """Ask for all receipts again before they are final: a payout that fails may be paid once more.
 
-    async def take_back(self, row: Any) -> int:
+        Returns the blocks of which the node says what it said before. What it now says otherwise is written anew.
+        """
+        async with self._kit.db.connection() as connection:
+            rows = await book.mined_among(connection, blocks)
+        receipts = await self._payer.node.receipts([row["tx_hash"] for row in rows])
+        unsure: set[tuple[int, str]] = set()
+        for row, receipt in zip(rows, receipts, strict=True):
+            if _as_written(row, receipt):
+                continue
+            _log.warning("a receipt is no longer what it was", what="receipt_changed", tx_hash=row["tx_hash"])
+            unsure.add((row["mined_block"], row["mined_block_hash"]))
+            if receipt is None or receipt.block_hash != row["mined_block_hash"]:  # a node that lags or strays
+                continue
+            if await self._undo(book, row) is not None:
+                await self.record(book, row["nonce"], receipt)
+        return [block for block in blocks if block not in unsure]
+
+    async def take_back(self, book: Book, row: Any) -> int:
         """Undo what was written of a transaction whose block is gone, and give it to the node again."""
-        variant = await self._undo(row)
+        variant = await self._undo(book, row)
         if variant is None:
             return 0
         _log.error(
             "a reorganisation took a transaction back", what="reorganised", status="open",
             unique_id=variant["unique_id"], tx_hash=row["tx_hash"], block=row["mined_block"],
         )  # fmt: skip
-        await self._payer.broadcast(row["tx_hash"], variant["raw"], row["nonce"])
+        await self._payer.broadcast(row["tx_hash"], variant["raw"])
         return 1
 
-    async def _undo(self, row: Any) -> Any:
+    async def _undo(self, book: Book, row: Any) -> Any:
         """Take rows and postings back; the variant, or nothing where it is no longer as it was judged."""
-        book, now = await self._payer.book(), moment(self._kit.clock)
+        now = moment(self._kit.clock)
         async with self._kit.db.transaction() as connection:
             nonce = await book.lock_nonce(connection, row["nonce"])
             if nonce["state"] != "mined" or nonce["final_at"] is not None:
@@ -237,6 +265,14 @@ async def _variant(connection: Connection, tx_hash: str, unique_id: str) -> Any:
         """,
         *(tx_hash, unique_id),
     )
+
+
+def _as_written(row: Any, receipt: Receipt | None) -> bool:
+    """Tell whether a mined variant's row says what the receipt does."""
+    if receipt is None or replace(receipt, logs=()) != _mined(row):
+        return False
+    verdict = judge(row, row["currency"], receipt)
+    return (verdict.error, verdict.token_moved) == (row["error_code"], row["token_moved"])
 
 
 def _mined(variant: Any) -> Receipt:

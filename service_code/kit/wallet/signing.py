@@ -33,8 +33,12 @@ from service_code.kit.wallet.trial import try_transfer
 
 #: A contract's gas may differ when it is mined: this much more is offered, in per cent. Unused gas is not taken.
 GAS_MARGIN = 20
+#: A token's at least so much more: a receiver whose coins have all gone meanwhile takes a storage slot, 17,100.
+TOKEN_GAS_MARGIN = 25_000
 #: Codes of a token that nothing can be paid in, until its issuer or an operator does something.
-TOKEN_BLOCKED = frozenset(("NO_TOKEN_CONTRACT", "WALLET_BLACKLISTED", "TOKEN_PAUSED", "TOKEN_TAKES_FEE"))
+TOKEN_BLOCKED = frozenset(
+    ("NO_TOKEN_CONTRACT", "TOKEN_DEPRECATED", "WALLET_BLACKLISTED", "TOKEN_PAUSED", "TOKEN_TAKES_FEE")
+)
 #: Raises PayoutError for a claim that may no longer be signed at this time.
 Recheck = Callable[[HostPayClaim, datetime], None]
 
@@ -51,11 +55,15 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """A payout as it would be signed. `since` is the lowest nonce that the quoted balances may still include."""
+    """A payout as it would be signed. `since` is the lowest nonce that the quoted balances may still include.
+
+    `first` is where a wallet begins that was never seen.
+    """
 
     on_chain: OnChain
     quote: Quote
     since: int
+    first: int
 
     @property
     def most(self) -> int:
@@ -98,7 +106,7 @@ class Signing:
             return Done("already_processed")
         sql = "SELECT raw FROM tx_variants WHERE tx_hash = $1"
         variant = await self._kit.db.row(sql, row["tx_hash"]) if row["status"] == "signed" else None
-        send = partial(self._payer.broadcast, row["tx_hash"], variant["raw"], row["nonce"]) if variant else None
+        send = partial(self._payer.broadcast, row["tx_hash"], variant["raw"]) if variant else None
         return self._confirm(row["unique_id"], row["generation"], send)
 
     async def sign(self, claim: HostPayClaim, call: Call, recheck: Recheck) -> Outcome:
@@ -114,8 +122,12 @@ class Signing:
         if quote.fees.max_fee < quote.fees.base_fee + LEAST_TIP:
             # No block would take it: it would hold its nonce, and all after it, until gas is cheap.
             raise PayoutError("GAS_TOO_DEAR", "gas is dearer than what may be signed", Fault.ELSEWHERE)
+        # Where the book knows of no nonce, it begins after what is mined: what others have waiting may never be.
+        known = since > 0 or quote.pending_nonce == 0
+        first = quote.pending_nonce if known else await self._payer.node.nonce(book.address)
+        plan = Plan(on_chain=on_chain, quote=quote, since=since, first=first)
         try:
-            return await self._allocate(claim, Plan(on_chain=on_chain, quote=quote, since=since), call, recheck)
+            return await self._allocate(claim, plan, call, recheck)
         except SigningRefusedError as error:
             what = "signing_refused"
             _log.error("the signer refused", what=what, status="refused", code=error.code, why=error.why)
@@ -128,9 +140,12 @@ class Signing:
             quote = await try_transfer(node, wallet, on_chain)
         else:
             quote = await node.quote(wallet, on_chain.to, on_chain.value)
-        limit, fees = self._payer.signer.limits.max_fee, quote.fees
-        capped = replace(fees, max_fee=min(fees.max_fee, limit), max_priority_fee=min(fees.max_priority_fee, limit))
         gas = quote.gas if quote.gas == TRANSFER_GAS else quote.gas * (100 + GAS_MARGIN) // 100
+        if on_chain.is_token:
+            gas = max(gas, quote.gas + TOKEN_GAS_MARGIN)
+        limits, fees = self._payer.signer.limits, quote.fees
+        limit = min(limits.max_fee, limits.per_gas // gas)
+        capped = replace(fees, max_fee=min(fees.max_fee, limit), max_priority_fee=min(fees.max_priority_fee, limit))
         return replace(quote, gas=gas, fees=capped)
 
     async def _allocate(self, claim: HostPayClaim, plan: Plan, call: Call, recheck: Recheck) -> Outcome:
@@ -142,7 +157,7 @@ class Signing:
             return Done("already_failed")
         if await connection.fetchrow(SUPERSEDED, claim.unique_id, claim.generation) is not None:
             return Done("superseded")
-        wallet = await book.lock(connection, quote.pending_nonce)
+        wallet = await book.lock(connection, plan.first)
         again = "SELECT * FROM split_payout_hostpay WHERE unique_id = $1 AND (status <> 'failed' OR generation >= $2)"
         faster = await connection.fetchrow(again, claim.unique_id, claim.generation)
         if faster is not None:
@@ -152,7 +167,7 @@ class Signing:
         if quote.pending_nonce > wallet.next_nonce:
             await call.rollback()
             why = f"nonce {wallet.next_nonce} was used by somebody else"
-            await self._payer.stop(why, call.now)
+            await self._payer.stop(book, why, call.now)
             raise PayoutError("WALLET_STOPPED", why, Fault.ELSEWHERE)
         recheck(claim, call.now)
         tokens_today = await self._covered(claim, plan, connection, call.now)
@@ -175,7 +190,7 @@ class Signing:
         await book.add_payout(connection, claim, signed, now)
         logs.about(tx_hash=signed.tx_hash)
         _log.info("signed", status="signed", what="signed", nonce=wallet.next_nonce)
-        send = partial(self._payer.broadcast, signed.tx_hash, signed.raw, wallet.next_nonce)
+        send = partial(self._payer.broadcast, signed.tx_hash, signed.raw)
         return self._confirm(claim.unique_id, claim.generation, send)
 
     async def _covered(self, claim: HostPayClaim, plan: Plan, connection: Connection, now: datetime) -> int:
@@ -201,7 +216,8 @@ def alert(failure: Failure, currency: str) -> None:
     """Say what an operator must do something about, whoever meets it."""
     code = failure.code
     if code == "GAS_TOO_DEAR":
-        _log.error("gas is dearer than MAX_FEE_GWEI", what="gas_too_dear", status="retry", currency=GAS_CURRENCY)
+        why = "gas is dearer than MAX_FEE_GWEI or GAS_LIMIT_ETH allow"
+        _log.error(why, what="gas_too_dear", status="retry", currency=GAS_CURRENCY)
     if code in TOKEN_BLOCKED:
         _log.error(failure.why, what="token_blocked", status="retry", code=code, currency=currency)
     if code in ("SIGNER_MISMATCH", "BAD_KEY", "WRONG_CHAIN", "UNKNOWN_CALL"):

@@ -10,7 +10,8 @@ from service_code.kit import logs
 from service_code.kit.call import Call
 from service_code.kit.chain import NodeAwayError, NodeRefusedError
 from service_code.kit.tokens import WINDOWS, Purpose
-from service_code.kit.wallet.bump import add_variant
+from service_code.kit.wallet.book import Book
+from service_code.kit.wallet.bump import add_variant, means_of
 from service_code.kit.wallet.payer import Payer
 from service_code.kit.wallet.settle import PATIENCE, Settler
 
@@ -51,20 +52,28 @@ class Sweeper:
         return await self._settler.finalize()
 
     async def _open(self, call: Call) -> tuple[int, int]:
-        book = await self._payer.book()
+        own, *others = await self._payer.books()
+        settled, waiting = await self._look_at(own, call)
+        bumped = await self._bump(waiting, call)
+        # Of an earlier wallet, whose key is gone, what is signed is settled and broadcast; nothing is raised.
+        for book in others:
+            settled += (await self._look_at(book, call))[0]
+        return settled, bumped
+
+    async def _look_at(self, book: Book, call: Call) -> tuple[int, list[int]]:
+        """Look at a wallet's open nonces: how many are settled, and which are not."""
         async with self._kit.db.connection() as connection:
             # The younger ones are the confirmations' business.
             rows = await book.open_nonces(connection, AT_ONCE, call.now - PATIENCE)
         found: list[bool] = []
         for start in range(0, len(rows), TOGETHER):
             group = rows[start : start + TOGETHER]
-            found += await asyncio.gather(*(self._look(row) for row in group))
-        waiting = [row["nonce"] for row, settled in zip(rows, found, strict=True) if not settled]
-        return sum(found), await self._bump(waiting, call)
+            found += await asyncio.gather(*(self._look(book, row) for row in group))
+        return sum(found), [row["nonce"] for row, settled in zip(rows, found, strict=True) if not settled]
 
-    async def _look(self, row: Any) -> bool:
+    async def _look(self, book: Book, row: Any) -> bool:
         logs.about(unique_id=row["unique_id"])  # each look is a task with a context of its own
-        return await self._settler.look(row["nonce"])
+        return await self._settler.look(book, row["nonce"])
 
     async def _bump(self, nonces: list[int], call: Call) -> int:
         """Raise the fees of what has waited too long: the first in line, and what offers less than is asked now."""
@@ -73,7 +82,8 @@ class Sweeper:
         book, node = await self._payer.book(), self._payer.node
         stuck = await self._kit.db.fetch(
             """
-            SELECT nonce, max(max_fee) AS max_fee FROM tx_variants
+            SELECT nonce, max(max_fee) AS max_fee, (array_agg(tx_hash ORDER BY max_fee DESC))[1] AS dearest
+            FROM tx_variants
             WHERE address = $1 AND chain_id = $2 AND nonce = ANY($3)
             GROUP BY nonce HAVING max(signed_at) < $4 ORDER BY nonce LIMIT $5
             """,
@@ -82,9 +92,12 @@ class Sweeper:
         if not stuck:
             return 0
         cutoff = call.now - self._payer.stuck_after
-        fees, first = await node.fees(), await node.nonce(book.address)
+        means, first = await means_of(self._payer), await node.nonce(book.address)
         bumped = 0
         for row in stuck:
-            if row["nonce"] == first or int(row["max_fee"]) < fees.max_fee:
-                bumped += await add_variant(self._payer, row["nonce"], fees, cutoff) is not None
+            # What offers enough and is not with the node is to be sent there, not to be outbid.
+            enough = int(row["max_fee"]) >= means.fees.max_fee
+            if enough and (row["nonce"] != first or not await node.known(row["dearest"])):
+                continue
+            bumped += await add_variant(self._payer, row["nonce"], means, cutoff) is not None
         return bumped

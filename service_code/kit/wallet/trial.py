@@ -22,7 +22,8 @@ async def try_transfer(node: Node, wallet: str, transfer: OnChain) -> Quote:
     call = {"from": wallet, "to": contract, "data": transfer.data}
     balance_of = erc20.about(erc20.BALANCE_OF, wallet)
     # The balance before the trial and after it: a block may come between.
-    questions = (balance_of, erc20.FEE_RATE, erc20.PAUSED, erc20.about(erc20.IS_BLACKLISTED, wallet))
+    switches = (erc20.DEPRECATED, erc20.FEE_RATE, erc20.PAUSED, erc20.about(erc20.IS_BLACKLISTED, wallet))
+    questions = (balance_of, *switches)
     found, fees = await asyncio.gather(
         node.try_all(
             ("eth_getBalance", wallet, "latest"),
@@ -43,11 +44,14 @@ async def try_transfer(node: Node, wallet: str, transfer: OnChain) -> Quote:
     for told in (before, *said):  # a contract may not know the question; a node that cannot say is another matter
         if isinstance(told, NodeRefusedError) and told.refusal is Refusal.OTHER:
             raise told
-    least, after, fee_rate, paused, blacklisted = (erc20.number(one) or 0 for one in (before, *said))
+    least, after, deprecated, fee_rate, paused, blacklisted = (erc20.number(one) or 0 for one in (before, *said))
     tokens = min(least, after)
     if code == "0x":
         why = f"{setting_of(currency)} names an address without a contract on this chain: set the token's own"
         raise PayoutError("NO_TOKEN_CONTRACT", why, Fault.ELSEWHERE)
+    if deprecated:  # its coins are moved by another contract, whose events would not be known for a payout's
+        why = f"{currency}'s issuer has replaced the contract: set {setting_of(currency)} to the new one"
+        raise PayoutError("TOKEN_DEPRECATED", why, Fault.ELSEWHERE)
     if blacklisted:
         raise PayoutError("WALLET_BLACKLISTED", f"{currency}'s issuer has blacklisted the wallet", Fault.ELSEWHERE)
     if paused:

@@ -107,8 +107,8 @@ def net(ledger: Ledger) -> dict[str, Lines]:
         kind, _, rest = key.removeprefix("reversal:").partition(":")
         if kind in ("dead", "revive"):
             name = f"dead:{unique_id or rest.rpartition(':')[0]}"
-        elif kind == "recovered":
-            name = f"recovered:{unique_id or rest.rpartition(':')[0]}"
+        elif kind in ("recovered", "stray_settled"):
+            name = f"{kind}:{unique_id or rest.rpartition(':')[0]}"
         else:
             name = f"{kind}:{rest.partition('@')[0] if kind in CHAINED else rest}"
         for account, amount in lines.items():

@@ -42,7 +42,14 @@ def expected_postings(facts: Facts, books: Books, state: Owed, whose: dict[str, 
         )
         found[f"recovered:{one_id}"] = lines(coin, dead_payouts=units, settled_outside=-units)
     for tx in facts.wallet.spent:
-        found |= _mined(tx, state.claims.get(whose.get(tx.hash, "")))
+        claim_id = whose.get(tx.hash, "")
+        mined = _mined(tx, state.claims.get(claim_id))
+        found |= mined
+        strayed = mined.get(f"stray:{tx.hash}")
+        if strayed and claim_id in state.recovered:  # part of the means by which it was settled
+            coin = state.claims[claim_id].currency
+            units = strayed[account_of("strayed_funds", coin)]
+            found[f"stray_settled:{claim_id}"] = lines(coin, settled_outside=units, strayed_funds=-units)
     return {name: kept for name, kept in found.items() if kept}
 
 

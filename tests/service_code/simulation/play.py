@@ -23,7 +23,7 @@ from tests.service_code.servers import execute, on
 from tests.service_code.simulation import hands
 from tests.service_code.simulation.outside import Weather, with_weather
 from tests.service_code.simulation.run import Simulation
-from tests.service_code.simulation.verdict import FUNDED, at_rest, dead, open_things, underway
+from tests.service_code.simulation.verdict import FUNDED, at_rest, dead, open_things
 from tests.service_code.world import Clock, World
 
 #: Events of PayNow for a payment.
@@ -117,7 +117,6 @@ async def _through(simulation: Simulation, sql: Any, played: Played) -> None:
 
     played.events = int(played.payments * EVENTS)
     await simulation.live(played.payments, played.events)
-    played.wrong += [f"under way: {one}" for one in await underway(simulation, sql)]
     await simulation.heal(quiet)
     played.wrong += await at_rest(simulation, sql)
     for _ in range(hands.ROUNDS):

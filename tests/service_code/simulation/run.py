@@ -24,10 +24,10 @@ from spec import loader
 from tests.service_code import paynow
 from tests.service_code.conftest import Chain
 from tests.service_code.crashing import DiedError, Mortal, mortal
+from tests.service_code.notices import ipn, order, sign
 from tests.service_code.simulation import hands, nature
 from tests.service_code.simulation.outside import Weather
 from tests.service_code.simulation.queues import Held, Message, Queues
-from tests.service_code.test_webhook import ipn, order, sign
 from tests.service_code.world import BASE, INVOKER, Answer, Told, World, routes
 
 ROOT = Path(__file__).parents[3]
@@ -42,6 +42,8 @@ WIDTH, CRASH = 6, 0.8
 INSTANCES = 2
 #: The share of payments in USDT, and how often a notice is sent.
 TOKENS, COPIES = 0.2, (1, 1, 1, 2, 3)
+#: Seconds between two looks while all heals: first as a queue retries within a token's minute, then for a day and more.
+PATIENCE = (*[10] * 6, *[61] * 4, *[600] * 8, *[3600] * 30)
 #: Ends this share of the services' connections.
 CUT = """
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -112,6 +114,7 @@ class Simulation:
         self.seen_block = 0
         self._stack = AsyncExitStack()
         self._doom: int | None = None
+        self._knife = asyncio.Lock()
         self._usual: dict[tuple[str, str], float] = defaultdict(lambda: USUAL)
         self._tokens: dict[tuple[str, str, int], str] = {}
         self._token = world.token
@@ -197,7 +200,9 @@ class Simulation:
 
     async def cut(self, _: None) -> None:
         """The database ends connections, whatever is under way on them: a commit may stand and nobody hear of it."""
-        self.figures.cuts += await self.sql.fetchval(CUT, self.dice.choice((0.2, 1.0)))
+        share = self.dice.choice((0.2, 1.0))
+        async with self._knife:
+            self.figures.cuts += await self.sql.fetchval(CUT, share)
 
     async def operator(self, _: None) -> None:
         await hands.something(self)
@@ -302,7 +307,7 @@ class Simulation:
         await self.chain.ask("anvil_setNextBlockBaseFeePerGas", hex(10**9))
         for made in self.world.outer.orders.values():
             made["status"] = "waiting" if made["status"] == "new" else made["status"]
-        for step in (*[61] * 6, *[600] * 8, *[3600] * 30):
+        for step in PATIENCE:
             await self.settle()
             if await finished():
                 return

@@ -54,16 +54,11 @@ async def open_things(sql: Any) -> list[str]:
 async def at_rest(simulation: Simulation, sql: Any) -> list[str]:
     """Everything that is wrong when all is quiet."""
     found = await open_things(sql)
-    found += await _judged(simulation, sql, settled=True)
+    found += await _judged(simulation, sql)
     found += await _in_order(simulation, sql)
     if await sql.fetchval("SELECT count(*) FROM wallets WHERE stopped_at IS NOT NULL"):
         found.append("the wallet is stopped though nobody else used its key")
     return found
-
-
-async def underway(simulation: Simulation, sql: Any) -> list[str]:
-    """Everything that is wrong while things are on their way."""
-    return await _judged(simulation, sql, settled=False)
 
 
 async def dead(sql: Any) -> list[str]:
@@ -76,11 +71,11 @@ async def dead(sql: Any) -> list[str]:
     return [f"payment {row['unique_id']} is dead after its replay: {row['error_code']}" for row in rows]
 
 
-async def _judged(simulation: Simulation, sql: Any, *, settled: bool) -> list[str]:
+async def _judged(simulation: Simulation, sql: Any) -> list[str]:
     world = simulation.world
     while await sql.fetchval(BUSY):  # what a dead instance has sent is obeyed to its end
         await sql.execute("SELECT pg_sleep(0.01)")
-    return await violations(world, sql, settled=settled, funded=FUNDED, tokens={world.usdt: "usdt"})
+    return await violations(world, sql, funded=FUNDED, tokens={world.usdt: "usdt"})
 
 
 async def _in_order(simulation: Simulation, sql: Any) -> list[str]:

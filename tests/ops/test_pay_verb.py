@@ -1,0 +1,62 @@
+"""`sluice pay`: what it refuses before anything is sent, and what it says when the stack stops meanwhile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ops import app, follow
+from ops.errors import OpsError
+from ops.home import Home
+
+
+class GoneStack:
+    """Stands for the operator's account of a stack that told of one payment, and is stopped."""
+
+    def __init__(self, home: Home) -> None:
+        self.cloud = SimpleNamespace(home=home)
+
+    def call(self, _method: str, _service: str, path: str) -> Any:
+        if path == "/payments/pay0":
+            return {"status": "paid", "hops": []}
+        raise OpsError("nobody answers")
+
+
+def test_following_ends_with_the_stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(follow, "Operator", GoneStack)
+    sent: dict[str, dict[str, Any]] = {f"pay{number}": {} for number in range(3)}
+    with pytest.raises(OpsError, match=r"the local stack stopped while .*: 1 of 3 were at their end") as caught:
+        follow.Follower(Home(tmp_path)).follow(sent, seconds=3600)
+    assert "./sluice up" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--flow usdt --currency eth", "--flow is usdt, but --currency is eth"),
+        ("--flow paynow --amount 3", "--flow paynow takes no --amount"),
+        ("--flow paynow --currency usdt", "--flow paynow takes no --currency"),
+        ("--flow nosuch", "--flow is nosuch"),
+        ("--amount 1000000000", "nobody pays that much"),
+        ("--amount 0.1234567 --currency usdt", "no amount of usdt above 0 with at most 6 decimals"),
+        ("--currency btc", "--currency is btc"),
+    ],
+)
+def test_what_cannot_be_paid_as_it_is_said_is_refused(
+    words: str, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SLUICE_HOME", str(tmp_path))  # no stack: what is not refused says so
+    assert app.main(["pay", *words.split()]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["", "--flow usdt", "--flow usdt --currency USDT", "--amount 999999999.5"])
+def test_what_can_be_paid_goes_to_the_stack(
+    words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SLUICE_HOME", str(tmp_path))
+    assert app.main(["pay", *words.split()]) == 1
+    assert "no local stack is running" in capsys.readouterr().err

@@ -1,0 +1,143 @@
+"""What `sluice reconcile` prescribes is a command for the stack that was looked at, and for no other."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops import specs
+from ops.reconcile import books, payments
+from ops.reconcile.found import Found
+from ops.reconcile.helps import ByHand, Helps, Verbs
+
+ROOT = Path(__file__).parents[2]
+NOW, DUE = "2027-01-15T08:00:00.000Z", "2027-01-15T07:00:00Z"
+EVERY_STAGE = [*payments.STAGES, "a stage of a newer release"]
+
+
+def payment(stage: str) -> dict[str, Any]:
+    return {"unique_id": f"of {stage}", "flow": "split", "stage": stage, "since": NOW, "code": None, "last": None}
+
+
+def held(status: str) -> dict[str, Any]:
+    return payment("dead") | {"unique_id": status, "code": "X", "death": status, "retryable": False}
+
+
+def event(status: str) -> dict[str, Any]:
+    return {"event_id": f"it's {status}", "status": status, "code": "X", "since": NOW, "published": True}
+
+
+NO_SUMS: dict[str, Any] = {"now": NOW, "sums": []}
+TOKEN = {"tx_hash": "0x1", "currency": "usdt", "unique_id": None, "since": NOW, "ledger": "1", "book": "2"}
+ORDER = {"cn_api_id": "c", "paid": "completed", "exchange": "failed", "matches": True, "since": NOW, "unique_id": "o"}
+#: Everything that can be wrong, as the doors say it.
+SAID: dict[tuple[str, str], dict[str, Any]] = {
+    ("gcsplit", "/reconcile/payments"): {
+        "payments": [*(payment(stage) for stage in EVERY_STAGE), held("dead"), held("investigating")]
+    },
+    ("gcsplit", "/reconcile/orders"): {"orders": [ORDER]},
+    ("gcsplit", "/reconcile/ledger"): NO_SUMS
+    | {
+        "differing": [{"account": "a", "currency": "eth", "ledger": "1", "rows": "2", "unique_id": "p", "since": NOW}],
+        "unbalanced": [{"unique_id": None, "entry_key": "e", "since": None}],
+    },
+    ("gchostpay", "/reconcile/wallet"): NO_SUMS
+    | {"address": "0xa", "stopped": "a foreign nonce", "stopped_at": NOW, "foreign": [{"nonce": 4}], "gaps": [5]}
+    | {"moved": [], "lost": [{"nonce": 4, "unique_id": "l", "since": NOW}]}
+    | {"unposted": [{"nonce": 3, "unique_id": "u", "since": NOW}], "posted_otherwise": [TOKEN]},
+    ("gchostpay", "/reconcile/payouts"): {
+        "differing": [{"tx_hash": "0x2", "why": "w", "unique_id": "d", "nonce": 2, "since": NOW}]
+    },
+    ("paynowwebhook", "/reconcile/events"): {"events": [event("queued"), event("failed")]},
+    ("paynowwebhook", "/reconcile/points"): {
+        "sums": {"wallets": "0", "credits": "0", "ledger": "0"},
+        "uncredited": [{"event_id": "n", "since": NOW}],
+        "wallets": [{"user_id": "u", "points": 1, "credits": 2}],
+        "posted": [{"event_id": "c", "credit_key": "k", "credited": 1, "posted": 2, "since": NOW}],
+    },
+}
+
+
+class Broken:
+    """A stack where everything is wrong."""
+
+    location = "projects/p/locations/us-central1"
+
+    def __init__(self, helps: Helps) -> None:
+        self.helps = helps
+
+    def call(self, service: str, path: str) -> Any:
+        return {"now": NOW, "next": None} | SAID[service, path.partition("?")[0]]
+
+    def funded(self, address: str) -> dict[str, int]:
+        return {address: 1}
+
+    def tasks(self, path: str) -> Any:
+        if "/tasks" in path:
+            return {"tasks": [{"scheduleTime": DUE}]}
+        return {"queues": [{"name": f"q/{state.lower()}", "state": state} for state in ("PAUSED", "RUNNING")]}
+
+
+def prescribed(helps: Helps) -> dict[tuple[str, str], str]:
+    """What helps, by what it is about and the stage."""
+    reach, found = Broken(helps), Found(now=NOW)
+    payments.look_at_payments(reach, found, "")
+    payments.look_at_events(reach, found, "")
+    payments.look_at_queues(reach, found, NOW)
+    books.look_at_ledger(reach, found)
+    books.look_at_wallet(reach, found, {}, every=False)
+    books.look_at_orders(reach, found, 20)
+    books.look_at_points(reach, found)
+    assert len(found.findings) > len(EVERY_STAGE) + 12
+    return {(one.about, one.stage): one.help for one in found.findings}
+
+
+def commands(helps: Helps) -> set[str]:
+    return {one for one in prescribed(helps).values() if not one.startswith("docs/runbook.md")}
+
+
+def test_on_google_cloud_every_command_names_the_stack_it_is_for() -> None:
+    config = specs.config_of("prod")
+    for one in commands(ByHand(config)):
+        assert "./sluice" not in one
+        assert f"--project {config.project}" in one or f"@{config.project}.iam" in one
+
+
+def test_on_the_local_stack_every_command_is_a_verb_or_a_gcloud_that_means_the_local_cloud() -> None:
+    verbs = {path.stem for path in (ROOT / "ops/verbs").glob("[a-z]*.py")}
+    for one in commands(Verbs("us-central1")):
+        if one.startswith("./sluice "):
+            assert one.split()[1] in verbs
+        else:
+            assert one.startswith('(eval "$(./sluice env)"; gcloud ')
+
+
+@pytest.mark.parametrize("helps", [Verbs("us-central1"), ByHand(specs.config_of("prod"))], ids=["local", "prod"])
+def test_every_command_is_one_that_a_shell_reads(helps: Helps) -> None:
+    for one in commands(helps):
+        done = subprocess.run(["bash", "-n", "-c", one], capture_output=True, text=True, check=False)
+        assert done.stderr == "", one
+
+
+def test_a_dead_payment_is_replayed_at_the_door_of_its_stack_as_the_deployment_guide_calls_doors() -> None:
+    config = specs.config_of("prod")
+    url = config.url("gcsplit")
+    account = f"sluice-operator@{config.project}.iam.gserviceaccount.com"
+    flags = "--include-email --impersonate-service-account"
+    token = f"gcloud auth print-identity-token --audiences {url} {flags} {account}"
+    wanted = f'curl -X POST -H "Authorization: Bearer $({token})" {url}/dead/of%20dead/replay'
+    assert prescribed(ByHand(config))["of dead", "dead"] == wanted
+    assert flags in (ROOT / "docs/deploy.md").read_text()
+    assert prescribed(Verbs("us-central1"))["of dead", "dead"] == "./sluice dead replay 'of dead'"
+
+
+def test_a_paused_queue_is_resumed_in_the_cloud_that_it_is_of() -> None:
+    config = specs.config_of("prod")
+    there, here = prescribed(ByHand(config)), prescribed(Verbs("us-central1"))
+    resume = f"gcloud tasks queues resume paused --location {config.region}"
+    assert there["paused", "paused"] == f"{resume} --project {config.project}"
+    assert there["running", "overdue"].startswith("gcloud tasks queues describe running ")
+    assert here["paused", "paused"].endswith("; gcloud tasks queues resume paused --location us-central1)")
