@@ -41,6 +41,9 @@ class Helps(Protocol):
     def queue(self, name: str) -> str:
         """How a queue stands that should dispatch and does not."""
 
+    def schedules(self) -> str:
+        """Whether the sweepers are called."""
+
     def resume(self, name: str) -> str:
         """Let a paused queue dispatch again."""
 
@@ -81,6 +84,10 @@ class Verbs:
 
     def queue(self, name: str) -> str:  # noqa: ARG002 - the verb shows all
         """Show it among all queues."""
+        return "./sluice status"
+
+    def schedules(self) -> str:
+        """Show them among all that runs."""
         return "./sluice status"
 
     def resume(self, name: str) -> str:
@@ -127,6 +134,10 @@ class ByHand:
     def queue(self, name: str) -> str:
         """Describe it."""
         return self._queues("describe", name)
+
+    def schedules(self) -> str:
+        """List the jobs."""
+        return f"gcloud scheduler jobs list --location {self._config.region} --project {self._config.project}"
 
     def resume(self, name: str) -> str:
         """Resume it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -29,6 +30,10 @@ STAGES = {
     "dead": "dead",
     "unsent": "a message was never queued",
 }
+#: A sweep a minute should have done what was due for longer.
+SWEEPER = timedelta(minutes=5)
+#: Stages whose lost tasks nobody makes anew; what their message says then.
+NOT_SWEPT, GONE = ("staged", "convert"), "its task is gone"
 NO_TASK = ("dead", "mined", "signed", "batch_due")
 
 
@@ -58,10 +63,12 @@ def _flights(told: Any, field: str) -> dict[str, int]:
 def look_at_payments(reach: Reach, found: Found, older_than: str) -> None:
     """Name every payment that is past its stage's window."""
     rows = pages(reach, "gcsplit", f"/reconcile/payments?{older_than}", "payments", found)
+    kept = {row["unique_id"] for row in rows if row["stage"] != "unsent" and _is_kept_back(row)}
+    rows = [row for row in rows if row["stage"] != "unsent" or row["unique_id"] not in kept or not _is_kept_back(row)]
     for number, row in enumerate(rows):
-        what = STAGES.get(row["stage"], row["stage"])
+        what = "" if row["stage"] == "unsent" and _is_kept_back(row) else STAGES.get(row["stage"], row["stage"])
         asked = number < MOST_TASKS and row["stage"] not in NO_TASK
-        why = [what, row["code"] or "", _decision(row), _message(reach, row, asked=asked)]
+        why = [what, row["code"] or "", _decision(row), _message(reach, row, asked=asked), _by_itself(row, found.now)]
         found.say(
             Finding(
                 kind="stuck",
@@ -70,9 +77,33 @@ def look_at_payments(reach: Reach, found: Found, older_than: str) -> None:
                 stage=row["stage"],
                 since=row["since"],
                 why="; ".join(one for one in why if one),
-                help=_help(reach.helps, row),
+                help=_help(reach.helps, row, found.now),
             )
         )
+
+
+def look_for_lost_tasks(reach: Reach, found: Found) -> None:
+    """Name payments whose task is gone where no sweeper makes another, however young they are; a page of each stage.
+
+    A handler writes the next message before its task is taken out: the same task gone at both looks is a lost one.
+    """
+    named = {(one.about, one.stage) for one in found.findings}
+    for stage in NOT_SWEPT:
+        rows = reach.call("gcsplit", f"/reconcile/payments?older_than=0&stage={stage}&after=")["payments"]
+        for row in [row for row in rows if _may_be_lost(row) and (row["unique_id"], stage) not in named][:MOST_TASKS]:
+            last = row["last"]
+            if (said := _task(reach, last)).startswith(GONE):
+                why = f"{STAGES[stage]}; {said}; {_by_itself(row, found.now)}"
+                help_ = reach.helps.logs(row["unique_id"])
+                about = {"about": row["unique_id"], "flow": row["flow"], "stage": stage, "since": row["since"]}
+                found.say(Finding(kind="stuck", **about, why=why, help=help_, figure=last["task"]))
+
+
+def _may_be_lost(row: dict[str, Any]) -> bool:
+    """Whether a task should be there: none is where one too small waits for others, or the exchange has refused."""
+    last = row["last"]
+    waits = row["stage"] != "convert" or row["code"] == "pending"
+    return bool(last and last["sent_at"] and not last["direct"] and waits)
 
 
 def _decision(row: dict[str, Any]) -> str:
@@ -83,12 +114,41 @@ def _decision(row: dict[str, Any]) -> str:
     return "as things are a replay dies again: look first" if row.get("retryable") is False else ""
 
 
-def _help(helps: Helps, row: dict[str, Any]) -> str:
+def _is_kept_back(row: dict[str, Any]) -> bool:
+    """Whether a breaker keeps its message back: the same row that is unsent, and no loss."""
+    return bool(row["last"] and row["last"].get("withheld"))
+
+
+def _is_overdue(row: dict[str, Any], now: str) -> bool:
+    """Whether what should have happened by itself has not: the sweeper gets a few minutes, a conversion its company."""
+    at = row.get("by_itself_at")
+    return (
+        at is not None
+        and row["stage"] != "convert"
+        and datetime.fromisoformat(now) - datetime.fromisoformat(at) > SWEEPER
+    )
+
+
+def _by_itself(row: dict[str, Any], now: str) -> str:
+    """What happens without anybody, and when."""
+    what, at = row.get("by_itself"), row.get("by_itself_at")
+    if not what or not at:
+        return f"by itself: {what}" if what else ""
+    if _is_overdue(row, now):
+        return f"by itself it should have ended at {at[:16]}: do the schedules run?"
+    return f"by itself, after {at[:16]}: {what}"
+
+
+def _help(helps: Helps, row: dict[str, Any], now: str) -> str:
     stage, payment = row["stage"], row["unique_id"]
     if stage == "dead" and _decision(row):
         return helps.dead(row["death"], row["code"])
     if stage == "dead":
         return helps.replay(payment)
+    if _is_kept_back(row):
+        return helps.queue(row["last"]["queue"])
+    if _is_overdue(row, now):
+        return helps.schedules()
     return helps.wallet() if stage in ("signed", "mined") else helps.logs(payment)
 
 
@@ -99,17 +159,29 @@ def _message(reach: Reach, row: dict[str, Any], *, asked: bool) -> str:
         return ""
     if last is None:
         return "no message of it is in the outbox"
-    queue = last["queue"]
     if last["sent_at"] is None:
-        state = "cancelled" if last["cancelled_at"] else "not queued"
-        return f"its message for {queue} is {state}" + (f": {last['error']}" if last["error"] else "")
-    if not asked:
-        return f"last on {queue}"
+        return _unsent(row)
+    if last.get("direct"):
+        return f"delivered directly in place of {last['queue']} at {last['sent_at'][:19]}"
+    return _task(reach, last) if asked else f"last on {last['queue']}"
+
+
+def _unsent(row: dict[str, Any]) -> str:
+    last = row["last"]
+    queue = last["queue"]
+    if _is_kept_back(row):
+        return f"kept back: the receiver of {queue} is down or degraded; it goes on by itself once that is well"
+    state = "cancelled" if last["cancelled_at"] else "not queued"
+    return f"its message for {queue} is {state}" + (f": {last['error']}" if last["error"] else "")
+
+
+def _task(reach: Reach, last: dict[str, Any]) -> str:
+    queue = last["queue"]
     try:
         task = reach.tasks(f"/v2/{reach.location}/queues/{queue}/tasks/{last['task']}")
     except CallFailed as error:
         if error.status == 404:
-            return f"its task is gone from {queue}, queued {last['sent_at'][:19]}"
+            return f"{GONE} from {queue}, queued {last['sent_at'][:19]}"
         raise
     answered = (task.get("lastAttempt") or {}).get("responseStatus") or {}
     said = f", last answer {answered.get('message') or answered.get('code')}" if answered else ""
@@ -144,7 +216,7 @@ def look_at_events(reach: Reach, found: Found, older_than: str) -> None:
 
 
 def look_at_queues(reach: Reach, found: Found, late: str) -> None:
-    """Name queues that dispatch nothing: paused ones, and such with tasks that are long due. `late` is a time."""
+    """Name queues that dispatch nothing: paused ones, even empty, and those with tasks due before the time `late`."""
     token = ""
     while True:
         answer = reach.tasks(f"/v2/{reach.location}/queues?pageSize=100{token}")
@@ -160,7 +232,7 @@ def _queue(reach: Reach, found: Found, queue: dict[str, Any], late: str) -> None
     tasks = reach.tasks(f"/v2/{queue['name']}/tasks?pageSize=1000").get("tasks", [])
     due = sorted(task["scheduleTime"] for task in tasks if task["scheduleTime"][:19] < late[:19])
     paused = queue.get("state") == "PAUSED"
-    if not due and not (paused and tasks):
+    if not due and not paused:
         return
     name = queue["name"].rpartition("/")[2]
     found.say(
@@ -169,7 +241,8 @@ def _queue(reach: Reach, found: Found, queue: dict[str, Any], late: str) -> None
             about=name,
             stage="paused" if paused else "overdue",
             since=due[0] if due else None,
-            why=f"the queue is {queue['state'].lower()} with {len(tasks)} tasks, {len(due)} of them long due",
+            why=f"the queue is {queue['state'].lower()} with {len(tasks)} tasks, {len(due)} of them long due"
+            + ("" if tasks else "; whatever comes will wait"),
             help=reach.helps.resume(name) if paused else reach.helps.queue(name),
         )
     )

@@ -75,6 +75,7 @@ class Google:
         import google.auth
         import google.auth.exceptions
 
+        self._config = specs.config_of(stack)
         try:
             self._credentials, _ = google.auth.default(scopes=[SCOPE])
         except google.auth.exceptions.DefaultCredentialsError as error:
@@ -83,7 +84,6 @@ class Google:
                 why="the services' doors are asked as the operator's account, which you impersonate",
                 fix="gcloud auth application-default login",
             ) from error
-        self._config = specs.config_of(stack)
         self._operator = spec.names.account_email(spec.names.OPERATOR_ACCOUNT_ID, self._config.project)
         self._tokens: dict[str, tuple[float, str]] = {}
         self.location = _location(self._config)

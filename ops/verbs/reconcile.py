@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ops.errors import BadUsage
+from ops.errors import BadUsage, OpsError
 from ops.output import Output, counted
 from ops.reconcile import books, payments
 from ops.reconcile.found import Found, shown, signed
@@ -50,7 +50,11 @@ def reconcile(
     out = Output(as_json=as_json)
     given = _funding(funded or [])
     span = f"older_than={seconds(older_than):.0f}" if older_than else ""
-    reach = of_stack(stack)
+    try:
+        reach = of_stack(stack)
+    except OpsError as error:  # nothing could be compared, which is no finding
+        error.code = INCOMPLETE
+        raise
 
     def look() -> Found:
         return _look(reach, span, given, orders, every=every)
@@ -78,6 +82,7 @@ def _look(reach: Reach, span: str, funded: Mapping[str, int], orders: int, *, ev
     tried = payments.tried
     tried("ledger", found, lambda: books.look_at_ledger(reach, found))
     tried("payments", found, lambda: payments.look_at_payments(reach, found, span))
+    tried("lost tasks", found, lambda: payments.look_for_lost_tasks(reach, found))
     tried("wallet and chain", found, lambda: books.look_at_wallet(reach, found, funded, every=every))
     if orders:
         tried("exchange", found, lambda: books.look_at_orders(reach, found, orders))

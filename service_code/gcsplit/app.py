@@ -66,7 +66,7 @@ def service(kit: Kit) -> Service:
             Operator("POST", "/failed-transactions/{unique_id}/retry", replayer.replay),
             Operator("POST", "/failed-transactions/{unique_id}/status", failed.mark),
             Operator("POST", "/failed-transactions/{unique_id}/recovered", failed.recovered),
-            Operator("GET", "/reconcile/payments", Standing(kit).payments),
+            Operator("GET", "/reconcile/payments", Standing(kit, rules).payments),
             Operator("GET", "/reconcile/ledger", Sums(kit).ledger),
             Operator("GET", "/reconcile/orders", Asked(kit, exchange).orders),
         ],

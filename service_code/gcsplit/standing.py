@@ -9,11 +9,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from service_code.gcsplit.onward import onward
+from service_code.gcsplit.rules import Rules
 from service_code.kit.call import Call
 from service_code.kit.clock import stamp
 from service_code.kit.deaths import OPEN
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Incoming, Reply
+from service_code.kit.settings import DIRECT
 from service_code.kit.tasks import task_id
 
 #: Payments of one page.
@@ -103,7 +106,7 @@ QUEUES = {
 }
 #: The newest message of a payment, as far as its stage goes.
 LAST = """
-    SELECT id, service, queue, sent_at, cancelled_at, due_at, last_error FROM outbox AS o
+    SELECT id, service, queue, way, minted_at, withheld_at, sent_at, cancelled_at, due_at, last_error FROM outbox AS o
     WHERE o.unique_id = late.unique_id
       AND ($6::jsonb -> late.stage ? o.queue OR late.stage = 'unsent' AND o.queue = late.code)
     ORDER BY minted_at DESC,
@@ -115,15 +118,21 @@ LAST = """
 class Standing:
     """Answers operators about what is not at its end."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: Kit, rules: Rules) -> None:
         self._kit = kit
+        self._rules = rules
 
     async def payments(self, incoming: Incoming, call: Call) -> Reply:
-        """GET /reconcile/payments?after=&older_than=: what is past its window; the first page also counts the rest."""
+        """GET /reconcile/payments?after=&older_than=&stage=: what is past its window, of one stage or of all.
+
+        The first page also counts the rest.
+        """
         query = incoming.query
         older = query.get("older_than", "")
         if older and not (older.isascii() and older.isdigit() and len(older) < 9):
             return Reply(400, {"error": "BAD_REQUEST", "reason": "older_than must be whole seconds"})
+        if (stage := query.get("stage", "")) not in ("", *WINDOWS):
+            return Reply(400, {"error": "BAD_REQUEST", "reason": f"stage must be one of {', '.join(WINDOWS)}"})
         span = timedelta(seconds=int(older)) if older else None
         windows = {stage: f"{window.total_seconds()} seconds" for stage, window in WINDOWS.items()}
         after = query.get("after", "")
@@ -131,18 +140,19 @@ class Standing:
             f"""
             WITH late AS (
                 SELECT * FROM ({STANDING}) AS standing WHERE {LATE} AND unique_id || ' ' || stage > $4
+                    AND $7 IN ('', stage)
                 ORDER BY unique_id || ' ' || stage LIMIT $5
             )
-            SELECT late.*, last.id, last.service, last.queue, last.sent_at, last.cancelled_at, last.due_at,
-                last.last_error, death.status AS death, death.retryable, death.note
+            SELECT late.*, last.id, last.service, last.queue, last.way, last.minted_at, last.withheld_at, last.sent_at,
+                last.cancelled_at, last.due_at, last.last_error, death.status AS death, death.retryable, death.note
             FROM late LEFT JOIN LATERAL ({LAST}) AS last ON true
             LEFT JOIN failed_transactions AS death
                 ON late.stage = 'dead' AND death.unique_id = late.unique_id AND death.{OPEN}
             ORDER BY late.unique_id || ' ' || late.stage
             """,
-            *(call.now, span, windows, after, PAGE, QUEUES),
+            *(call.now, span, windows, after, PAGE, QUEUES, stage),
         )
-        found: dict[str, Any] = {"now": stamp(call.now), "payments": [_shown(row) for row in rows]}
+        found: dict[str, Any] = {"now": stamp(call.now), "payments": [_shown(row, self._rules) for row in rows]}
         found["next"] = f"{rows[-1]['unique_id']} {rows[-1]['stage']}" if len(rows) == PAGE else None
         if not after:
             counts = await self._kit.db.fetch(
@@ -153,13 +163,15 @@ class Standing:
         return Reply(200, found)
 
 
-def _shown(row: Any) -> dict[str, Any]:
-    last = None
+def _shown(row: Any, rules: Rules) -> dict[str, Any]:
+    last, (onwards, at) = None, onward(row, rules)
     if row["id"] is not None:
         last = {
             "service": row["service"],
             "queue": row["queue"],
             "task": task_id(row["id"]),
+            "direct": row["way"] == DIRECT,
+            "withheld": row["withheld_at"] is not None and row["sent_at"] is None and row["cancelled_at"] is None,
             "sent_at": row["sent_at"] and stamp(row["sent_at"]),
             "cancelled_at": row["cancelled_at"] and stamp(row["cancelled_at"]),
             "due_at": row["due_at"] and stamp(row["due_at"]),
@@ -174,6 +186,8 @@ def _shown(row: Any) -> dict[str, Any]:
         "currency": row["currency"],
         "amount": None if row["amount"] is None else str(row["amount"]),
         "last": last,
+        "by_itself": onwards,
+        "by_itself_at": at and stamp(at),
         "death": row["death"],
         "retryable": row["retryable"],
         "note": row["note"],

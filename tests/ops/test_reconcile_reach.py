@@ -58,5 +58,12 @@ def test_who_is_not_logged_in_is_told_how(monkeypatch: pytest.MonkeyPatch, capsy
         raise google.auth.exceptions.DefaultCredentialsError(f"none for {scopes}")  # type: ignore[no-untyped-call]
 
     monkeypatch.setattr(google.auth, "default", none)
-    assert app.main(["reconcile", "--stack", "dev"]) == 1
+    assert app.main(["reconcile", "--stack", "dev"]) == 2  # 1 would mean findings
     assert "gcloud auth application-default login" in capsys.readouterr().err
+
+
+def test_a_stack_that_is_none_is_no_matter_of_credentials(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["reconcile", "--stack", "nosuch"]) == 2
+    said = capsys.readouterr().err
+    assert "there is no stack 'nosuch'" in said
+    assert "use one of: dev" in said

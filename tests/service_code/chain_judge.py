@@ -71,8 +71,9 @@ async def _book(runner: Runner, whole: Wallet) -> list[str]:
     """No nonce is open, and the book knows what each went to."""
     sql, complaints = runner.ground.sql, []
     row = await sql.fetchrow("SELECT * FROM wallets WHERE lower(address) = $1", runner.wallet)
-    if row is None:
-        return []
+    nonces = "SELECT count(*) FROM wallet_nonces WHERE lower(address) = $1"
+    if row is None or not await sql.fetchval(nonces, runner.wallet):
+        return []  # where it begins is asked again by whoever signs first
     # What somebody else has taken of the nonces to come is noticed when the next one is signed.
     taken = [tx for tx in whole.spent if tx.nonce >= row["next_nonce"] and tx.hash in runner.foreign]
     if row["next_nonce"] + len(taken) != whole.mined or row["stopped_at"] is not None:

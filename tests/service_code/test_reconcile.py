@@ -180,6 +180,8 @@ async def test_what_is_young_is_in_flight_and_what_is_late_is_named_with_its_tas
     why = {name: late.of(one)[0]["why"] for name, one in town.ids.items()}
     assert why["waits"].startswith(f"asked for, no payout is signed; its task waits in {PAYOUTS}: 2 attempts")
     assert f"its task is gone from {PAYOUTS}" in why["gone"]
+    assert "by itself it should have ended at 2027-01-15T08:01: do the schedules run?" in why["gone"]
+    assert late.of(gone)[0]["help"] == "./sluice status"
     assert "no message of it is in the outbox" in why["lost"]
     assert {one["stage"] for one in late.of(unsent)} == {"single", "unsent"}
     assert f"its message for {PAYOUTS} is not queued: 403" in why["unsent"]
@@ -190,8 +192,40 @@ async def test_what_is_young_is_in_flight_and_what_is_late_is_named_with_its_tas
     queue = (await look(town.running)).one(PAYOUTS, "queue")
     assert queue["stage"] == "paused"
     assert f"gcloud tasks queues resume {PAYOUTS} --location us-central1" in queue["help"]
+    loop.paused.add("channel-access-queue")
+    empty = (await look(town.running)).one("channel-access-queue", "queue")
+    assert empty["why"] == "the queue is paused with 0 tasks, 0 of them long due; whatever comes will wait"
     loop.paused.clear()
     assert (await look(town.running)).one(PAYOUTS, "queue")["stage"] == "overdue"
+
+
+async def test_what_a_breaker_keeps_back_is_one_finding_and_what_happens_by_itself_is_told_with_its_time(
+    world: World, town: Town, look: Look, sql: Any
+) -> None:
+    kept, staged = await town.pay("kept"), await town.pay("staged")
+    for task in world.outer.take("split-payment-queue"):
+        await town.running["gcsplit"].deliver(task)
+    withhold = "UPDATE outbox SET withheld_at = sent_at, sent_at = NULL WHERE unique_id = $1 AND queue = $2"
+    await sql.execute(withhold, kept, PAYOUTS)
+    await sql.execute("UPDATE split_payout_que SET way = 'staged' WHERE unique_id = $1", staged)
+    trigger = "gcsplit-hostpay-trigger-queue"
+    await sql.execute("UPDATE outbox SET queue = $2 WHERE unique_id = $1 AND queue = $3", staged, trigger, PAYOUTS)
+    for task in world.outer.tasks:
+        task.queue = trigger if task.queue == PAYOUTS else task.queue
+    assert (await look(town.running)).told["findings"] == []  # its task is there
+    world.outer.tasks.clear()
+    (lost,) = (await look(town.running)).told["findings"]
+    assert (lost["about"], lost["stage"]) == (staged, "staged")
+    assert f"its task is gone from {trigger}" in lost["why"]
+    world.clock.at += 900
+    found = await look(town.running)
+    (back,) = found.of(kept)
+    assert (back["stage"], back["help"]) == ("single", "./sluice status")
+    assert f"kept back: the receiver of {PAYOUTS} is down or degraded; it goes on by itself" in back["why"]
+    ends = "by itself, after 2027-01-16T08:0"
+    assert ends in back["why"]
+    assert ends in found.one(staged, "stuck")["why"]
+    assert "it is dead and can be replayed" in found.one(staged, "stuck")["why"]
 
 
 async def test_a_dead_payment_is_to_be_replayed_only_where_that_may_help(

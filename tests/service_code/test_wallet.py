@@ -83,6 +83,20 @@ async def test_a_wallet_never_seen_begins_at_what_is_mined_and_waits_for_what_is
     assert tuple(await sql.fetchrow("SELECT nonce, status FROM split_payout_hostpay")) == (0, "completed")
 
 
+async def test_a_wallet_that_has_signed_nothing_begins_where_the_chain_is_now_and_not_where_it_was(
+    world: World, chain: Chain, sql: Any
+) -> None:
+    _, task = await flow.split(world)
+    snapshot = await chain.ask("evm_snapshot")
+    await stranger_sends(world, chain, 0)
+    async with world.run("gchostpay") as payer:
+        assert (await payer.operate("POST", "/wallet/resume")).json()["next_nonce"] == 1
+        await chain.ask("evm_revert", snapshot)  # the stranger's transaction is reorganised away, for good
+        assert (await payer.deliver(task)).status == 200
+        await confirm_all(world, payer)
+    assert tuple(await sql.fetchrow("SELECT nonce, status FROM split_payout_hostpay")) == (0, "completed")
+
+
 async def test_a_payout_whose_nonce_a_stranger_took_fails_when_that_is_final_and_can_be_replayed(
     world: World, chain: Chain, sql: Any, log_lines: list[dict[str, Any]]
 ) -> None:

@@ -54,7 +54,10 @@ class Book:
         return self.address, self.chain_id
 
     async def lock(self, connection: Connection, first_nonce: int) -> Wallet:
-        """Lock the wallet's row until the transaction ends; a wallet never seen starts at the chain's nonce."""
+        """Lock the wallet's row until the transaction ends; one that has signed nothing starts at the chain's nonce.
+
+        What the chain said of it before may have been reorganised away, or a lie: nothing of ours depends on it yet.
+        """
         sql = "SELECT next_nonce, stopped_why FROM wallets WHERE address = $1 AND chain_id = $2 FOR UPDATE"
         row = await connection.fetchrow(sql, *self.key)
         if row is None:
@@ -63,11 +66,20 @@ class Book:
                 *(*self.key, first_nonce),
             )
             row = await connection.fetchrow(sql, *self.key)
+        elif row["next_nonce"] != first_nonce and await self.unused(connection):
+            update = "UPDATE wallets SET next_nonce = $3 WHERE address = $1 AND chain_id = $2"
+            await connection.execute(update, *self.key, first_nonce)
+            row = await connection.fetchrow(sql, *self.key)
         if row is None:
             raise RuntimeError("the wallet's row is gone")
         return Wallet(
             address=self.address, chain_id=self.chain_id, next_nonce=row["next_nonce"], stopped_why=row["stopped_why"]
         )
+
+    async def unused(self, connection: Connection) -> bool:
+        """Tell whether nothing was ever signed by this wallet, as far as the book knows."""
+        sql = "SELECT NOT EXISTS (SELECT 1 FROM wallet_nonces WHERE address = $1 AND chain_id = $2)"
+        return bool(await connection.fetchval(sql, *self.key))
 
     async def stop(self, connection: Connection, why: str, at: datetime) -> bool:
         """Stop the wallet: no further nonce until an operator resumes it. False if it was stopped before."""

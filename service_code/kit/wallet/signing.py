@@ -118,13 +118,14 @@ class Signing:
         # Before the balance: whatever is mined from here on may be missing in it.
         async with self._kit.db.connection() as connection:
             since = await book.first_open(connection)
+            unused = await book.unused(connection)
         quote = await self._simulate(on_chain, book.address)
         if quote.fees.max_fee < quote.fees.base_fee + LEAST_TIP:
             # No block would take it: it would hold its nonce, and all after it, until gas is cheap.
             raise PayoutError("GAS_TOO_DEAR", "gas is dearer than what may be signed", Fault.ELSEWHERE)
         # Where the book knows of no nonce, it begins after what is mined: what others have waiting may never be.
-        known = since > 0 or quote.pending_nonce == 0
-        first = quote.pending_nonce if known else await self._payer.node.nonce(book.address)
+        begins = unused and quote.pending_nonce > 0
+        first = await self._payer.node.nonce(book.address) if begins else quote.pending_nonce
         plan = Plan(on_chain=on_chain, quote=quote, since=since, first=first)
         try:
             return await self._allocate(claim, plan, call, recheck)

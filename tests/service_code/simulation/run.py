@@ -38,6 +38,10 @@ PRODUCTS = ("points-100", "points-1000", "monthly", "points-100", "hat")
 USERS = 4
 #: How many things happen at once at most, and how often a process dies in such a step.
 WIDTH, CRASH = 6, 0.8
+#: How often some party's weather turns, in a step.
+TURN = 0.3
+#: How often a call fails at first, with everybody outside.
+UNEASY = 0.2
 #: Instances of each service.
 INSTANCES = 2
 #: The share of payments in USDT, and how often a notice is sent.
@@ -140,7 +144,7 @@ class Simulation:
 
     async def start(self, service: str) -> Mortal:
         settings = {
-            "ROUTES": routes(split_hop=80, hostpay_hop=80, payout=50, paynow=80),
+            "ROUTES": routes(split_hop=80, hostpay_hop=80, payout=50, paynow=80, estimate=50),
             "THRESHOLD_BY_CHANNEL": json.dumps(THRESHOLDS),
             "ETHEREUM_RPC_URL": f"{self.world.outer.url}/rpc",
         }
@@ -237,6 +241,7 @@ class Simulation:
 
     async def live(self, payments: int, events: int) -> None:
         """Let things happen until all payments and events are in and some time has passed."""
+        self.weather.chance = dict.fromkeys(self.weather.chance, UNEASY)
         while len(self.payments) < payments or len(self.events) < events or self.dice.random() < 0.98:
             await self.step(payments, events)
 
@@ -248,7 +253,7 @@ class Simulation:
                 self.payments.append(self.new_payment())
             if len(self.events) < events:
                 self.events.append(self.new_event())
-        if dice.random() < 0.03:
+        if dice.random() < TURN:
             self.weather.change()
         await nature.passes(self)
         self._doom = dice.randrange(WIDTH) if dice.random() < CRASH else None
