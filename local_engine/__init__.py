@@ -24,6 +24,7 @@ from .errors import EngineError, ForeignOwnerError, Problem, StateBusyError, Unr
 from .model import Change, Event, Op, Result, Step
 from .render import render, step_lines, totals
 from .run import PROJECT, Mode, run
+from .since import compare
 
 __all__ = [
     "PROJECT",
@@ -39,6 +40,7 @@ __all__ = [
     "StateBusyError",
     "Step",
     "UnreachableError",
+    "compare",
     "render",
     "run",
     "stack_config",

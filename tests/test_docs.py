@@ -78,8 +78,8 @@ def test_a_command_that_does_not_exist_is_noticed(line: str) -> None:
 def test_the_readme_names_every_file_it_should_and_its_drawing_is_current(tmp_path: Path) -> None:
     copy = tmp_path / "README.md"
     copy.write_text((ROOT / "README.md").read_text())
-    subprocess.run([sys.executable, "-m", "ops", "graph", "--write", str(copy)], cwd=ROOT, check=True)
-    assert copy.read_text() == (ROOT / "README.md").read_text(), "run: ./sluice graph --write README.md"
+    subprocess.run([sys.executable, "-m", "ops", "diagram", "--write", str(copy)], cwd=ROOT, check=True)
+    assert copy.read_text() == (ROOT / "README.md").read_text(), "run: ./sluice diagram --write README.md"
 
 
 def test_the_pages_of_fidelity_say_what_the_tests_pin() -> None:

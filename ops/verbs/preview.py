@@ -1,19 +1,25 @@
-"""`sluice preview`: what `up` would change, for any stack; no account, no Pulumi CLI and no network is needed."""
+"""`sluice preview`: what `up` would change, for any stack; no account, no Pulumi CLI and no network is needed.
+
+With --since it says what would change where another commit is deployed, and --comment writes that for a pull request.
+"""
 
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 import local_engine
 import spec
 from ops import specs
-from ops.errors import OpsError
+from ops.errors import BadUsage, OpsError
 from ops.home import ROOT, Home
 from ops.output import Output
+from ops.since import checkout, report
 from ops.stack import identity, image
 from ops.supervisor import control
 
@@ -26,14 +32,27 @@ def register(app: typer.Typer) -> None:
 def preview(
     *,
     stack: Annotated[
-        str, typer.Option("--stack", help="local, dev, staging, prod, or foundation-... of these.")
+        str,
+        typer.Option(
+            "--stack", help="local, dev, staging, prod, or foundation-... of these; several with --since: a,b"
+        ),
     ] = "local",
+    since: Annotated[str, typer.Option("--since", help="Compare with this commit instead of what is deployed.")] = "",
+    comment: Annotated[
+        Path | None,
+        typer.Option("--comment", help="With --since: write the pull request's comment; empty if no change."),
+    ] = None,
     all_resources: Annotated[bool, typer.Option("--all", help="List what stays the same, too.")] = False,
     short: Annotated[bool, typer.Option("--short", help="One line a resource, without its properties.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
     """Print the differences; an environment's two layers are shown in the order in which they are deployed."""
     out = Output(as_json=as_json)
+    if since:
+        _since(out, stack.split(","), since, comment, short=short)
+        return
+    if comment:
+        raise BadUsage("--comment says what changes since a commit", fix="add --since origin/main")
     layers = [stack] if stack.startswith("foundation-") else [f"foundation-{stack}", stack]
     specs.load(stack)
     results = [_plan(layer) for layer in layers]
@@ -46,20 +65,68 @@ def preview(
         raise typer.Exit(1)
 
 
+def _since(out: Output, stacks: list[str], since: str, comment: Path | None, *, short: bool) -> None:
+    """Compare each stack's plan with the one of another commit."""
+    for stack in stacks:
+        specs.config_of(stack)
+    with ExitStack() as opened:
+        folder = opened.enter_context(checkout.at(since))
+        found = [_compared(stack, folder, since) for stack in stacks]
+    text = report.markdown(found, since)
+    if comment:
+        try:
+            comment.write_text(text)
+        except OSError as error:
+            raise BadUsage(f"{comment}: {error.strerror}", fix="name a file that can be written") from error
+    layers = [layer for one in found for layer in one.layers]
+    if not out.as_json:
+        colour = sys.stdout.isatty()
+        for layer in layers:
+            print(local_engine.render(layer, colour=colour, detail=not short), end="\n\n")
+    changed = any(layer.changed for layer in layers)
+    out.result({"since": since, "changed": changed, "comment": text, "layers": [layer.as_json() for layer in layers]})
+    if not all(layer.ok for layer in layers):
+        raise typer.Exit(1)
+
+
+def _compared(stack: str, folder: Path, since: str) -> report.Compared:
+    names = [stack] if stack.startswith("foundation-") else [f"foundation-{stack}", stack]
+    before = checkout.plan(folder, stack, since) or {}
+    layers = [local_engine.compare(before.get(name), _planned(name), f"the plan of {since}") for name in names]
+    return report.Compared(stack=stack, layers=layers, before=_side(folder, stack), after=_side(ROOT, stack))
+
+
+def _side(root: Path, stack: str) -> report.Side:
+    """A commit's specs; nothing where it has no such environment, or this release cannot read them."""
+    env = stack.removeprefix("foundation-")
+    try:
+        return report.Side(system=spec.load(root, env), below=spec.stack_config(root, f"foundation-{env}"))
+    except (spec.SpecErrors, OSError):
+        return report.Side(system=None, below=None)
+
+
+def _planned(layer: str) -> local_engine.Result:
+    """The plan of this tree, asked of nobody."""
+    return _run(layer, state_dir=None, offline=True)
+
+
 def _plan(layer: str) -> local_engine.Result:
     home = Home.find()
-    local = layer in identity.LAYERS and control.running(home)
-    ports = home.ports() if local else None
+    if layer not in identity.LAYERS or not control.running(home):
+        return _planned(layer)
+    ports = home.ports()
+    return _run(
+        layer,
+        state_dir=home.folder("engine"),
+        ports=local_engine.Ports(**asdict(ports)) if ports else None,
+        overrides=identity.overrides(home, ports, image.digest()) if ports else None,
+        offline=False,
+    )
+
+
+def _run(layer: str, **how: Any) -> local_engine.Result:
     try:
-        return local_engine.run(
-            layer,
-            root=ROOT,
-            mode="preview",
-            state_dir=home.folder("engine") if local else None,
-            ports=local_engine.Ports(**asdict(ports)) if ports else None,
-            overrides=identity.overrides(home, ports, image.digest()) if ports else None,
-            offline=not local,
-        )
+        return local_engine.run(layer, root=ROOT, mode="preview", **how)
     except spec.SpecErrors as error:
         raise specs.SpecsRefused(error) from error
     except local_engine.EngineError as error:

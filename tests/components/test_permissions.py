@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from local_engine import Result
 from spec import load, names
+from spec.permissions import EVERYBODY, PUBSUB_AGENT, grants
 from spec.service import PROJECT_ROLES
 from tests.components.conftest import ROOT, of_type
 
@@ -118,3 +119,32 @@ def test_pushes_show_a_token_for_their_receiver_and_dead_letters_never_expire(pl
     assert events["deadLetterPolicy"]["maxDeliveryAttempts"] == 5
     assert events["retryPolicy"] == {"minimumBackoff": "10s", "maximumBackoff": "600s"}
     assert (dead["expirationPolicy"], dead["messageRetentionDuration"]) == ({"ttl": ""}, "1209600s")
+
+
+#: Type of a binding in the plan -> kind of what it is on, and the input that names that.
+BINDINGS = {
+    "cloudtasks/queueIamMember": ("queue", "name"),
+    "serviceaccount/iAMMember": ("account", "serviceAccountId"),
+    "pubsub/topicIAMMember": ("topic", "topic"),
+    "pubsub/subscriptionIAMMember": ("subscription", "subscription"),
+    "cloudrunv2/serviceIamMember": ("service", "name"),
+    "secretmanager/secretIamMember": ("secret", "secretId"),
+    "projects/iAMMember": ("project", "project"),
+}
+
+
+def test_the_plan_binds_exactly_what_the_drawing_gives(plan: Plan) -> None:
+    agent = f"serviceAccount:{names.pubsub_agent('100000000003')}"
+    said = {"allUsers": EVERYBODY, agent: PUBSUB_AGENT}
+    found = []
+    for step in plan("prod").steps:
+        if "member" not in step.inputs:
+            continue
+        kind, key = BINDINGS[step.type.removeprefix("gcp:").partition(":")[0]]
+        on = "the project" if kind == "project" else str(step.inputs[key]).rpartition("/")[2].partition("@")[0]
+        member = step.inputs["member"]
+        who = said.get(member) or member.removeprefix("serviceAccount:").partition("@")[0]
+        found.append((who, step.inputs["role"].removeprefix("projects/sluice-prod/roles/"), kind, on))
+    given = [(grant.member, grant.role, grant.kind, grant.resource) for grant in grants(load(ROOT))]
+    assert sorted(found) == sorted(given)
+    assert len(set(given)) == len(given)

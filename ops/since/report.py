@@ -1,0 +1,162 @@
+"""What a change does to each environment, as the comment on a pull request: resources, IAM, cost, retry timelines.
+
+Nothing is written for what does not change; where nothing at all does, there is no report.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import spec
+from local_engine import Op, Result, Step
+from ops.cost import estimate, prices, traffic
+from spec import timeline
+
+#: By this line a later comment finds the one to replace.
+MARK = "<!-- sluice preview -->"
+#: Rows of a table; what is beyond is counted.
+MOST = 40
+#: Payments a day at which costs are compared.
+PAYMENTS = 1000
+#: A monthly cost that changes by less is not told.
+CENT = 0.01
+#: Attempts of a timeline that are compared and shown.
+ATTEMPTS = 8
+#: The input of a binding that names what it is on, and its text while that is not known.
+ON, UNKNOWN = ("secretId", "topic", "subscription", "serviceAccountId", "name", "project"), "<computed>"
+SIGNS = {Op.CREATE: "create", Op.UPDATE: "update", Op.REPLACE: "**replace**", Op.DELETE: "**delete**"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """A commit's specs for one stack, and the config of its foundation; None where it has them not."""
+
+    system: spec.System | None
+    below: spec.StackConfig | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """One environment: its layers compared, and its specs before and after."""
+
+    stack: str
+    layers: Sequence[Result]
+    before: Side
+    after: Side
+
+
+def markdown(found: Sequence[Compared], since: str) -> str:
+    """The comment, or nothing where no environment changes."""
+    parts = [part for one in found if (part := _stack(one))]
+    if not parts:
+        return ""
+    return "\n".join([MARK, f"## What this changes since `{since}`", "", *parts]).rstrip() + "\n"
+
+
+def _stack(one: Compared) -> str:
+    steps = [step for layer in one.layers for step in layer.steps if step.custom and step.op in SIGNS]
+    tables = [
+        _table("Resources", ("", "type", "name", "what"), _resources(steps)),
+        _table("Permissions", ("", "who", "role", "on"), _permissions(steps)),
+        _table("Cost a month", ("what", "before", "after"), _costs(one)),
+        _table("Retries", ("queue", "before", "after"), _timelines(one.before.system, one.after.system)),
+    ]
+    problems = [f"- :x: {problem.what} ({problem.where}): {problem.fix}" for r in one.layers for problem in r.problems]
+    text = "\n".join([*(table for table in tables if table), *problems])
+    return f"### {one.stack}\n\n{text}\n" if text else ""
+
+
+def _resources(steps: Sequence[Step]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for step in steps:
+        if "member" not in step.inputs:
+            what = ", ".join(sorted({_told(change.path, replaces=change.replaces) for change in step.changes}))
+            protected = "protected: the apply refuses it" if step.protect and step.op in (Op.DELETE, Op.REPLACE) else ""
+            rows.append((SIGNS[step.op], f"`{step.type.rpartition(':')[2]}`", f"`{step.name}`", what or protected))
+    return rows
+
+
+def _told(path: str, *, replaces: bool) -> str:
+    return f"`{path}`" + (" (forces replacement)" if replaces else "")
+
+
+def _permissions(steps: Sequence[Step]) -> list[tuple[str, ...]]:
+    return [
+        (SIGNS[step.op], _member(step.inputs["member"]), f"`{step.inputs.get('role', '')}`", f"`{_on(step)}`")
+        for step in steps
+        if "member" in step.inputs
+    ]
+
+
+def _on(step: Step) -> str:
+    """The resource that a binding is on, as far as its inputs name it before the apply."""
+    named = (str(step.inputs[key]) for key in ON if key in step.inputs)
+    return next((name.rpartition("/")[2] for name in named if name != UNKNOWN), step.name)
+
+
+def _member(member: object) -> str:
+    name = str(member)
+    return "**everybody**" if name in ("allUsers", "allAuthenticatedUsers") else f"`{name.partition(':')[2] or name}`"
+
+
+def _costs(one: Compared) -> list[tuple[str, ...]]:
+    before, after = _bill(one.before), _bill(one.after)
+    rows: list[tuple[str, ...]] = [
+        (name, f"{before.get(name, 0):.2f}", f"{after.get(name, 0):.2f}")
+        for name in sorted({*before, *after})
+        if abs(before.get(name, 0) - after.get(name, 0)) >= CENT
+    ]
+    if not rows:
+        return []
+    whole = f"all, at {PAYMENTS:,} payments a day (USD)"
+    return [*rows, (whole, f"{sum(before.values()):.2f}", f"{sum(after.values()):.2f}")]
+
+
+def _bill(side: Side) -> Mapping[str, float]:
+    if side.system is None or side.below is None:
+        return {}
+    table, flows = prices.read(), traffic.read()
+    mix = {
+        name: share
+        for name, share in flows.mix.items()
+        if all(q in side.system.queues for q in flows.flows[name].tasks)
+    }
+    volume = estimate.Volume(payments_per_day=PAYMENTS, mix=mix)
+    sums: dict[str, float] = {}
+    for line in estimate.bill(side.system, side.below, volume, table, flows):
+        name = f"{line.kind} `{line.name}`"
+        sums[name] = sums.get(name, 0.0) + line.usd
+    return sums
+
+
+def _timelines(before: spec.System | None, after: spec.System | None) -> list[tuple[str, ...]]:
+    old = {name: _tries(queue) for name, queue in before.queues.items()} if before else {}
+    new = {name: _tries(queue) for name, queue in after.queues.items()} if after else {}
+    return [
+        (f"`{name}`", old.get(name, "-"), new.get(name, "-"))
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    ]
+
+
+def _tries(queue: spec.TaskQueue) -> str:
+    rows = list(islice(timeline.rows(queue), ATTEMPTS + 1))
+    times = ", ".join(str(row.at) for row in rows[:ATTEMPTS]) + (", ..." if len(rows) > ATTEMPTS else "")
+    return f"{times}. {timeline.stop_rule(queue)}"
+
+
+def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    if not rows:
+        return ""
+    shown = [*rows[:MOST]]
+    lines = [f"**{title}**", "", f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    lines += [f"| {' | '.join(_cell(cell) for cell in row)} |" for row in shown]
+    more = [f"\n{len(rows) - MOST} more: `./sluice preview` shows them."] if len(rows) > MOST else []
+    return "\n".join([*lines, *more, ""])
+
+
+def _cell(text: str) -> str:
+    return re.sub(r"[\r\n]+", " ", text).replace("|", "\\|")
