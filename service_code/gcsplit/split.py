@@ -21,7 +21,7 @@ from service_code.kit.changenow import ChangeNow, ExchangeAwayError, ExchangeOrd
 from service_code.kit.clock import to_millis
 from service_code.kit.db import Connection
 from service_code.kit.deaths import Death, bury, hold_split
-from service_code.kit.estimates import ASK_QUEUE, ESTIMATE, QUEUED, EstimateSplit, SplitEstimated
+from service_code.kit.estimates import ASK_QUEUE, ESTIMATE, FIXED, FLOATING, QUEUED, EstimateSplit, SplitEstimated
 from service_code.kit.money import Amount
 from service_code.kit.orders import PendingHostPay, SplitOrder
 from service_code.kit.outcomes import Dead, Done, Next, Outcome, Retry
@@ -76,7 +76,10 @@ class Splitter:
             return await self._refused(order, error.code, error.why, call)
         way = await self._kit.routes.way(PAYOUT, order.unique_id)
         fields = order.model_dump() | {"amount": order.amount, "share": parts.client}
-        return Next(ASK_QUEUE, EstimateSplit(**fields, network=HOST_NETWORK, way=way, fixed=self._rules.fixed(way)))
+        return Next(
+            ASK_QUEUE,
+            EstimateSplit(**fields, network=HOST_NETWORK, way=way, flow=FIXED if self._rules.fixed(way) else FLOATING),
+        )
 
     async def estimated(self, answer: SplitEstimated, call: Call) -> Outcome:
         """Order the exchange at what it has quoted, or bury what it refuses."""

@@ -31,11 +31,18 @@ class Estimator:
         except ExchangeAwayError as error:
             return Retry(str(error))
         except ExchangeRefusedError as error:
-            answer = SplitEstimated(**fields, refused_code=error.code, refused_why=error.why[:1000])
-        else:
-            until = None if quote.valid_until is None else to_millis(quote.valid_until)
+            why = error.why[:1000]
             answer = SplitEstimated(
-                **fields, to_amount=quote.to_amount[:100], rate_id=quote.rate_id[:200], valid_until=until
+                **fields, to_amount="", rate_id="", valid_until=0, refused_code=error.code, refused_why=why
+            )
+        else:
+            answer = SplitEstimated(
+                **fields,
+                to_amount=quote.to_amount[:100],
+                rate_id=quote.rate_id[:200],
+                valid_until=to_millis(quote.valid_until) if quote.valid_until else 0,
+                refused_code="",
+                refused_why="",
             )
         _log.info("the exchange was asked", what="split_estimated", status=answer.refused_code or "estimated")
         return Next(ANSWER_QUEUE, answer)

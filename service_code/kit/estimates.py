@@ -20,19 +20,27 @@ ESTIMATE = "estimate"
 QUEUED = "queue"
 ASK_QUEUE, ANSWER_QUEUE = "gcsplit-estimate-queue", "gcsplit-estimate-response-queue"
 
+#: A rate that the exchange keeps for some minutes, and one of when it is paid.
+FIXED, FLOATING = "fixed-rate", "standard"
+Flow = Annotated[str, Field(pattern=rf"^({FIXED}|{FLOATING})\z")]
 Way = Annotated[str, Field(pattern=r"^(single|staged)\z")]
 
 
 class EstimateSplit(SplitOrder):
     """gcsplit to gcsplit2: what would the exchange pay for this payment's share?
 
-    `way` is how it will be paid out, `fixed` whether the rate is to be kept for it.
+    `way` is how it will be paid out, `flow` the exchange's word for whether the rate is kept for it.
     """
 
     share: AmountField
     network: Text
     way: Way
-    fixed: bool
+    flow: Flow
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the rate is kept."""
+        return self.flow == FIXED
 
     @property
     def route(self) -> Route:
@@ -47,16 +55,16 @@ class EstimateSplit(SplitOrder):
 
 
 class SplitEstimated(EstimateSplit):
-    """gcsplit2 to gcsplit: so much, at this rate until then; or refused, with the exchange's code and reason."""
+    """gcsplit2 to gcsplit: so much, at this rate until then (0: no end); or refused, with the code and why."""
 
-    to_amount: Annotated[str, Field(max_length=100)] = ""
-    rate_id: Annotated[str, Field(max_length=200)] = ""
-    valid_until: Millis | None = None
-    refused_code: Annotated[str, Field(max_length=60)] = ""
-    refused_why: Annotated[str, Field(max_length=1000)] = ""
+    to_amount: Annotated[str, Field(max_length=100)]
+    rate_id: Annotated[str, Field(max_length=200)]
+    valid_until: Millis
+    refused_code: Annotated[str, Field(max_length=60)]
+    refused_why: Annotated[str, Field(max_length=1000)]
 
     @property
     def quote(self) -> Quote:
         """What the exchange said."""
-        until = None if self.valid_until is None else from_millis(self.valid_until)
+        until = from_millis(self.valid_until) if self.valid_until else None
         return Quote(to_amount=self.to_amount, rate_id=self.rate_id, valid_until=until)

@@ -66,7 +66,7 @@ def test_a_stack_on_google_cloud_is_known_by_its_own_file() -> None:
 
 @pytest.mark.usefixtures("broken")
 def test_only_who_would_deploy_says_that_nothing_was(capsys: pytest.CaptureFixture[str]) -> None:
-    for verb, said in (("graph", False), ("up", True)):
+    for verb, said in (("diagram", False), ("up", True)):
         assert app.main([verb]) == 1
         refusal = capsys.readouterr().err
         assert "a-queue.yaml" in refusal

@@ -94,7 +94,7 @@ SPLIT = {
     "client_wallet": "0x" + "00" * 19 + "01", "payout_currency": "usdt", "payout_network": "eth",
     "received_at": 1_790_000_000_000,
 }  # fmt: skip
-ASKED = {**SPLIT, "share": {"currency": "eth", "units": "950"}, "network": "eth", "way": "staged", "fixed": False}
+ASKED = {**SPLIT, "share": {"currency": "eth", "units": "950"}, "network": "eth", "way": "staged", "flow": "standard"}
 
 
 def message(name: str, **changes: Any) -> bytes:
@@ -102,7 +102,9 @@ def message(name: str, **changes: Any) -> bytes:
     known: dict[str, dict[str, Any]] = {
         "SplitOrder": SPLIT,
         "EstimateSplit": ASKED,
-        "SplitEstimated": {**ASKED, "refused_code": "RUBBISH", "refused_why": "by a test"},
+        "SplitEstimated": {
+            **ASKED, "to_amount": "", "rate_id": "", "valid_until": 0, "refused_code": "RUBBISH", "refused_why": "no",
+        },
         **{tokened: {"token": "AAAA"} for tokened in TOKENED},
         "GrantAccess": {"unique_id": "RUBBISH000000001", "user_id": 7, "channel_id": -1001, "subscription_days": 30},
         "ConfirmPayout": {"unique_id": "RUBBISH000000001", "generation": 1},

@@ -78,9 +78,14 @@ def second_file(copy: Copy) -> str:
     return f"{SPLIT_QUEUE.replace('.yaml', '.yml')}:1:1: error: the queue split-payment-queue is declared here and in"
 
 
+def secrets_line(copy: Copy) -> int:
+    lines = (copy.root / GCHOSTPAY).read_text().splitlines()
+    return next(number for number, line in enumerate(lines, start=1) if line.startswith("secrets:"))
+
+
 def undeclared_secret(copy: Copy) -> str:
     copy.edit(GCHOSTPAY, "ETHEREUM_RPC_URL", "ETHERUM_RPC_URL")
-    return f"{GCHOSTPAY}:9:80: error: secrets[3]: nobody declares the secret 'ETHERUM_RPC_URL'"
+    return f"{GCHOSTPAY}:{secrets_line(copy)}:80: error: secrets[3]: nobody declares the secret 'ETHERUM_RPC_URL'"
 
 
 def long_label(copy: Copy) -> str:
@@ -124,7 +129,7 @@ def test_a_refusal_with_json_lists_each_finding(copy: Copy) -> None:
     assert "nothing was deployed" in error["what"]
     assert [(one["file"], one["line"], one["column"], one["key"]) for one in error["findings"]] == [
         (HOSTPAY_QUEUE, 8, 31, "rate.dispatches_per_second"),
-        (GCHOSTPAY, 9, 80, "secrets[3]"),
+        (GCHOSTPAY, secrets_line(copy), 80, "secrets[3]"),
     ]
     for one in error["findings"]:
         assert one["severity"] == "error"

@@ -23,7 +23,8 @@ async def test_what_never_came_in_or_was_recorded_otherwise_is_not_split_at_eith
         "client_wallet": "0x" + "66" * 20, "payout_currency": "btc", "payout_network": "btc", "received_at": 1,
     }  # fmt: skip
     lies_of_currency = [{"amount": {**good["amount"], "currency": "usdt"}}]
-    quoted = {"share": good["amount"], "network": "eth", "way": "single", "fixed": True}
+    quoted = {"share": good["amount"], "network": "eth", "way": "single", "flow": "fixed-rate"}
+    quoted |= {"to_amount": "1", "rate_id": "r", "valid_until": 0, "refused_code": "", "refused_why": ""}
     doors = {
         "/process_split": {},
         "/eth-client-swap": {"message": "SplitEstimated", **quoted},

@@ -24,6 +24,7 @@ from eth_account import Account
 from service_code.kit import settings as settings_module
 from service_code.kit.app import build
 from service_code.kit.runtime import Kit
+from spec.service import RESERVED_ENV
 from tests.service_code.doors import Doors, Wire
 from tests.service_code.outer import Outer, Pushed, Task
 
@@ -330,7 +331,7 @@ class World:
             "SLACK_ALERT_WEBHOOK": f"{self.outer.url}/slack",
             **SECRETS,
         }
-        unknown = more.keys() - usual.keys() - declared()
+        unknown = more.keys() - usual.keys() - declared() - RESERVED_ENV
         assert not unknown, f"no service.yaml declares {unknown}: nobody would read it"
         return usual | more
 
