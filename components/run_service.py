@@ -20,6 +20,7 @@ from components.service_account import ServiceAccount
 from components.site import Site
 from spec import Service as ServiceSpec
 from spec import names
+from spec.permissions import INVOKER, SECRET_READER
 
 #: The role's tag on the revision that takes the traffic.
 STABLE = "stable"
@@ -84,7 +85,7 @@ class RunService(pulumi.ComponentResource):
                 f"{name}-{secret}",
                 secret_id=secret,
                 project=config.site.project,
-                role="roles/secretmanager.secretAccessor",
+                role=SECRET_READER,
                 member=config.account.member,
                 opts=pulumi.ResourceOptions(parent=self),
             )
@@ -98,7 +99,7 @@ class RunService(pulumi.ComponentResource):
                 name=service.name,
                 location=config.site.region,
                 project=config.site.project,
-                role="roles/run.invoker",
+                role=INVOKER,
                 member=member,
                 opts=pulumi.ResourceOptions(parent=self),
             )

@@ -17,6 +17,7 @@ from components.service_account import ServiceAccount, ServiceAccountConfig
 from components.site import Site
 from spec import TaskQueue as TaskQueueSpec
 from spec import names
+from spec.permissions import ACT_AS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +81,7 @@ class TaskQueue(pulumi.ComponentResource):
             gcp.serviceaccount.IAMMember(
                 f"{name}-{sender}-act-as",
                 service_account_id=self.invoker.path,
-                role="roles/iam.serviceAccountUser",
+                role=ACT_AS,
                 member=account.member,
                 opts=pulumi.ResourceOptions(parent=self),
             )

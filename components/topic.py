@@ -19,10 +19,7 @@ from components.service_account import ServiceAccount, ServiceAccountConfig
 from components.site import Site
 from spec import Topic as TopicSpec
 from spec import names
-
-PUBLISHER = "roles/pubsub.publisher"
-SUBSCRIBER = "roles/pubsub.subscriber"
-TOKEN_CREATOR = "roles/iam.serviceAccountTokenCreator"
+from spec.permissions import PUBLISHER, SUBSCRIBER, TOKEN_CREATOR
 
 #: Dead letters wait for a person: nobody's leaving their subscription alone for a month may delete it.
 NO_EXPIRY = pubsub.SubscriptionExpirationPolicyArgs(ttl="")

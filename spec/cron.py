@@ -1,6 +1,7 @@
 """The unix-cron syntax of Cloud Scheduler, checked before Google sees it.
 
-Owns the five fields and their ranges; leaves the computing of times to the scheduler.
+Owns the five fields and their ranges, and what share of the minutes an entry names; leaves the computing of times to
+the scheduler.
 """
 
 from __future__ import annotations
@@ -41,6 +42,30 @@ def check(text: str) -> None:
     for value, field in zip(fields, FIELDS, strict=True):
         for item in value.split(","):
             _check_item(item, field)
+
+
+def share(text: str) -> float:
+    """Return the share of all minutes at which a checked entry runs."""
+    minute, hour, day, month, weekday = map(_named, text.split(), FIELDS)
+    # Day of the month and day of the week: either may match where both are given.
+    days = day * weekday if 1.0 in (day, weekday) else 1 - (1 - day) * (1 - weekday)
+    return minute * hour * days * month
+
+
+def _named(value: str, field: CronField) -> float:
+    """Return the share of a field's values that an entry names; the week's 7 is its 0."""
+    high = field.high - 1 if field is FIELDS[-1] else field.high
+    named: set[int] = set()
+    for item in value.split(","):
+        match = _ITEM.fullmatch(item)
+        assert match is not None
+        first, last, step = _number(match[1], item, field), _number(match[2], item, field), int(match[3] or 1)
+        if first is None:
+            first, last = field.low, high
+        elif last is None:
+            last = high if match[3] else first
+        named |= {0 if field is FIELDS[-1] and one == field.high else one for one in range(first, last + 1, step)}
+    return len(named) / (high - field.low + 1)
 
 
 def _check_item(item: str, field: CronField) -> None:

@@ -69,6 +69,12 @@ def render(queue: TaskQueue, limit: int = DEFAULT_ROWS) -> str:
     return "\n".join([*lines, "", stop_rule(queue), *(("", said) if said else ())])
 
 
+def first_tries(queue: TaskQueue, limit: int) -> str:
+    """Name the times of the first attempts: `0s, 5s, 15s, ...`."""
+    shown = list(islice(rows(queue), limit + 1))
+    return ", ".join(str(row.at) for row in shown[:limit]) + (", ..." if len(shown) > limit else "")
+
+
 def stop_rule(queue: TaskQueue) -> str:
     """Say in words when the queue gives a task up."""
     retry = queue.retry

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import spec
 from ops.cost.prices import Prices
 from ops.cost.traffic import Traffic
+from spec import cron
 
 #: Days and hours of the month that is billed.
 DAYS = 30
@@ -158,35 +159,6 @@ def _database(system: spec.System, stack: spec.StackConfig, volume: Volume, traf
     yield Line(kind="database", name="backups", item="sql.backup", units=disk)
 
 
-def runs(cron: str) -> float:
+def runs(entry: str) -> float:
     """How often a job runs in the month, from its five fields."""
-    spans = (("minute", 60, 0), ("hour", 24, 0), ("day", 31, 1), ("month", 12, 1), ("weekday", 7, 0))
-    parts = [_share(field, size, low) for field, (_, size, low) in zip(cron.split(), spans, strict=True)]
-    minute, hour, day, month, weekday = parts
-    # Day of the month and day of the week: either may match where both are given.
-    days = day * weekday if 1.0 in (day, weekday) else 1 - (1 - day) * (1 - weekday)
-    return DAYS * 1440 * minute * hour * days * month
-
-
-def _share(field: str, size: int, low: int) -> float:
-    """The share of a field's values that an entry names."""
-    named: set[int] = set()
-    for item in field.split(","):
-        span, _, step = item.partition("/")
-        first, _, last = span.partition("-")
-        if span == "*":
-            start, end = low, low + size - 1
-        else:
-            start = _number(first)
-            end = _number(last) if last else (low + size - 1 if step else start)
-        named |= {value % 7 if size == 7 else value for value in range(start, end + 1, int(step or 1))}
-    return len(named) / size
-
-
-def _number(word: str) -> int:
-    names = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-    months = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-    text = word.lower()
-    if text in names:
-        return names.index(text)
-    return months.index(text) + 1 if text in months else int(text)
+    return DAYS * 1440 * cron.share(entry)

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 import spec
 
@@ -52,7 +52,7 @@ class Traffic(_Table):
     rare: tuple[str, ...]
     attempts: Mapping[str, float]
     seconds: Mapping[str, float]
-    bytes: Bytes = Field(alias="bytes")
+    bytes: Bytes
     storage: Storage
 
     def uses(self, mix: Mapping[str, float]) -> Flow:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 import spec
 from spec import timeline
 
@@ -29,8 +27,7 @@ def page(system: spec.System) -> str:
 
 def _queue(queue: spec.TaskQueue) -> list[str]:
     senders = ", ".join(queue.senders)
-    rows = list(islice(timeline.rows(queue), ATTEMPTS + 1))
-    tries = ", ".join(str(row.at) for row in rows[:ATTEMPTS]) + (", ..." if len(rows) > ATTEMPTS else "")
+    tries = timeline.first_tries(queue, ATTEMPTS)
     window = f"; its token lives {queue.token_window}" if queue.token_window is not None else ""
     return [
         f"## {queue.name}",

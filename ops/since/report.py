@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import spec
 from local_engine import Op, Result, Step
@@ -143,17 +142,14 @@ def _timelines(before: spec.System | None, after: spec.System | None) -> list[tu
 
 
 def _tries(queue: spec.TaskQueue) -> str:
-    rows = list(islice(timeline.rows(queue), ATTEMPTS + 1))
-    times = ", ".join(str(row.at) for row in rows[:ATTEMPTS]) + (", ..." if len(rows) > ATTEMPTS else "")
-    return f"{times}. {timeline.stop_rule(queue)}"
+    return f"{timeline.first_tries(queue, ATTEMPTS)}. {timeline.stop_rule(queue)}"
 
 
 def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     if not rows:
         return ""
-    shown = [*rows[:MOST]]
     lines = [f"**{title}**", "", f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    lines += [f"| {' | '.join(_cell(cell) for cell in row)} |" for row in shown]
+    lines += [f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows[:MOST]]
     more = [f"\n{len(rows) - MOST} more: `./sluice preview` shows them."] if len(rows) > MOST else []
     return "\n".join([*lines, *more, ""])
 

@@ -6,7 +6,6 @@ With --since it says what would change where another commit is deployed, and --c
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -69,8 +68,7 @@ def _since(out: Output, stacks: list[str], since: str, comment: Path | None, *, 
     """Compare each stack's plan with the one of another commit."""
     for stack in stacks:
         specs.config_of(stack)
-    with ExitStack() as opened:
-        folder = opened.enter_context(checkout.at(since))
+    with checkout.at(since) as folder:
         found = [_compared(stack, folder, since) for stack in stacks]
     text = report.markdown(found, since)
     if comment:
