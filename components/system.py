@@ -1,4 +1,4 @@
-"""The order of the components: which are made, from which part of the specs, and what each gets from the others.
+"""The order of the app's components: which are made, from which part of the specs, and what each gets from the others.
 
 Two layers, each a stack: the foundation holds what a release never touches, the app what every release may change.
 The app reads the foundation by stack reference, so neither can be applied to the wrong environment.
@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import pulumi
 
-from components.api_enablement import ApiEnablement, ApiEnablementConfig
-from components.database import Database, DatabaseConfig
 from components.database_user import DatabaseUser, DatabaseUserConfig
 from components.environment import connection_name, database_url, environment
+from components.foundation import foundation
 from components.migration_job import MigrationJob, MigrationJobConfig
 from components.operator import Operator, OperatorConfig
-from components.registry import Registry, RegistryConfig
 from components.run_service import RunService, RunServiceConfig, image_of
 from components.schedule import Schedule, ScheduleConfig
-from components.secret import Secret, SecretConfig
 from components.service_account import ServiceAccount, ServiceAccountConfig
 from components.site import Site
-from components.task_creator_role import TaskCreatorRole, TaskCreatorRoleConfig
 from components.task_queue import TaskQueue, TaskQueueConfig
 from components.topic import Topic, TopicConfig
 from spec import System, names
@@ -38,24 +34,7 @@ def build(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]
     """Declare the stack that ``system`` was loaded for, and return its outputs."""
     if system.stack is None:
         raise ValueError("The specs were loaded without a stack.")
-    return _foundation(system, Site.of(system.stack)) if system.stack.is_foundation else _app(system)
-
-
-def _foundation(system: System, site: Site) -> dict[str, pulumi.Output[str] | str | dict[str, str]]:
-    assert system.stack is not None
-    apis = ApiEnablement("apis", ApiEnablementConfig(site=site))
-    after = pulumi.ResourceOptions(depends_on=[apis])
-    role = TaskCreatorRole("task-creator", TaskCreatorRoleConfig(site=site), after)
-    for name, spec in system.secrets.items():
-        Secret(name, SecretConfig(site=site, spec=spec), after)
-    size = DatabaseConfig(site=site, tier=system.stack.database_tier, standby=system.stack.database_standby)
-    database = Database(names.DATABASE_INSTANCE, size, after)
-    registry = Registry("images", RegistryConfig(site=site), after)
-    return {
-        "taskCreatorRole": role.role,
-        "databaseConnection": database.connection_name,
-        "imageRepository": registry.uri,
-    }
+    return foundation(system) if system.stack.is_foundation else _app(system)
 
 
 def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]:
@@ -65,8 +44,8 @@ def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]
         raise MissingImageError(f"Set sluice:imageDigest in stacks/Pulumi.{stack.name}.yaml: there is no code to run.")
     site = Site.of(stack)
     full_name = f"{pulumi.get_organization()}/{pulumi.get_project()}/foundation-{stack.env}"
-    foundation = pulumi.StackReference(f"foundation-{stack.env}", stack_name=full_name)
-    creator_role = foundation.get_output("taskCreatorRole").apply(lambda role: role or _unapplied(full_name))
+    below = pulumi.StackReference(f"foundation-{stack.env}", stack_name=full_name)
+    creator_role = below.get_output("taskCreatorRole").apply(lambda role: role or _unapplied(full_name))
 
     accounts = {name: _account(site, name, system) for name in system.services}
     operator = Operator(names.OPERATOR_ACCOUNT_ID, OperatorConfig(site=site))
