@@ -9,7 +9,7 @@ down: ## stop it; its state stays
 	@./sluice down
 
 test: check ## the checks, then the whole suite
-	@.venv/bin/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -q
+	@.venv/bin/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -q --durations=25
 
 check: .prepared ## style, types and the import law
 	@.venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet .
@@ -20,6 +20,7 @@ bench: .prepared ## the figures of docs/figures.md, JSON last
 	@.venv/bin/python -m bench
 
 proofs: .prepared ## faults and kills for long; fails where a promise is not kept
+	@SLUICE_WHOLE=1 .venv/bin/python -m pytest -n $(PYTEST_WORKERS) -q tests/payments/test_bindings.py tests/payments/test_crashes.py
 	@.venv/bin/python -m bench proofs
 
 fix: .prepared ## format, and mend what can be mended

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.dose import dose
 from tests.payments.bindings import Binding, entries, every, next_minute, now, put_back, refusals, remove, without
 from tests.payments.hops import (
     ELSEWHERE,
@@ -83,6 +84,11 @@ def flow_of(flows: list[Flow], queues: set[str]) -> Flow:
     return next(flow for flow in flows if flow.hops & queues)
 
 
+def way_of(binding: Binding, flows: list[Flow]) -> str:
+    """The way on which the hop of a binding is tried."""
+    return flow_of(flows, {need_of(binding).name}).way
+
+
 def everybody(bindings: list[Binding], service: str) -> list[Binding]:
     return [one for one in bindings if one.member == "allUsers" and one.name == service]
 
@@ -107,11 +113,10 @@ def test_the_bindings_are_all_that_the_program_declares_and_each_has_its_use(
 def test_without_a_binding_its_hop_alone_fails_and_goes_on_once_it_is_back(
     stack: Stack, bindings: list[Binding], flows: list[Flow], subtests: pytest.Subtests
 ) -> None:
-    for binding in bindings:
-        need = need_of(binding)
-        if need.what != "hop" or (binding.kind == "services" and is_open(binding.name)):
-            continue
-        flow = flow_of(flows, {need.name})
+    hops = [one for one in bindings if need_of(one).what == "hop"]
+    closed = [one for one in hops if not (one.kind == "services" and is_open(one.name))]
+    for binding in dose(closed, lambda one: (one.role, way_of(one, flows))):
+        flow = flow_of(flows, {need_of(binding).name})
         with subtests.test(str(binding)):
             since = next_minute(stack)
             with without(stack, binding):
@@ -133,10 +138,9 @@ def test_without_a_binding_its_hop_alone_fails_and_goes_on_once_it_is_back(
 def test_an_open_service_needs_its_callers_bindings_only_where_it_is_closed(
     stack: Stack, bindings: list[Binding], flow: Flow, subtests: pytest.Subtests
 ) -> None:
-    for binding in bindings:
+    hops = [one for one in bindings if need_of(one).what == "hop"]
+    for binding in dose([one for one in hops if one.kind == "services" and is_open(one.name)], lambda one: one.role):
         need = need_of(binding)
-        if need.what != "hop" or binding.kind != "services" or not is_open(binding.name):
-            continue
         with subtests.test(str(binding)):
             since = next_minute(stack)
             with without(stack, binding):
@@ -184,10 +188,9 @@ def test_a_closed_entry_refuses_the_notice_and_takes_the_processors_next_one_whe
 def test_a_service_that_may_not_read_a_secret_does_not_start_and_the_log_says_why(
     stack: Stack, bindings: list[Binding], flows: list[Flow], subtests: pytest.Subtests
 ) -> None:
-    for binding in bindings:
+    readers = [one for one in bindings if need_of(one).what == "start"]
+    for binding in dose(readers, lambda one: is_open(need_of(one).name)):
         need = need_of(binding)
-        if need.what != "start":
-            continue
         with subtests.test(str(binding)):
             lost = {name for name, queue in SYSTEM.queues.items() if queue.receiver == need.name}
             flow = flow_of(flows, lost)
@@ -222,7 +225,7 @@ def test_without_their_bindings_scheduler_and_operators_are_refused_and_payments
         payment = send(stack, since, flow.way)
         reach(payment, flow.hops)
         assert refusals(stack, since) == []
-    for binding in theirs:
+    for binding in dose(theirs, lambda one: (need_of(one).what, is_open(one.name))):
         probe = run_job if need_of(binding).what == "schedule" else ask_as_operator
         with subtests.test(str(binding)):
             with without(stack, binding):
@@ -266,9 +269,7 @@ def test_the_database_roles_decide_whether_an_account_may_connect_and_log_in(
         "roles/cloudsql.client": "cloudsql.instances.connect",
         "roles/cloudsql.instanceUser": "cloudsql.instances.login",
     }
-    for binding in bindings:
-        if need_of(binding).what != "database":
-            continue
+    for binding in dose([one for one in bindings if need_of(one).what == "database"], lambda one: one.role):
         with subtests.test(str(binding)):
             permission = asked[binding.role]
             assert granted(stack, binding, list(asked.values())) == set(asked.values())

@@ -2,7 +2,7 @@
 
 The kills fall at random moments under a seed that a failure prints; some of the payer's fall between signing and
 answering, where a payment service loses money if it ever does: the chain's door holds the broadcast, and the payer dies
-with a signed transaction that somebody may or may not have heard of.
+with a signed transaction that somebody may or may not have heard of. `make proofs` runs it in full, the suite a dose.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
+from tests.dose import share
 from tests.payments.judge import judge
 from tests.payments.stack import Stack, http, until
 
@@ -28,11 +29,11 @@ SEED = int(os.environ.get("SLUICE_SEED", random.SystemRandom().randrange(10**6))
 
 #: Who dies at random moments, how often in all, and how often the payer dies between signing and answering.
 VICTIMS = ("gcwebhook", "gcsplit", "gchostpay", "cloud")
-RANDOM_KILLS, PAYER_KILLS = 16, 6
+PAYMENTS, RANDOM_KILLS, PAYER_KILLS = share(200, 80), share(16, 8), share(6, 3)
 HELD = "gchostpay, its broadcast held"
 
 
-def test_200_payments_survive_22_kills(new_stack: Callable[[], Stack]) -> None:
+def test_payments_survive_kills_of_every_process(new_stack: Callable[[], Stack]) -> None:
     stack = new_stack()
     killer = Killer(stack, random.Random(SEED))
     sending = threading.Thread(target=send, args=(stack, killer))
@@ -43,13 +44,13 @@ def test_200_payments_survive_22_kills(new_stack: Callable[[], Stack]) -> None:
     stack.exchanged()
     report = judge(stack.sandbox, stack.chain, stack.dsn)
     assert report.ok, f"seed {SEED}\n" + "\n".join(report.differences)
-    assert report.counts["payouts"] == 200 + len(killer.extra), f"seed {SEED}: {report.counts}"
+    assert report.counts["payouts"] == PAYMENTS + len(killer.extra), f"seed {SEED}: {report.counts}"
     assert report.counts["dead"] == 0, f"seed {SEED}: {report.counts}"
 
 
 def send(stack: Stack, killer: Killer) -> None:
-    """200 payments at 50 a second, every tenth notice three times; whoever gets no 2xx is told again."""
-    sent = stack.send(amount="0.01", count=200, rate=50, duplicate_every=10, wait=True)
+    """The payments at 50 a second, every tenth notice three times; whoever gets no 2xx is told again."""
+    sent = stack.send(amount="0.01", count=PAYMENTS, rate=50, duplicate_every=10, wait=True)
     killer.sent = [payment["unique_id"] for payment in sent]
 
 
