@@ -101,7 +101,8 @@ class Deployment:
         old = self._find(goal)
         kind = checks.kind_of(goal)
         inputs = checks.checked(goal, kind, old, self.defaults, final=self.acts)
-        work = Work(goal=goal, kind=kind, inputs=inputs, old=old, reason=self.cleared.get(goal.urn, ""))
+        reason = self.cleared.get(goal.urn, "")
+        work = Work(goal=goal, kind=kind, inputs=inputs, retain=self.retains(goal), old=old, reason=reason)
         return steps.create(self, work) if old is None else self._compared(work, old)
 
     def _decide(self, work: Work) -> Callable[[Deployment, Work], Registered]:

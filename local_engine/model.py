@@ -138,8 +138,12 @@ class Step:
     changes: tuple[Change, ...] = ()
     inputs: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""
-    #: May not be deleted.
+    #: May not be deleted; stays in the cloud when it is no longer declared.
     protect: bool = False
+    retain: bool = False
+    #: Urns that must stand before it; those that one input's value comes from, by the input's name.
+    dependencies: tuple[str, ...] = ()
+    property_dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     seconds: float = 0.0
 
     def as_json(self) -> dict[str, Any]:

@@ -40,6 +40,8 @@ class Work:
     goal: Goal
     kind: ResourceType
     inputs: Mapping[str, Any]
+    #: Whether it stays in the cloud when it is no longer declared.
+    retain: bool = False
     old: Record | None = None
     changes: tuple[Change, ...] = ()
     reason: str = ""
@@ -68,6 +70,9 @@ class Work:
             inputs=self.inputs,
             reason=self.reason,
             protect=goal.options.protect,
+            retain=self.retain,
+            dependencies=goal.dependencies,
+            property_dependencies=goal.property_dependencies,
         )
 
 
@@ -82,7 +87,7 @@ def create(deployment: Deployment, work: Work) -> Registered:
     cloud, state = deployment.tools
     begun = deployment.begin(step)
     identity, live = _adopt(work, cloud) if imports else _make(deployment, work, cloud, state)
-    made = record(deployment, work, identity, live)
+    made = record(work, identity, live)
     deployment.keep(made, None)
     return deployment.done(step, begun, made)
 
@@ -98,7 +103,7 @@ def update(deployment: Deployment, work: Work) -> Registered:
     cloud, _ = deployment.tools
     begun = deployment.begin(step)
     live = work.kind.update(cloud, old.id, plain(dict(old.inputs)), work.sent, _tops(work.changes))
-    made = record(deployment, work, old.id, live)
+    made = record(work, old.id, live)
     deployment.keep(made, old)
     return deployment.done(step, begun, made)
 
@@ -124,7 +129,7 @@ def swap(deployment: Deployment, work: Work) -> Registered:
             deletions.delete(cloud, of)
             deployment.forget(of)
     identity, live = _make(deployment, work, cloud, state)
-    made = record(deployment, work, identity, live)
+    made = record(work, identity, live)
     if first:
         deployment.keep(made, None)
     else:
@@ -136,12 +141,12 @@ def same(deployment: Deployment, work: Work) -> Registered:
     """Nothing to do in the cloud; the state may learn new dependencies or options."""
     old = work.old
     assert old is not None
-    deployment.keep(replace(record(deployment, work, old.id, {}), outputs=old.outputs), old)
+    deployment.keep(replace(record(work, old.id, {}), outputs=old.outputs), old)
     deployment.note(work.step(Op.SAME))
     return Registered(work.goal.urn, old.id, {**work.inputs, **old.outputs})
 
 
-def record(deployment: Deployment, work: Work, identity: str, live: JsonObject) -> Record:
+def record(work: Work, identity: str, live: JsonObject) -> Record:
     """What the state keeps of the resource."""
     goal = work.goal
     outputs = {
@@ -160,7 +165,7 @@ def record(deployment: Deployment, work: Work, identity: str, live: JsonObject) 
         dependencies=goal.dependencies,
         property_dependencies=goal.property_dependencies,
         protect=goal.options.protect,
-        retain=deployment.retains(goal),
+        retain=work.retain,
     )
 
 
@@ -173,7 +178,7 @@ def _make(deployment: Deployment, work: Work, cloud: Cloud, state: State) -> tup
             identity, live = found
             moved = kind.drift(cloud, sent, live)
             return identity, kind.update(cloud, identity, {}, sent, _tops(moved)) if moved else live
-    state.begin(record(deployment, work, identity, {}))
+    state.begin(record(work, identity, {}))
     try:
         return kind.create(cloud, sent)
     except AlreadyExistsError as error:
