@@ -86,7 +86,7 @@ def create(deployment: Deployment, work: Work) -> Registered:
         return work.expected
     cloud, state = deployment.tools
     begun = deployment.begin(step)
-    identity, live = _adopt(work, cloud) if imports else _make(deployment, work, cloud, state)
+    identity, live = _adopt(work, cloud) if imports else _make(work, cloud, state)
     made = record(work, identity, live)
     deployment.keep(made, None)
     return deployment.done(step, begun, made)
@@ -128,7 +128,7 @@ def swap(deployment: Deployment, work: Work) -> Registered:
         for of in [*doomed, old]:
             deletions.delete(cloud, of)
             deployment.forget(of)
-    identity, live = _make(deployment, work, cloud, state)
+    identity, live = _make(work, cloud, state)
     made = record(work, identity, live)
     if first:
         deployment.keep(made, None)
@@ -169,7 +169,7 @@ def record(work: Work, identity: str, live: JsonObject) -> Record:
     )
 
 
-def _make(deployment: Deployment, work: Work, cloud: Cloud, state: State) -> tuple[str, JsonObject]:
+def _make(work: Work, cloud: Cloud, state: State) -> tuple[str, JsonObject]:
     sent, kind, urn = work.sent, work.kind, work.goal.urn
     identity = kind.identity(sent)
     if urn in state.begun:
