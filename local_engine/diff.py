@@ -46,10 +46,10 @@ def _values(path: str, old: Any, new: Any) -> Iterator[Change]:
 
 def _lists(path: str, old: Sequence[Any], new: Sequence[Any]) -> Iterator[Change]:
     old_names, new_names = _names(old), _names(new)
-    if old_names and new_names and old_names != new_names:
+    if old_names and new_names:
         # Lists of named things (environment, flags) are compared by name, or one insertion would touch all that follow.
         old_map, new_map = dict(zip(old_names, old, strict=True)), dict(zip(new_names, new, strict=True))
-        if set(old_map) == set(new_map):
+        if old_names != new_names and set(old_map) == set(new_map):
             yield Change(path=path, kind="update", old=old_names, new=new_names)
         for name in [*new_map, *(name for name in old_map if name not in new_map)]:
             at = f"{path}[{name}]"

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import spec
-from local_engine import Op, Result, Step
+from local_engine import Change, Op, Result, Step
 from ops.cost import estimate, prices, traffic
 from spec import timeline
 
@@ -24,8 +24,12 @@ PAYMENTS = 1000
 CENT = 0.01
 #: Attempts of a timeline that are compared and shown.
 ATTEMPTS = 8
+#: Values of at most so many characters are shown with the property that changes.
+SHORT = 24
 #: The input of a binding that names what it is on, and its text while that is not known.
 ON, UNKNOWN = ("secretId", "topic", "subscription", "serviceAccountId", "name", "project"), "<computed>"
+#: What every service account's e-mail ends with, and nobody needs to read.
+ACCOUNTS = ".iam.gserviceaccount.com"
 SIGNS = {Op.CREATE: "create", Op.UPDATE: "update", Op.REPLACE: "**replace**", Op.DELETE: "**delete**"}
 
 
@@ -72,14 +76,18 @@ def _resources(steps: Sequence[Step]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for step in steps:
         if "member" not in step.inputs:
-            what = ", ".join(sorted({_told(change.path, replaces=change.replaces) for change in step.changes}))
+            what = ", ".join(sorted({_told(change) for change in step.changes}))
             protected = "protected: the apply refuses it" if step.protect and step.op in (Op.DELETE, Op.REPLACE) else ""
             rows.append((SIGNS[step.op], f"`{step.type.rpartition(':')[2]}`", f"`{step.name}`", what or protected))
     return rows
 
 
-def _told(path: str, *, replaces: bool) -> str:
-    return f"`{path}`" + (" (forces replacement)" if replaces else "")
+def _told(change: Change) -> str:
+    """A property, and its values where they say it shortly."""
+    both = (change.old, change.new)
+    short = all(isinstance(one, bool | int | float | str) and len(str(one)) <= SHORT for one in both)
+    values = f": {both[0]} → {both[1]}" if change.kind == "update" and short else ""
+    return f"`{change.path}`{values}" + (" (forces replacement)" if change.replaces else "")
 
 
 def _permissions(steps: Sequence[Step]) -> list[tuple[str, ...]]:
@@ -93,12 +101,14 @@ def _permissions(steps: Sequence[Step]) -> list[tuple[str, ...]]:
 def _on(step: Step) -> str:
     """The resource that a binding is on, as far as its inputs name it before the apply."""
     named = (str(step.inputs[key]) for key in ON if key in step.inputs)
-    return next((name.rpartition("/")[2] for name in named if name != UNKNOWN), step.name)
+    return next((name.rpartition("/")[2].removesuffix(ACCOUNTS) for name in named if name != UNKNOWN), step.name)
 
 
 def _member(member: object) -> str:
     name = str(member)
-    return "**everybody**" if name in ("allUsers", "allAuthenticatedUsers") else f"`{name.partition(':')[2] or name}`"
+    if name in ("allUsers", "allAuthenticatedUsers"):
+        return "**everybody**"
+    return f"`{(name.partition(':')[2] or name).removesuffix(ACCOUNTS)}`"
 
 
 def _costs(one: Compared) -> list[tuple[str, ...]]:

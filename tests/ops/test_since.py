@@ -75,7 +75,7 @@ def test_what_is_dangerous_stands_out() -> None:
     opened = step("door", MEMBER, name="gcwebhook", member="allUsers", role="roles/run.invoker")
     text = report.markdown([compared(replace(found, changes=(change,), protect=True), opened)], "origin/main")
     assert text.startswith(report.MARK)
-    assert "| **replace** | `Queue` | `a\\|b` | `name` (forces replacement) |" in text
+    assert "| **replace** | `Queue` | `a\\|b` | `name`: x → y (forces replacement) |" in text
     assert "| create | **everybody** | `roles/run.invoker` | `gcwebhook` |" in text
 
 
@@ -127,7 +127,7 @@ def test_a_slower_queue_is_told_as_resource_and_timeline_and_nothing_else(clone:
     assert (changed["op"], changed["name"]) == ("update", "split-payment-queue")
     text = comment.read_text()
     assert text == found["comment"]
-    assert "| update | `Queue` | `split-payment-queue` | `retryConfig.maxAttempts` |" in text
+    assert "| update | `Queue` | `split-payment-queue` | `retryConfig.maxAttempts`: 5 → 3 |" in text
     assert "Given up after 5 attempts" in text
     assert "Given up after 3 attempts" in text
     assert "**Permissions**" not in text
