@@ -72,10 +72,17 @@ class Finding:
     breaks: str
     fix: str
     severity: Severity = Severity.ERROR
+    #: The number of the rule that was broken; `sluice lint --explain` prints its page.
+    rule: str = ""
 
     def __str__(self) -> str:
+        return f"{self.where}: {self.severity}: {self.said}\n    why: {self.breaks}\n    fix: {self.fix}"
+
+    @property
+    def said(self) -> str:
+        """The key, what is wrong there, and the rule's number."""
         subject = f"{self.key}: " if self.key else ""
-        return f"{self.where}: {self.severity}: {subject}{self.what}\n    why: {self.breaks}\n    fix: {self.fix}"
+        return f"{subject}{self.what}" + (f" [{self.rule}]" if self.rule else "")
 
     def as_json(self) -> dict[str, str | int]:
         """Return the finding as `sluice lint --json` prints it."""
@@ -83,6 +90,7 @@ class Finding:
             "file": str(self.where.file),
             "line": self.where.line,
             "column": self.where.column,
+            "rule": self.rule,
             "severity": str(self.severity),
             "key": self.key,
             "what": self.what,

@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterator
 
 from spec.checks.draft import Draft, Rule
+from spec.checks.rule import rule
 from spec.errors import Finding, choose
 from spec.service import PROJECT_ROLES
 
 
+@rule("SL302")
 def public_paths_are_only_public(draft: Draft) -> Iterator[Finding]:
     """What anybody may call is not also behind a queue, a schedule or the operator's account."""
     for service in draft.system.services.values():
@@ -37,6 +39,7 @@ def public_paths_are_only_public(draft: Draft) -> Iterator[Finding]:
                     )
 
 
+@rule("SL303")
 def messages_have_their_own_path(draft: Draft) -> Iterator[Finding]:
     """A path that decodes messages is not called by a schedule."""
     for service in draft.system.services.values():
@@ -54,6 +57,7 @@ def messages_have_their_own_path(draft: Draft) -> Iterator[Finding]:
                 )
 
 
+@rule("SL118")
 def nothing_is_listed_twice(draft: Draft) -> Iterator[Finding]:
     """A list says each thing once."""
     lists: list[tuple[str, str, str, tuple[str, ...]]] = [
@@ -76,6 +80,7 @@ def nothing_is_listed_twice(draft: Draft) -> Iterator[Finding]:
                 )
 
 
+@rule("SL301", silenceable=True)
 def project_roles_are_on_the_short_list(draft: Draft) -> Iterator[Finding]:
     """A service has no role on the whole project that could be given on something smaller."""
     for service in draft.system.services.values():

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from spec.checks.draft import Draft, Rule
-from spec.errors import Finding, choose, nearest
+from spec.checks.rule import rule
+from spec.errors import Finding, Severity, choose, nearest
 from spec.service import RESERVED_ENV
 from spec.stack import CUSTOM_ENDPOINT, ENDPOINTS, GOOGLE_SERVICE_URL, StackConfig
 
@@ -28,6 +29,7 @@ SECRET_VALUE = re.compile(
 _LEAK = "it would stand in plain text in git, in the stack's state and in the revision's description"
 
 
+@rule("SL703")
 def variables_are_free(draft: Draft) -> Iterator[Finding]:
     """Config sets no variable that the platform, the program or a secret sets."""
     for service in draft.system.services.values():
@@ -40,6 +42,7 @@ def variables_are_free(draft: Draft) -> Iterator[Finding]:
                 yield draft.error("stack", stack.name, "config", "sluice:settings", name, **reason)
 
 
+@rule("SL803", silenceable=True)
 def nothing_secret_is_plain(draft: Draft) -> Iterator[Finding]:
     """No value in service config or stack config looks like a secret."""
     for service in draft.system.services.values():
@@ -55,6 +58,7 @@ def nothing_secret_is_plain(draft: Draft) -> Iterator[Finding]:
                 yield draft.error("stack", stack.name, "config", *path, **_plain(name, value))
 
 
+@rule("SL901")
 def stack_keys_are_known(draft: Draft) -> Iterator[Finding]:
     """A stack says nothing to the program that the program does not read."""
     known = [str(info.alias) for info in StackConfig.model_fields.values() if info.alias]
@@ -75,8 +79,9 @@ def stack_keys_are_known(draft: Draft) -> Iterator[Finding]:
             )
 
 
-def stack_names_exist(draft: Draft) -> Iterator[Finding]:
-    """Endpoints and pinned secrets are such as exist."""
+@rule("SL902")
+def endpoints_exist(draft: Draft) -> Iterator[Finding]:
+    """Endpoints are such as the services have."""
     for stack in draft.stacks.values():
         for name in stack.endpoints:
             if name not in ENDPOINTS:
@@ -90,6 +95,12 @@ def stack_names_exist(draft: Draft) -> Iterator[Finding]:
                     breaks="the services would go on calling the real one",
                     fix=choose(name, ENDPOINTS, noun="endpoint"),
                 )
+
+
+@rule("SL903")
+def pinned_secrets_exist(draft: Draft) -> Iterator[Finding]:
+    """A stack pins versions of secrets that are declared."""
+    for stack in draft.stacks.values():
         for name in stack.secret_versions:
             if draft.declared.get("secret") and not draft.is_declared("secret", name):
                 yield draft.error(
@@ -104,6 +115,7 @@ def stack_names_exist(draft: Draft) -> Iterator[Finding]:
                 )
 
 
+@rule("SL904")
 def overrides_are_local(draft: Draft) -> Iterator[Finding]:
     """Only a local stack points endpoints elsewhere."""
     for stack in draft.stacks.values():
@@ -124,6 +136,7 @@ def overrides_are_local(draft: Draft) -> Iterator[Finding]:
             )
 
 
+@rule("SL905", Severity.WARNING)
 def settings_are_used(draft: Draft) -> Iterator[Finding]:
     """A setting overrides something that a service declares."""
     known = {name for service in draft.system.services.values() for name in service.config}
@@ -142,6 +155,7 @@ def settings_are_used(draft: Draft) -> Iterator[Finding]:
                 )
 
 
+@rule("SL906")
 def releases_name_an_image(draft: Draft) -> Iterator[Finding]:
     """A stack that deploys services outside of loopback says which image."""
     for stack in draft.stacks.values():
@@ -216,7 +230,8 @@ RULES: tuple[Rule, ...] = (
     variables_are_free,
     nothing_secret_is_plain,
     stack_keys_are_known,
-    stack_names_exist,
+    endpoints_exist,
+    pinned_secrets_exist,
     overrides_are_local,
     settings_are_used,
     releases_name_an_image,

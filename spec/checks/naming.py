@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 from spec import names
 from spec.checks.draft import Draft, Rule
-from spec.errors import Finding
+from spec.checks.rule import rule
+from spec.errors import Finding, Severity
 
 
+@rule("SL107")
 def names_are_well_formed(draft: Draft) -> Iterator[Finding]:
     """File and folder names are ids that Google takes."""
     for noun, shape, longest, form in (
@@ -29,6 +31,7 @@ def names_are_well_formed(draft: Draft) -> Iterator[Finding]:
                 )
 
 
+@rule("SL108")
 def account_ids_fit(draft: Draft) -> Iterator[Finding]:
     """A service's name is the id of its account."""
     for service in draft.system.services:
@@ -44,6 +47,7 @@ def account_ids_fit(draft: Draft) -> Iterator[Finding]:
             )
 
 
+@rule("SL109")
 def url_labels_fit(draft: Draft) -> Iterator[Finding]:
     """A service's URL leaves room for the tag of a canary."""
     numbers = {stack.project_number for stack in draft.stacks.values()} or {"9" * names.PROJECT_NUMBER_LONGEST}
@@ -63,6 +67,7 @@ def url_labels_fit(draft: Draft) -> Iterator[Finding]:
             )
 
 
+@rule("SL110")
 def accounts_are_not_shared(draft: Draft) -> Iterator[Finding]:
     """Two queues, or a queue and a service, do not end up with one account."""
     owners: dict[str, tuple[str, str]] = {}
@@ -85,6 +90,7 @@ def accounts_are_not_shared(draft: Draft) -> Iterator[Finding]:
         )
 
 
+@rule("SL111")
 def schedules_are_jobs(draft: Draft) -> Iterator[Finding]:
     """No two schedules have the same job."""
     jobs: dict[str, str] = {}
@@ -102,6 +108,7 @@ def schedules_are_jobs(draft: Draft) -> Iterator[Finding]:
             )
 
 
+@rule("SL112", Severity.WARNING)
 def queue_names_say_queue(draft: Draft) -> Iterator[Finding]:
     """A queue's name ends in -queue, as the documents and dashboards have it."""
     for queue in draft.system.queues:

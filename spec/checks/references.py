@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from spec.checks.draft import Draft, Rule
 from spec.checks.handled import handled
-from spec.errors import Finding, choose
+from spec.checks.rule import rule
+from spec.errors import Finding, Severity, choose
 
 
+@rule("SL113")
 def services_exist(draft: Draft) -> Iterator[Finding]:
     """Every service that a queue joins has a folder."""
     for queue in draft.system.queues.values():
@@ -25,6 +27,7 @@ def _no_service(draft: Draft, queue: str, path: tuple[str | int, ...], name: str
     return draft.error("queue", queue, *path, what=f"there is no service {name!r}", breaks=breaks, fix=fix)
 
 
+@rule("SL114")
 def messages_are_handled(draft: Draft) -> Iterator[Finding]:
     """A queue's receiver handles its message at its path."""
     for queue in draft.system.queues.values():
@@ -36,6 +39,7 @@ def messages_are_handled(draft: Draft) -> Iterator[Finding]:
         yield from handled(draft, "queue", queue, receiver, lost=lost, unread=unread)
 
 
+@rule("SL307", Severity.WARNING)
 def handles_are_fed(draft: Draft) -> Iterator[Finding]:
     """Every handled path has a queue or topic that leads there; not asked while one leads astray, which is said."""
     fed = _fed(draft)
@@ -58,6 +62,7 @@ def handles_are_fed(draft: Draft) -> Iterator[Finding]:
                 )
 
 
+@rule("SL801")
 def secrets_exist(draft: Draft) -> Iterator[Finding]:
     """Every secret that a service reads is declared."""
     known = draft.declared["secret"]
@@ -75,6 +80,7 @@ def secrets_exist(draft: Draft) -> Iterator[Finding]:
                 )
 
 
+@rule("SL802", Severity.WARNING)
 def secrets_are_read(draft: Draft) -> Iterator[Finding]:
     """Every declared secret has a reader; not asked while a reader names an unknown one, which is said already."""
     wanted = {secret for service in draft.system.services.values() for secret in service.secrets}

@@ -7,11 +7,13 @@ from itertools import islice
 
 from local_cloud.engines.backoff import UNLIMITED_ATTEMPTS, delay, timeline
 from spec.checks.draft import Draft, Rule
+from spec.checks.rule import rule
 from spec.durations import Duration
-from spec.errors import Finding
+from spec.errors import Finding, Severity
 from spec.task_queue import MOST_ATTEMPTS, TaskQueue
 
 
+@rule("SL201", silenceable=True)
 def first_retry_finds_a_living_token(draft: Draft) -> Iterator[Finding]:
     """The token lives longer than the wait before the first retry."""
     for queue in draft.system.queues.values():
@@ -27,6 +29,7 @@ def first_retry_finds_a_living_token(draft: Draft) -> Iterator[Finding]:
             )
 
 
+@rule("SL202", Severity.WARNING)
 def retries_end_with_the_token(draft: Draft) -> Iterator[Finding]:
     """Of all attempts at most the last finds the token expired, and none is missing that would find it alive."""
     for queue in draft.system.queues.values():
@@ -45,6 +48,7 @@ def retries_end_with_the_token(draft: Draft) -> Iterator[Finding]:
                 yield _too_early(draft, queue, window, times[-1])
 
 
+@rule("SL203", Severity.WARNING)
 def an_attempt_leaves_time_for_another(draft: Draft) -> Iterator[Finding]:
     """An attempt that hangs is given up while the token still lives."""
     for queue in draft.system.queues.values():
@@ -60,6 +64,7 @@ def an_attempt_leaves_time_for_another(draft: Draft) -> Iterator[Finding]:
             )
 
 
+@rule("SL204", silenceable=True)
 def receiver_answers_before_the_deadline(draft: Draft) -> Iterator[Finding]:
     """The receiver is cut off before the queue gives an attempt up and sends the next."""
     for queue in draft.system.queues.values():
@@ -76,6 +81,7 @@ def receiver_answers_before_the_deadline(draft: Draft) -> Iterator[Finding]:
             )
 
 
+@rule("SL205", Severity.WARNING)
 def the_age_limit_counts(draft: Draft) -> Iterator[Finding]:
     """An age limit is not undone by attempts that are left when it passes: both must be used up."""
     for queue in draft.system.queues.values():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from spec.checks.draft import Draft, Rule
+from spec.checks.rule import rule
 from spec.durations import Duration
 from spec.errors import Finding, choose
 from spec.route import DIRECT_TIMEOUT
@@ -16,6 +17,7 @@ OWN_WORK = Duration.parse("15s")
 FILE = ("routes", "routes")
 
 
+@rule("SL120")
 def what_they_join_exists(draft: Draft) -> Iterator[Finding]:
     """A hop's queue and a chooser's folder are there."""
     for name, route in draft.system.routes.items():
@@ -32,6 +34,7 @@ def what_they_join_exists(draft: Draft) -> Iterator[Finding]:
             )
 
 
+@rule("SL121")
 def a_hop_has_one_route(draft: Draft) -> Iterator[Finding]:
     """No two routes decide over one queue."""
     first: dict[str, str] = {}
@@ -49,6 +52,7 @@ def a_hop_has_one_route(draft: Draft) -> Iterator[Finding]:
             )
 
 
+@rule("SL122")
 def nobody_calls_itself(draft: Draft) -> Iterator[Finding]:
     """A queue from a service to itself is no hop that a call could take the place of."""
     for name, queue in _hops(draft):
@@ -64,6 +68,7 @@ def nobody_calls_itself(draft: Draft) -> Iterator[Finding]:
             )
 
 
+@rule("SL209", silenceable=True)
 def senders_outlast_the_call(draft: Draft) -> Iterator[Finding]:
     """A direct call is made within the sender's own request: that is not cut off before the call is given up."""
     least = Duration(DIRECT_TIMEOUT.milliseconds + OWN_WORK.milliseconds)
@@ -82,6 +87,7 @@ def senders_outlast_the_call(draft: Draft) -> Iterator[Finding]:
                 )
 
 
+@rule("SL123")
 def choosers_know_the_ways(draft: Draft) -> Iterator[Finding]:
     """The service of a route says in `chooses` that its code chooses there, and between these two ways."""
     for name, route in draft.system.routes.items():
@@ -114,6 +120,7 @@ def choosers_know_the_ways(draft: Draft) -> Iterator[Finding]:
         )
 
 
+@rule("SL124")
 def what_is_chosen_on_exists(draft: Draft) -> Iterator[Finding]:
     """A service that chooses on a route has it: its code does not start without."""
     unread = draft.declared["route"] != draft.system.routes.keys() or (FILE not in draft.sources and draft.findings)
@@ -138,6 +145,7 @@ def what_is_chosen_on_exists(draft: Draft) -> Iterator[Finding]:
             )
 
 
+@rule("SL125")
 def shares_are_of_routes(draft: Draft) -> Iterator[Finding]:
     """A stack sets the shares of such routes as there are."""
     known = draft.declared["route"]

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spec.checks.draft import Draft, Rule
-from spec.errors import Finding
+from spec.checks.rule import rule
+from spec.errors import Finding, Severity
 
 SCHEMA_FOLDER = Path("queue_configs/schema")
 
@@ -28,6 +29,7 @@ def expected_line(noun: str, file: Path) -> str:
     return f"# yaml-language-server: $schema={Path(path).as_posix()}"
 
 
+@rule("SL106", Severity.WARNING)
 def schemas_are_named(draft: Draft) -> Iterator[Finding]:
     """The first line of a file is the comment that editors look for."""
     for (noun, name), source in draft.sources.items():

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from spec.checks.draft import Draft, Rule
+from spec.checks.rule import rule
 from spec.errors import Finding, choose
 from spec.task_queue import TaskQueue
 from spec.token import HEALTH, Token
 
 
+@rule("SL210")
 def settings_are_of_a_token(draft: Draft) -> Iterator[Finding]:
     """Where nothing expires there is nothing to be done about it."""
     for queue in draft.system.queues.values():
@@ -24,6 +26,7 @@ def settings_are_of_a_token(draft: Draft) -> Iterator[Finding]:
             )
 
 
+@rule("SL211")
 def what_is_minted_at_delivery_does_not_wait(draft: Draft) -> Iterator[Finding]:
     """A task without a token has no token's window, but an end, and a receiver that reads the row."""
     for queue in draft.system.queues.values():
@@ -61,6 +64,7 @@ def what_is_minted_at_delivery_does_not_wait(draft: Draft) -> Iterator[Finding]:
             )
 
 
+@rule("SL212")
 def what_waits_is_sent_anew(draft: Draft) -> Iterator[Finding]:
     """Every sender of a queue with a fallback or a breaker has a schedule that sends anew what waits of this queue."""
     for queue in draft.system.queues.values():
@@ -89,6 +93,7 @@ def what_waits_is_sent_anew(draft: Draft) -> Iterator[Finding]:
             yield draft.error("queue", queue.name, "token", key, what=what, breaks=breaks, fix=fix)
 
 
+@rule("SL213")
 def whoever_falls_back_sends(draft: Draft) -> Iterator[Finding]:
     """A schedule falls back for queues of its own service's messages."""
     for service in draft.system.services.values():
@@ -113,6 +118,7 @@ def whoever_falls_back_sends(draft: Draft) -> Iterator[Finding]:
                 )
 
 
+@rule("SL214")
 def whoever_waits_outlives_the_task(draft: Draft) -> Iterator[Finding]:
     """Fallback and breaker give up later than the queue."""
     for queue in draft.system.queues.values():
@@ -129,6 +135,7 @@ def whoever_waits_outlives_the_task(draft: Draft) -> Iterator[Finding]:
             )
 
 
+@rule("SL215")
 def a_breaker_can_ask(draft: Draft) -> Iterator[Finding]:
     """The senders of a queue with a breaker can reach the receiver's health, keep what they hold, and ask in time."""
     for queue in draft.system.queues.values():

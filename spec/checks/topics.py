@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from spec import names
 from spec.checks.draft import Draft, Rule
 from spec.checks.handled import handled
+from spec.checks.rule import rule
 from spec.durations import Duration
-from spec.errors import Finding, choose
+from spec.errors import Finding, Severity, choose
 
 
+@rule("SL115")
 def services_exist(draft: Draft) -> Iterator[Finding]:
     """Every service that a topic joins has a folder, and publishes once."""
     for topic in draft.system.topics.values():
@@ -35,6 +37,7 @@ def services_exist(draft: Draft) -> Iterator[Finding]:
                 )
 
 
+@rule("SL116")
 def messages_are_handled(draft: Draft) -> Iterator[Finding]:
     """The receiver handles the topic's message at its path, and no queue leads there too."""
     queued = {(queue.receiver, queue.path): queue.name for queue in draft.system.queues.values()}
@@ -59,6 +62,7 @@ def messages_are_handled(draft: Draft) -> Iterator[Finding]:
             )
 
 
+@rule("SL206", silenceable=True)
 def receiver_answers_before_the_deadline(draft: Draft) -> Iterator[Finding]:
     """The receiver is cut off before Google gives a push up and delivers again."""
     for topic in draft.system.topics.values():
@@ -75,8 +79,9 @@ def receiver_answers_before_the_deadline(draft: Draft) -> Iterator[Finding]:
             )
 
 
+@rule("SL207", silenceable=True)
 def retention_outlives_the_deliveries(draft: Draft) -> Iterator[Finding]:
-    """No message goes before its deliveries are used up, and no dead letter before its message would have gone."""
+    """No message goes before its deliveries are used up."""
     for topic in draft.system.topics.values():
         one = topic.ack_deadline.seconds + topic.retry.max_backoff.seconds
         most, kept = topic.max_delivery_attempts, topic.retention
@@ -90,6 +95,12 @@ def retention_outlives_the_deliveries(draft: Draft) -> Iterator[Finding]:
                 breaks="a message that fails would be dropped without ever becoming a dead letter",
                 fix=f"write a retention of {whole} or more, or fewer max_delivery_attempts",
             )
+
+
+@rule("SL208", Severity.WARNING)
+def dead_letters_outlive_messages(draft: Draft) -> Iterator[Finding]:
+    """No dead letter goes before its message would have gone."""
+    for topic in draft.system.topics.values():
         if topic.dead_letters.retention < topic.retention:
             yield draft.warning(
                 "topic",
@@ -102,6 +113,7 @@ def retention_outlives_the_deliveries(draft: Draft) -> Iterator[Finding]:
             )
 
 
+@rule("SL117")
 def dead_letters_do_not_collide(draft: Draft) -> Iterator[Finding]:
     """No topic has the name of another's dead letters."""
     owners = {names.dead_letter_topic(topic): topic for topic in draft.system.topics}
@@ -121,5 +133,6 @@ RULES: tuple[Rule, ...] = (
     messages_are_handled,
     receiver_answers_before_the_deadline,
     retention_outlives_the_deliveries,
+    dead_letters_outlive_messages,
     dead_letters_do_not_collide,
 )
