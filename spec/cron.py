@@ -95,4 +95,5 @@ def _refuse(what: str) -> Refused:
         what,
         breaks="Cloud Scheduler refuses the job, so what it should sweep would stay",
         fix='write minute, hour, day of month, month, day of week: "*/5 * * * *" is every five minutes',
+        rule="SL507",
     )

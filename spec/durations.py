@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from spec.errors import Refused
+from spec.errors import OF_ITS_KIND, Refused
 
 #: The units a duration may use, in milliseconds, largest first.
 UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
@@ -107,6 +107,7 @@ class Duration:
                 f"{value} has no unit",
                 breaks="60 may be seconds or minutes, and a wrong guess lets payments expire",
                 fix=f"write the unit: {value}s, or {value}m, {value}h",
+                rule=OF_ITS_KIND,
             )
         raise _refuse(value)
 
@@ -121,4 +122,5 @@ def _refuse(value: object) -> Refused:
         f"{value!r} is not a duration",
         breaks="the time it should limit would be unlimited or wrong",
         fix='write a number with its unit, large units first: "45s", "10m", "1h30m", "100ms"',
+        rule=OF_ITS_KIND,
     )

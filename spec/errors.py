@@ -15,6 +15,9 @@ from pathlib import Path
 #: A key is shown up to this length; a longer one is a slip whose beginning is enough.
 LONGEST_KEY = 60
 
+#: The rule that a value breaks that is not of the kind or the form that its key takes.
+OF_ITS_KIND = "SL104"
+
 
 class SpecError(Exception):
     """The specs cannot be used."""
@@ -35,11 +38,12 @@ class UnknownName(SpecError, LookupError):
 class Refused(ValueError):
     """A value is refused by a model; says what it would break and how to fix it.
 
-    `key` names the key below the refused mapping that is to blame, where a rule looks at more than one.
+    `key` names the key below the refused mapping that is to blame, where a rule looks at more than one. `rule` is the
+    number of what is broken, where it is another than the field's.
     """
 
-    def __init__(self, what: str, *, breaks: str, fix: str, key: str = "") -> None:
-        self.what, self.breaks, self.fix, self.key = what, breaks, fix, key
+    def __init__(self, what: str, *, breaks: str, fix: str, key: str = "", rule: str = "") -> None:
+        self.what, self.breaks, self.fix, self.key, self.rule = what, breaks, fix, key, rule
         super().__init__(what)
 
 

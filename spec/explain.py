@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from spec.errors import Finding, Refused, choose, nearest, spell
-from spec.model import sentences
+from spec.errors import OF_ITS_KIND, Finding, Refused, choose, nearest, spell
+from spec.model import rule_of, sentences
 from spec.source import Source
 
 #: What each kind of value is called.
@@ -69,25 +69,26 @@ def _finding(detail: ErrorDetails, source: Source, model: type[BaseModel], name_
     key = spell(loc)
     parent, info = _find(model, loc)
     breaks, fix = sentences(info)
+    rule = rule_of(info) or OF_ITS_KIND
     place = source.at(*loc)
     if kind == "extra_forbidden":
         valid = _keys(parent, name_key)
-        what, breaks = f"there is no key {_shown(str(loc[-1]))} here", _IGNORED
+        what, breaks, rule = f"there is no key {_shown(str(loc[-1]))} here", _IGNORED, "SL102"
         near = nearest(str(loc[-1]), valid)
         fix = f"did you mean {near}? Otherwise delete the line" if near else _one_of(str(loc[-1]), valid, name_key)
         place = source.at_key(*loc)
     elif kind == "missing":
-        what, breaks, fix = "the key is missing", breaks or _MISSING, fix or _describe(info)
+        what, breaks, fix, rule = "the key is missing", breaks or _MISSING, fix or _describe(info), "SL103"
         place = source.at(*loc[:-1])
     elif isinstance(refused, Refused):
-        what, breaks, fix = refused.what, refused.breaks, refused.fix
+        what, breaks, fix, rule = refused.what, refused.breaks, refused.fix, refused.rule or rule
     elif detail["input"] is None:
-        what, breaks, fix = "the key has no value", _EMPTY, _fix_for_nothing(info, fix)
+        what, breaks, fix, rule = "the key has no value", _EMPTY, _fix_for_nothing(info, fix), OF_ITS_KIND
     else:
         what = f"the key {_shown(loc[-1])} does not have the right form" if about_key else _what(detail)
         place = source.at_key(*loc) if about_key else place
-        breaks = _WRONG_KIND if kind in KINDS else breaks
-    return Finding(where=place, key=key, what=what, breaks=breaks or _UNUSABLE, fix=fix or _describe(info))
+        breaks, rule = (_WRONG_KIND, OF_ITS_KIND) if kind in KINDS else (breaks, rule)
+    return Finding(where=place, key=key, what=what, breaks=breaks or _UNUSABLE, fix=fix or _describe(info), rule=rule)
 
 
 def _what(detail: ErrorDetails) -> str:

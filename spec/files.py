@@ -123,3 +123,5 @@ def _misplaced(noun: str, file: SpecFile, proper: Path) -> Finding:
         breaks="whoever lists the folder would not find it, and other tools would not read it",
         fix=f"move the file to {proper}",
     )
+        rule="SL105",
+        rule="SL105",

@@ -161,6 +161,9 @@ def _nothing(root: Path) -> Finding:
         where=Where(files.SERVICES),
         key="",
         what=f"no service is declared under {root}",
+        rule="SL105",
         breaks="there is nothing to deploy",
         fix=f"run the command in a project that has {files.SERVICES}/<service>/{files.SERVICE_FILE}",
     )
+        rule="SL105",
+        rule="SL105",

@@ -1,7 +1,8 @@
 """The base of all spec models, and how a field says what it is for.
 
 Owns the settings that every model shares: unknown keys are refused, values are frozen, infinities and NaN are no
-numbers. A field carries three sentences: what it is (for editors), what a wrong value would break and how to fix it.
+numbers. A field carries three sentences: what it is (for editors), what a wrong value would break and how to fix it;
+and, where it has one of its own, the number of the rule that a wrong value breaks (docs/lint/).
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, Strict
 from pydantic.fields import FieldInfo
 
-#: Keys under which a field keeps its sentences for errors; the schema emitter leaves them out.
-BREAKS, FIX = "breaks", "fix"
+#: Keys under which a field keeps what errors need; the schema emitter leaves them out.
+BREAKS, FIX, RULE = "breaks", "fix", "rule"
 
 
 #: A number in quotes is text and `yes` is no truth: what a file says has to be of the kind that the schema says.
@@ -40,9 +41,9 @@ class Named(Model):
     name: str = Field(description="The stem of the file, never written in it.")
 
 
-def field(default: Any, doc: str, *, breaks: str = "", fix: str = "", **more: Any) -> Any:
+def field(default: Any, doc: str, *, breaks: str = "", fix: str = "", rule: str = "", **more: Any) -> Any:
     """Declare a field with its sentences; `...` as default makes it required."""
-    return Field(default, description=doc, json_schema_extra={BREAKS: breaks, FIX: fix}, **more)
+    return Field(default, description=doc, json_schema_extra={BREAKS: breaks, FIX: fix, RULE: rule}, **more)
 
 
 def sentences(info: FieldInfo | None) -> tuple[str, str]:
@@ -51,3 +52,9 @@ def sentences(info: FieldInfo | None) -> tuple[str, str]:
     if not isinstance(extra, dict):
         return "", ""
     return str(extra.get(BREAKS, "")), str(extra.get(FIX, ""))
+
+
+def rule_of(info: FieldInfo | None) -> str:
+    """Return the number of the rule that a wrong value of this field breaks, if it has one of its own."""
+    extra = info.json_schema_extra if info is not None else None
+    return str(extra.get(RULE, "")) if isinstance(extra, dict) else ""

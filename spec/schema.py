@@ -12,7 +12,8 @@ from typing import Any
 
 from spec.checks.schema_line import SCHEMA_FOLDER, SCHEMAS
 from spec.durations import Duration
-from spec.model import BREAKS, FIX, Model
+from spec.log_metric import LogMetric
+from spec.model import BREAKS, FIX, RULE, Model
 from spec.route import RouteFile
 from spec.secret import Secret
 from spec.service import Service
@@ -83,7 +84,7 @@ def _clean(node: Any) -> Any:
 
 
 def _is_for_errors(key: str, value: Any) -> bool:
-    return (key in {BREAKS, FIX, "title"} and isinstance(value, str)) or (key == "default" and value is None)
+    return (key in {BREAKS, FIX, RULE, "title"} and isinstance(value, str)) or (key == "default" and value is None)
 
 
 if __name__ == "__main__":

@@ -92,6 +92,7 @@ class Resources(Model):
         pattern=r"^(0\.(0[89]|[1-9]\d?)|1|2|4|6|8)$",
         breaks="Cloud Run refuses the revision",
         fix="write 1, 2, 4, 6, 8, or a fraction from 0.08",
+        rule="SL701",
     )
     memory: str = field(
         "512Mi",
@@ -99,6 +100,7 @@ class Resources(Model):
         pattern=r"^[1-9]\d{0,4}(Mi|Gi)$",
         breaks="Cloud Run refuses the revision",
         fix="write a whole number with its unit: 512Mi, 1Gi",
+        rule="SL701",
     )
 
     @property
@@ -130,6 +132,7 @@ class Scaling(Model):
         le=1000,
         breaks="Cloud Run refuses the service",
         fix="write 0 or more, up to scaling.max",
+        rule="SL701",
     )
     max: Whole = field(
         DEFAULT_MAX_INSTANCES,
@@ -138,6 +141,7 @@ class Scaling(Model):
         le=1000,
         breaks="without an instance nothing is served; Cloud Run allows 1000",
         fix="write a whole number from 1 to 1000",
+        rule="SL701",
     )
 
     @model_validator(mode="after")
@@ -245,8 +249,13 @@ class Service(Named):
         le=1000,
         breaks="Cloud Run refuses the revision",
         fix="write a whole number from 1 to 1000",
+        rule="SL701",
     )
-    timeout: Duration = field(DEFAULT_TIMEOUT, "How long a request may take, 1s to 1h.")
+    timeout: Duration = field(
+        DEFAULT_TIMEOUT,
+        "How long a request may take, 1s to 1h.",
+        rule="SL701",
+    )
     cpu_always: Flag = field(
         False, "True if the instance keeps its CPU between requests; only then may it work in the background."
     )

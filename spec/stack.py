@@ -91,6 +91,13 @@ class StackConfig(Model):
         fix="write sha256: and 64 hex digits in lower case, as `docker images --digests` prints them",
     )
     service_url: str = field(GOOGLE_SERVICE_URL, "The template of a service's URL.", alias="sluice:serviceUrl")
+        rule="SL907",
+    )
+    service_url: str = field(
+        GOOGLE_SERVICE_URL,
+        "The template of a service's URL.",
+        alias="sluice:serviceUrl",
+        rule="SL908",
     database_url: str | None = field(
         None,
         "The template of the database's URL, without a password; without it the foundation's instance is used.",
@@ -149,6 +156,7 @@ class StackConfig(Model):
         alias="sluice:canaryPercent",
         breaks="there is no such share of the payments",
         fix="write route: a whole number from 0 to 100",
+        rule="SL804",
     )
 
     @property

@@ -69,6 +69,7 @@ class Rate(Model):
         breaks='Google refuses the queue: "RateLimits.maxDispatchesPerSecond must be less than or equal to 500." '
         "A rate of 0 would send nothing.",
         fix="write a rate above 0 and up to 500; for more, split the traffic over two queues",
+        rule="SL501",
     )
     concurrent: Whole = field(
         DEFAULT_CONCURRENT,
@@ -77,6 +78,7 @@ class Rate(Model):
         le=MOST_CONCURRENT,
         breaks="Google refuses a queue with more than 5000 concurrent dispatches, and with none nothing is ever sent",
         fix="write a whole number from 1 to 5000",
+        rule="SL502",
     )
 
 
@@ -91,9 +93,18 @@ class Retry(Model):
         le=2**31 - 1,
         breaks='Google refuses less than -1: "RetryConfig.maxAttempts must be greater or equal to -1."',
         fix="write the number of attempts, 1 or more, or -1 for no limit by number",
+        rule="SL504",
     )
-    min_backoff: Duration = field(DEFAULT_MIN_BACKOFF, "The wait before the first retry.")
-    max_backoff: Duration = field(DEFAULT_MAX_BACKOFF, "The longest wait between two attempts.")
+    min_backoff: Duration = field(
+        DEFAULT_MIN_BACKOFF,
+        "The wait before the first retry.",
+        rule="SL504",
+    )
+    max_backoff: Duration = field(
+        DEFAULT_MAX_BACKOFF,
+        "The longest wait between two attempts.",
+        rule="SL504",
+    )
     max_doublings: Whole = field(
         DEFAULT_MAX_DOUBLINGS,
         "How often the wait doubles before it grows by equal steps.",
@@ -101,11 +112,13 @@ class Retry(Model):
         le=16,
         breaks="Google refuses a queue whose max_doublings is negative, and beyond 16 any wait has met its max_backoff",
         fix="write a whole number from 0 to 16",
+        rule="SL504",
     )
     task_age_limit: Duration = field(
         DEFAULT_TASK_AGE_LIMIT,
         "Cloud Tasks' max_retry_duration, from the first attempt; 0s takes this limit away. "
         "Retrying stops when max_attempts are used up too.",
+        rule="SL504",
     )
 
     @property
@@ -202,11 +215,14 @@ class TaskQueue(Named):
     rate: Rate = field(Rate(), "How fast the queue sends.")
     retry: Retry = field(Retry(), "When a failed task is tried again.")
     dispatch_deadline: Duration = field(
-        DEFAULT_DISPATCH_DEADLINE, "How long one attempt may take before it counts as failed, 15s to 30m."
+        DEFAULT_DISPATCH_DEADLINE,
+        "How long one attempt may take before it counts as failed, 15s to 30m.",
+        rule="SL503",
     )
     token_window: Duration | None = field(
         None,
         "How long the message's token lives from the moment of enqueueing; without it the message does not expire.",
+        rule="SL201",
     )
     token: Token = field(Token(), "What is done about a token that may die before its receiver is back.")
 

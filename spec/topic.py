@@ -50,8 +50,16 @@ DEFAULT_DEAD_LETTER_RETENTION = Duration.parse("14d")
 class Redelivery(Model):
     """When a message that was not acknowledged is delivered again."""
 
-    min_backoff: Duration = field(DEFAULT_MIN_BACKOFF, "The wait before the second delivery, 0s to 600s.")
-    max_backoff: Duration = field(DEFAULT_MAX_BACKOFF, "The longest wait between two deliveries, 0s to 600s.")
+    min_backoff: Duration = field(
+        DEFAULT_MIN_BACKOFF,
+        "The wait before the second delivery, 0s to 600s.",
+        rule="SL505",
+    )
+    max_backoff: Duration = field(
+        DEFAULT_MAX_BACKOFF,
+        "The longest wait between two deliveries, 0s to 600s.",
+        rule="SL505",
+    )
 
     @field_validator("min_backoff", "max_backoff")
     @classmethod
@@ -80,7 +88,11 @@ class Redelivery(Model):
 class DeadLetters(Model):
     """The dead-letter topic and the subscription, without expiry, that keeps what comes there."""
 
-    retention: Duration = field(DEFAULT_DEAD_LETTER_RETENTION, "How long dead letters are kept, 10m to 31d.")
+    retention: Duration = field(
+        DEFAULT_DEAD_LETTER_RETENTION,
+        "How long dead letters are kept, 10m to 31d.",
+        rule="SL505",
+    )
 
     @field_validator("retention")
     @classmethod
@@ -123,7 +135,9 @@ class Topic(Named):
     )
     ordered: Flag = field(False, "Messages of one ordering key are delivered in the order of their publishing.")
     ack_deadline: Duration = field(
-        DEFAULT_ACK_DEADLINE, "How long one push may take before it counts as failed, 10s to 600s, in whole seconds."
+        DEFAULT_ACK_DEADLINE,
+        "How long one push may take before it counts as failed, 10s to 600s, in whole seconds.",
+        rule="SL505",
     )
     max_delivery_attempts: Whole = field(
         FEWEST_DELIVERIES,
@@ -132,9 +146,14 @@ class Topic(Named):
         le=MOST_DELIVERIES,
         breaks="Google refuses the subscription: max_delivery_attempts is between 5 and 100",
         fix="write a whole number from 5 to 100",
+        rule="SL505",
     )
     retry: Redelivery = field(Redelivery(), "When a message is delivered again that nobody acknowledged.")
-    retention: Duration = field(DEFAULT_RETENTION, "How long topic and subscription keep a message, 10m to 31d.")
+    retention: Duration = field(
+        DEFAULT_RETENTION,
+        "How long topic and subscription keep a message, 10m to 31d.",
+        rule="SL505",
+    )
     dead_letters: DeadLetters = field(DeadLetters(), "What becomes of messages that nobody acknowledged.")
     filter: str | None = field(
         None,
@@ -143,6 +162,7 @@ class Topic(Named):
         max_length=LONGEST_FILTER,
         breaks="Google refuses the subscription: a filter has at most 256 bytes",
         fix='write a filter such as attributes.kind = "order", or leave the key out to take all',
+        rule="SL505",
     )
 
     @field_validator("ack_deadline")

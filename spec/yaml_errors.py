@@ -34,7 +34,7 @@ _NO_TABS = "indent with spaces: YAML allows no tabs there"
 
 def unreadable(place: Where, what: str, fix: str, breaks: str = "", *, key: str = "") -> Finding:
     """Return the finding that a file, or a part of it, cannot be read."""
-    return Finding(where=place, key=key, what=what, breaks=breaks or _BREAKS, fix=fix)
+    return Finding(where=place, key=key, what=what, breaks=breaks or _BREAKS, fix=fix, rule="SL101")
 
 
 def not_yaml(error: yaml.YAMLError, text: str, file: Path) -> Finding:
