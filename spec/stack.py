@@ -89,8 +89,6 @@ class StackConfig(Model):
         pattern=r"^sha256:[0-9a-f]{64}$",
         breaks="a tag can move between preview and deployment; only a digest names one image",
         fix="write sha256: and 64 hex digits in lower case, as `docker images --digests` prints them",
-    )
-    service_url: str = field(GOOGLE_SERVICE_URL, "The template of a service's URL.", alias="sluice:serviceUrl")
         rule="SL907",
     )
     service_url: str = field(
@@ -148,6 +146,7 @@ class StackConfig(Model):
         alias="sluice:secretVersions",
         breaks="`latest` would change a running revision without a preview",
         fix="write the number of the version, for example 2",
+        rule="SL804",
     )
 
     canary_percent: dict[str, Percent] = field(
@@ -156,7 +155,6 @@ class StackConfig(Model):
         alias="sluice:canaryPercent",
         breaks="there is no such share of the payments",
         fix="write route: a whole number from 0 to 100",
-        rule="SL804",
     )
 
     @property
