@@ -111,6 +111,7 @@ def _duplicate(noun: str, first: SpecFile, other: SpecFile) -> Finding:
         key="",
         what=f"the {noun} {other.name} is declared here and in {first.shown_as}",
         breaks="only one of the two would be deployed, and a change to the other would do nothing",
+        rule="SL105",
         fix=f"delete one of the two files, or rename one: the name of a {noun} is the name of its file",
     )
 
@@ -121,7 +122,6 @@ def _misplaced(noun: str, file: SpecFile, proper: Path) -> Finding:
         key="",
         what=f"a {noun} does not belong here",
         breaks="whoever lists the folder would not find it, and other tools would not read it",
+        rule="SL105",
         fix=f"move the file to {proper}",
     )
-        rule="SL105",
-        rule="SL105",

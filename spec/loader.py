@@ -142,6 +142,7 @@ def _names_itself(source: Source, file: SpecFile) -> Finding:
         key="name",
         what=f"the file names itself {source.values['name']!r}",
         breaks=f"its name is {file.name!r} already, by its place; two names would drift apart",
+        rule="SL105",
         fix="delete the line, and rename the file (or the service's folder) if it should have another name",
     )
 
@@ -152,6 +153,7 @@ def _no_stack(root: Path, stack: str) -> Finding:
         key="",
         what=f"there is no stack {stack!r}",
         breaks="nobody knows which project it would be deployed to",
+        rule="SL105",
         fix=f"{choose(stack, files.stacks(root), noun='stack')} Or write the file.",
     )
 
@@ -161,9 +163,7 @@ def _nothing(root: Path) -> Finding:
         where=Where(files.SERVICES),
         key="",
         what=f"no service is declared under {root}",
-        rule="SL105",
         breaks="there is nothing to deploy",
+        rule="SL105",
         fix=f"run the command in a project that has {files.SERVICES}/<service>/{files.SERVICE_FILE}",
     )
-        rule="SL105",
-        rule="SL105",

@@ -96,6 +96,7 @@ class StackConfig(Model):
         "The template of a service's URL.",
         alias="sluice:serviceUrl",
         rule="SL908",
+    )
     database_url: str | None = field(
         None,
         "The template of the database's URL, without a password; without it the foundation's instance is used.",
