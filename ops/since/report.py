@@ -18,6 +18,8 @@ from spec import timeline
 MARK = "<!-- sluice preview -->"
 #: Rows of a table; what is beyond is counted.
 MOST = 40
+#: Bytes of a comment; GitHub takes 65,536 characters.
+LONGEST = 60_000
 #: Payments a day at which costs are compared.
 PAYMENTS = 1000
 #: A monthly cost that changes by less is not told.
@@ -56,7 +58,16 @@ def markdown(found: Sequence[Compared], since: str) -> str:
     parts = [part for one in found if (part := _stack(one))]
     if not parts:
         return ""
-    return "\n".join([MARK, f"## What this changes since `{since}`", "", *parts]).rstrip() + "\n"
+    head = f"{MARK}\n## What this changes since `{since}`\n\n"
+    return head + _cut("\n".join(parts).rstrip()) + "\n"
+
+
+def _cut(text: str) -> str:
+    """At most what GitHub takes, in whole lines."""
+    if len(text.encode()) <= LONGEST:
+        return text
+    kept = text.encode()[:LONGEST].decode(errors="ignore").rpartition("\n")[0]
+    return f"{kept}\n\n**Cut here: a comment holds no more.** `./sluice preview --since` says it all."
 
 
 def _stack(one: Compared) -> str:

@@ -1,4 +1,4 @@
-"""The comment on a pull request, word for word, for five sample changes; `comments/` beside this file holds what it says.
+"""The comment on a pull request, word for word, for five sample changes; `comments/` beside this file holds them.
 
 After a change that is meant, write them anew and read the diff:
 SLUICE_WRITE_GOLDENS=1 .venv/bin/python -m pytest tests/ops/test_comments.py

@@ -85,6 +85,14 @@ def test_long_tables_are_cut_and_say_so() -> None:
     assert "20 more" in text
 
 
+def test_a_comment_is_never_longer_than_what_can_be_posted() -> None:
+    long = [step(f"q{number}-{'x' * 2000}") for number in range(40)]
+    text = report.markdown([compared(*long)], "HEAD")
+    assert 50_000 < len(text) < 65_536
+    assert "Cut here" in text.splitlines()[-1]
+    assert all(line.endswith("|") for line in text.splitlines() if line.startswith("| create"))
+
+
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """This tree as a repository of its own with one commit, so that the one at hand is left alone."""
