@@ -1,4 +1,6 @@
 """What is not at its end, for `sluice reconcile`: each payment that is older than its stage usually takes, in pages.
+The sweeper says each minute of each stage how many wait in it and since when, which alerts go by: no metric of
+Google's says how old the oldest task of a queue is.
 
 Reads and never writes. A stage has a window, the time within which a healthy system is through with it; what is younger
 is counted as in flight. `last` is the newest message of a payment: by its task's name Cloud Tasks is asked for it.
@@ -6,11 +8,12 @@ is counted as in flight. `last` is the newest message of a payment: by its task'
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from service_code.gcsplit.onward import onward
 from service_code.gcsplit.rules import Rules
+from service_code.kit import logs
 from service_code.kit.call import Call
 from service_code.kit.clock import stamp
 from service_code.kit.deaths import OPEN
@@ -115,6 +118,9 @@ LAST = """
 """
 
 
+_log = logs.get("standing")
+
+
 class Standing:
     """Answers operators about what is not at its end."""
 
@@ -161,6 +167,20 @@ class Standing:
             )
             found["in_flight"] = {row["stage"]: row["n"] for row in counts}
         return Reply(200, found)
+
+    async def say(self, now: datetime) -> None:
+        """Log each stage in which anything waits: how many, since when, and how many times its window that is."""
+        rows = await self._kit.db.fetch(
+            f"SELECT stage, count(*) AS n, min(since) AS since FROM ({STANDING}) AS standing GROUP BY stage"
+        )
+        for row in rows:
+            stage, age = row["stage"], (now - row["since"]).total_seconds()
+            window = WINDOWS[stage].total_seconds()
+            said = {"overdue": round(age / window, 3)} if window else {}
+            _log.info(
+                "payments wait", what="waiting", status="waiting", stage=stage, waiting=row["n"],
+                oldest=round(age, 1), **said,
+            )  # fmt: skip
 
 
 def _shown(row: Any, rules: Rules) -> dict[str, Any]:

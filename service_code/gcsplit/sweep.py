@@ -14,6 +14,7 @@ from typing import Any
 
 from service_code.gcsplit.fallback import REFUSED, WAY, Fallback
 from service_code.gcsplit.rules import GRACE, HOSTPAY_QUEUES, SPLIT_WINDOW, Rules
+from service_code.gcsplit.standing import Standing
 from service_code.kit import deadletters, ledger, logs
 from service_code.kit.call import Call
 from service_code.kit.db import Connection
@@ -38,6 +39,7 @@ class Sweeper:
         self._kit = kit
         self._rules = rules
         self._fallback = fallback
+        self._standing = Standing(kit, rules)
 
     async def sweep(self, call: Call) -> Mapping[str, Any]:
         """Do one round; each payment in a transaction of its own, so that one cannot hold up the rest."""
@@ -49,6 +51,7 @@ class Sweeper:
         completed = await self._complete(now)
         dead = await self._bury_unpaid(now, oldest) + await self._bury_unsplit(now)
         late = await self._revive_paid(now)
+        await self._standing.say(now)
         let_go = await self._fallback.let_go(now)  # last: it asks the exchange, which may take all the time there is
         done = {"resent": resent, "let_go": let_go, "dead": dead, "late": late}
         if any(done.values()):
@@ -63,10 +66,20 @@ class Sweeper:
                 SELECT 1 FROM split_payout_hostpay h
                 WHERE h.unique_id = que.unique_id AND h.status = 'completed' AND h.final_at IS NOT NULL
             )
-            RETURNING unique_id
+            RETURNING unique_id, way, cn_api_id,
+                (SELECT max(mined_at) FROM split_payout_hostpay h
+                 WHERE h.unique_id = que.unique_id AND h.status = 'completed') AS paid_at,
+                coalesce((SELECT received_at FROM split_payout_request r WHERE r.unique_id = que.unique_id), created_at)
+                    AS since
             """,
             now,
         )
+        for row in rows:
+            _log.info(
+                "payment completed", what="payment_completed", status="completed", unique_id=row["unique_id"],
+                cn_api_id=row["cn_api_id"], way=row["way"],
+                paid_seconds=round((row["paid_at"] - row["since"]).total_seconds(), 3),
+            )  # fmt: skip
         return len(rows)
 
     async def _bury_unpaid(self, now: datetime, oldest: Mapping[str, datetime]) -> int:

@@ -22,7 +22,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from service_code.kit import logs
+from service_code.kit import logs, measure
 from service_code.kit.call import Call
 from service_code.kit.db import OverloadedError, unavailable
 from service_code.kit.door import Door, DoorError
@@ -199,7 +199,8 @@ class App:
         duration = round((time.perf_counter() - started) * 1000, 1)
         status = str(reply.body.get("status") or reply.body.get("error") or reply.status)
         write = _log.warning if 400 <= reply.status < 500 else _log.info
-        write("answered", status=status, http_status=reply.status, duration=duration, why=reply.body.get("reason"))
+        said = {"why": reply.body.get("reason"), **measure.fields()}
+        write("answered", what="answered", status=status, http_status=reply.status, duration=duration, **said)
         return JSONResponse(dict(reply.body), reply.status)
 
     async def _health_door(self, _request: Request) -> Response:

@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 import asyncpg
 
+from service_code.kit import measure
 from service_code.kit.db import OverloadedError, unavailable
 
 Item = TypeVar("Item")
@@ -44,7 +45,8 @@ class Batcher(Generic[Item, Result]):
         self._waiting.append((item, future))
         if self._running is None:
             self._running = asyncio.create_task(self._run(), context=contextvars.Context())
-        return await future
+        with measure.statement():
+            return await future
 
     async def _run(self) -> None:
         try:

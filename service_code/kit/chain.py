@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from service_code.kit import erc20, logs
+from service_code.kit import erc20, logs, measure
 from service_code.kit.outside import Answer, Outside, UnreachableError
 
 #: Seconds for one call to the node.
@@ -126,8 +126,9 @@ class Node:
 
     async def ask(self, method: str, *params: Any) -> Any:
         """Make one call."""
-        answer = await self._post(method, self._wish(method, params))
-        return _result(method, answer.status, answer.json())
+        with measure.node_call(NodeAwayError):
+            answer = await self._post(method, self._wish(method, params))
+            return _result(method, answer.status, answer.json())
 
     async def ask_all(self, *calls: tuple[Any, ...]) -> list[Any]:
         """Make several calls in one request and return their results in order.
@@ -142,6 +143,10 @@ class Node:
 
     async def try_all(self, *calls: tuple[Any, ...]) -> list[Any]:
         """As ask_all, with a call's refusal in the place of its result."""
+        with measure.node_call(NodeAwayError):
+            return await self._try_all(calls)
+
+    async def _try_all(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
         wishes = [self._wish(method, params) for method, *params in calls]
         what = "+".join(method for method, *_ in calls)
         answer = await self._post(what, wishes)

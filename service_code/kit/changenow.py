@@ -8,6 +8,7 @@ other programs may have held them as doubles.
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
@@ -22,6 +23,8 @@ DOUBLE = Decimal("1e-12")
 #: The code of an amount that the exchange finds too small to exchange.
 TOO_SMALL = "EXCHANGE_DEPOSIT_TOO_SMALL"
 RATE_PLACES = Decimal("1e-12")
+#: Statuses by which it will not do something; any other but a 2xx is no usable answer.
+REFUSALS = (400, 404, 422)
 #: The only status in which an order may be paid.
 WAITING = "waiting"
 #: Statuses after which an order will never take a payment.
@@ -178,22 +181,32 @@ class ChangeNow:
         )
 
     async def _ask(self, method: str, path: str, **wish: Any) -> dict[str, Any]:
+        started = time.perf_counter()
+        said: dict[str, Any] = {"what": "changenow_call", "path": path}
         try:
             answer = await self._outside.call(
                 method, self._base + path, what="ChangeNow", headers=self._headers, **wish
             )
         except UnreachableError as error:
-            _log.warning("the exchange is away", what="changenow_call", status="unreachable", path=path)
+            said |= {"outcome": "away", "call_ms": _ms_since(started)}
+            _log.warning("the exchange is away", status="unreachable", **said)
             raise ExchangeAwayError(str(error)) from error
-        _log.info("asked the exchange", what="changenow_call", status=answer.status, path=path)
         body = answer.json()
-        if 200 <= answer.status < 300 and isinstance(body, dict):
-            return body
-        if answer.status in (400, 404, 422):
+        fine = 200 <= answer.status < 300 and isinstance(body, dict)
+        refused = answer.status in REFUSALS
+        said |= {"outcome": "ok" if fine else "refused" if refused else "away", "call_ms": _ms_since(started)}
+        _log.info("asked the exchange", status=answer.status, **said)
+        if fine:
+            return dict(body)
+        if refused:
             raise ExchangeRefusedError(_code(body), _why(answer, body))
         if answer.status in (401, 403):
             _log.error("the exchange does not know our key", what="bad_changenow_key", status="error")
         raise ExchangeAwayError(f"ChangeNow answered {answer.status}")
+
+
+def _ms_since(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 1)
 
 
 def same(amount: Amount, told: Decimal | None) -> bool:

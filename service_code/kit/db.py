@@ -7,12 +7,14 @@ ignores it). SQL is written by hand beside the rules it serves; no statement ask
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
 
+from service_code.kit import measure
 from service_code.kit.access import Access
 
 if TYPE_CHECKING:
@@ -102,10 +104,13 @@ class Database:
         """Lend a connection."""
         if self._pool is None:
             raise OverloadedError("the database is not open")
+        started = time.perf_counter()
         try:
             connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT)
         except TimeoutError as error:
             raise OverloadedError("no database connection was free in time") from error
+        finally:
+            measure.waited_for_database(time.perf_counter() - started)
         try:
             yield connection
         finally:
@@ -114,18 +119,23 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """Lend a connection inside a transaction that commits when the block ends well."""
-        async with self.connection() as connection, connection.transaction():
-            yield connection
+        async with self.connection() as connection:
+            async with connection.transaction():
+                yield connection
+                ended = time.perf_counter()
+            measure.waited_for_database(time.perf_counter() - ended)  # the commit: where a write waits for the disk
 
     async def fetch(self, sql: str, *args: Any) -> list[asyncpg.Record]:
         """Run one statement and return its rows."""
-        async with self.connection() as connection:
-            return await connection.fetch(sql, *args)
+        with measure.statement():
+            async with self.connection() as connection:
+                return await connection.fetch(sql, *args)
 
     async def row(self, sql: str, *args: Any) -> asyncpg.Record | None:
         """Run one statement and return its first row."""
-        async with self.connection() as connection:
-            return await connection.fetchrow(sql, *args)
+        with measure.statement():
+            async with self.connection() as connection:
+                return await connection.fetchrow(sql, *args)
 
 
 async def again(work: Callable[[], Awaitable[T]], tries: int = 3) -> T:

@@ -16,6 +16,8 @@ from typing import Any
 import structlog
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
+from service_code.kit import measure
+
 #: Present on every line, empty where a line has no such thing.
 FIELDS = (
     "severity",
@@ -100,8 +102,9 @@ def about(**fields: Any) -> None:
 
 
 def begin(**fields: Any) -> None:
-    """Start a request: forget the fields of any other and set these."""
+    """Start a request: forget the fields and measures of any other and set these."""
     clear_contextvars()
+    measure.begin()
     bind_contextvars(**fields)
 
 

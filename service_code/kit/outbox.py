@@ -155,7 +155,9 @@ class Outbox:
                 await self._direct.deliver(row.queue, row.id, body, trace=row.trace)
                 said = "delivered directly"
             else:
-                made = await self._tasks.create(row.queue, row.id, body, trace=row.trace, due=row.due_at)
+                made = await self._tasks.create(
+                    row.queue, row.id, body, at=row.minted_at, trace=row.trace, due=row.due_at
+                )
                 said = "task made" if made else "task was made before"
         except (TaskError, DirectError) as error:
             _log.error(

@@ -96,7 +96,9 @@ class Publications:
                 await self._mark(rows)
                 sent += len(rows)
                 for row in rows:
-                    _log.info("published", queue=topic, unique_id=row["unique_id"], status="published")
+                    _log.info(
+                        "published", what="published", queue=topic, unique_id=row["unique_id"], status="published"
+                    )
         except Exception as error:  # the database is away: the key is let go of by time
             _log.error("not published", what="publish_failed", queue=topic, status="queued", error=error)
         return sent

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
+from datetime import datetime
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -45,6 +46,8 @@ class Delivery:
     message_id: str
     ordering_key: str
     attempt: int
+    subscription: str
+    published_at: float | None
 
 
 def read(body: bytes) -> Delivery:
@@ -63,7 +66,17 @@ def read(body: bytes) -> Delivery:
         message_id=str(message.get("messageId") or ""),
         ordering_key=str(message.get("orderingKey") or ""),
         attempt=attempt if type(attempt) is int and 1 <= attempt <= MOST_DELIVERIES else 1,
+        subscription=str(envelope.get("subscription") or "").rpartition("/")[2],
+        published_at=_seconds(message.get("publishTime")),
     )
+
+
+def _seconds(text: object) -> float | None:
+    """Read a time of Pub/Sub's; what is none says nothing."""
+    try:
+        return datetime.fromisoformat(str(text)).timestamp()
+    except ValueError:
+        return None
 
 
 class PushWorker(Worker):
@@ -80,7 +93,9 @@ class PushWorker(Worker):
         except UnreadableError as error:
             return await self.handle(body, Call(self._kit), refused=Dead(error.code, error.why))
         call = Call(self._kit, attempt=delivery.attempt, task=delivery.message_id or None)
-        logs.about(attempt_number=call.attempt, task=call.task)
+        at = delivery.published_at
+        age = None if at is None else max(0.0, round(self._kit.clock.seconds() - at, 3))
+        logs.about(attempt_number=call.attempt, task=call.task, queue=delivery.subscription, task_age=age)
         return await self.handle(delivery.data, call)
 
     async def _bury(self, outcome: Dead, body: bytes, call: Call) -> None:

@@ -13,12 +13,17 @@ from datetime import datetime
 from typing import Any
 
 from service_code.kit.access import Access, once_more
+from service_code.kit.clock import to_millis
 from service_code.kit.outside import Answer, Outside, UnreachableError
 from service_code.kit.settings import QueueEdge
 from service_code.kit.together import Together
 
 #: Seconds for one create: the caller of a public door is waiting for it.
 TIMEOUT = 5.0
+
+
+#: When the task was first to be delivered, in milliseconds: by this its receiver knows how late it is.
+DUE_HEADER = "X-Sluice-Due"
 
 
 class TaskError(RuntimeError):
@@ -46,13 +51,13 @@ class Tasks:
         self._together = Together(self._post)
 
     async def create(
-        self, queue: str, outbox_id: str, body: bytes, *, trace: str = "", due: datetime | None = None
+        self, queue: str, outbox_id: str, body: bytes, *, at: datetime, trace: str = "", due: datetime | None = None
     ) -> bool:
         """Create the task of an outbox row; False if its name was taken, so that it had been made before."""
         edge = self._queues.get(queue)
         if edge is None:
             raise TaskError(f"{queue} is not among this service's QUEUES")
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", DUE_HEADER: str(to_millis(due or at))}
         if trace:
             headers["traceparent"] = traceparent(trace, outbox_id)
         task: dict[str, Any] = {

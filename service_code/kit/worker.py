@@ -15,14 +15,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from service_code.kit import deadletters, logs
+from service_code.kit import deadletters, logs, measure
 from service_code.kit.call import Call
 from service_code.kit.db import OverloadedError, unavailable
 from service_code.kit.messages import NewerError, UnreadableError
 from service_code.kit.outcomes import Dead, Done, Forward, Next, Outcome, Retry, Send
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Handler
-from service_code.kit.tasks import TaskError
+from service_code.kit.tasks import DUE_HEADER, TaskError
 
 _log = logs.get("worker")
 
@@ -38,7 +38,9 @@ class Worker:
         """Handle one delivery whose caller has been verified."""
         attempt = attempt_number(request)
         call = Call(self._kit, attempt=attempt, task=request.headers.get("x-cloudtasks-taskname"))
-        logs.about(attempt_number=attempt, task=call.task, queue=request.headers.get("x-cloudtasks-queuename"))
+        queue, due = request.headers.get("x-cloudtasks-queuename"), _digits(request.headers.get(DUE_HEADER, ""))
+        age = None if due is None else max(0.0, round(self._kit.clock.seconds() - due / 1000, 3))
+        logs.about(attempt_number=attempt, task=call.task, queue=queue, task_age=age)
         return await self.handle(body, call)
 
     async def handle(self, body: bytes, call: Call, *, refused: Dead | None = None) -> JSONResponse:
@@ -59,7 +61,11 @@ class Worker:
             what = "database_unavailable" if unavailable(error) else "unexpected_error"
             _log.error("the handler failed", status="error", what=what, error=error)
         duration = round((time.perf_counter() - started) * 1000, 1)
-        _log.info("handled", status=answer["status"], http_status=status, duration=duration, why=answer.get("why"))
+        said = {"duration": duration, "why": answer.get("why"), **measure.fields()}
+        age = logs.current("task_age")
+        if age is not None and status == 200:
+            said["task_seconds"] = round(age + duration / 1000, 3)
+        _log.info("handled", what="handled", status=answer["status"], http_status=status, **said)
         return JSONResponse(answer, status)
 
     async def _decide(self, body: bytes, call: Call) -> Outcome:
@@ -84,7 +90,7 @@ class Worker:
                 await self._next(outcome, call)
                 return 200, {"status": "next"}
             case Forward():
-                return await self._forward(outcome)
+                return await self._forward(outcome, call)
             case Dead():
                 await self._bury(outcome, body, call)
                 return 200, {"status": "dead", "code": outcome.code, "why": outcome.why}
@@ -109,10 +115,10 @@ class Worker:
             elif isinstance(result, BaseException):
                 raise result
 
-    async def _forward(self, outcome: Forward) -> tuple[int, dict[str, str]]:
-        trace = str(logs.current("trace") or "")
+    async def _forward(self, outcome: Forward, call: Call) -> tuple[int, dict[str, str]]:
+        trace, body = str(logs.current("trace") or ""), outcome.message.encode()
         try:
-            made = await self._kit.tasks.create(outcome.queue, outcome.key, outcome.message.encode(), trace=trace)
+            made = await self._kit.tasks.create(outcome.queue, outcome.key, body, at=call.now, trace=trace)
         except TaskError as error:
             _log.error("the task could not be made", what="enqueue_failed", queue=outcome.queue, error=str(error))
             return 500, {"status": "retry", "why": "the next task could not be made"}
@@ -146,5 +152,10 @@ async def _nothing() -> None:
 
 def attempt_number(request: Request) -> int:
     """Return the number of this attempt, from 1, by the queue's header."""
-    text = request.headers.get("x-cloudtasks-taskretrycount", "")
-    return int(text) + 1 if text.isascii() and text.isdigit() and len(text) < 9 else 1
+    retries = _digits(request.headers.get("x-cloudtasks-taskretrycount", ""))
+    return 1 if retries is None or retries >= 10**8 else retries + 1
+
+
+def _digits(text: str) -> int | None:
+    """Read a header's number of at most 15 digits."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else None

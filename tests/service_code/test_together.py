@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from service_code.kit.tasks import TaskError, Tasks
 from service_code.kit.together import MOST, Together
 from service_code.kit.token_policy import TokenPolicy
 
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
 QUEUE = "projects/p/locations/l/queues/q"
 
 
@@ -117,7 +119,7 @@ def tasks_of(*answers: Answer) -> tuple[Tasks, Login]:
 async def test_a_dead_token_in_a_batch_is_replaced_and_the_tasks_are_made() -> None:
     dead = {"0": {"code": 16, "message": "expired"}, "1": {"code": 16, "message": "expired"}}
     tasks, login = tasks_of(operation(dead), operation())
-    first, second = await asyncio.gather(tasks.create("q", "1", b""), tasks.create("q", "2", b""))
+    first, second = await asyncio.gather(tasks.create("q", "1", b"", at=NOW), tasks.create("q", "2", b"", at=NOW))
     assert first
     assert second
     assert login.forgotten
@@ -126,7 +128,7 @@ async def test_a_dead_token_in_a_batch_is_replaced_and_the_tasks_are_made() -> N
 async def test_only_a_name_that_is_taken_counts_as_made_before() -> None:
     """ABORTED is 409 as well, and nothing was made."""
     tasks, _ = tasks_of(operation({"0": {"code": 6, "message": "taken"}, "1": {"code": 10, "message": "once more"}}))
-    calls = (tasks.create("q", "1", b""), tasks.create("q", "2", b""))
+    calls = (tasks.create("q", "1", b"", at=NOW), tasks.create("q", "2", b"", at=NOW))
     taken, aborted = await asyncio.gather(*calls, return_exceptions=True)
     assert taken is False
     assert str(aborted) == "q refused the task: 409 once more"

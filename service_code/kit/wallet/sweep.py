@@ -1,4 +1,5 @@
-"""The payer's sweeper: unsent messages, unbroadcast and stuck transactions, finality and reorganisations."""
+"""The payer's sweeper: unsent messages, unbroadcast and stuck transactions, finality and reorganisations; and it says
+what the wallet holds and what gas costs, since nobody else knows."""
 
 from __future__ import annotations
 
@@ -6,12 +7,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service_code.kit import logs
+from service_code.kit import erc20, logs
 from service_code.kit.call import Call
-from service_code.kit.chain import NodeAwayError, NodeRefusedError
+from service_code.kit.chain import NodeAwayError, NodeRefusedError, whole
+from service_code.kit.money import Amount
 from service_code.kit.tokens import WINDOWS, Purpose
 from service_code.kit.wallet.book import Book
 from service_code.kit.wallet.bump import add_variant, means_of
+from service_code.kit.wallet.coins import GAS_CURRENCY
 from service_code.kit.wallet.payer import Payer
 from service_code.kit.wallet.settle import PATIENCE, Settler
 
@@ -40,7 +43,8 @@ class Sweeper:
         found: dict[str, Any] = {"status": "swept", "resent": resent}
         found.update({"settled": 0, "bumped": 0, "final": 0, "reorganised": 0})
         # What keeps payouts alive comes first; looking back can wait.
-        for part, names in ((self._open, ("settled", "bumped")), (self._finality, ("final", "reorganised"))):
+        parts = ((self._open, ("settled", "bumped")), (self._finality, ("final", "reorganised")), (self._means, ()))
+        for part, names in parts:
             try:
                 found.update(zip(names, await part(call), strict=True))
             except (NodeAwayError, NodeRefusedError) as error:
@@ -50,6 +54,22 @@ class Sweeper:
 
     async def _finality(self, _call: Call) -> tuple[int, int]:
         return await self._settler.finalize()
+
+    async def _means(self, _call: Call) -> tuple[()]:
+        """Log the balances and the price of gas."""
+        node, wallet = self._payer.node, (await self._payer.book()).address
+        tokens, question = self._payer.coins.tokens, erc20.about(erc20.BALANCE_OF, wallet)
+        calls = (("eth_call", {"to": contract, "data": question}, "latest") for contract in tokens.values())
+        found = await node.try_all(("eth_getBalance", wallet, "latest"), *calls)
+        gas = round((await node.fees()).base_fee / 10**9, 3)
+        held = [whole(found[0]), *(erc20.number(one) or 0 for one in found[1:])]
+        for currency, units in zip((GAS_CURRENCY, *tokens), held, strict=True):
+            balance = Amount(currency=currency, units=units).text()
+            _log.info(
+                "the wallet's means", what="wallet_means", status="seen", currency=currency, balance=balance,
+                gas_gwei=gas if currency == GAS_CURRENCY else None,
+            )  # fmt: skip
+        return ()
 
     async def _open(self, call: Call) -> tuple[int, int]:
         own, *others = await self._payer.books()
