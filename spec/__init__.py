@@ -4,21 +4,31 @@ Two calls are enough for most users: `load(root, stack)` returns the checked `Sy
 finding; `lint(root)` returns the findings of all files and all stacks, warnings among them, and raises nothing.
 """
 
+from spec.alert import Alert, Condition
+from spec.board import Board
+from spec.channel import Channel
 from spec.durations import Duration
 from spec.errors import Finding, Refused, Severity, SpecError, SpecErrors, UnknownName, Where
 from spec.graph import Caller, ScheduledCall, System
 from spec.loader import lint, load, stack_config
+from spec.log_metric import LogMetric
 from spec.route import Route
 from spec.secret import Secret
 from spec.service import Schedule, Service
+from spec.slo import Slo
 from spec.stack import StackConfig
 from spec.task_queue import TaskQueue
 from spec.topic import Topic
 
 __all__ = [
+    "Alert",
+    "Board",
     "Caller",
+    "Channel",
+    "Condition",
     "Duration",
     "Finding",
+    "LogMetric",
     "Refused",
     "Route",
     "Schedule",
@@ -26,6 +36,7 @@ __all__ = [
     "Secret",
     "Service",
     "Severity",
+    "Slo",
     "SpecError",
     "SpecErrors",
     "StackConfig",

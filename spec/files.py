@@ -1,6 +1,7 @@
 """Which files are specs: the folder is the registry and the file's stem is the name.
 
-Owns the layout of queue_configs/, service_code/ and stacks/, and the refusal of a name that stands in two places.
+Owns the layout of queue_configs/, dashboards/, service_code/ and stacks/, and the refusal of a name that stands in two
+places.
 """
 
 from __future__ import annotations
@@ -15,10 +16,18 @@ TASKS = Path("queue_configs/tasks")
 TOPICS = Path("queue_configs/topics")
 SECRETS = Path("queue_configs/secrets")
 ROUTES = Path("queue_configs/routes.yaml")
+ALERTS = Path("dashboards/alerts")
+METRICS = Path("dashboards/metrics")
+SLOS = Path("dashboards/slos")
+CHANNELS = Path("dashboards/channels")
+BOARDS = Path("dashboards/boards")
 SERVICES = Path("service_code")
 STACKS = Path("stacks")
 SERVICE_FILE = "service.yaml"
 STACK_PREFIX = "Pulumi."
+
+#: How the template of a dashboard ends.
+TEMPLATE = ".yaml.j2"
 
 #: Endings that people give to YAML files; only the first is read.
 ENDINGS = (".yaml", ".yml")
@@ -46,6 +55,33 @@ def topics(root: Path, findings: list[Finding]) -> dict[str, SpecFile]:
 def secrets(root: Path, findings: list[Finding]) -> dict[str, SpecFile]:
     """Find queue_configs/secrets/<SECRET>.yaml."""
     return _by_stem(root, SECRETS, "secret", findings)
+
+
+def alerts(root: Path, findings: list[Finding]) -> dict[str, SpecFile]:
+    """Find dashboards/alerts/<alert>.yaml."""
+    return _by_stem(root, ALERTS, "alert", findings)
+
+
+def metrics(root: Path, findings: list[Finding]) -> dict[str, SpecFile]:
+    """Find dashboards/metrics/<metric>.yaml."""
+    return _by_stem(root, METRICS, "metric", findings)
+
+
+def slos(root: Path, findings: list[Finding]) -> dict[str, SpecFile]:
+    """Find dashboards/slos/<slo>.yaml."""
+    return _by_stem(root, SLOS, "slo", findings)
+
+
+def channels(root: Path, findings: list[Finding]) -> dict[str, SpecFile]:
+    """Find dashboards/channels/<channel>.yaml."""
+    return _by_stem(root, CHANNELS, "channel", findings)
+
+
+def boards(root: Path) -> dict[str, SpecFile]:
+    """Find dashboards/boards/<board>.yaml.j2."""
+    paths = sorted((root / BOARDS).glob(f"[!.]*{TEMPLATE}"))
+    names = [(path.name.removesuffix(TEMPLATE), path) for path in paths]
+    return {name: SpecFile(name, path, path.relative_to(root)) for name, path in names}
 
 
 def routes(root: Path, findings: list[Finding]) -> SpecFile | None:

@@ -11,10 +11,15 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from spec import names
+from spec.alert import Alert
+from spec.board import Board
+from spec.channel import Channel
 from spec.errors import Finding, UnknownName, choose
+from spec.log_metric import LogMetric
 from spec.route import Route
 from spec.secret import Secret
 from spec.service import Service
+from spec.slo import Slo
 from spec.stack import StackConfig
 from spec.task_queue import TaskQueue
 from spec.token import HEALTH
@@ -62,6 +67,11 @@ class System:
     secrets: Mapping[str, Secret]
     topics: Mapping[str, Topic] = field(default_factory=dict)
     routes: Mapping[str, Route] = field(default_factory=dict)
+    alerts: Mapping[str, Alert] = field(default_factory=dict)
+    metrics: Mapping[str, LogMetric] = field(default_factory=dict)
+    slos: Mapping[str, Slo] = field(default_factory=dict)
+    channels: Mapping[str, Channel] = field(default_factory=dict)
+    boards: Mapping[str, Board] = field(default_factory=dict)
     stack: StackConfig | None = None
     warnings: tuple[Finding, ...] = field(default=(), repr=False)
 

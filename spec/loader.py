@@ -14,16 +14,21 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from spec import files
+from spec.alert import Alert
+from spec.board import Board
+from spec.channel import Channel
 from spec.checks import Draft, run
 from spec.errors import Finding, Severity, SpecErrors, Where, choose
 from spec.explain import explain
 from spec.files import SpecFile
 from spec.graph import System
+from spec.log_metric import LogMetric
 from spec.model import Named
 from spec.route import Route, RouteFile
 from spec.secret import Secret
 from spec.service import Service
-from spec.source import Source, read
+from spec.slo import Slo
+from spec.source import Source, read, read_text
 from spec.stack import StackConfig, StackFile, from_flat
 from spec.task_queue import TaskQueue
 from spec.topic import Topic
@@ -72,6 +77,11 @@ def _draft(root: Path, stacks: list[str], configs: Mapping[str, Mapping[str, Any
         topics=_read_all(draft, "topic", Topic, files.topics(root, draft.findings)),
         secrets=_read_all(draft, "secret", Secret, files.secrets(root, draft.findings)),
         routes=_read_routes(draft),
+        alerts=_read_all(draft, "alert", Alert, files.alerts(root, draft.findings)),
+        metrics=_read_all(draft, "metric", LogMetric, files.metrics(root, draft.findings)),
+        slos=_read_all(draft, "slo", Slo, files.slos(root, draft.findings)),
+        channels=_read_all(draft, "channel", Channel, files.channels(root, draft.findings)),
+        boards=_read_boards(draft),
     )
     if not draft.declared["service"]:
         draft.findings.append(_nothing(root))
@@ -96,6 +106,15 @@ def _read_all(draft: Draft, noun: str, model: type[Kind], found: Mapping[str, Sp
         except ValidationError as error:
             draft.findings.extend(explain(error, source, model))
     return models
+
+
+def _read_boards(draft: Draft) -> dict[str, Board]:
+    boards: dict[str, Board] = {}
+    for name, file in files.boards(draft.system.root).items():
+        text = read_text(file.path, file.shown_as, draft.findings)
+        if text is not None:
+            boards[name] = Board(name=name, file=file.shown_as, template=text)
+    return boards
 
 
 def _read_routes(draft: Draft) -> dict[str, Route]:

@@ -10,13 +10,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+from spec.alert import Alert
+from spec.channel import Channel
 from spec.checks.schema_line import SCHEMA_FOLDER, SCHEMAS
 from spec.durations import Duration
+from spec.log_metric import LogMetric
 from spec.log_metric import LogMetric
 from spec.model import BREAKS, FIX, RULE, Model
 from spec.route import RouteFile
 from spec.secret import Secret
 from spec.service import Service
+from spec.slo import Slo
 from spec.stack import StackFile
 from spec.task_queue import TaskQueue
 from spec.topic import Topic
@@ -28,6 +32,10 @@ MODELS: dict[str, type[Model]] = {
     "service": Service,
     "secret": Secret,
     "stack": StackFile,
+    "alert": Alert,
+    "metric": LogMetric,
+    "slo": Slo,
+    "channel": Channel,
 }
 
 #: Keys that other programs own in a stack's file: those of providers and of Pulumi.

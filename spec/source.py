@@ -87,7 +87,7 @@ class Source:
 
 def read(path: Path, shown_as: Path, findings: list[Finding]) -> Source | None:
     """Read one file; what is wrong with it is added to the findings, and None returned if nothing can be used."""
-    text = _text(path, shown_as, findings)
+    text = read_text(path, shown_as, findings)
     if text is None:
         return None
     source = Source(shown_as, first_line=text.partition("\n")[0].rstrip("\r"))
@@ -193,7 +193,8 @@ def _scalar(node: yaml.ScalarNode) -> Any:
     return text
 
 
-def _text(path: Path, shown_as: Path, findings: list[Finding]) -> str | None:
+def read_text(path: Path, shown_as: Path, findings: list[Finding]) -> str | None:
+    """Read one file's text; what is wrong with it is added to the findings, and None returned."""
     try:
         data = path.read_bytes()
     except IsADirectoryError:

@@ -17,6 +17,7 @@ from spec.errors import Refused
 from spec.model import Flag, Model, field
 from spec.route import Percent
 from spec.service import EnvName, EnvText
+from spec.watching import Watching
 
 #: Stacks of the layer that a release does not touch are named so.
 FOUNDATION_PREFIX = "foundation-"
@@ -157,6 +158,8 @@ class StackConfig(Model):
         breaks="there is no such share of the payments",
         fix="write route: a whole number from 0 to 100",
     )
+
+    watching: Watching = field(Watching(), "How alerts reach people in this stack.", alias="sluice:watching")
 
     @property
     def is_foundation(self) -> bool:

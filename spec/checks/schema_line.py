@@ -20,6 +20,10 @@ SCHEMAS = {
     "service": "service.json",
     "secret": "secret.json",
     "stack": "stack.json",
+    "alert": "alert.json",
+    "metric": "log_metric.json",
+    "slo": "slo.json",
+    "channel": "channel.json",
 }
 
 
