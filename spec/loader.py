@@ -17,7 +17,7 @@ from spec import files
 from spec.alert import Alert
 from spec.board import Board
 from spec.channel import Channel
-from spec.checks import Draft, run
+from spec.checks import Draft, Report, run
 from spec.errors import Finding, Severity, SpecErrors, Where, choose
 from spec.explain import explain
 from spec.files import SpecFile
@@ -43,7 +43,7 @@ def load(root: Path, stack: str | None = None, config: Mapping[str, Any] | None 
     says: it is the config as Pulumi hands it to a running program, with overrides of the command line in it.
     """
     draft = _draft(Path(root), [stack] if stack else [], {stack: config} if stack and config is not None else {})
-    found = [*draft.findings, *run(draft)]
+    found = run(draft).findings
     if any(finding.severity is Severity.ERROR for finding in found):
         raise SpecErrors([finding for finding in found if finding.severity is Severity.ERROR])
     return replace(draft.system, stack=draft.stacks.get(stack) if stack else None, warnings=tuple(found))
@@ -51,9 +51,13 @@ def load(root: Path, stack: str | None = None, config: Mapping[str, Any] | None 
 
 def lint(root: Path) -> tuple[Finding, ...]:
     """Return every finding about every file and every stack, warnings among them, in the order of the files."""
+    return tuple(report(root).findings)
+
+
+def report(root: Path) -> Report:
+    """Return what `lint` does, and the findings that a file has silenced with a reason."""
     root = Path(root)
-    draft = _draft(root, list(files.stacks(root)), {})
-    return tuple(sorted([*draft.findings, *run(draft)], key=lambda finding: finding.where))
+    return run(_draft(root, list(files.stacks(root)), {}), whole=True)
 
 
 def stack_config(root: Path, stack: str, config: Mapping[str, Any] | None = None) -> StackConfig:

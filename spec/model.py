@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, Strict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
 from pydantic.fields import FieldInfo
+
+from spec.errors import Refused
 
 #: Keys under which a field keeps what errors need; the schema emitter leaves them out.
 BREAKS, FIX, RULE = "breaks", "fix", "rule"
@@ -20,6 +22,26 @@ BREAKS, FIX, RULE = "breaks", "fix", "rule"
 Whole = Annotated[int, Strict()]
 Quantity = Annotated[float, Strict()]
 Flag = Annotated[bool, Strict()]
+
+
+#: Fewest words of a reason: a word such as "wontfix" gives none.
+FEWEST_WORDS = 3
+
+
+def _reason(text: str) -> str:
+    if len(text.split()) < FEWEST_WORDS:
+        raise Refused(
+            f"{text!r} is no reason",
+            breaks="nobody could judge later whether it still holds",
+            fix="say in a few words why the rule may be broken here",
+            rule="SL134",
+        )
+    return text
+
+
+#: Numbers of rules that a file breaks on purpose, each with the reason.
+Silences = dict[Annotated[str, Field(pattern=r"^SL\d+$")], Annotated[str, AfterValidator(_reason)]]
+SILENCES = "Rules that this file breaks on purpose (docs/lint/), each with the reason."
 
 
 class Model(BaseModel):
@@ -35,7 +57,13 @@ class Model(BaseModel):
     )
 
 
-class Named(Model):
+class Spec(Model):
+    """A whole file, which may say what it breaks on purpose."""
+
+    lint: Silences = Field({}, description=SILENCES)
+
+
+class Named(Spec):
     """A spec that is a file of its own: the file's stem is its name, so the file does not repeat it."""
 
     name: str = Field(description="The stem of the file, never written in it.")

@@ -12,7 +12,7 @@ from pydantic import Field, Strict, model_validator
 
 from spec.durations import Duration
 from spec.errors import Refused
-from spec.model import Model, field
+from spec.model import Model, Spec, field
 
 #: The old way and the new one of every kind of route.
 PAIRS = (("direct", "queue"), ("inline", "queue"), ("single", "staged"), ("sync", "queue"))
@@ -95,7 +95,7 @@ class Route(Model):
         return self
 
 
-class RouteFile(Model):
+class RouteFile(Spec):
     """The whole file."""
 
     routes: dict[RouteName, Route] = field(

@@ -15,7 +15,6 @@ from spec.channel import Channel
 from spec.checks.schema_line import SCHEMA_FOLDER, SCHEMAS
 from spec.durations import Duration
 from spec.log_metric import LogMetric
-from spec.log_metric import LogMetric
 from spec.model import BREAKS, FIX, RULE, Model
 from spec.route import RouteFile
 from spec.secret import Secret

@@ -10,6 +10,7 @@ from spec.errors import Finding, Severity, spell
 from spec.graph import System
 from spec.source import Source
 from spec.stack import StackConfig
+from spec.tree import Tree
 
 
 @dataclass(slots=True)
@@ -25,6 +26,10 @@ class Draft:
     declared: defaultdict[str, frozenset[str]] = field(default_factory=lambda: defaultdict(frozenset))
     running: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
+    tree: Tree = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tree = Tree(self.system.root)
 
     def is_declared(self, noun: str, name: str) -> bool:
         """Whether there is a file of that name, even one that could not be used."""
