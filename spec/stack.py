@@ -14,9 +14,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, field_v
 
 from spec import names
 from spec.errors import Refused
-from spec.logs import Logs
 from spec.model import SILENCES, Flag, Model, Silences, field
-from spec.network import Network
 from spec.route import Percent
 from spec.service import EnvName, EnvText
 from spec.watching import Watching
