@@ -159,12 +159,6 @@ class StackConfig(Model):
         fix="write route: a whole number from 0 to 100",
     )
 
-    network: Network = field(Network(), "The ranges of the private network.", alias="sluice:network")
-    database: Database = field(Database(), "How the database is kept.", alias="sluice:database")
-    logs: Logs = field(Logs(), "How long log entries are kept.", alias="sluice:logs")
-    budget: Budget | None = field(None, "What a month may cost.", alias="sluice:budget")
-    ci: Ci | None = field(None, "Which repository's jobs may deploy.", alias="sluice:ci")
-
     lint: Silences = field({}, SILENCES, alias="sluice:lint")
     watching: Watching = field(Watching(), "How alerts reach people in this stack.", alias="sluice:watching")
 
