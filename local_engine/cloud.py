@@ -12,7 +12,7 @@ import select
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
@@ -47,7 +47,10 @@ class Cloud:
         attribution: Mapping[str, str] = ATTRIBUTION,
         patience: float = PATIENCE,
         pause: Callable[[float], None] = time.sleep,
+        authorize: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
+        #: Headers that show who asks; a local cloud's owner shows nothing.
+        self._authorize = authorize
         self._endpoints, self._patience, self._pause = dict(endpoints), patience, pause
         self.attribution = dict(attribution)
         self._local = threading.local()
@@ -84,6 +87,16 @@ class Cloud:
         """A call to the local cloud's own controls, which stand beside its products; counted as nothing."""
         parts = urlsplit(next(iter(self._endpoints.values())))
         return self._patiently(method, f"{parts.scheme}://{parts.netloc}/_sluice/{path}", body)
+
+    def pages(self, endpoint: str, path: str, key: str, query: Mapping[str, str] | None = None) -> Iterator[JsonObject]:
+        """Everything that a collection lists under ``key``, page by page."""
+        asked = dict(query or {})
+        while True:
+            page = self.get(endpoint, path, asked)
+            yield from page.get(key, ())
+            if not page.get("nextPageToken"):
+                return
+            asked["pageToken"] = str(page["nextPageToken"])
 
     def answers(self, endpoint: str, path: str) -> bool:
         """Whether anybody listens there now."""
@@ -195,7 +208,7 @@ class Cloud:
     def _send(self, method: str, url: str, body: Any) -> tuple[int, JsonObject]:
         parts = urlsplit(url)
         target = parts.path + (f"?{parts.query}" if parts.query else "")
-        headers = {"User-Agent": "sluice-local-engine", "Accept": "application/json"}
+        headers = {"User-Agent": "sluice-local-engine", "Accept": "application/json", **self._authorize()}
         content = None
         if body is not None:
             content, headers["Content-Type"] = json.dumps(body).encode(), "application/json"

@@ -57,6 +57,13 @@ class PolicyPart(ResourceType):
     def found(self, policy: JsonObject, inputs: Inputs) -> JsonObject | None:
         """The part as the policy has it, or None."""
 
+    def import_id(self, inputs: Inputs, identity: str) -> str:
+        """Thing, role, member and condition, with spaces between them."""
+        rest = [inputs["role"], inputs["member"]] if "member" in inputs else [inputs["role"]]
+        named = [inputs["condition"]["title"]] if inputs.get("condition") else []
+        thing = identity.removesuffix(title(inputs)).removesuffix("/" + "/".join(rest))
+        return " ".join([thing, *rest, *named])
+
     def path(self, inputs: Inputs) -> str:
         """The path of the thing, whether the program gave its short name or its path."""
         return templated(self.thing, {name: _short(name, value) for name, value in inputs.items()})
@@ -69,10 +76,13 @@ class PolicyPart(ResourceType):
     def read(self, cloud: Cloud, identity: str, inputs: Inputs) -> JsonObject | None:
         """What the policy has of it."""
         try:
-            policy = cloud.policy(self._key(inputs), lambda: self._get(cloud, inputs))
+            return self.found(self.policy(cloud, inputs), inputs)
         except NotFoundError:
             return None
-        return self.found(policy, inputs)
+
+    def policy(self, cloud: Cloud, inputs: Inputs) -> JsonObject:
+        """The whole policy that the part belongs to."""
+        return cloud.policy(self._key(inputs), lambda: self._get(cloud, inputs))
 
     def update(self, cloud: Cloud, identity: str, old: Inputs, inputs: Inputs, changed: frozenset[str]) -> JsonObject:
         """Add what is new, under the same name."""

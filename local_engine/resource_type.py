@@ -77,6 +77,10 @@ class ResourceType(ABC):
         """Where the cloud no longer holds what was declared, by the paths of the REST body."""
         return []
 
+    def import_id(self, inputs: Inputs, identity: str) -> str:
+        """What ``pulumi import`` calls it."""
+        return identity
+
     def interrupted(self, cloud: Cloud, identity: str, inputs: Inputs) -> tuple[str, JsonObject] | None:
         """What an interrupted create left behind under ``identity``, to be adopted."""
         live = self.read(cloud, identity, inputs)

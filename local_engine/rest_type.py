@@ -4,15 +4,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Final
 
 from . import diff
 from .cloud import Cloud, JsonObject
 from .errors import NotFoundError
 from .model import Change
-from .resource_type import Inputs, ResourceType, path_of, templated
+from .reading import declared, unmodelled
+from .resource_type import Defaults, Inputs, ResourceType, path_of, templated
 from .shapes import body
+
+#: Fields that the cloud sets in resources of many kinds.
+GIVEN: Final = frozenset(
+    {"name", "uid", "etag", "state", "createTime", "updateTime", "creationRecord", "mutationRecord", "mutationRecords"}
+)
 
 
 class RestType(ResourceType):
@@ -45,6 +52,11 @@ class RestType(ResourceType):
     masks: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     #: ``labels`` are those of the resource, to which the engine adds its own.
     labelled: ClassVar[bool] = True
+    #: Where a list's answer keeps the resources, if not under the collection's name; and what is asked besides.
+    list_key: ClassVar[str] = ""
+    list_query: ClassVar[Mapping[str, str]] = {}
+    #: Fields that only the cloud sets, besides those of every resource.
+    given: ClassVar[frozenset[str]] = frozenset()
     #: Outputs that only the cloud knows: output name -> path in its answer.
     computed: ClassVar[Mapping[str, str]] = {}
 
@@ -162,8 +174,38 @@ class RestType(ResourceType):
         return self.predicted(inputs) | {name: _at(live, path) for name, path in self.computed.items()}
 
     def drift(self, cloud: Cloud, inputs: Inputs, live: JsonObject) -> list[Change]:
-        """Compare the body that would be sent with the answer."""
-        return list(diff.drift(self.body(cloud, inputs), live))
+        """Compare the body that would be sent with the answer.
+
+        The label of whoever made it is set when it is made, as the provider does: what was taken over has none.
+        """
+        sent = self.body(cloud, inputs)
+        if "labels" in self.inputs and self.labelled:
+            sent["labels"] = dict(inputs.get("labels") or {})
+        return list(diff.drift(sent, live))
+
+    def listed(self, cloud: Cloud, given: Defaults) -> Iterator[JsonObject]:
+        """Everything of this type in the project (and region), as the cloud says it."""
+        names = {"project": given.project, "location": given.region, "region": given.region}
+        collection = templated(self.collection, names)
+        key = self.list_key or collection.rpartition("/")[2]
+        return cloud.pages(self.endpoint, self.prefix + collection, key, self.list_query)
+
+    def declared(self, live: JsonObject, given: Defaults) -> dict[str, Any]:
+        """The inputs that declare what is there: the place out of its name, the rest out of its body."""
+        # Some names hold the project's number.
+        found = self._placed(str(live.get("name", ""))) | {"project": given.project} | declared(self.inputs, live)
+        return {name: found[name] for name in self.inputs if name in found}
+
+    def _placed(self, path: str) -> dict[str, Any]:
+        """The parts of the resource's path that are inputs."""
+        whole = self.collection if self.names_itself else f"{self.collection}/{{{self.name_input}}}"
+        pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(whole))
+        match = re.match(pattern, path)
+        return match.groupdict() if match else {}
+
+    def unmodelled(self, live: JsonObject) -> list[str]:
+        """What is set there that no input here says: whoever declares the rest would take it away."""
+        return sorted(set(unmodelled(self.inputs, live, GIVEN | self.given)))
 
 
 def _at(live: Any, path: str) -> Any:

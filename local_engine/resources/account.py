@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from ..cloud import Cloud, JsonObject
-from ..resource_type import Inputs, templated
+from ..model import Change
+from ..resource_type import Defaults, Inputs, templated
 from ..rest_type import RestType
 from ..shapes import Shape, flag, name_part, text
 
@@ -20,6 +21,8 @@ class Account(RestType):
     endpoint = "iamBeta"
     collection = "projects/{project}/serviceAccounts"
     name_input = "accountId"
+    list_key = "accounts"
+    given = frozenset({"uniqueId", "email", "projectId", "oauth2ClientId", "disabled"})
     computed: ClassVar[Mapping[str, str]] = {"uniqueId": "uniqueId"}
     inputs: ClassVar[Shape] = {
         "accountId": name_part(required=False),
@@ -62,6 +65,22 @@ class Account(RestType):
             sent = {"serviceAccount": self.body(cloud, inputs), "updateMask": ",".join(fields)}
             cloud.call(self.endpoint, "PATCH", identity, body=sent)
         return cloud.get(self.endpoint, identity)
+
+    def drift(self, cloud: Cloud, inputs: Inputs, live: JsonObject) -> list[Change]:
+        """Names, and whether somebody disabled or enabled it."""
+        found = super().drift(cloud, inputs, live)
+        old, new = bool(live.get("disabled")), bool(inputs.get("disabled"))
+        return [*found, Change(path="disabled", kind="update", old=old, new=new, drift=True)] if old != new else found
+
+    def listed(self, cloud: Cloud, given: Defaults) -> Iterator[JsonObject]:
+        """The project's own: Google's stand in the list too, and are nobody's to declare."""
+        end = f"@{given.project}.iam.gserviceaccount.com"
+        return (one for one in super().listed(cloud, given) if str(one["email"]).endswith(end))
+
+    def declared(self, live: JsonObject, given: Defaults) -> dict[str, Any]:
+        """The account's id is the first part of its address."""
+        found = super().declared(live, given) | {"accountId": str(live["email"]).partition("@")[0]}
+        return found | ({"disabled": True} if live.get("disabled") else {})
 
 
 def _email(inputs: Inputs) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..cloud import Cloud, JsonObject
 from ..model import Change
-from ..resource_type import Inputs
+from ..resource_type import Defaults, Inputs
 from ..rest_type import RestType
 from ..shapes import Shape, block, blocks, flag, integer, labels, name_part, number, text, texts
 
@@ -81,6 +81,7 @@ class AlertPolicy(MonitoringType):
 
     token = "gcp:monitoring/alertPolicy:AlertPolicy"
     collection = "projects/{project}/alertPolicies"
+    given = frozenset({"conditions.name", "validity"})
     inputs: ClassVar[Shape] = {
         "project": name_part(),
         "alertStrategy": block(_STRATEGY),
@@ -121,6 +122,7 @@ class NotificationChannel(MonitoringType):
     token = "gcp:monitoring/notificationChannel:NotificationChannel"
     collection = "projects/{project}/notificationChannels"
     masked = False
+    given = frozenset({"verificationStatus", *(f"labels.{name}" for name in _SENSITIVE.values())})
     computed: ClassVar[Mapping[str, str]] = {"name": "name", "verificationStatus": "verificationStatus"}
     inputs: ClassVar[Shape] = {
         "project": name_part(),
@@ -145,6 +147,12 @@ class NotificationChannel(MonitoringType):
     def delete_query(self, inputs: Inputs) -> Mapping[str, str]:
         """Whether policies that notify it are changed with it."""
         return {"force": str(bool(inputs.get("forceDelete"))).lower()}
+
+    def declared(self, live: JsonObject, given: Defaults) -> dict[str, Any]:
+        """What can be seen of it: where Google hides a token, it stays where it is."""
+        found = {"labels": {}} | super().declared(live, given)
+        seen = {name: value for name, value in found["labels"].items() if name not in _SENSITIVE.values()}
+        return found | {"labels": seen}
 
     def drift(self, cloud: Cloud, inputs: Inputs, live: JsonObject) -> list[Change]:
         """What can be seen of it."""

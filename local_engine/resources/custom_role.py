@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ..cloud import Cloud, JsonObject
@@ -20,6 +21,8 @@ class CustomRole(RestType):
     collection = "projects/{project}/roles"
     name_input = "roleId"
     masked = False
+    given = frozenset({"deleted"})
+    list_query: ClassVar[Mapping[str, str]] = {"view": "FULL"}
     inputs: ClassVar[Shape] = {
         "roleId": name_part(),
         "project": name_part(),

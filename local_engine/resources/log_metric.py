@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 from ..cloud import Cloud, JsonObject
 from ..model import Change
-from ..resource_type import Inputs, templated
+from ..resource_type import Defaults, Inputs, templated
 from ..rest_type import RestType
 from ..shapes import Shape, block, blocks, flag, labels, name_part, text
 
@@ -28,6 +28,7 @@ class LogMetric(RestType):
     endpoint = "logging"
     collection = "projects/{project}/metrics"
     masked = False
+    given = frozenset({"version", "resourceName", "metricDescriptor.name", "metricDescriptor.type"})
     patch_method = "PUT"
     inputs: ClassVar[Shape] = {
         "name": text(),
@@ -50,6 +51,14 @@ class LogMetric(RestType):
         """A label of text need not say so."""
         found = super().drift(cloud, inputs, live)
         return [one for one in found if not (one.new == "STRING" and one.path.endswith("].valueType"))]
+
+    def declared(self, live: JsonObject, given: Defaults) -> dict[str, Any]:
+        """Under its bare name."""
+        return super().declared(live, given) | {"name": str(live["name"])}
+
+    def import_id(self, inputs: Inputs, identity: str) -> str:  # noqa: ARG002 - one signature for all types
+        """The provider asks for the bare name."""
+        return str(inputs["name"])
 
     def sent_name(self, inputs: Inputs) -> str:
         """The bare name."""

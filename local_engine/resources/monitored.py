@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from .. import diff
 from ..cloud import Cloud, JsonObject
 from ..model import Change
-from ..resource_type import Inputs, templated
+from ..resource_type import Defaults, Inputs, templated
 from ..rest_type import RestType
 from ..shapes import Shape, block, blocks, flag, integer, labels, name_part, number, required, text, texts
 from .alerting import MonitoringType
@@ -97,6 +97,15 @@ class Dashboard(RestType):
         """What the JSON says."""
         made: JsonObject = json.loads(inputs["dashboardJson"])
         return made
+
+    def declared(self, live: JsonObject, given: Defaults) -> dict[str, Any]:
+        """All of it as JSON, but its name and its etag."""
+        kept = {name: value for name, value in live.items() if name not in ("name", "etag")}
+        return {"project": given.project, "dashboardJson": json.dumps(kept, sort_keys=True)}
+
+    def unmodelled(self, live: JsonObject) -> list[str]:
+        """The JSON holds everything."""
+        return []
 
     def changed_fields(self, changed: frozenset[str]) -> list[str]:
         """It is written whole."""

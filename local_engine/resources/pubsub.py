@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..cloud import Cloud, JsonObject
 from ..model import Change
-from ..resource_type import Inputs, templated
+from ..resource_type import Defaults, Inputs, templated
 from ..rest_type import RestType
 from ..shapes import Shape, block, blocks, flag, integer, labels, name_part, text, texts
 
@@ -60,6 +60,7 @@ class Subscription(RestType):
     token = "gcp:pubsub/subscription:Subscription"
     endpoint = "pubsub"
     collection = "projects/{project}/subscriptions"
+    given = frozenset({"topicMessageRetentionDuration"})
     create_method, update_wrapper, patches_mutable = "PUT", "subscription", True
     inputs: ClassVar[Shape] = {
         "name": name_part(),
@@ -90,6 +91,11 @@ class Subscription(RestType):
         """Google may leave out the version of the envelope."""
         found = super().drift(cloud, inputs, live)
         return [one for one in found if one.path != "pushConfig.attributes.x-goog-version"]
+
+    def declared(self, live: JsonObject, given: Defaults) -> dict[str, Any]:
+        """An expiry that never comes is said by an empty time."""
+        found = super().declared(live, given)
+        return found | ({"expirationPolicy": {"ttl": ""}} if found.get("expirationPolicy") == {} else {})
 
     def changed_fields(self, changed: frozenset[str]) -> list[str]:
         """The provider always names the export to BigQuery too."""

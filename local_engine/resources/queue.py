@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ..cloud import Cloud, JsonObject
 from ..model import Change
-from ..resource_type import Inputs
+from ..resource_type import Defaults, Inputs
 from ..rest_type import RestType
 from ..shapes import Shape, block, integer, name_part, number, required, text
 
@@ -27,6 +27,7 @@ class Queue(RestType):
     token = "gcp:cloudtasks/queue:Queue"
     endpoint = "cloudTasks"
     collection = "projects/{project}/locations/{location}/queues"
+    given = frozenset({"purgeTime", "stats", "rateLimits.maxBurstSize"})
     inputs: ClassVar[Shape] = {
         "name": name_part(),
         "location": required(name_part()),
@@ -66,6 +67,11 @@ class Queue(RestType):
     def outputs(self, inputs: Inputs, live: JsonObject) -> dict[str, Any]:
         """The state is the cloud's."""
         return {"state": live.get("state", "RUNNING")}
+
+    def declared(self, live: JsonObject, given: Defaults) -> dict[str, Any]:
+        """With the state that it is in."""
+        found = super().declared(live, given)
+        return found | ({"desiredState": live["state"]} if live.get("state") in ("RUNNING", "PAUSED") else {})
 
     @staticmethod
     def _steer(cloud: Cloud, identity: str, inputs: Inputs) -> None:

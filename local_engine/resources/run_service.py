@@ -66,6 +66,13 @@ class RunService(RestType):
     operations = True
     masked = False
     deletion_protection = True
+    given = frozenset(
+        {
+            *("generation", "observedGeneration", "creator", "lastModifier", "uri", "urls", "conditions"),
+            *("terminalCondition", "latestReadyRevision", "latestCreatedRevision", "trafficStatuses", "satisfiesPzs"),
+            *("reconciling", "deleteTime", "expireTime"),
+        }
+    )
     computed: ClassVar[Mapping[str, str]] = {
         "uri": "uri",
         "urls": "urls",
@@ -79,6 +86,8 @@ class RunService(RestType):
         "location": required(name_part()),
         "project": name_part(),
         "annotations": labels(),
+        "client": text(),
+        "clientVersion": text(),
         "customAudiences": texts(),
         "deletionProtection": flag(virtual=True),
         "description": text(),

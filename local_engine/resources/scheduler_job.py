@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ..cloud import Cloud, JsonObject
 from ..model import Change
-from ..resource_type import Inputs
+from ..resource_type import Defaults, Inputs
 from ..rest_type import RestType
 from ..shapes import Shape, block, flag, integer, labels, name_part, text
 
@@ -30,6 +30,7 @@ class SchedulerJob(RestType):
     endpoint = "cloudScheduler"
     collection = "projects/{project}/locations/{region}/jobs"
     masked = False
+    given = frozenset({"userUpdateTime", "scheduleTime", "lastAttemptTime", "status"})
     inputs: ClassVar[Shape] = {
         "name": name_part(),
         "region": name_part(),
@@ -64,6 +65,10 @@ class SchedulerJob(RestType):
     def outputs(self, inputs: Inputs, live: JsonObject) -> dict[str, Any]:
         """The state is the cloud's."""
         return {"state": live.get("state", "ENABLED")}
+
+    def declared(self, live: JsonObject, given: Defaults) -> dict[str, Any]:
+        """With the state that it is in."""
+        return super().declared(live, given) | ({"paused": True} if live.get("state") == "PAUSED" else {})
 
     def _steer(self, cloud: Cloud, identity: str, inputs: Inputs) -> None:
         cloud.call(self.endpoint, "POST", f"{identity}:{'pause' if inputs.get('paused') else 'resume'}")
