@@ -21,6 +21,7 @@ from components.site import Site
 from spec import Service as ServiceSpec
 from spec import names
 from spec.permissions import INVOKER, SECRET_READER
+from spec.unprotect import word
 
 #: The role's tag on the revision that takes the traffic.
 STABLE = "stable"
@@ -116,7 +117,7 @@ class RunService(pulumi.ComponentResource):
             project=site.project,
             description=spec.description,
             ingress="INGRESS_TRAFFIC_ALL" if reachable else "INGRESS_TRAFFIC_INTERNAL_ONLY",
-            deletion_protection=site.protect,
+            deletion_protection=site.guards(word("services", spec.name)),
             labels=site.labels,
             template=self._template(config),
             traffics=[

@@ -9,6 +9,7 @@ import pulumi_gcp as gcp
 
 from components.site import Site
 from spec import Secret as SecretSpec
+from spec.unprotect import word
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class Secret(pulumi.ComponentResource):
             project=config.site.project,
             labels=config.site.labels,
             replication=gcp.secretmanager.SecretReplicationArgs(auto=gcp.secretmanager.SecretReplicationAutoArgs()),
-            opts=config.site.guarded(self),
+            opts=config.site.guarded(self, word("secrets", config.spec.name)),
         )
         self.path = secret.id
         self.register_outputs({"path": self.path})

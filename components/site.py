@@ -18,17 +18,30 @@ class Site:
     env: str
     #: What holds money, state or a name that Google blocks after deletion survives slips and the stack itself.
     protect: bool
+    #: What may be lost all the same, by its word (``spec.unprotect``).
+    unprotect: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, stack: StackConfig) -> Site:
         """The site that ``stack`` describes."""
-        return cls(project=stack.project, region=stack.region, env=stack.env, protect=stack.protect)
+        return cls(
+            project=stack.project,
+            region=stack.region,
+            env=stack.env,
+            protect=stack.protect,
+            unprotect=frozenset(stack.unprotect),
+        )
 
     @property
     def labels(self) -> dict[str, str]:
         """Labels of everything that takes labels."""
         return {"app": "sluice", "env": self.env}
 
-    def guarded(self, parent: pulumi.Resource) -> pulumi.ResourceOptions:
+    def guards(self, word: str = "") -> bool:
+        """Whether the thing of this word may be neither deleted nor replaced; what has no word never may."""
+        return self.protect and word not in self.unprotect
+
+    def guarded(self, parent: pulumi.Resource, word: str = "") -> pulumi.ResourceOptions:
         """Options of a child that must outlive slips: protected from deletion, and retained if it is let go."""
-        return pulumi.ResourceOptions(parent=parent, protect=self.protect, retain_on_delete=self.protect)
+        kept = self.guards(word)
+        return pulumi.ResourceOptions(parent=parent, protect=kept, retain_on_delete=kept)

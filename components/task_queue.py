@@ -18,6 +18,7 @@ from components.site import Site
 from spec import TaskQueue as TaskQueueSpec
 from spec import names
 from spec.permissions import ACT_AS
+from spec.unprotect import word
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,7 @@ class TaskQueue(pulumi.ComponentResource):
                 max_doublings=spec.retry.max_doublings,
             ),
             stackdriver_logging_config=cloudtasks.QueueStackdriverLoggingConfigArgs(sampling_ratio=1),
-            opts=site.guarded(self),
+            opts=site.guarded(self, word("tasks", spec.name)),
         )
         for sender, account in sorted(config.senders.items()):
             gcp.cloudtasks.QueueIamMember(

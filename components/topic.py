@@ -20,6 +20,7 @@ from components.site import Site
 from spec import Topic as TopicSpec
 from spec import names
 from spec.permissions import PUBLISHER, SUBSCRIBER, TOKEN_CREATOR
+from spec.unprotect import word
 
 #: Dead letters wait for a person: nobody's leaving their subscription alone for a month may delete it.
 NO_EXPIRY = pubsub.SubscriptionExpirationPolicyArgs(ttl="")
@@ -51,6 +52,7 @@ class Topic(pulumi.ComponentResource):
     def __init__(self, name: str, config: TopicConfig, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("sluice:components:Topic", name, None, opts)
         spec, site = config.spec, config.site
+        self._word = word("topics", spec.name)
         account_id = names.push_account_id(spec.name)
         child = pulumi.ResourceOptions(parent=self)
         account = ServiceAccountConfig(site=site, account_id=account_id, description=f"Pushes of {spec.name}")
@@ -85,7 +87,7 @@ class Topic(pulumi.ComponentResource):
             project=site.project,
             message_retention_duration=retention,
             labels=site.labels,
-            opts=site.guarded(self),
+            opts=site.guarded(self, self._word),
         )
 
     def _dead_letters(self, config: TopicConfig) -> gcp.pubsub.Topic:
@@ -101,7 +103,7 @@ class Topic(pulumi.ComponentResource):
             message_retention_duration=kept,
             expiration_policy=NO_EXPIRY,
             labels=site.labels,
-            opts=site.guarded(self),
+            opts=site.guarded(self, self._word),
         )
         self._publisher(f"{name}-agent-publish", dead, f"serviceAccount:{config.agent}", site)
         self._publisher(f"{name}-{spec.receiver}-publish", dead, config.receiver.member, site)
@@ -131,7 +133,7 @@ class Topic(pulumi.ComponentResource):
             ),
             push_config=pubsub.SubscriptionPushConfigArgs(push_endpoint=config.url + spec.path, oidc_token=oidc),
             labels=site.labels,
-            opts=pulumi.ResourceOptions.merge(site.guarded(self), pulumi.ResourceOptions(depends_on=needs)),
+            opts=pulumi.ResourceOptions.merge(site.guarded(self, self._word), pulumi.ResourceOptions(depends_on=needs)),
         )
 
     def _publisher(self, name: str, topic: gcp.pubsub.Topic, member: pulumi.Input[str], site: Site) -> None:

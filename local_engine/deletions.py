@@ -1,4 +1,4 @@
-"""What has to go: the order of deletions, what may not be deleted, what goes with a resource that is deleted first."""
+"""What has to go: the order of deletions, and what goes with a resource that is deleted first."""
 
 from __future__ import annotations
 
@@ -6,35 +6,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from .cloud import Cloud
-from .errors import EngineError, Problem
+from .errors import EngineError
 from .model import Record
 from .resources import registry
 from .shapes import replacing
 from .state import State
 from .values import plain
-
-
-def refusal(record: Record, where: str) -> Problem | None:
-    """Why ``record`` may not be deleted, if so."""
-    kind = registry().get(record.type)
-    if record.protect:
-        what = f"{record.type} {record.name} is protected and would be deleted"
-        fix = "keep declaring it; or apply it once with protect=False, and only then remove it"
-        return Problem(what=what, where=where, fix=fix, urn=record.urn)
-    if record.retain or not record.custom:
-        return None
-    if kind is None:
-        what = f"{record.type} {record.name} would be deleted and the local engine does not model its type"
-        return Problem(what=what, where=where, fix="model the type in local_engine/resources", urn=record.urn)
-    if record.inputs.get("deletionPolicy") == "PREVENT":
-        what = f"{record.type} {record.name} has the deletion policy PREVENT and would be deleted"
-        fix = "apply it once with deletion_policy='DELETE', and only then remove it"
-        return Problem(what=what, where=where, fix=fix, urn=record.urn)
-    if kind.deletion_protection is not None and record.inputs.get("deletionProtection", kind.deletion_protection):
-        what = f"{record.type} {record.name} has deletion protection and would be deleted"
-        fix = "apply it once with deletion_protection=False, and only then remove it"
-        return Problem(what=what, where=where, fix=fix, urn=record.urn)
-    return None
 
 
 def delete(cloud: Cloud, record: Record) -> None:

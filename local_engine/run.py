@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from spec import SpecErrors
 
-from . import checks, config, deletions, host, ownership
+from . import checks, config, deletions, guards, host, ownership
 from .cloud import ATTRIBUTION, Cloud
 from .deployment import Deployment
 from .errors import EngineError, Problem
@@ -106,7 +106,7 @@ class _Runner:
         deployment = self._pass(result, state, cloud, acts=False)
         if not result.problems:
             for record in self._leftover(deployment, state):
-                problem = deletions.refusal(record, f"stack {self.stack}")
+                problem = guards.deletion(record, f"stack {self.stack}")
                 if problem:
                     result.problems.append(problem)
                 else:
@@ -141,7 +141,7 @@ class _Runner:
         """Delete all that the stack has; nothing at all where something may not be deleted."""
         result = self._result("destroy", state, cloud)
         doomed = [*state.records.values(), *state.doomed]
-        refused = [found for record in doomed if (found := deletions.refusal(record, f"stack {self.stack}"))]
+        refused = [found for record in doomed if (found := guards.deletion(record, f"stack {self.stack}"))]
         if refused:
             result.problems.extend(refused)
             return result
@@ -198,7 +198,7 @@ class _Runner:
         return [*gone, *(state.doomed if state else ())]
 
     def _delete(self, deployment: Deployment, state: State, cloud: Cloud, doomed: list[Record]) -> None:
-        refused = [found for record in doomed if (found := deletions.refusal(record, f"stack {self.stack}"))]
+        refused = [found for record in doomed if (found := guards.deletion(record, f"stack {self.stack}"))]
         if refused:
             deployment.result.problems.extend(refused)
             return

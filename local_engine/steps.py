@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from . import deletions
+from . import deletions, guards
 from .checks import problem
 from .cloud import Cloud, JsonObject
 from .errors import AlreadyExistsError, RefusedError
@@ -114,9 +114,10 @@ def swap(deployment: Deployment, work: Work) -> Registered:
     assert old is not None
     step, first = work.step(Op.REPLACE), _deletes_first(work, old)
     doomed = deletions.dependents(deployment.records, old, deployment.cleared) if first else []
-    refused = [found for of in [old, *doomed] if (found := deletions.refusal(of, work.goal.where))]
-    if refused:
-        raise RefusedError(refused)
+    refused = [guards.replacement(old, work.goal.where, work.changes, stays_protected=work.goal.options.protect)]
+    refused += [guards.deletion(of, work.goal.where) for of in doomed]
+    if found := [problem for problem in refused if problem is not None]:
+        raise RefusedError(found)
     for of in doomed:
         deployment.cleared[of.urn] = f"{old.name}, which it depends on, is deleted before its replacement"
     if not deployment.acts:
@@ -133,7 +134,7 @@ def swap(deployment: Deployment, work: Work) -> Registered:
     if first:
         deployment.keep(made, None)
     else:
-        deployment.supersede(made, old)
+        deployment.supersede(made, replace(old, protect=False))
     return deployment.done(step, begun, made)
 
 

@@ -22,6 +22,7 @@ from spec.watching import Watching
 #: Stacks of the layer that a release does not touch are named so.
 FOUNDATION_PREFIX = "foundation-"
 
+from spec.unprotect import Word
 #: The environment on loopback; only there may endpoints be overridden.
 LOCAL = "local"
 
@@ -133,6 +134,13 @@ class StackConfig(Model):
         "Endpoints that a local stack points elsewhere.",
         alias="sluice:endpoints",
         breaks="the service would call Google instead",
+    unprotect: tuple[Word, ...] = field(
+        (),
+        "What may be deleted or replaced although the stack is protected; take the word out when it is done.",
+        alias="sluice:unprotect",
+        breaks="nobody knows which thing may be lost, and none is",
+        fix="write a list such as [tasks/old-queue, secrets/OLD_KEY, database]",
+    )
         fix="write name: address",
     )
     settings: dict[EnvName, EnvText] = field(
@@ -193,6 +201,10 @@ class StackConfig(Model):
         )
 
     @field_validator("service_url")
+    def guards(self, word: str) -> bool:
+        """Whether the thing of this word may be neither deleted nor replaced."""
+        return self.protect and word not in self.unprotect
+
     @classmethod
     def _template_fits(cls, template: str) -> str:
         try:
