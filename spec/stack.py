@@ -17,12 +17,12 @@ from spec.errors import Refused
 from spec.model import SILENCES, Flag, Model, Silences, field
 from spec.route import Percent
 from spec.service import EnvName, EnvText
+from spec.unprotect import Word
 from spec.watching import Watching
 
 #: Stacks of the layer that a release does not touch are named so.
 FOUNDATION_PREFIX = "foundation-"
 
-from spec.unprotect import Word
 #: The environment on loopback; only there may endpoints be overridden.
 LOCAL = "local"
 
@@ -129,11 +129,6 @@ class StackConfig(Model):
         breaks="nobody knows whether a slip could delete what holds money, state or a name that Google blocks",
         fix="write true or false",
     )
-    endpoints: dict[str, str] = field(
-        {},
-        "Endpoints that a local stack points elsewhere.",
-        alias="sluice:endpoints",
-        breaks="the service would call Google instead",
     unprotect: tuple[Word, ...] = field(
         (),
         "What may be deleted or replaced although the stack is protected; take the word out when it is done.",
@@ -141,6 +136,11 @@ class StackConfig(Model):
         breaks="nobody knows which thing may be lost, and none is",
         fix="write a list such as [tasks/old-queue, secrets/OLD_KEY, database]",
     )
+    endpoints: dict[str, str] = field(
+        {},
+        "Endpoints that a local stack points elsewhere.",
+        alias="sluice:endpoints",
+        breaks="the service would call Google instead",
         fix="write name: address",
     )
     settings: dict[EnvName, EnvText] = field(
@@ -190,6 +190,10 @@ class StackConfig(Model):
         """Keys that belong to providers or to Pulumi."""
         return self.__pydantic_extra__ or {}
 
+    def guards(self, word: str) -> bool:
+        """Whether the thing of this word may be neither deleted nor replaced."""
+        return self.protect and word not in self.unprotect
+
     def secret_version(self, secret: str) -> str:
         """Return the version of a secret that this stack pins."""
         return self.secret_versions.get(secret, DEFAULT_SECRET_VERSION)
@@ -201,10 +205,6 @@ class StackConfig(Model):
         )
 
     @field_validator("service_url")
-    def guards(self, word: str) -> bool:
-        """Whether the thing of this word may be neither deleted nor replaced."""
-        return self.protect and word not in self.unprotect
-
     @classmethod
     def _template_fits(cls, template: str) -> str:
         try:
