@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pulumi
 
+from components.adopted import Adopted, AdoptedConfig
 from components.database_user import DatabaseUser, DatabaseUserConfig
 from components.environment import connection_name, database_url, environment
 from components.foundation import foundation
@@ -20,6 +21,7 @@ from components.site import Site
 from components.task_queue import TaskQueue, TaskQueueConfig
 from components.topic import Topic, TopicConfig
 from spec import System, names
+from spec.adopted import COMPONENT_NAME
 
 
 class MissingImageError(pulumi.RunError):
@@ -40,6 +42,10 @@ def build(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]
 def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]:
     stack = system.stack
     assert stack is not None
+    if system.adopted:
+        Adopted(COMPONENT_NAME, AdoptedConfig(entries=system.adopted))
+    if not system.services:  # nothing has moved onto the specs yet
+        return {}
     if not stack.image_digest:
         raise MissingImageError(f"Set sluice:imageDigest in stacks/Pulumi.{stack.name}.yaml: there is no code to run.")
     site = Site.of(stack)
@@ -109,6 +115,7 @@ def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]
                 secrets={secret: stack.secret_version(secret) for secret in spec.secrets},
                 invokers={account_id: members[account_id] for account_id in system.invokers(name)},
                 called_directly=bool(system.direct_hops_into(name)),
+                networked=spec.database,
                 sql_instance=connector if spec.database else None,
                 after=migrated if spec.database else (),
             ),

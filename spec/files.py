@@ -21,6 +21,7 @@ METRICS = Path("dashboards/metrics")
 SLOS = Path("dashboards/slos")
 CHANNELS = Path("dashboards/channels")
 BOARDS = Path("dashboards/boards")
+ADOPTED = Path("queue_configs/adopted")
 SERVICES = Path("service_code")
 STACKS = Path("stacks")
 SERVICE_FILE = "service.yaml"
@@ -82,6 +83,12 @@ def boards(root: Path) -> dict[str, SpecFile]:
     paths = sorted((root / BOARDS).glob(f"[!.]*{TEMPLATE}"))
     names = [(path.name.removesuffix(TEMPLATE), path) for path in paths]
     return {name: SpecFile(name, path, path.relative_to(root)) for name, path in names}
+
+
+def adopted(root: Path, envs: Iterable[str], findings: list[Finding]) -> dict[str, SpecFile]:
+    """Find queue_configs/adopted/<env>/<kind>.<name>.yaml of these environments; a name begins with its own."""
+    found = {env: _by_stem(root, ADOPTED / env, "resource taken over", findings) for env in sorted(set(envs))}
+    return {f"{env}/{name}": file for env, files in found.items() for name, file in files.items()}
 
 
 def routes(root: Path, findings: list[Finding]) -> SpecFile | None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from spec import names
+from spec.adopted import Adopted
 from spec.alert import Alert
 from spec.board import Board
 from spec.channel import Channel
@@ -72,8 +73,12 @@ class System:
     slos: Mapping[str, Slo] = field(default_factory=dict)
     channels: Mapping[str, Channel] = field(default_factory=dict)
     boards: Mapping[str, Board] = field(default_factory=dict)
+    #: What was made by hand and taken over as it is, of the stacks that were loaded: `<env>/<kind>.<name>`.
+    adopted: Mapping[str, Adopted] = field(default_factory=dict)
     stack: StackConfig | None = None
     warnings: tuple[Finding, ...] = field(default=(), repr=False)
+    #: Boards that were drawn already (`spec.boards`): they are drawn to be checked, and drawn to be deployed.
+    drawn: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     def service(self, name: str) -> Service:
         """Return a service, or raise `UnknownName` with the nearest one."""

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from spec import files
+from spec.adopted import Adopted
 from spec.alert import Alert
 from spec.board import Board
 from spec.channel import Channel
@@ -29,7 +30,7 @@ from spec.secret import Secret
 from spec.service import Service
 from spec.slo import Slo
 from spec.source import Source, read, read_text
-from spec.stack import StackConfig, StackFile, from_flat
+from spec.stack import FOUNDATION_PREFIX, StackConfig, StackFile, from_flat
 from spec.task_queue import TaskQueue
 from spec.topic import Topic
 
@@ -87,7 +88,10 @@ def _draft(root: Path, stacks: list[str], configs: Mapping[str, Mapping[str, Any
         channels=_read_all(draft, "channel", Channel, files.channels(root, draft.findings)),
         boards=_read_boards(draft),
     )
-    if not draft.declared["service"]:
+    envs = [stack.removeprefix(FOUNDATION_PREFIX) for stack in stacks]
+    adopted = _read_all(draft, "adopted", Adopted, files.adopted(root, envs, draft.findings))
+    draft.system = replace(draft.system, adopted=adopted)
+    if not draft.declared["service"] and not adopted:
         draft.findings.append(_nothing(root))
     for stack in stacks:
         _read_stack(draft, stack, configs.get(stack))

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from spec.adopted import Adopted
 from spec.alert import Alert
 from spec.channel import Channel
 from spec.checks.schema_line import SCHEMA_FOLDER, SCHEMAS
@@ -35,6 +36,7 @@ MODELS: dict[str, type[Model]] = {
     "metric": LogMetric,
     "slo": Slo,
     "channel": Channel,
+    "adopted": Adopted,
 }
 
 #: Keys that other programs own in a stack's file: those of providers and of Pulumi.

@@ -24,6 +24,7 @@ SCHEMAS = {
     "metric": "log_metric.json",
     "slo": "slo.json",
     "channel": "channel.json",
+    "adopted": "adopted.json",
 }
 
 
