@@ -89,6 +89,10 @@ class Slo(Named):
     total: Series | None = field(None, "All of them. Two of good, bad and total are given.")
     quick: Quick | None = field(None, "Instead of a share: those of a distribution below a value are good.")
 
+    def path(self, project: str) -> str:
+        """Return its full name."""
+        return f"projects/{project}/services/{self.service}/serviceLevelObjectives/{self.name}"
+
     @property
     def days(self) -> int | None:
         """The rolling window in days."""
