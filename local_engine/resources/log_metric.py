@@ -28,7 +28,9 @@ class LogMetric(RestType):
     endpoint = "logging"
     collection = "projects/{project}/metrics"
     masked = False
-    given = frozenset({"version", "resourceName", "metricDescriptor.name", "metricDescriptor.type"})
+    given = frozenset(
+        {"version", "resourceName", *(f"metricDescriptor.{name}" for name in ("name", "type", "description"))}
+    )
     patch_method = "PUT"
     inputs: ClassVar[Shape] = {
         "name": text(),

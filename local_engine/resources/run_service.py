@@ -16,42 +16,64 @@ ENV = {
     "value": text(),
     "valueSource": block({"secretKeyRef": _SECRET_REF}),
 }
-_HTTP_GET = block({"path": text(), "port": integer()}, keep=True)
+_HEADERS = blocks({"name": text(required=True), "value": text()})
+_HTTP_GET = block({"httpHeaders": _HEADERS, "path": text(), "port": integer()}, keep=True)
+_GRPC = block({"port": integer(), "service": text()}, keep=True)
 _PROBE = {
     "failureThreshold": integer(),
+    "grpc": _GRPC,
     "httpGet": _HTTP_GET,
     "initialDelaySeconds": integer(),
     "periodSeconds": integer(),
+    "tcpSocket": block({"port": integer()}, keep=True),
     "timeoutSeconds": integer(),
 }
 _RESOURCES = {"cpuIdle": flag(keep=True), "limits": labels(), "startupCpuBoost": flag()}
 MOUNTS = {"name": text(required=True), "mountPath": text(required=True)}
 VOLUMES = {"name": text(required=True), "cloudSqlInstance": block({"instances": texts()})}
+_SECRET_FILE = {"mode": integer(), "path": text(required=True), "version": text()}
+_VOLUMES = {
+    **VOLUMES,
+    "emptyDir": block({"medium": text(), "sizeLimit": text()}),
+    "gcs": block({"bucket": text(required=True), "readOnly": flag(), "mountOptions": texts()}),
+    "secret": block({"secret": text(required=True), "defaultMode": integer(), "items": blocks(_SECRET_FILE)}),
+}
 _CONTAINER = {
     "name": text(),
     "image": text(required=True),
     "args": texts(),
     "commands": texts(api="command"),
+    "dependsOns": texts(api="dependsOn"),
     "envs": blocks(ENV, api="env"),
     "ports": block({"containerPort": integer(), "name": text()}, listed=True),
     "resources": block(_RESOURCES),
     "startupProbe": block(_PROBE),
-    "livenessProbe": block(_PROBE),
-    "volumeMounts": blocks(MOUNTS),
+    "livenessProbe": block(_PROBE | {"tcpSocket": block({"port": integer(required=True)}, keep=True)}),
+    "volumeMounts": blocks(MOUNTS | {"subPath": text()}),
+    "workingDir": text(),
 }
 VPC = {"egress": text(), "networkInterfaces": blocks({"network": text(), "subnetwork": text(), "tags": texts()})}
 _TEMPLATE = {
     "annotations": labels(),
     "containers": blocks(_CONTAINER),
+    "encryptionKey": text(),
     "executionEnvironment": text(),
+    "healthCheckDisabled": flag(),
     "labels": labels(),
     "maxInstanceRequestConcurrency": integer(),
     "revision": text(),
     "scaling": block({"maxInstanceCount": integer(), "minInstanceCount": integer()}),
     "serviceAccount": text(),
+    "sessionAffinity": flag(),
     "timeout": text(),
-    "volumes": blocks(VOLUMES),
-    "vpcAccess": block(VPC),
+    "volumes": blocks(_VOLUMES),
+    "vpcAccess": block(VPC | {"connector": text()}),
+}
+_SCALING = {
+    "manualInstanceCount": integer(),
+    "maxInstanceCount": integer(),
+    "minInstanceCount": integer(),
+    "scalingMode": text(),
 }
 _TRAFFIC = {"percent": integer(), "revision": text(), "tag": text(), "type": text()}
 
@@ -89,13 +111,14 @@ class RunService(RestType):
         "client": text(),
         "clientVersion": text(),
         "customAudiences": texts(),
+        "defaultUriDisabled": flag(),
         "deletionProtection": flag(virtual=True),
         "description": text(),
         "ingress": text(),
         "invokerIamDisabled": flag(),
         "labels": labels(),
         "launchStage": text(),
-        "scaling": block({"minInstanceCount": integer()}),
+        "scaling": block(_SCALING),
         "template": block(_TEMPLATE, required=True),
         "traffics": blocks(_TRAFFIC, api="traffic"),
     }
