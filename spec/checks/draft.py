@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from spec.errors import Finding, Severity, spell
 from spec.graph import System
+from spec.service_code import ServiceCode
 from spec.source import Source
 from spec.stack import StackConfig
 from spec.tree import Tree
@@ -26,10 +27,15 @@ class Draft:
     declared: defaultdict[str, frozenset[str]] = field(default_factory=lambda: defaultdict(frozenset))
     running: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
-    tree: Tree = field(init=False)
+    code: ServiceCode = field(init=False)
 
     def __post_init__(self) -> None:
-        self.tree = Tree(self.system.root)
+        self.code = ServiceCode(Tree(self.system.root))
+
+    @property
+    def tree(self) -> Tree:
+        """The project's files beyond the specs."""
+        return self.code.tree
 
     def is_declared(self, noun: str, name: str) -> bool:
         """Whether there is a file of that name, even one that could not be used."""
