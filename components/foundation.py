@@ -8,9 +8,14 @@ from __future__ import annotations
 import pulumi
 
 from components.api_enablement import ApiEnablement, ApiEnablementConfig
+from components.audit_logs import AuditLogs, AuditLogsConfig
+from components.budget import Budget, BudgetConfig
 from components.database import Database, DatabaseConfig
+from components.log_buckets import LogBuckets, LogBucketsConfig
+from components.network import Network, NetworkConfig
 from components.registry import Registry, RegistryConfig
 from components.secret import Secret, SecretConfig
+from components.service_agent import ServiceAgent, ServiceAgentConfig
 from components.site import Site
 from components.task_creator_role import TaskCreatorRole, TaskCreatorRoleConfig
 from spec import System, names
@@ -18,15 +23,28 @@ from spec import System, names
 
 def foundation(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]:
     """Declare the foundation that ``system`` was loaded for, and return its outputs."""
-    assert system.stack is not None
-    site = Site.of(system.stack)
+    stack = system.stack
+    assert stack is not None
+    site = Site.of(stack)
     apis = ApiEnablement("apis", ApiEnablementConfig(site=site))
     after = pulumi.ResourceOptions(depends_on=[apis])
     role = TaskCreatorRole("task-creator", TaskCreatorRoleConfig(site=site), after)
     for name, spec in system.secrets.items():
         Secret(name, SecretConfig(site=site, spec=spec), after)
-    size = DatabaseConfig(site=site, tier=system.stack.database_tier, standby=system.stack.database_standby)
-    database = Database(names.DATABASE_INSTANCE, size, after)
+    ServiceAgent("pubsub-agent", ServiceAgentConfig(site=site), after)
+    network = Network("network", NetworkConfig(site=site, spec=stack.network), after)
+    kept = DatabaseConfig(
+        site=site,
+        tier=stack.database_tier,
+        standby=stack.database_standby,
+        spec=stack.database,
+        network=network,
+    )
+    database = Database(names.DATABASE_INSTANCE, kept, after)
+    AuditLogs("audit", AuditLogsConfig(site=site, spec=stack.logs), after)
+    LogBuckets("logs", LogBucketsConfig(site=site, spec=stack.logs), after)
+    if stack.budget:
+        Budget("budget", BudgetConfig(site=site, spec=stack.budget, project_number=stack.project_number), after)
     registry = Registry("images", RegistryConfig(site=site), after)
     return {
         "taskCreatorRole": role.role,

@@ -16,6 +16,7 @@ from pulumi_gcp import cloudrunv2 as run
 
 from components.database_user import DatabaseUser, DatabaseUserConfig
 from components.environment import SQL_SOCKETS
+from components.run_service import PRIVATE_RANGES
 from components.service_account import ServiceAccount, ServiceAccountConfig
 from components.site import Site
 from spec import names
@@ -93,6 +94,7 @@ def _template(config: MigrationJobConfig, account: ServiceAccount) -> run.JobTem
         cloud_sql_instance=run.JobTemplateTemplateVolumeCloudSqlInstanceArgs(instances=[sql] if sql else []),
     )
     mount = run.JobTemplateTemplateContainerVolumeMountArgs(name="cloudsql", mount_path=SQL_SOCKETS)
+    interface = run.JobTemplateTemplateVpcAccessNetworkInterfaceArgs(network=names.NETWORK, subnetwork=names.SUBNETWORK)
     container = run.JobTemplateTemplateContainerArgs(
         image=config.image,
         commands=["python", "-c", LOG_IN_AND_MIGRATE],
@@ -107,5 +109,6 @@ def _template(config: MigrationJobConfig, account: ServiceAccount) -> run.JobTem
         timeout=TIMEOUT,
         max_retries=RETRIES,
         volumes=[volume] if sql else None,
+        vpc_access=run.JobTemplateTemplateVpcAccessArgs(egress=PRIVATE_RANGES, network_interfaces=[interface]),
     )
     return run.JobTemplateArgs(labels=config.site.labels, task_count=1, template=task)

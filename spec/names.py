@@ -27,6 +27,24 @@ DATABASE_NAME = "payments"
 #: The Cloud SQL instance that holds it.
 DATABASE_INSTANCE = "payments"
 
+#: The private network, its subnet for Cloud Run, and the range that is lent to Google for the database.
+NETWORK = "sluice"
+SUBNETWORK = "sluice-run"
+SERVICES_RANGE = "sluice-services"
+
+#: The bucket of log entries about payments, and the sink that leads there.
+LOG_BUCKET = "sluice-payments"
+LOG_SINK = "sluice-payments"
+
+#: The pool and the provider by which a pipeline's jobs become an account, and the two accounts.
+CI_POOL, CI_PROVIDER = "sluice-ci", "github"
+PREVIEWER_ACCOUNT_ID = "sluice-previewer"
+DEPLOYER_ACCOUNT_ID = "sluice-deployer"
+
+#: Their custom roles: what a preview reads, and what an apply of the app changes.
+PREVIEWER_ROLE_ID = "sluicePreviewer"
+DEPLOYER_ROLE_ID = "sluiceDeployer"
+
 #: Artifact Registry repository and image that hold the services.
 IMAGE_REPOSITORY = "sluice"
 IMAGE_NAME = "services"
@@ -120,6 +138,11 @@ def custom_role(project: str) -> str:
 def queue_path(project: str, location: str, queue: str) -> str:
     """Return the full name of a queue."""
     return f"projects/{project}/locations/{location}/queues/{queue}"
+
+
+def network_path(project: str) -> str:
+    """Return the full name of the private network."""
+    return f"projects/{project}/global/networks/{NETWORK}"
 
 
 def scheduler_job(service: str, schedule: str) -> str:

@@ -13,8 +13,13 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator
 
 from spec import names
+from spec.budget import Budget
+from spec.ci import Ci
+from spec.database import Database
 from spec.errors import Refused
+from spec.logs import Logs
 from spec.model import SILENCES, Flag, Model, Silences, field
+from spec.network import Network
 from spec.route import Percent
 from spec.service import EnvName, EnvText
 from spec.unprotect import Word
@@ -166,6 +171,12 @@ class StackConfig(Model):
         breaks="there is no such share of the payments",
         fix="write route: a whole number from 0 to 100",
     )
+
+    network: Network = field(Network(), "The ranges of the private network.", alias="sluice:network")
+    database: Database = field(Database(), "How the database is kept.", alias="sluice:database")
+    logs: Logs = field(Logs(), "How long log entries are kept.", alias="sluice:logs")
+    budget: Budget | None = field(None, "What a month may cost.", alias="sluice:budget")
+    ci: Ci | None = field(None, "Which repository's jobs may deploy.", alias="sluice:ci")
 
     lint: Silences = field({}, SILENCES, alias="sluice:lint")
     watching: Watching = field(Watching(), "How alerts reach people in this stack.", alias="sluice:watching")

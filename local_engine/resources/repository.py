@@ -5,10 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from ..cloud import JsonObject
+from ..cloud import Cloud, JsonObject
 from ..resource_type import Inputs, templated
 from ..rest_type import RestType
-from ..shapes import Shape, block, flag, labels, name_part, required, text
+from ..shapes import Shape, block, blocks, flag, integer, labels, name_part, required, text, texts
+
+_CONDITION = {
+    "newerThan": text(),
+    "olderThan": text(),
+    "packageNamePrefixes": texts(),
+    "tagPrefixes": texts(),
+    "tagState": text(),
+    "versionNamePrefixes": texts(),
+}
+_POLICY = {
+    "id": text(required=True),
+    "action": text(),
+    "condition": block(_CONDITION),
+    "mostRecentVersions": block({"keepCount": integer(), "packageNamePrefixes": texts()}),
+}
 
 
 class Repository(RestType):
@@ -30,8 +45,15 @@ class Repository(RestType):
         "description": text(),
         "labels": labels(),
         "dockerConfig": block({"immutableTags": flag()}),
+        "cleanupPolicies": blocks(_POLICY),
         "cleanupPolicyDryRun": flag(),
     }
+
+    def body(self, cloud: Cloud, inputs: Inputs) -> JsonObject:
+        """Policies are a map by their ids."""
+        sent = super().body(cloud, inputs)
+        policies = sent.pop("cleanupPolicies", [])
+        return sent | ({"cleanupPolicies": {one.pop("id"): one for one in policies}} if policies else {})
 
     def predicted(self, inputs: Inputs) -> dict[str, Any]:
         """The provider names it by its short name."""

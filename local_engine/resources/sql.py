@@ -42,7 +42,9 @@ _SETTINGS = {
     "edition": text(),
     "insightsConfig": block({"queryInsightsEnabled": flag()}),
     "ipConfiguration": block(_IP),
+    "maintenanceWindow": block({"day": integer(), "hour": integer(keep=True), "updateTrack": text()}),
     "pricingPlan": text(),
+    "retainBackupsOnDelete": flag(),
     "tier": text(required=True),
     "userLabels": labels(),
 }
