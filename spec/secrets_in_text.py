@@ -49,6 +49,8 @@ _PUBLIC = re.compile(r"(?:sha\d+[:-])?(?:0x)?(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{32}|
 #: A key in hex, which a digest looks like too: only where the name says what it is, or nothing says digest.
 _HEX_KEY = re.compile(r"(?<![\w:@/-])(?:0x)?[0-9a-fA-F]{64}(?![\w])")
 
+_DIGEST = re.compile(r"(?i)digest|sha|hash|commit|checksum")
+
 #: Bits of a character above which a run of so many characters is no word of a language.
 _BITS = 4.2
 
@@ -81,7 +83,7 @@ def _in_line(line: str) -> tuple[int, str] | None:
             return found.start(), what
     if (named := _NAMED.search(line)) and is_random(named["value"]) and not _REFERENCE.search(named["value"]):
         return named.start("value"), "a value whose name says that it is secret"
-    if key := _HEX_KEY.search(line):
+    if (key := _HEX_KEY.search(line)) and not _DIGEST.search(line):
         return key.start(), "a key in hex"
     for run in _RUN.finditer(line):
         if is_random(run[0], least=_BITS) and not _PUBLIC.fullmatch(run[0]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from spec.checks.draft import Draft, Rule
+from spec.checks.environment import nothing_secret_is_plain, variables_are_free
 from spec.checks.rule import rule
 from spec.errors import Finding, Where
 from spec.secrets_in_text import spots
@@ -33,8 +34,8 @@ def no_secret_is_written_down(draft: Draft) -> Iterator[Finding]:
 
 
 def _told(draft: Draft) -> Iterator[Finding]:
-    from spec.checks.environment import nothing_secret_is_plain, variables_are_free
-
+    """What is said of these lines already."""
+    yield from draft.findings
     yield from nothing_secret_is_plain(draft)
     yield from variables_are_free(draft)
 
