@@ -79,6 +79,11 @@ def texts(**rules: Any) -> Input:
     return Input(kind="array", items="string", **rules)
 
 
+def numbers(**rules: Any) -> Input:
+    """A list of numbers."""
+    return Input(kind="array", items="number", **rules)
+
+
 def block(fields: Shape, **rules: Any) -> Input:
     """A nested object."""
     return Input(kind="object", fields=fields, **rules)

@@ -110,6 +110,22 @@ class Condition(Model):
     what: str | None = field(None, "The condition in words; made from its keys where it is left out.", min_length=1)
 
     @property
+    def title(self) -> str:
+        """The condition in words."""
+        if self.what is not None:
+            return self.what
+        if self.log is not None:
+            return f"A line of {', '.join(self.log.event or ('the log',))} is written"
+        if self.absent_for is not None:
+            return f"{self.metric} absent for {self.absent_for}"
+        limit = f"above {self.above}" if self.above is not None else f"below {self.below}"
+        subject = f"burn rate of {self.slo} over {self.over}" if self.slo is not None else str(self.metric)
+        if self.of is not None:
+            subject += " as a ratio"
+        held = f" for {self.held}" if self.held != NOTHING else ""
+        return f"{subject} {limit}{held}" + (f" within {self.forecast}" if self.forecast is not None else "")
+
+    @property
     def selection(self) -> Selection:
         """The series of a condition on a metric."""
         assert self.metric is not None

@@ -94,6 +94,17 @@ class Slo(Named):
         return f"projects/{project}/services/{self.service}/serviceLevelObjectives/{self.name}"
 
     @property
+    def series(self) -> dict[str, Series]:
+        """Its series by the key under which each stands."""
+        given = {key: getattr(self, key) for key in ("good", "bad", "total", "quick")}
+        return {key: series for key, series in given.items() if series is not None}
+
+    @property
+    def share(self) -> float:
+        """The goal as a share of one."""
+        return round(self.goal / 100, 6)
+
+    @property
     def days(self) -> int | None:
         """The rolling window in days."""
         return self.window.milliseconds // DAY.milliseconds if self.window is not None else None

@@ -9,7 +9,7 @@ from ..cloud import Cloud, JsonObject
 from ..model import Change
 from ..resource_type import Defaults, Inputs, templated
 from ..rest_type import RestType
-from ..shapes import Shape, block, blocks, flag, labels, name_part, text
+from ..shapes import Shape, block, blocks, flag, integer, labels, name_part, number, numbers, text
 
 _LABEL = {"key": text(required=True, replaces=True), "description": text(), "valueType": text(replaces=True)}
 _DESCRIPTOR = {
@@ -18,6 +18,20 @@ _DESCRIPTOR = {
     "metricKind": text(required=True),
     "unit": text(),
     "valueType": text(required=True),
+}
+
+_BUCKETS = {
+    "explicitBuckets": block({"bounds": numbers(required=True)}),
+    "exponentialBuckets": block(
+        {
+            "growthFactor": number(required=True),
+            "numFiniteBuckets": integer(required=True),
+            "scale": number(required=True),
+        }
+    ),
+    "linearBuckets": block(
+        {"numFiniteBuckets": integer(required=True), "offset": number(required=True), "width": number(required=True)}
+    ),
 }
 
 
@@ -35,6 +49,7 @@ class LogMetric(RestType):
     inputs: ClassVar[Shape] = {
         "name": text(),
         "project": name_part(),
+        "bucketOptions": block(_BUCKETS),
         "description": text(),
         "disabled": flag(),
         "filter": text(required=True),

@@ -1,0 +1,45 @@
+"""One notification channel that needs no secret: an address or a URL. What needs one is made by hand and named by id.
+
+Owns the channel alone; which severities it is told of is the specs' (dashboards/channels/), where it leads the stack's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_gcp as gcp
+
+from components.site import Site
+from spec.watching import Address
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelConfig:
+    """Who is told, and how."""
+
+    site: Site
+    #: As people see it in a list of channels.
+    title: str
+    address: Address
+
+
+class Channel(pulumi.ComponentResource):
+    """A notification channel."""
+
+    #: The channel's full name, by which policies and budgets know it.
+    path: pulumi.Output[str]
+
+    def __init__(self, name: str, config: ChannelConfig, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("sluice:components:Channel", name, None, opts)
+        channel = gcp.monitoring.NotificationChannel(
+            name,
+            type=config.address.kind,
+            project=config.site.project,
+            display_name=config.title,
+            labels=config.address.labels,
+            user_labels=config.site.labels,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.path = channel.name
+        self.register_outputs({"path": self.path})
