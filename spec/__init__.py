@@ -1,16 +1,18 @@
 """Typed models of the YAML specs, their loader, graph and checks. Knows neither Pulumi nor Google.
 
 Two calls are enough for most users: `load(root, stack)` returns the checked `System` or raises `SpecErrors` with every
-finding; `lint(root)` returns the findings of all files and all stacks, warnings among them, and raises nothing.
+finding; `lint(root)` returns the findings of all files and all stacks, warnings among them, and raises nothing;
+`report(root)` returns beside them those that a file has silenced, and `laws()` every rule by its number.
 """
 
 from spec.alert import Alert, Condition
 from spec.board import Board
 from spec.channel import Channel
+from spec.checks import Law, Report, Silenced, laws
 from spec.durations import Duration
 from spec.errors import Finding, Refused, Severity, SpecError, SpecErrors, UnknownName, Where
 from spec.graph import Caller, ScheduledCall, System
-from spec.loader import lint, load, stack_config
+from spec.loader import lint, load, report, stack_config
 from spec.log_metric import LogMetric
 from spec.route import Route
 from spec.secret import Secret
@@ -28,14 +30,17 @@ __all__ = [
     "Condition",
     "Duration",
     "Finding",
+    "Law",
     "LogMetric",
     "Refused",
+    "Report",
     "Route",
     "Schedule",
     "ScheduledCall",
     "Secret",
     "Service",
     "Severity",
+    "Silenced",
     "Slo",
     "SpecError",
     "SpecErrors",
@@ -45,7 +50,9 @@ __all__ = [
     "Topic",
     "UnknownName",
     "Where",
+    "laws",
     "lint",
     "load",
+    "report",
     "stack_config",
 ]
