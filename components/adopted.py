@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from spec.adopted import COMPONENT_TYPE, MEMBERS, PROJECT
+from spec.adopted import COMPONENT_TYPE, PROJECT
 from spec.adopted import Adopted as Entry
 
 
@@ -32,6 +32,6 @@ class Adopted(pulumi.ComponentResource):
         for entry in config.entries.values():
             if entry.type != PROJECT:
                 pulumi.CustomResource(entry.type, entry.resource, entry.properties, kept)
-            for member, properties in entry.members():
-                pulumi.CustomResource(MEMBERS[entry.type].type, member, properties, kept)
+            for token, member, properties in entry.members():
+                pulumi.CustomResource(token, member, properties, kept)
         self.register_outputs({})

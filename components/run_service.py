@@ -138,7 +138,9 @@ class RunService(pulumi.ComponentResource):
                 )
             ],
             # A revision that cannot read its secrets or reach its database never becomes ready.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[*needs, *config.account.roles, *config.after]),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[*needs, *config.account.roles, *config.after], aliases=site.aliases
+            ),
         )
 
     def _template(self, config: RunServiceConfig) -> run.ServiceTemplateArgs:

@@ -39,7 +39,7 @@ class ServiceAccount(pulumi.ComponentResource):
             project=config.site.project,
             display_name=config.account_id,
             description=config.description,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, aliases=config.site.aliases),
         )
         self.roles = [
             gcp.projects.IAMMember(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from spec import StackConfig
+from spec import StackConfig, adopted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,9 +20,11 @@ class Site:
     protect: bool
     #: What may be lost all the same, by its word (``spec.unprotect``).
     unprotect: frozenset[str] = frozenset()
+    #: The component that holds what was made by hand, where the stack has taken such things over.
+    adopted: str = ""
 
     @classmethod
-    def of(cls, stack: StackConfig) -> Site:
+    def of(cls, stack: StackConfig, *, took_over: bool = False) -> Site:
         """The site that ``stack`` describes."""
         return cls(
             project=stack.project,
@@ -30,6 +32,7 @@ class Site:
             env=stack.env,
             protect=stack.protect,
             unprotect=frozenset(stack.unprotect),
+            adopted=adopted.urn(pulumi.get_stack(), pulumi.get_project()) if took_over else "",
         )
 
     @property
@@ -44,4 +47,9 @@ class Site:
     def guarded(self, parent: pulumi.Resource, word: str = "") -> pulumi.ResourceOptions:
         """Options of a child that must outlive slips: protected from deletion, and retained if it is let go."""
         kept = self.guards(word)
-        return pulumi.ResourceOptions(parent=parent, protect=kept, retain_on_delete=kept)
+        return pulumi.ResourceOptions(parent=parent, protect=kept, retain_on_delete=kept, aliases=self.aliases)
+
+    @property
+    def aliases(self) -> list[pulumi.Alias]:
+        """What a thing was called when it was declared as it was found: the same name, beside its kin."""
+        return [pulumi.Alias(parent=self.adopted)] if self.adopted else []

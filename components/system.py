@@ -20,6 +20,7 @@ from components.service_account import ServiceAccount, ServiceAccountConfig
 from components.site import Site
 from components.task_queue import TaskQueue, TaskQueueConfig
 from components.topic import Topic, TopicConfig
+from components.watching import watching
 from spec import System, names
 from spec.adopted import COMPONENT_NAME
 
@@ -48,7 +49,7 @@ def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]
         return {}
     if not stack.image_digest:
         raise MissingImageError(f"Set sluice:imageDigest in stacks/Pulumi.{stack.name}.yaml: there is no code to run.")
-    site = Site.of(stack)
+    site = Site.of(stack, took_over=system.took_over)
     full_name = f"{pulumi.get_organization()}/{pulumi.get_project()}/foundation-{stack.env}"
     below = pulumi.StackReference(f"foundation-{stack.env}", stack_name=full_name)
     creator_role = below.get_output("taskCreatorRole").apply(lambda role: role or _unapplied(full_name))
@@ -127,6 +128,7 @@ def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]
         url = stack.url(name)
         jobs = ScheduleConfig(site=site, calls=calls, url=url, account=account, receiver=services[name])
         Schedule(f"{name}-schedules", jobs)
+    watching(system, stack, site, after=list(services.values()))
     return {
         "services": {name: stack.url(name) for name in services},
         "revisions": {name: service.revision for name, service in services.items()},

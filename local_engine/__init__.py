@@ -19,8 +19,10 @@ any crash. ``SpecErrors`` of the program are raised as they are; all else is a `
 ``EngineError``.
 """
 
+from .cloud import Cloud
 from .config import Ports, stack_config
 from .errors import EngineError, ForeignOwnerError, Problem, StateBusyError, UnreachableError
+from .look import Looker
 from .model import Change, Event, Op, Result, Step
 from .render import render, step_lines, totals
 from .run import PROJECT, Mode, run
@@ -29,9 +31,11 @@ from .since import compare
 __all__ = [
     "PROJECT",
     "Change",
+    "Cloud",
     "EngineError",
     "Event",
     "ForeignOwnerError",
+    "Looker",
     "Mode",
     "Op",
     "Ports",

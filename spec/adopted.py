@@ -118,18 +118,20 @@ class Adopted(Named):
         """The file's stem."""
         return self.name.rpartition("/")[2]
 
-    def members(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Each member of its bindings: a name of its own, and its properties."""
-        place = MEMBERS[self.type].place(self.properties) if self.type in MEMBERS else {}
+    def members(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """Each member of its bindings: its type, a name of its own, and its properties."""
+        if self.type not in MEMBERS:
+            return
+        token, place = MEMBERS[self.type].type, MEMBERS[self.type].place(self.properties)
         for binding in self.bindings:
             condition = binding.condition.model_dump(exclude_defaults=True) if binding.condition else None
             for member in binding.members:
                 name = f"{self.stem}-{binding.role.rpartition('/')[2]}-{member}"
                 given = place | {"role": binding.role, "member": member}
                 if condition:
-                    yield f"{name}-{condition['title']}", given | {"condition": condition}
+                    yield token, f"{name}-{condition['title']}", given | {"condition": condition}
                 else:
-                    yield name, given
+                    yield token, name, given
 
 
 def urn(stack: str, project: str) -> str:

@@ -75,6 +75,8 @@ class System:
     boards: Mapping[str, Board] = field(default_factory=dict)
     #: What was made by hand and taken over as it is, of the stacks that were loaded: `<env>/<kind>.<name>`.
     adopted: Mapping[str, Adopted] = field(default_factory=dict)
+    #: Whether one of these stacks has, or had, anything of that kind.
+    took_over: bool = False
     stack: StackConfig | None = None
     warnings: tuple[Finding, ...] = field(default=(), repr=False)
     #: Boards that were drawn already (`spec.boards`): they are drawn to be checked, and drawn to be deployed.

@@ -90,7 +90,8 @@ def _draft(root: Path, stacks: list[str], configs: Mapping[str, Mapping[str, Any
     )
     envs = [stack.removeprefix(FOUNDATION_PREFIX) for stack in stacks]
     adopted = _read_all(draft, "adopted", Adopted, files.adopted(root, envs, draft.findings))
-    draft.system = replace(draft.system, adopted=adopted)
+    took_over = any((root / files.ADOPTED / env).is_dir() for env in envs)
+    draft.system = replace(draft.system, adopted=adopted, took_over=took_over)
     if not draft.declared["service"] and not adopted:
         draft.findings.append(_nothing(root))
     for stack in stacks:
