@@ -2,6 +2,9 @@
 
 Owns the queue, the account whose token its dispatches show, and what senders need: creating tasks on this queue
 alone, and acting as that account. Its right to call the receiver is the receiver's (``run_service``).
+
+A queue is made paused, since a binding takes minutes to be in force everywhere; `sluice queues resume --probe` starts
+it. Afterwards its state is the operator's alone: no apply pauses or resumes a queue that is there.
 """
 
 from __future__ import annotations
@@ -54,7 +57,7 @@ class TaskQueue(pulumi.ComponentResource):
             name=spec.name,
             location=site.region,
             project=site.project,
-            desired_state="RUNNING",
+            desired_state="PAUSED",
             rate_limits=cloudtasks.QueueRateLimitsArgs(
                 max_dispatches_per_second=spec.rate.dispatches_per_second,
                 max_concurrent_dispatches=spec.rate.concurrent,
@@ -67,7 +70,9 @@ class TaskQueue(pulumi.ComponentResource):
                 max_doublings=spec.retry.max_doublings,
             ),
             stackdriver_logging_config=cloudtasks.QueueStackdriverLoggingConfigArgs(sampling_ratio=1),
-            opts=site.guarded(self, word("tasks", spec.name)),
+            opts=pulumi.ResourceOptions.merge(
+                site.guarded(self, word("tasks", spec.name)), pulumi.ResourceOptions(ignore_changes=["desiredState"])
+            ),
         )
         for sender, account in sorted(config.senders.items()):
             gcp.cloudtasks.QueueIamMember(

@@ -33,8 +33,8 @@ FREE_PORTS = range(20000, 32000)
 
 #: What a stack keeps in its home; `down --erase` deletes these and nothing else.
 OWN = re.compile(
-    r"(?:cloud|postgres|sandbox|engine|images|logs|(?:stack|supervisor|secrets|first-payment)\.json(?:\.\d+\.new)?"
-    r"|supervisor\.lock)"
+    r"(?:cloud|postgres|sandbox|engine|images|logs|supervisor\.lock"
+    r"|(?:stack|supervisor|secrets|first-payment|new-queues)\.json(?:\.\d+\.new)?)"
 )
 
 

@@ -46,11 +46,20 @@ RESERVED_ENV = frozenset(
         "TOPICS",
         "ROUTES",
         "CALLERS",
+        "PUBLIC_MAX_BODY",
         "DATABASE_URL",
         "ENDPOINTS",
         "GCE_METADATA_HOST",
     }
 )
+
+#: A public door takes no longer body unsaid: the largest notice of a partner in the documents has a few KiB.
+DEFAULT_MAX_BODY = "64KiB"
+
+#: Bytes of a body at most, whatever is said: an instance holds as many of them as requests at once.
+LARGEST_BODY = 1024 * 1024
+
+_UNITS = {"KiB": 1024, "MiB": 1024 * 1024}
 
 #: Most memory in MiB by number of CPUs, as Cloud Run has it.
 MOST_MEMORY = {1: 4096, 2: 8192, 4: 16384, 6: 24576, 8: 32768}
@@ -198,6 +207,13 @@ class Service(Named):
         breaks="the door would stand at another path than the caller knows",
         fix="write absolute paths, for example [/, /health]",
     )
+    max_body: str = field(
+        DEFAULT_MAX_BODY,
+        "The longest body that a public path takes; more is refused with 413 before it is read.",
+        pattern=r"^[1-9]\d{0,3}(KiB|MiB)$",
+        breaks="anybody could fill an instance's memory, or a partner's notice would be refused",
+        fix=f"write a whole number with its unit, up to 1MiB: {DEFAULT_MAX_BODY}",
+    )
     handles: dict[PlainPath, MessageName] = field(
         {},
         "Paths behind a queue, each with the message it takes.",
@@ -265,6 +281,22 @@ class Service(Named):
     def all_project_roles(self) -> tuple[str, ...]:
         """The listed roles and those that a database brings, each once, in order."""
         return tuple(sorted({*self.project_roles, *(DATABASE_ROLES if self.database else ())}))
+
+    @property
+    def max_body_bytes(self) -> int:
+        """The longest body of a public path in bytes."""
+        return int(self.max_body[:-3]) * _UNITS[self.max_body[-3:]]
+
+    @model_validator(mode="after")
+    def _body_in_range(self) -> Self:
+        if self.max_body_bytes > LARGEST_BODY or (self.max_body != DEFAULT_MAX_BODY and not self.public):
+            raise Refused(
+                f"{self.max_body} is above 1MiB" if self.public else "there is no public path that it could limit",
+                key="max_body",
+                breaks="anybody could fill an instance's memory" if self.public else "it would limit nothing",
+                fix="write 1MiB or less" if self.public else "delete the line; other paths take up to 1MiB",
+            )
+        return self
 
     @field_validator("timeout")
     @classmethod

@@ -1,4 +1,7 @@
-"""``gcp:cloudtasks/queue:Queue``: a task queue, paused and resumed by ``desiredState``."""
+"""``gcp:cloudtasks/queue:Queue``: a task queue, paused and resumed by a change of ``desiredState``.
+
+As with the provider, a queue that somebody else paused or resumed has not drifted: an apply leaves it so.
+"""
 
 # ruff: noqa: ARG002 - one signature for all types, not every type needs all of it
 
@@ -7,7 +10,6 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ..cloud import Cloud, JsonObject
-from ..model import Change
 from ..resource_type import Defaults, Inputs
 from ..rest_type import RestType
 from ..shapes import Shape, block, integer, name_part, number, required, text
@@ -52,17 +54,9 @@ class Queue(RestType):
 
     def update(self, cloud: Cloud, identity: str, old: Inputs, inputs: Inputs, changed: frozenset[str]) -> JsonObject:
         """Settings by patch, the state by its own call."""
-        if "desiredState" in changed or "state" in changed:
+        if "desiredState" in changed:
             self._steer(cloud, identity, inputs)
         return super().update(cloud, identity, old, inputs, changed)
-
-    def drift(self, cloud: Cloud, inputs: Inputs, live: JsonObject) -> list[Change]:
-        """Settings, and whether somebody paused or resumed it."""
-        found = super().drift(cloud, inputs, live)
-        wanted = inputs.get("desiredState")
-        if wanted and live.get("state", wanted) != wanted:
-            found.append(Change(path="state", kind="update", old=live["state"], new=wanted, drift=True))
-        return found
 
     def outputs(self, inputs: Inputs, live: JsonObject) -> dict[str, Any]:
         """The state is the cloud's."""

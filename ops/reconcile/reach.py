@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, Protocol
 
 import spec
 from ops import rest, specs
 from ops.errors import OpsError
+from ops.google import Login
 from ops.home import Home
 from ops.operator import Operator
 from ops.reconcile.helps import ByHand, Helps, Verbs
 
 #: Where Google answers.
-TASKS, CREDENTIALS = "https://cloudtasks.googleapis.com", "https://iamcredentials.googleapis.com"
-SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-#: An ID token is asked for anew when it is this old (they live for an hour).
-TOKEN_FOR = 1800.0
+TASKS = "https://cloudtasks.googleapis.com"
 
 
 class Reach(Protocol):
@@ -72,57 +69,25 @@ class Google:
     """
 
     def __init__(self, stack: str) -> None:
-        import google.auth
-        import google.auth.exceptions
-
         self._config = specs.config_of(stack)
-        try:
-            self._credentials, _ = google.auth.default(scopes=[SCOPE])
-        except google.auth.exceptions.DefaultCredentialsError as error:
-            raise OpsError(
-                f"there are no credentials for the stack {stack}",
-                why="the services' doors are asked as the operator's account, which you impersonate",
-                fix="gcloud auth application-default login",
-            ) from error
+        self._login = Login(stack, why="the services' doors are asked as the operator's account, which you impersonate")
         self._operator = spec.names.account_email(spec.names.OPERATOR_ACCOUNT_ID, self._config.project)
-        self._tokens: dict[str, tuple[float, str]] = {}
         self.location = _location(self._config)
         self.helps: Helps = ByHand(self._config)
 
     def call(self, service: str, path: str) -> Any:
         """GET an operator's door as the operator's account."""
         url = self._config.url(service)
-        return rest.call("GET", url + path, headers={"Authorization": f"Bearer {self._id_token(url)}"})
+        token = self._login.id_token(self._operator, url)
+        return rest.call("GET", url + path, headers={"Authorization": f"Bearer {token}"})
 
     def tasks(self, path: str) -> Any:
         """GET a resource of Cloud Tasks."""
-        return rest.call("GET", TASKS + path, headers=self._access())
+        return rest.call("GET", TASKS + path, headers=self._login.headers())
 
     def funded(self, address: str) -> dict[str, int]:  # noqa: ARG002 - the chain is not ours
         """Nobody's to know but the operator's."""
         return {}
-
-    def _access(self) -> dict[str, str]:
-        import google.auth.exceptions
-        import google.auth.transport.requests
-
-        if not self._credentials.valid:
-            try:
-                self._credentials.refresh(google.auth.transport.requests.Request())  # type: ignore[no-untyped-call]
-            except google.auth.exceptions.GoogleAuthError as error:
-                raise OpsError(
-                    f"Google gives no token: {error}", fix="gcloud auth application-default login"
-                ) from error
-        return {"Authorization": f"Bearer {self._credentials.token}"}
-
-    def _id_token(self, audience: str) -> str:
-        kept, token = self._tokens.get(audience, (0.0, ""))
-        if not token or time.monotonic() - kept > TOKEN_FOR:
-            url = f"{CREDENTIALS}/v1/projects/-/serviceAccounts/{self._operator}:generateIdToken"
-            body = {"audience": audience, "includeEmail": True}
-            token = str(rest.call("POST", url, body, headers=self._access())["token"])
-            self._tokens[audience] = (time.monotonic(), token)
-        return token
 
 
 def of_stack(stack: str) -> Reach:

@@ -1,4 +1,5 @@
-"""`sluice up`, step by step: processes, image, foundation with the database, secrets, services after the migrations.
+"""`sluice up`, step by step: processes, image, foundation with the database, secrets, services after the migrations,
+and the start of the queues that it made.
 
 Each step does nothing when there is nothing to do.
 
@@ -14,18 +15,26 @@ from pathlib import Path
 from typing import Any
 
 import local_engine
+import spec
 from local_engine import Event, Op, Result
 from ops import rest, specs
 from ops.cloud import LocalCloud
 from ops.errors import OpsError
 from ops.home import ROOT, Home, Ports
 from ops.output import Output, counted
+from ops.queues import reach, start
 from ops.stack import database, identity, image, material, versions
 from ops.supervisor import control
 from spec import names
 
 #: The type of the resource before which the database is migrated.
 MIGRATION_JOB = "gcp:cloudrunv2/job:Job"
+
+#: The type of the resource that is made paused.
+QUEUE = "gcp:cloudtasks/queue:Queue"
+
+#: Where a home keeps the names of queues that are to be started.
+FRESH = "new-queues.json"
 
 
 class DeployFailed(OpsError):
@@ -55,9 +64,11 @@ def up(home: Home, out: Output) -> dict[str, Any]:
     stored = [name for name, service in system.services.items() if service.database]
     layers = {}
     for layer in identity.LAYERS:
-        layers[layer] = apply(home, ports, layer, digest, _Teller(out, lambda: database.migrate(ports, stored)))
+        teller = _Teller(out, lambda: database.migrate(ports, stored), Fresh(home))
+        layers[layer] = apply(home, ports, layer, digest, teller)
         if layer == identity.LAYERS[0]:
             layers["secrets"] = {"writes": add_secrets(home, cloud, out)}
+    started_queues = start_queues(home, system, out)
     writes = sum(layer["writes"] for layer in layers.values())
     seconds = time.monotonic() - began
     if writes:
@@ -66,7 +77,26 @@ def up(home: Home, out: Output) -> dict[str, Any]:
         out.say(f"\n[bold]nothing has changed[/bold]: not one write call  ({seconds:.1f} s)")
     resources = sum(layer.get("resources", 0) for layer in layers.values())
     return {"stack": "local", "started": started, "writes": writes, "resources": resources, "image": digest,
-            "layers": layers, "seconds": seconds}  # fmt: skip
+            "layers": layers, "queues_started": started_queues, "seconds": seconds}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """The queues that `up` has made and not started yet, by name, on disk: an `up` that is cut short goes on there."""
+
+    home: Home
+
+    def names(self) -> list[str]:
+        """All of them."""
+        return list(self.home.read(FRESH) or [])
+
+    def add(self, name: str) -> None:
+        """One is about to be made."""
+        self.home.write(FRESH, sorted({*self.names(), name}))
+
+    def clear(self) -> None:
+        """They run."""
+        (self.home.path / FRESH).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -78,10 +108,13 @@ class _Teller:
 
     out: Output
     migrate: Callable[[], str]
+    fresh: Fresh
 
     def __call__(self, event: Event) -> None:
         """A step begins, is done or has failed."""
         step = event.step
+        if event.kind == "start" and step.type == QUEUE and step.op in (Op.CREATE, Op.REPLACE):
+            self.fresh.add(str(step.inputs["name"]))
         if event.kind != "done":
             return
         if step.type == MIGRATION_JOB and step.name == names.MIGRATION_JOB:
@@ -116,6 +149,19 @@ def apply(home: Home, ports: Ports, layer: str, digest: str, tell: _Teller) -> d
     tell.out.step(f"layer {layer}", local_engine.totals(result))
     return {"writes": result.writes, "reads": result.reads, "counts": result.counts, "outputs": result.outputs,
             "resources": sum(result.counts.values())}  # fmt: skip
+
+
+def start_queues(home: Home, system: spec.System, out: Output) -> list[str]:
+    """Start what this `up`, or one before that was cut short, made; a queue that somebody paused is none of them."""
+    fresh = Fresh(home)
+    names = [name for name in fresh.names() if name in system.queues]
+    if names:
+        at = reach.Local(home)
+        meant = start.chosen(at, system, names, every=False)
+        done = start.start(at, system, meant, probe=True, again="./sluice up", tell=out.progress)
+        out.step("queues started", f"{len(done.resumed)}, each hop was let through")
+    fresh.clear()
+    return names
 
 
 def register_image(cloud: LocalCloud, digest: str, folder: Path) -> None:

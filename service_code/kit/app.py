@@ -22,7 +22,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from service_code.kit import logs, measure
+from service_code.kit import logs, measure, probe
 from service_code.kit.call import Call
 from service_code.kit.db import OverloadedError, unavailable
 from service_code.kit.door import Door, DoorError
@@ -41,7 +41,8 @@ from service_code.kit.service import (
 )
 from service_code.kit.worker import Worker
 
-#: Bytes of a request: Cloud Tasks sends at most about as many.
+#: Bytes of a request behind a queue, a topic or an account: Cloud Tasks sends at most about as many. A public door
+#: takes what the service declares (`max_body` in service.yaml).
 LONGEST_BODY = 1_048_576
 #: Requests in hand above which an instance answers 429.
 MAX_IN_FLIGHT = 250
@@ -127,9 +128,9 @@ class App:
             except DoorError as error:
                 _log.warning("the caller was refused", what="caller_refused", status="refused", why=error.why)
                 return JSONResponse({"error": error.why}, error.status)
-            except TooLongError:
+            except TooLongError as error:
                 _log.warning("the body is too long", what="body_too_long", status="refused")
-                return JSONResponse({"error": f"the body is longer than {LONGEST_BODY} bytes"}, 413)
+                return JSONResponse({"error": str(error)}, 413)
             except ClientDisconnect:
                 return JSONResponse({"error": "the caller went away"}, 400)
             finally:
@@ -146,13 +147,15 @@ class App:
     def _behind(self, path: str, worker: Worker) -> Endpoint:
         async def run(request: Request) -> Response:
             await self._door.check(request, path)
-            return await worker.answer(request, await read_body(request))
+            if (mark := request.headers.get(probe.HEADER)) is not None:
+                return await probe.answer(self._kit, mark)
+            return await worker.answer(request, await read_body(request, LONGEST_BODY))
 
         return run
 
     def _public(self, public: Public) -> Endpoint:
         async def run(request: Request) -> Response:
-            incoming = await _incoming(request)
+            incoming = await _incoming(request, self._kit.settings.public_max_body)
             return await self._reply(lambda call: public.run(incoming, call))
 
         return run
@@ -173,7 +176,7 @@ class App:
             _log.info("operator's call", what="operator_call", account=who.partition("@")[0])
             if not all(value.isprintable() for value in request.path_params.values()):
                 raise HTTPException(404)  # no id of ours, and the database takes no NUL
-            incoming = await _incoming(request)
+            incoming = await _incoming(request, LONGEST_BODY)
             return await self._reply(lambda call: operator.run(incoming, call), refusals_write=False)
 
         return run
@@ -253,26 +256,28 @@ async def _within(check: Callable[[], Awaitable[None]]) -> None:
 
 
 class TooLongError(RuntimeError):
-    """The body is longer than a request may be."""
+    """The body is longer than a request at this door may be."""
+
+    def __init__(self, longest: int) -> None:
+        super().__init__(f"the body is longer than {longest} bytes")
 
 
-async def read_body(request: Request) -> bytes:
-    """Read the body up to the limit, whatever its headers claim."""
+async def read_body(request: Request, longest: int) -> bytes:
+    """Read the body up to the limit, whatever its headers claim; nothing of one that says that it is longer."""
     claimed = request.headers.get("content-length", "")
-    if claimed.isdigit() and int(claimed[:12]) > LONGEST_BODY:
-        raise TooLongError
+    if claimed.isdigit() and int(claimed[:12]) > longest:
+        raise TooLongError(longest)
     body = bytearray()
     async for piece in request.stream():
         body += piece
-        if len(body) > LONGEST_BODY:
-            raise TooLongError
+        if len(body) > longest:
+            raise TooLongError(longest)
     return bytes(body)
 
 
-async def _incoming(request: Request) -> Incoming:
-    return Incoming(
-        headers=request.headers, query=request.query_params, path=request.path_params, body=await read_body(request)
-    )
+async def _incoming(request: Request, longest: int) -> Incoming:
+    body = await read_body(request, longest)
+    return Incoming(headers=request.headers, query=request.query_params, path=request.path_params, body=body)
 
 
 def trace_of(request: Request) -> str:

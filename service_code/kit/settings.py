@@ -18,6 +18,8 @@ from service_code.kit import token_policy
 from service_code.kit.token_policy import TokenPolicy
 
 STACKS = ("local", "dev", "staging", "prod")
+#: Bytes of a request at a public door where the environment says nothing else.
+DEFAULT_PUBLIC_MAX_BODY = 65_536
 #: The old way of a hop: the sender calls the receiver itself.
 DIRECT = "direct"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)s")
@@ -93,6 +95,8 @@ class Settings:
     topics: Mapping[str, TopicEdge]
     routes: Mapping[str, RouteEdge]
     callers: Mapping[str, frozenset[str]]
+    #: Bytes of a request at a public door.
+    public_max_body: int
     endpoints: Endpoints
     environ: Mapping[str, str] = field(repr=False)
 
@@ -142,6 +146,13 @@ def read(service: str, environ: Mapping[str, str], secrets: Mapping[str, int], *
         wrong.append(f"PORT is {value!r}, it must be a port number")
         return 0
 
+    def number(name: str, default: int) -> int:
+        value = environ.get(name) or str(default)
+        if re.fullmatch(r"[1-9]\d{0,8}", value, re.ASCII):
+            return int(value)
+        wrong.append(f"{name} is {value!r}, it must be a whole number")
+        return default
+
     for name, length in secrets.items():
         size = len((environ.get(name) or "").strip())
         if size == 0:
@@ -180,6 +191,7 @@ def read(service: str, environ: Mapping[str, str], secrets: Mapping[str, int], *
         topics=MappingProxyType({name: edge for name, edge in topics.items() if edge}),
         routes=MappingProxyType({name: route for name, route in routes.items() if route}),
         callers=MappingProxyType(callers),
+        public_max_body=number("PUBLIC_MAX_BODY", DEFAULT_PUBLIC_MAX_BODY),
         endpoints=Endpoints(**{key: value for key, value in overrides.items() if key not in unknown and value}),
         environ=MappingProxyType(dict(environ)),
     )

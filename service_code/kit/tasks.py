@@ -54,19 +54,28 @@ class Tasks:
         self, queue: str, outbox_id: str, body: bytes, *, at: datetime, trace: str = "", due: datetime | None = None
     ) -> bool:
         """Create the task of an outbox row; False if its name was taken, so that it had been made before."""
-        edge = self._queues.get(queue)
-        if edge is None:
-            raise TaskError(f"{queue} is not among this service's QUEUES")
         headers = {"Content-Type": "application/json", DUE_HEADER: str(to_millis(due or at))}
         if trace:
             headers["traceparent"] = traceparent(trace, outbox_id)
+        return await self._create(queue, task_id(outbox_id), headers, body, due)
+
+    async def probe(self, queue: str, task: str, headers: Mapping[str, str]) -> None:
+        """Create a task that is no message (`kit.probe`)."""
+        await self._create(queue, task, headers, b"", None)
+
+    async def _create(
+        self, queue: str, called: str, headers: Mapping[str, str], body: bytes, due: datetime | None
+    ) -> bool:
+        edge = self._queues.get(queue)
+        if edge is None:
+            raise TaskError(f"{queue} is not among this service's QUEUES")
         task: dict[str, Any] = {
-            "name": f"{edge.path}/tasks/{task_id(outbox_id)}",
+            "name": f"{edge.path}/tasks/{called}",
             "dispatchDeadline": edge.dispatch_deadline,
             "httpRequest": {
                 "url": edge.url,
                 "httpMethod": "POST",
-                "headers": headers,
+                "headers": dict(headers),
                 "body": base64.b64encode(body).decode(),
                 "oidcToken": {"serviceAccountEmail": edge.invoker, "audience": edge.audience},
             },

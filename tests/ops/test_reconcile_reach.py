@@ -9,6 +9,7 @@ import google.auth.exceptions
 import pytest
 
 from ops import app, rest
+from ops.google import CREDENTIALS
 from ops.reconcile import reach
 
 
@@ -45,7 +46,7 @@ def test_doors_are_asked_as_the_operator_and_queues_as_oneself(calls: list[tuple
     account = f"sluice-operator@{config.project}.iam.gserviceaccount.com"
     wish = {"audience": url, "includeEmail": True}
     assert calls == [
-        ("POST", f"{reach.CREDENTIALS}/v1/projects/-/serviceAccounts/{account}:generateIdToken", wish, "Bearer mine"),
+        ("POST", f"{CREDENTIALS}/v1/projects/-/serviceAccounts/{account}:generateIdToken", wish, "Bearer mine"),
         ("GET", f"{url}/reconcile/ledger", None, "Bearer theirs"),
         ("GET", f"{url}/reconcile/ledger", None, "Bearer theirs"),
         ("GET", f"{reach.TASKS}/v2/{google_cloud.location}/queues", None, "Bearer mine"),

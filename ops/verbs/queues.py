@@ -1,0 +1,117 @@
+"""`sluice queues`: pause queues, and start them once a probe has shown that what they dispatch is let through."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ops import specs
+from ops.asking import confirm
+from ops.errors import BadUsage
+from ops.output import Output, counted
+from ops.queues import reach
+from ops.queues.start import PATIENCE, Started, chosen, start
+from ops.verbs.clock import seconds
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="QUEUE...", help="Their names.")]
+Every = Annotated[bool, typer.Option("--all", help="Every queue that the specs declare.")]
+Which = Annotated[str, typer.Option("--stack", help="Which stack: local, or one on Google Cloud.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say which queues are meant, and change nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    group = typer.Typer(help="Queues: pause, resume.", no_args_is_help=True, rich_markup_mode=None)
+    group.command("resume", help="Start paused queues; with --probe once their permissions are in force.")(resume)
+    group.command("pause", help="Stop dispatching; tasks are still taken and wait.")(pause)
+    app.add_typer(group, name="queues")
+
+
+def resume(
+    names: Names = None,
+    *,
+    every: Every = False,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="First send a task that effects nothing over each hop, until all arrive.")
+    ] = False,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=0, help="So many good rounds in a row; 5 on Google Cloud, 1 locally.")
+    ] = 0,
+    between: Annotated[str, typer.Option("--pause", help="Between two rounds, such as 15s; 15s on Google Cloud.")] = "",
+    patience: Annotated[str, typer.Option("--timeout", help="Give up after so long, such as 15m.")] = "",
+    stack: Which = "local",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Resume; exit 1 with what is refused where the probe does not go well in time."""
+    out = Output(as_json=as_json)
+    _meant(names, every=every)
+    at, system = reach.of_stack(stack), specs.load()
+    meant = chosen(at, system, names or (), every=every)
+    paused = [name for name, state in meant.items() if state != "RUNNING"]
+    if dry_run:
+        out.say(f"would {'probe and ' if probe else ''}resume {', '.join(paused) or 'none'}")
+        out.result({"would_resume": paused})
+        return
+    if paused and not (yes or as_json):
+        confirm(f"Resume {counted(len(paused), 'queue')} of {stack}: {', '.join(paused)}?")
+    done = start(
+        at,
+        system,
+        meant,
+        probe=probe,
+        rounds=rounds,
+        pause=seconds(between) if between else -1.0,
+        patience=seconds(patience) if patience else PATIENCE,
+        again=f"./sluice queues resume --all --probe --stack {stack}",
+        tell=out.progress,
+    )
+    show(out, done)
+    out.result(done.as_json())
+
+
+def pause(
+    names: Names = None,
+    *,
+    every: Every = False,
+    stack: Which = "local",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Pause; no apply starts a queue again that is paused."""
+    out = Output(as_json=as_json)
+    _meant(names, every=every)
+    at = reach.of_stack(stack)
+    meant = chosen(at, specs.load(), names or (), every=every)
+    running = [name for name, state in meant.items() if state == "RUNNING"]
+    if dry_run:
+        out.say(f"would pause {', '.join(running) or 'none'}")
+        out.result({"would_pause": running})
+        return
+    if running and not (yes or as_json):
+        confirm(f"Pause {counted(len(running), 'queue')} of {stack}: {', '.join(running)}? Payments wait meanwhile.")
+    for name in running:
+        reach.steer(at, "pause", name)
+    out.step(f"paused {', '.join(running)}" if running else "every one of them was paused")
+    out.result({"paused": running, "already": [name for name in meant if name not in running]})
+
+
+def show(out: Output, done: Started) -> None:
+    """Say what was started, and what no probe has shown."""
+    if not done.resumed:
+        out.say("every one of them runs")
+        return
+    how = f"each hop was let through {done.rounds} times in a row" if done.rounds > 1 else "each hop was let through"
+    out.step(f"{counted(len(done.resumed), 'queue')} started", how if done.rounds else ", ".join(done.resumed))
+    for sender, queue in done.unasked:
+        out.plain(f"    not probed: {sender} on {queue}, since no queue leads to {sender}", style="dim")
+
+
+def _meant(names: list[str] | None, *, every: bool) -> None:
+    if every == bool(names):
+        raise BadUsage("say which queues are meant", fix="give their names, or --all")
