@@ -48,6 +48,7 @@ RESERVED_ENV = frozenset(
         "CALLERS",
         "PUBLIC_MAX_BODY",
         "DATABASE_URL",
+        "DATABASE_POOL",
         "ENDPOINTS",
         "GCE_METADATA_HOST",
     }
@@ -77,7 +78,10 @@ DEFAULT_TIMEOUT = Duration.parse("30s")
 DEFAULT_CONCURRENCY = 80
 
 #: Instances at most, so that a flood cannot exhaust the database's connections.
-DEFAULT_MAX_INSTANCES = 10
+DEFAULT_MAX_INSTANCES = 2
+
+#: Connections of one instance to the database; a transaction is short, so that few serve many requests.
+DEFAULT_POOL = 5
 
 PLAIN_PATH = r"^/[A-Za-z0-9._~/-]*$"
 PATH_WITH_PARAMETERS = r"^/([A-Za-z0-9._~/-]|\{[a-z_]+\})*$"
@@ -256,6 +260,14 @@ class Service(Named):
         fix="write names in upper case with digits and _, and plain values",
     )
     database: Flag = field(False, "True if the service has a login in the database.")
+    pool: Whole = field(
+        DEFAULT_POOL,
+        "Connections that one instance opens to the database at most.",
+        ge=1,
+        le=100,
+        breaks="requests would wait for a connection, or all instances together would exhaust the database's",
+        fix="write a whole number from 1 to 100",
+    )
     resources: Resources = field(Resources(), "CPU and memory of each instance.")
     scaling: Scaling = field(Scaling(), "How many instances run at least and at most.")
     concurrency: Whole = field(

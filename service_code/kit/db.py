@@ -26,7 +26,7 @@ else:
 
 T = TypeVar("T")
 
-#: Connections of one instance. Postgres counts them all, so more instances, not more connections, carry more load.
+#: Connections of one instance where the environment says nothing else. Postgres counts those of all instances.
 POOL_SIZE = 10
 #: Seconds to wait for a free connection before the request is refused as overload.
 ACQUIRE_TIMEOUT = 5.0
@@ -73,10 +73,11 @@ def unavailable(error: BaseException) -> bool:
 class Database:
     """The pool of one service."""
 
-    def __init__(self, url: str, access: Access, service: str) -> None:
+    def __init__(self, url: str, access: Access, service: str, pool_size: int = POOL_SIZE) -> None:
         self._url = url
         self._access = access
         self._service = service
+        self._pool_size = pool_size
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     async def open(self) -> None:
@@ -85,7 +86,7 @@ class Database:
             dsn=self._url,
             password=self._access.token,
             min_size=0,
-            max_size=POOL_SIZE,
+            max_size=self._pool_size,
             max_inactive_connection_lifetime=300,
             timeout=5,
             command_timeout=12,

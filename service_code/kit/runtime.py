@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from service_code.kit.access import Access, GoogleAccess
 from service_code.kit.breaker import Breakers
 from service_code.kit.clock import Clock, open_clock
-from service_code.kit.db import Database
+from service_code.kit.db import POOL_SIZE, Database
 from service_code.kit.direct import Direct
 from service_code.kit.outbox import Minter, Outbox
 from service_code.kit.outside import Outside
@@ -36,7 +36,9 @@ class Kit:
         self.routes = Routes(settings.routes)
         #: A service without a database: it may not write, and has no outbox.
         self.stateless = not settings.database_url
-        self.db = Database(settings.database_url, self.access, settings.service)
+        self.db = Database(
+            settings.database_url, self.access, settings.service, settings.number("DATABASE_POOL", POOL_SIZE)
+        )
         self.tasks = Tasks(settings.endpoints.cloud_tasks, settings.queues, self.outside, self.access)
         self.breakers = Breakers(settings.queues.values(), self.outside, self.access, self.clock)
         self.minters: dict[str, Minter] = {}

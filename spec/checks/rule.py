@@ -60,7 +60,7 @@ class Checked(Law):
     def __call__(self, draft: Draft) -> Iterator[Finding]:
         """Yield what breaks the law, under its number."""
         for found in self.check(draft):
-            yield replace(found, rule=self.number)
+            yield replace(found, rule=self.number, severity=self.severity)
 
 
 def rule(
