@@ -10,6 +10,7 @@ import pulumi
 from components.api_enablement import ApiEnablement, ApiEnablementConfig
 from components.audit_logs import AuditLogs, AuditLogsConfig
 from components.budget import Budget, BudgetConfig
+from components.ci_identity import CiIdentity, CiIdentityConfig
 from components.database import Database, DatabaseConfig
 from components.log_buckets import LogBuckets, LogBucketsConfig
 from components.network import Network, NetworkConfig
@@ -21,7 +22,11 @@ from components.task_creator_role import TaskCreatorRole, TaskCreatorRoleConfig
 from spec import System, names
 
 
-def foundation(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]:
+#: Outputs by name.
+Outputs = dict[str, pulumi.Output[str] | str | dict[str, str]]
+
+
+def foundation(system: System) -> Outputs:
     """Declare the foundation that ``system`` was loaded for, and return its outputs."""
     stack = system.stack
     assert stack is not None
@@ -46,8 +51,19 @@ def foundation(system: System) -> dict[str, pulumi.Output[str] | str | dict[str,
     if stack.budget:
         Budget("budget", BudgetConfig(site=site, spec=stack.budget, project_number=stack.project_number), after)
     registry = Registry("images", RegistryConfig(site=site), after)
-    return {
+    outputs: Outputs = {
         "taskCreatorRole": role.role,
         "databaseConnection": database.connection_name,
         "imageRepository": registry.uri,
     }
+    if stack.ci:
+        jobs = CiIdentityConfig(
+            site=site, spec=stack.ci, project_number=stack.project_number, repository=registry.repository
+        )
+        identity = CiIdentity("ci", jobs, after)
+        outputs |= {
+            "ciProvider": identity.provider,
+            "ciPreviewer": identity.previewer,
+            "ciDeployer": identity.deployer,
+        }
+    return outputs

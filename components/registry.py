@@ -37,6 +37,8 @@ class Registry(pulumi.ComponentResource):
 
     #: Where images are pushed: ``region-docker.pkg.dev/project/repository``.
     uri: pulumi.Output[str]
+    #: Its id, by which policies name it.
+    repository: pulumi.Output[str]
 
     def __init__(self, name: str, config: RegistryConfig, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("sluice:components:Registry", name, None, opts)
@@ -68,5 +70,5 @@ class Registry(pulumi.ComponentResource):
             labels=config.site.labels,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.uri = repository.registry_uri
+        self.uri, self.repository = repository.registry_uri, repository.repository_id
         self.register_outputs({"uri": self.uri})

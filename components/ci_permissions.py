@@ -1,0 +1,124 @@
+"""What it takes to read and to change each type of resource: the permissions of the pipeline's two custom roles.
+
+One line a type, as the provider names it: what a preview with a refresh reads, and what an apply needs besides. A test
+applies the app's layer as the deployer to the local cloud, which asks for each of them, and holds the lines against the
+plan. No line of a type of the foundation alone has a second part: nobody but a person changes that layer.
+
+Source: https://cloud.google.com/iam/docs/roles-permissions, page of each service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+#: What both accounts read besides: the project, its policy and its APIs, and the operations that writes answer with.
+ALWAYS = (
+    "resourcemanager.projects.get",
+    "resourcemanager.projects.getIamPolicy",
+    "serviceusage.services.get",
+    "serviceusage.services.list",
+)
+
+_POLICY = ("getIamPolicy", "setIamPolicy")
+
+#: Type -> service and kind, the verbs that read it, the verbs that change it.
+_TYPES = {
+    "artifactregistry/repository:Repository": ("artifactregistry.repositories", "get", ""),
+    "artifactregistry/repositoryIamMember:RepositoryIamMember": ("artifactregistry.repositories", "getIamPolicy", ""),
+    "cloudrunv2/job:Job": ("run.jobs", "get", "create update delete run"),
+    "cloudrunv2/service:Service": ("run.services", "get", "create update delete"),
+    "cloudrunv2/serviceIamMember:ServiceIamMember": ("run.services", *_POLICY),
+    "cloudscheduler/job:Job": ("cloudscheduler.jobs", "get", "create update delete enable pause"),
+    "cloudtasks/queue:Queue": ("cloudtasks.queues", "get", "create update delete pause resume"),
+    "cloudtasks/queueIamMember:QueueIamMember": ("cloudtasks.queues", *_POLICY),
+    "compute/globalAddress:GlobalAddress": ("compute.globalAddresses", "get", ""),
+    "compute/network:Network": ("compute.networks", "get", ""),
+    "compute/subnetwork:Subnetwork": ("compute.subnetworks", "get", ""),
+    "iam/workloadIdentityPool:WorkloadIdentityPool": ("iam.workloadIdentityPools", "get", ""),
+    "iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider": ("iam.workloadIdentityPoolProviders", "get", ""),
+    "logging/metric:Metric": ("logging.logMetrics", "get", "create update delete"),
+    "logging/projectBucketConfig:ProjectBucketConfig": ("logging.buckets", "get", ""),
+    "logging/projectSink:ProjectSink": ("logging.sinks", "get", ""),
+    "monitoring/alertPolicy:AlertPolicy": ("monitoring.alertPolicies", "get", "create update delete"),
+    "monitoring/customService:CustomService": ("monitoring.services", "get", "create update delete"),
+    "monitoring/dashboard:Dashboard": ("monitoring.dashboards", "get", "create update delete"),
+    "monitoring/metricDescriptor:MetricDescriptor": ("monitoring.metricDescriptors", "get", "create delete"),
+    "monitoring/notificationChannel:NotificationChannel": (
+        "monitoring.notificationChannels",
+        "get",
+        "create update delete",
+    ),
+    "monitoring/slo:Slo": ("monitoring.slos", "get", "create update delete"),
+    "monitoring/uptimeCheckConfig:UptimeCheckConfig": ("monitoring.uptimeCheckConfigs", "get", "create update delete"),
+    "projects/iAMAuditConfig:IAMAuditConfig": ("resourcemanager.projects", "getIamPolicy", ""),
+    "projects/iAMCustomRole:IAMCustomRole": ("iam.roles", "get", ""),
+    # The right to change the project's policy is bound under a condition and stands in no role of ours.
+    "projects/iAMMember:IAMMember": ("resourcemanager.projects", "getIamPolicy", ""),
+    "projects/service:Service": ("serviceusage.services", "get list", ""),
+    "pubsub/subscription:Subscription": ("pubsub.subscriptions", "get", "create update delete"),
+    "pubsub/subscriptionIAMMember:SubscriptionIAMMember": ("pubsub.subscriptions", *_POLICY),
+    "pubsub/topic:Topic": ("pubsub.topics", "get", "create update delete attachSubscription"),
+    "pubsub/topicIAMMember:TopicIAMMember": ("pubsub.topics", *_POLICY),
+    "secretmanager/secret:Secret": ("secretmanager.secrets", "get", ""),
+    "secretmanager/secretIamMember:SecretIamMember": ("secretmanager.secrets", *_POLICY),
+    "serviceaccount/account:Account": ("iam.serviceAccounts", "get", "create update delete actAs"),
+    "serviceaccount/iAMMember:IAMMember": ("iam.serviceAccounts", *_POLICY),
+    "servicenetworking/connection:Connection": ("servicenetworking.services", "get", ""),
+    "sql/database:Database": ("cloudsql.databases", "get", ""),
+    "sql/databaseInstance:DatabaseInstance": ("cloudsql.instances", "get", ""),
+    "sql/user:User": ("cloudsql.users", "list get", "create update delete"),
+}
+
+#: Types that nobody reads back, or that stand outside of the project: the budget is the billing account's.
+UNREAD = ("billing/budget:Budget", "projects/serviceIdentity:ServiceIdentity")
+
+#: What the verbs of `sluice` list and the writes' operations, which are resources of their own.
+LISTS = (
+    "cloudscheduler.jobs.list",
+    "cloudsql.databases.list",
+    "cloudsql.instances.list",
+    "cloudtasks.queues.list",
+    "iam.roles.list",
+    "iam.serviceAccounts.list",
+    "logging.buckets.list",
+    "logging.logMetrics.list",
+    "logging.sinks.list",
+    "monitoring.alertPolicies.list",
+    "monitoring.dashboards.list",
+    "monitoring.notificationChannels.list",
+    "pubsub.subscriptions.list",
+    "pubsub.topics.list",
+    "run.jobs.list",
+    "run.revisions.get",
+    "run.revisions.list",
+    "run.services.list",
+    "secretmanager.secrets.list",
+    "secretmanager.versions.get",
+    "secretmanager.versions.list",
+)
+
+#: How the end of a write to Cloud Run is seen.
+OPERATIONS = ("run.executions.get", "run.operations.get")
+
+
+def known() -> frozenset[str]:
+    """Return the types that have a line."""
+    return frozenset(_TYPES) | frozenset(UNREAD)
+
+
+def read() -> tuple[str, ...]:
+    """Return what a preview with a refresh, and a look for drift, take."""
+    return _sorted(ALWAYS, LISTS, *(_verbs(kind, reads) for kind, reads, _ in _TYPES.values()))
+
+
+def change() -> tuple[str, ...]:
+    """Return what an apply of the app's layer takes: all of the above and the changes."""
+    return _sorted(read(), OPERATIONS, *(_verbs(kind, writes) for kind, _, writes in _TYPES.values()))
+
+
+def _verbs(kind: str, verbs: str) -> Iterator[str]:
+    return (f"{kind}.{verb}" for verb in verbs.split())
+
+
+def _sorted(*parts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({permission for part in parts for permission in part}))

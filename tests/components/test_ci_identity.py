@@ -1,0 +1,133 @@
+"""What a pipeline may do: the previewer looks, the deployer changes the app's layer, and neither has a key."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import local_engine
+from components import ci_permissions
+from local_engine import Result
+from spec.service import PROJECT_ROLES
+from tests.components.conftest import ROOT, of_type
+
+Plan = Callable[[str], Result]
+POOL = "projects/100000000003/locations/global/workloadIdentityPools/sluice-ci"
+SHARED = Path(os.environ.get("SLUICE_SHARED", ROOT.parent / "shared"))
+
+
+@cache
+def planned() -> Result:
+    ci = {"repository": "acme/payments", "state_bucket": "acme-state"}
+    ci |= {"state_key": "projects/sluice-prod/locations/global/keyRings/pulumi/cryptoKeys/state"}
+    result = local_engine.run(
+        "foundation-prod", root=ROOT, mode="preview", state_dir=None, offline=True, overrides={"sluice:ci": ci}
+    )
+    assert result.ok, result.problems
+    return result
+
+
+def member(account: str) -> str:
+    return f"serviceAccount:sluice-{account}@sluice-prod.iam.gserviceaccount.com"
+
+
+def roles_of(account: str) -> set[str]:
+    return {str(step.inputs["role"]) for step in planned().steps if step.inputs.get("member") == member(account)}
+
+
+def test_without_a_repository_nobody_is_believed(plan: Plan) -> None:
+    assert not [step for step in plan("foundation-prod").steps if step.type.startswith("gcp:iam/")]
+    assert not {"ciProvider", "ciPreviewer", "ciDeployer"} & set(plan("foundation-prod").outputs)
+
+
+def test_a_workflow_finds_what_it_has_to_name() -> None:
+    assert {key: value for key, value in planned().outputs.items() if key.startswith("ci")} == {
+        "ciProvider": f"{POOL}/providers/github",
+        "ciPreviewer": "sluice-previewer@sluice-prod.iam.gserviceaccount.com",
+        "ciDeployer": "sluice-deployer@sluice-prod.iam.gserviceaccount.com",
+    }
+
+
+def test_only_tokens_of_the_repositorys_branch_and_pull_requests_are_taken() -> None:
+    (provider,) = of_type(planned(), "WorkloadIdentityPoolProvider")
+    assert provider.inputs["oidc"] == {"issuerUri": "https://token.actions.githubusercontent.com"}
+    assert provider.inputs["attributeMapping"]["google.subject"] == "assertion.sub"
+    assert provider.inputs["attributeCondition"].startswith("assertion.repository == 'acme/payments' && (")
+
+
+def test_the_deployer_is_behind_the_environments_approval_and_the_previewer_is_not() -> None:
+    found: dict[str, set[str]] = {}
+    for step in of_type(planned(), "IAMMember"):
+        if step.inputs["role"] == "roles/iam.workloadIdentityUser":
+            found.setdefault(step.name.split("-")[1], set()).add(step.inputs["member"])
+    subject = f"principal://iam.googleapis.com/{POOL}/subject/repo:acme/payments"
+    assert found == {
+        "deployer": {f"{subject}:environment:prod"},
+        "previewer": {f"{subject}:pull_request", f"{subject}:ref:refs/heads/main"},
+    }
+
+
+def test_neither_account_has_a_role_of_googles_but_on_one_thing_or_under_a_condition() -> None:
+    assert roles_of("previewer") == {
+        "projects/sluice-prod/roles/sluicePreviewer",
+        "roles/cloudkms.cryptoKeyDecrypter",
+        "roles/storage.objectViewer",
+    }
+    assert roles_of("deployer") == {
+        "projects/sluice-prod/roles/sluiceDeployer",
+        "roles/artifactregistry.writer",
+        "roles/cloudkms.cryptoKeyEncrypterDecrypter",
+        "roles/resourcemanager.projectIamAdmin",
+        "roles/storage.objectUser",
+    }
+    (admin,) = [step for step in planned().steps if step.inputs.get("role", "").endswith("projectIamAdmin")]
+    allowed = admin.inputs["condition"]["expression"].partition("hasOnly(")[2]
+    assert [role.strip(" '") for role in allowed.strip("[])").split(",")] == sorted(PROJECT_ROLES)
+
+
+def test_no_key_of_an_account_exists() -> None:
+    assert [step for step in planned().steps if "serviceaccount/key" in step.type] == []
+
+
+def test_the_previewer_reads_and_nothing_else() -> None:
+    verbs = {permission.rpartition(".")[2] for permission in ci_permissions.read()}
+    assert verbs == {"get", "list", "getIamPolicy"}
+
+
+def test_neither_account_sees_a_secret_a_task_or_a_message_and_neither_touches_the_foundation() -> None:
+    can = set(ci_permissions.change())
+    assert not can & {
+        "cloudtasks.tasks.create",
+        "cloudtasks.tasks.fullView",
+        "iam.serviceAccountKeys.create",
+        "iam.serviceAccounts.getAccessToken",
+        "iam.serviceAccounts.getOpenIdToken",
+        "logging.logEntries.list",
+        "pubsub.subscriptions.consume",
+        "resourcemanager.projects.setIamPolicy",
+        "run.routes.invoke",
+        "secretmanager.versions.access",
+    }
+    kept = ("artifactregistry.", "cloudsql.databases.", "cloudsql.instances.", "compute.", "iam.roles.", "iam.workload")
+    changes = {one for one in can if one.startswith((*kept, "logging.buckets.", "logging.sinks.", "serviceusage."))}
+    assert {one.rpartition(".")[2] for one in changes} <= {"get", "list", "getIamPolicy"}
+
+
+@pytest.mark.parametrize("stack", ["prod", "foundation-prod"])
+def test_every_type_of_the_plan_has_its_line(plan: Plan, stack: str) -> None:
+    used = {step.type.removeprefix("gcp:") for step in plan(stack).steps if step.type.startswith("gcp:")}
+    assert used - ci_permissions.known() == set()
+
+
+def test_every_line_is_a_type_of_the_provider() -> None:
+    path = SHARED / "gcp_schema.json"
+    if not path.exists():
+        pytest.skip(f"the provider's schema is not at {path}; set SLUICE_SHARED to compare with it")
+    schema: dict[str, Any] = json.loads(path.read_text())
+    assert {f"gcp:{name}" for name in ci_permissions.known()} <= set(schema["resources"])
