@@ -6,7 +6,7 @@ What depends on a resource is compared with what the cloud says of it, so that i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from .model import Change, Goal, Record
 from .resource_type import ResourceType
 from .rest_type import RestType
 from .steps import Registered
-from .values import UNKNOWN, Unknown, has_unknown, plain
+from .values import UNKNOWN, has_unknown, plain
 
 #: The resources of an import file: type and name -> the id by which ``pulumi import`` finds it.
 Ids = Mapping[tuple[str, str], str]
@@ -75,8 +75,6 @@ class Survey(Deployment):
     def _seen(self, sight: Sight, kind: ResourceType) -> Sight:
         assert self.cloud is not None
         inputs, old = dict(sight.inputs), self.records.get(sight.goal.urn)
-        if sight.goal.type == _QUEUE and "desiredState" in sight.goal.options.ignore_changes:
-            inputs["desiredState"] = "RUNNING"  # made to rest until it may run; one that rests still is worth a word
         identity = kind.identity(inputs) or (old.id if old else "") or self._ids.get(_key(sight.goal), "")
         if not identity and isinstance(kind, RestType) and kind.names_itself:
             identity = self._named_by_people(kind, inputs)
@@ -89,10 +87,10 @@ class Survey(Deployment):
         if live is None:
             return replace(sight, identity=identity)
         outputs = kind.outputs(inputs, live)
-        ignored = set(sight.goal.options.ignore_changes) - {"desiredState"}
+        ignored = set(sight.goal.options.ignore_changes)
         found = [
             change
-            for change in kind.drift(self.cloud, inputs, live)
+            for change in [*kind.drift(self.cloud, inputs, live), *_rests(sight.goal, inputs, live)]
             if not has_unknown(change.new) and change.path.split(".")[0].split("[")[0] not in ignored
         ]
         return replace(sight, identity=identity, live=live, outputs=outputs, changes=tuple(found))
@@ -151,6 +149,13 @@ def shown_as(body: Mapping[str, Any]) -> str:
     return next((str(body[name]) for name in _SEEN_AS if body.get(name)), "")
 
 
+def _rests(goal: Goal, inputs: Mapping[str, Any], live: JsonObject) -> Iterator[Change]:
+    """Whether a queue rests that should run. The provider does not look; one that is made to rest is started later."""
+    wanted = "RUNNING" if "desiredState" in goal.options.ignore_changes else inputs.get("desiredState", "RUNNING")
+    if goal.type == _QUEUE and live.get("state", wanted) != wanted:
+        yield Change(path="state", kind="update", old=live["state"], new=wanted, drift=True)
+
+
 def _key(goal: Goal) -> tuple[str, str]:
     return goal.type, goal.name
 
@@ -168,6 +173,3 @@ def _untakable(sight: Sight | None) -> tuple[str, str] | None:
         return f"there is no {sight.identity} to import", "correct the import file"
     paths = ", ".join(change.path for change in sight.changes)
     return f"{sight.identity} is not as declared in {paths}", "adopt again: somebody has changed it since"
-
-
-__all__ = ["Ids", "Sight", "Survey", "Unknown", "shown_as"]

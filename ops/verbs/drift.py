@@ -1,0 +1,128 @@
+"""`sluice drift`: what differs between the specs and the cloud, and what puts each right. Nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import local_engine
+import spec
+from local_engine import config as engine_config
+from local_engine import estate as estates
+from local_engine.errors import CloudError
+from local_engine.resource_type import Defaults
+from ops import project_cloud
+from ops.drift import compare
+from ops.drift.found import Found
+from ops.errors import NotRunning, OpsError
+from ops.home import ROOT, Home
+from ops.output import Output, counted
+from ops.specs import SpecsRefused
+from ops.stack import identity, image
+from ops.supervisor import control
+
+#: Exit codes: something differs; not everything could be looked at.
+DRIFT, INCOMPLETE = 1, 2
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("drift", help="Say what differs between the specs and the cloud, and what puts it right.")(drift)
+
+
+def drift(
+    *,
+    stack: Annotated[str, typer.Option("--stack", help="local, dev, staging or prod.")] = "local",
+    folder: Annotated[
+        Path | None, typer.Option("--folder", help="A project's folder that is not this one, as `adopt` writes them.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+) -> None:
+    """Exit 0 where nothing differs, 1 where something does, 2 where it could not be looked at."""
+    out = Output(as_json=as_json)
+    try:
+        found = _looked(stack, (folder or ROOT).resolve())
+    except OpsError as error:
+        error.code = INCOMPLETE
+        raise
+    for one in sorted(found.findings, key=lambda one: (one.kind, one.thing, one.what)):
+        out.say()
+        out.plain(f"{one.thing}: {one.what}", style="yellow")
+        out.plain(f"  where: {one.where}\n  specs: {one.specs}\n  cloud: {one.cloud}\n  fix:   {one.fix}")
+    for unseen in found.not_looked:
+        out.plain(f"could not be looked at: {unseen}", style="yellow")
+    out.say()
+    out.say(f"{counted(len(found.findings), 'difference')} between the specs and the cloud of {stack}")
+    out.result(
+        {
+            "stack": stack,
+            "drift": bool(found.findings),
+            "findings": [one.as_json() for one in found.findings],
+            "not_looked": found.not_looked,
+        }
+    )
+    if found.not_looked:
+        raise typer.Exit(INCOMPLETE)
+    if found.findings:
+        raise typer.Exit(DRIFT)
+
+
+def _looked(stack: str, root: Path) -> Found:
+    try:
+        system = spec.load(root, stack)
+        assert system.stack is not None
+        lookers = _lookers(stack, root, system)
+        surveys = [looker.surveyed() for looker in lookers]
+        problems = [str(problem) for survey in surveys for problem in survey.result.problems]
+        if problems:
+            raise OpsError("the program cannot be run to its end\n" + "\n".join(problems))
+        given = Defaults(system.stack.project, system.stack.region)
+        cloud = lookers[-1].cloud
+        estate = estates.look(cloud, [given])
+        versions: dict[str, list[dict[str, Any]]] = {}
+        for secret in sorted(compare.pinned_secrets(surveys)):
+            try:
+                path = f"projects/{given.project}/secrets/{secret}/versions"
+                versions[secret] = list(cloud.pages("secretManager", path, "versions"))
+            except CloudError as error:
+                if error.status != 404:  # what is not there at all is told as missing
+                    estate.unseen.append(f"the versions of {secret}: {error}")
+        return compare.compare(
+            compare.Given(
+                stack=stack,
+                project=given.project,
+                surveys=surveys,
+                estate=estate,
+                versions=versions,
+                apply="./sluice up" if stack == "local" else f"pulumi up --stack {stack}",
+            )
+        )
+    except spec.SpecErrors as error:
+        raise SpecsRefused(error) from error
+    except local_engine.EngineError as error:
+        raise OpsError(f"the cloud of {stack} cannot be looked at: {error}") from error
+
+
+def _lookers(stack: str, root: Path, system: spec.System) -> list[local_engine.Looker]:
+    """The layers of the stack; one that has nothing but what was taken over has no layer below."""
+    layers = [f"foundation-{stack}", stack] if system.services else [stack]
+    known: Mapping[str, Any] = {}
+    home = Home.find() if stack == "local" and root == ROOT else None
+    if home is not None:
+        ports = home.ports()
+        if ports is None or not control.running(home):
+            raise NotRunning(str(home.path))
+        cloud = project_cloud.local(f"http://127.0.0.1:{ports.rest}")
+        known = {
+            "state_dir": home.folder("engine"),
+            "ports": local_engine.Ports(**asdict(ports)),
+            "overrides": identity.overrides(home, ports, image.digest()),
+        }
+    else:
+        places = engine_config.endpoints(engine_config.stack_config(root, stack))
+        cloud = local_engine.Cloud(places, attribution={}) if places else project_cloud.google(stack)
+    return [local_engine.Looker(stack=layer, root=root, cloud=cloud, **known) for layer in layers]
