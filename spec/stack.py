@@ -20,6 +20,7 @@ from spec.errors import Refused
 from spec.logs import Logs
 from spec.model import SILENCES, Flag, Model, Silences, field
 from spec.network import Network
+from spec.quotas import Quotas
 from spec.route import Percent
 from spec.service import EnvName, EnvText
 from spec.unprotect import Word
@@ -178,6 +179,7 @@ class StackConfig(Model):
     budget: Budget | None = field(None, "What a month may cost.", alias="sluice:budget")
     ci: Ci | None = field(None, "Which repository's jobs may deploy.", alias="sluice:ci")
 
+    quotas: Quotas = field(Quotas(), "What Google lets the project have.", alias="sluice:quotas")
     lint: Silences = field({}, SILENCES, alias="sluice:lint")
     watching: Watching = field(Watching(), "How alerts reach people in this stack.", alias="sluice:watching")
 

@@ -224,6 +224,13 @@ class TaskQueue(Named):
         "How long the message's token lives from the moment of enqueueing; without it the message does not expire.",
         rule="SL201",
     )
+    worker_attempts: Whole | None = field(
+        None,
+        "Attempts after which the receiver itself gives a message up, where its code counts them.",
+        ge=1,
+        breaks="the queue could stop before its receiver has counted to the end",
+        fix="write the number that the receiver's code has",
+    )
     token: Token = field(Token(), "What is done about a token that may die before its receiver is back.")
 
     @property

@@ -1,9 +1,7 @@
-"""What one project may hold before Google refuses more: quotas are Google's defaults, and can be raised on request.
+"""What one project may hold before Google refuses more, counted over all stacks of one project and region.
 
-Counted over all stacks of one project and region. Limits of single things are the models'.
-
-Sources: https://cloud.google.com/tasks/docs/quotas, https://cloud.google.com/scheduler/quotas,
-https://cloud.google.com/iam/quotas, https://cloud.google.com/run/quotas.
+The numbers are the stack's (`sluice:quotas`), Google's defaults where it says none. Limits of single things are the
+models'.
 """
 
 from __future__ import annotations
@@ -12,59 +10,49 @@ from collections.abc import Iterator
 
 from spec.checks.draft import Draft, Rule
 from spec.checks.rule import rule
-from spec.errors import Finding, Severity
-
-#: Queues of a project in a region, the default queue among them.
-QUEUES = 1000
-#: Jobs of Cloud Scheduler in a region.
-JOBS = 1000
-#: Service accounts of a project.
-ACCOUNTS = 100
-#: Services of Cloud Run in a region.
-SERVICES = 1000
+from spec.errors import Finding
 
 
-@rule("SL508", Severity.WARNING)
+@rule("SL508", silenceable=True)
 def queues_fit(draft: Draft) -> Iterator[Finding]:
-    """A region holds at most 1000 queues of a project."""
-    yield from _beyond(draft, QUEUES - 1, len(draft.system.queues), "queues", "queue_configs/tasks/")
+    """A region holds no more queues than the project's quota: 1000, unless Google has changed it."""
+    yield from _beyond(draft, "queues", len(draft.system.queues), "queues", "queue_configs/tasks/")
 
 
-@rule("SL509", Severity.WARNING)
+@rule("SL509", silenceable=True)
 def jobs_fit(draft: Draft) -> Iterator[Finding]:
-    """A region holds at most 1000 scheduled jobs of a project."""
-    yield from _beyond(draft, JOBS, len(draft.system.schedules()), "jobs of Cloud Scheduler", "schedules:")
+    """A region holds no more scheduled jobs than the project's quota: 1000, unless Google has changed it."""
+    yield from _beyond(draft, "scheduler_jobs", len(draft.system.schedules()), "scheduled jobs", "schedules:")
 
 
-@rule("SL510", Severity.WARNING)
+@rule("SL510", silenceable=True)
 def accounts_fit(draft: Draft) -> Iterator[Finding]:
-    """A project holds at most 100 service accounts, unless Google has raised it."""
-    yield from _beyond(draft, ACCOUNTS, len(draft.system.account_ids()), "service accounts", "services and queues")
+    """A project holds no more service accounts than its quota: 100, unless Google has changed it."""
+    each = len(draft.system.account_ids())
+    yield from _beyond(draft, "service_accounts", each, "service accounts", "services, queues and schedules have one")
 
 
-@rule("SL511", Severity.WARNING)
+@rule("SL511", silenceable=True)
 def services_fit(draft: Draft) -> Iterator[Finding]:
-    """A region holds at most 1000 services of a project."""
-    yield from _beyond(draft, SERVICES, len(draft.system.services), "services", "service_code/")
+    """A region holds no more services than the project's quota: 1000, unless Google has changed it."""
+    yield from _beyond(draft, "services", len(draft.system.services), "services", "service_code/")
 
 
-def _beyond(draft: Draft, most: int, each: int, what: str, source: str) -> Iterator[Finding]:
-    if each == 0:
-        return
+def _beyond(draft: Draft, quota: str, each: int, what: str, source: str) -> Iterator[Finding]:
     places: dict[tuple[str, str], int] = {}
     for stack in draft.stacks.values():
         if stack.is_foundation or stack.is_local:
             continue
-        place = (stack.project, stack.region)
+        place, most = (stack.project, stack.region), getattr(stack.quotas, quota)
         places[place] = places.get(place, 0) + each
         if places[place] > most:
-            yield draft.warning(
+            yield draft.error(
                 "stack",
                 stack.name,
-                *("config", "gcp:project"),
-                what=f"{stack.project} would hold {places[place]} {what} in {stack.region}, and {most} are its quota",
+                *("config", "sluice:quotas", quota),
+                what=f"{stack.project} would hold {places[place]} {what} in {stack.region}, and its quota is {most}",
                 breaks="the apply stops in the middle, at the first one too many",
-                fix=f"ask Google for a higher quota and silence this with its number, or have fewer: {source}",
+                fix=f"ask Google for more and write the new number here, or have fewer ({source})",
             )
 
 

@@ -102,6 +102,27 @@ def the_age_limit_counts(draft: Draft) -> Iterator[Finding]:
             )
 
 
+@rule("SL216", Severity.WARNING)
+def the_queue_outlasts_its_worker(draft: Draft) -> Iterator[Finding]:
+    """A queue makes as many attempts, within the token's life, as its receiver counts before it gives up."""
+    for queue in draft.system.queues.values():
+        wanted = queue.worker_attempts
+        if wanted is None:
+            continue
+        times = list(islice(timeline(queue.retry.policy), wanted))
+        alive = [time for time in times if queue.token_window is None or time < queue.token_window.seconds]
+        if len(alive) < wanted:
+            limit = "while the token lives " if len(times) == wanted else ""
+            yield draft.warning(
+                "queue",
+                queue.name,
+                "worker_attempts",
+                what=f"{queue.receiver} gives up after {wanted} attempts, and the queue makes {limit}{len(alive)}",
+                breaks="the queue drops the task before its receiver has recorded that it is dead",
+                fix="raise max_attempts or task_age_limit, shorten the waits, or let the receiver count fewer",
+            )
+
+
 def _too_late(draft: Draft, queue: TaskQueue, window: Duration, second: float) -> Finding:
     return draft.warning(
         "queue",
@@ -130,4 +151,5 @@ RULES: tuple[Rule, ...] = (
     an_attempt_leaves_time_for_another,
     receiver_answers_before_the_deadline,
     the_age_limit_counts,
+    the_queue_outlasts_its_worker,
 )
