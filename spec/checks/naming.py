@@ -34,8 +34,11 @@ def names_are_well_formed(draft: Draft) -> Iterator[Finding]:
 @rule("SL108")
 def account_ids_fit(draft: Draft) -> Iterator[Finding]:
     """A service's name is the id of its account."""
+    room = _room(draft)
     for service in draft.system.services:
         account = names.service_account_id(service)
+        if len(service) > room:
+            continue  # its URL would not fit either, and that is said
         if not names.ACCOUNT_ID_SHORTEST <= len(account) <= names.ACCOUNT_ID_LONGEST:
             yield draft.error(
                 "service",
@@ -50,9 +53,7 @@ def account_ids_fit(draft: Draft) -> Iterator[Finding]:
 @rule("SL109")
 def url_labels_fit(draft: Draft) -> Iterator[Finding]:
     """A service's URL leaves room for the tag of a canary."""
-    numbers = {stack.project_number for stack in draft.stacks.values()} or {"9" * names.PROJECT_NUMBER_LONGEST}
-    digits = max(len(number) for number in numbers)
-    room = names.LABEL_LONGEST - len(names.url_label("", "9" * digits, names.CANARY_TAG))
+    digits, room = _digits(draft), _room(draft)
     for service in draft.system.services:
         if len(service) > room:
             label = names.url_label(service, "PROJECT_NUMBER", names.CANARY_TAG)
@@ -65,6 +66,16 @@ def url_labels_fit(draft: Draft) -> Iterator[Finding]:
                 "another URL, which nobody can know before it is deployed",
                 fix=f"rename the folder to at most {min(room, names.ACCOUNT_ID_LONGEST)} characters",
             )
+
+
+def _digits(draft: Draft) -> int:
+    """The digits of the longest project number."""
+    return max((len(stack.project_number) for stack in draft.stacks.values()), default=names.PROJECT_NUMBER_LONGEST)
+
+
+def _room(draft: Draft) -> int:
+    """The characters that a URL's label leaves a service."""
+    return names.LABEL_LONGEST - len(names.url_label("", "9" * _digits(draft), names.CANARY_TAG))
 
 
 @rule("SL110")

@@ -71,7 +71,7 @@ def rule(
     def numbered(check: Check) -> Checked:
         return Checked(
             number=number,
-            title=(check.__doc__ or "").partition("\n")[0],
+            title=(check.__doc__ or "").partition("\n")[0].partition("; not asked")[0].rstrip(".") + ".",
             severity=severity,
             silenceable=silenceable or severity is Severity.WARNING,
             lint_only=lint_only,
