@@ -18,6 +18,7 @@ from tests.local_cloud.run_client import http
 
 DEPTH = f'metric.type="{TASKS}/queue/depth" resource.type="cloud_tasks_queue"'
 ATTEMPTS = f'metric.type="{TASKS}/queue/task_attempt_count" resource.type="cloud_tasks_queue"'
+GONE = f'select_slo_burn_rate("{NAME}/services/s/serviceLevelObjectives/gone", "1h")'
 MEAN = {"alignmentPeriod": "60s", "perSeriesAligner": "ALIGN_MEAN"}
 RATE = {"alignmentPeriod": "60s", "perSeriesAligner": "ALIGN_RATE", "crossSeriesReducer": "REDUCE_SUM"}
 
@@ -199,8 +200,9 @@ def test_what_google_would_not_draw_is_refused(refused: Any) -> None:
     "A chart of a metric that does not exist is taken, and the cloud's log says that it will show nothing",
     documented="a chart of a metric without data is accepted",
 )
-def test_a_chart_of_nothing_is_taken_with_a_warning(place: Place, watch: Watcher) -> None:
-    given = grid({"xyChart": {"dataSets": [{"timeSeriesQuery": query('metric.type="custom.googleapis.com/not/yet"')}]}})
+@pytest.mark.parametrize("of", ['metric.type="custom.googleapis.com/not/yet"', GONE])
+def test_a_chart_of_nothing_is_taken_with_a_warning(place: Place, watch: Watcher, of: str) -> None:
+    given = grid({"xyChart": {"dataSets": [{"timeSeriesQuery": query(of)}]}})
     body = json.dumps(given).encode()
     assert http(f"{place.rest}/v1/{NAME}/dashboards", method="POST", body=body).status == 200
     assert place.cloud is not None
