@@ -16,6 +16,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ops.errors import BadUsage, OpsError
 from ops.images import credentials
@@ -75,7 +76,7 @@ class Registry:
     def push(self, artifact: Artifact, tag: str = "") -> None:
         """Send what is missing of an image or of what is about one; by its digest, and by a tag where one is wanted."""
         for name, data in artifact.blobs.items():
-            if self._ask("HEAD", f"blobs/{name}", expected=(200, 404))[0] == 200:
+            if self._ask("HEAD", f"blobs/{name}", expected=(200, 302, 307, 404))[0] != 404:
                 self.say(f"{name[:19]} is there")
                 continue
             self._send(name, data)
@@ -210,4 +211,11 @@ class _Opener(urllib.request.ProxyHandler):
         return super().proxy_open(req, proxy, type)
 
 
-_opener = urllib.request.build_opener(_Opener())
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """To where blobs lie, for reading: urllib would follow a question (HEAD) by fetching the whole blob."""
+
+    def redirect_request(self, req: urllib.request.Request, *rest: Any, **named: Any) -> urllib.request.Request | None:
+        return None if req.get_method() == "HEAD" else super().redirect_request(req, *rest, **named)
+
+
+_opener = urllib.request.build_opener(_Opener(), _Redirects())

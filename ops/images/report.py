@@ -12,6 +12,7 @@ def value(built: Built) -> dict[str, Any]:
     """The facts of an image."""
     return {
         "digest": built.image.digest,
+        "sbom_digest": built.attached.digest,
         "commit": built.commit.name,
         "created": built.commit.created,
         "size": sum(len(one.data) for one in built.layers),
