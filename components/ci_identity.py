@@ -1,7 +1,7 @@
 """Who a pipeline's jobs are: GitHub's tokens are exchanged for one of two accounts, and nobody has a key.
 
-The previewer looks, for jobs of pull requests and of the deployed branch. The deployer applies the app's layer, for jobs
-that GitHub's environment of the same name has let through, which is where a person approves. The foundation, these
+The previewer looks, for jobs of pull requests and of the deployed branch. The deployer applies the app's layer, for
+jobs that GitHub's environment of the same name has let through, which is where a person approves. The foundation, these
 accounts among it, is applied by a person (docs/adr/ci-identity.md). The bucket and the key of Pulumi's state are made
 before everything else, by hand, and are here only bound.
 

@@ -1,8 +1,11 @@
 """The job that brings the database's tables up to date, with an account and a login of its own.
 
-The program declares it and does not run it: `gcloud run jobs execute` does, before the services of a release are
-deployed (docs/deploy.md). Services depend on it, so that it has their image before they do. What it may do in the
-database beyond logging in, the database's owner grants once by hand; what it does there, the migrations say.
+An apply runs it: a job with a new `run_execution_token` is executed as it is written, and its write ends when the
+execution has. The token is a hash of all that the job is made of, so that a release runs it once, before the services,
+which wait for it (docs/adr/migrations-by-token.md). What it may do in the database beyond logging in, the database's
+owner grants once by hand; what it does there, the migrations say.
+
+Source: https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.jobs (create_execution).
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from pulumi_gcp import cloudrunv2 as run
 
 from components.database_user import DatabaseUser, DatabaseUserConfig
 from components.environment import SQL_SOCKETS
+from components.revision import digest_of
 from components.run_service import PRIVATE_RANGES
 from components.service_account import ServiceAccount, ServiceAccountConfig
 from components.site import Site
@@ -81,10 +85,17 @@ class MigrationJob(pulumi.ComponentResource):
             project=site.project,
             deletion_protection=site.protect,
             labels=site.labels,
+            run_execution_token=_token(config),
             template=_template(config, account),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[login, *config.logins, *account.roles]),
         )
         self.register_outputs({"job": self.job.name})
+
+
+def _token(config: MigrationJobConfig) -> str:
+    """Another one for another job, and the same for the same: going back to an older release runs nothing anew."""
+    made_of = [config.image, config.database_url, config.sql_instance, LOG_IN_AND_MIGRATE, TIMEOUT, LIMITS]
+    return digest_of([*made_of, config.site.labels])
 
 
 def _template(config: MigrationJobConfig, account: ServiceAccount) -> run.JobTemplateArgs:

@@ -16,5 +16,10 @@ HASH_DIGITS = 10
 
 def revision_name(service: str, template: Any) -> str:
     """The name of the revision of ``service`` that ``template`` describes (plain JSON values)."""
-    text = json.dumps(template, sort_keys=True, separators=(",", ":"))
-    return f"{service}-{hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]}"
+    return f"{service}-{digest_of(template)}"
+
+
+def digest_of(value: Any) -> str:
+    """The first digits of the hash of ``value`` (plain JSON values)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]

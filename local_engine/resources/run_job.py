@@ -58,6 +58,7 @@ class RunJob(RestType):
         "deletionProtection": flag(virtual=True),
         "labels": labels(),
         "launchStage": text(),
+        "runExecutionToken": text(),
         "template": block(_TEMPLATE, required=True),
     }
 

@@ -1,22 +1,30 @@
-"""The database of the local stack, as docs/deploy.md sets one up: the owner's grants, then the migrations.
+"""The database of the local stack as docs/deploy.md sets one up: what its owner grants before the first migration.
 
-The program's resources make the database and the logins, on the server that the supervisor runs. Left to the owner are
-the roles of the services and what the migrator may do; the migrations run by the migrator's login, as on Google.
+The program's resources make the database and the logins, on the server that the supervisor runs, and its job migrates
+by the migrator's login, as on Google. Left to the owner are the roles of the services and what the migrator may do.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
-from urllib.parse import quote
+from typing import Any
 
-from ops.errors import OpsError
-from ops.home import ROOT, Ports
+from ops.home import Ports
 from ops.stack import identity
 from spec import names
+
+#: What is in a home whose tables the owner made before there was a job: all that a migration may want to change.
+OWNED = """
+    SELECT CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind,
+           oid::regclass::text AS name
+    FROM pg_class one
+    WHERE relnamespace = 'public'::regnamespace AND relowner = 'postgres'::regrole AND relkind IN ('r', 'p', 'v', 'S')
+      AND NOT (relkind = 'S' AND EXISTS (SELECT FROM pg_depend WHERE objid = one.oid AND deptype IN ('a', 'i')))
+    UNION ALL
+    SELECT 'ROUTINE', oid::regprocedure::text FROM pg_proc
+    WHERE pronamespace = 'public'::regnamespace AND proowner = 'postgres'::regrole
+"""
 
 
 def admin_url(ports: Ports, database: str = "postgres") -> str:
@@ -24,34 +32,13 @@ def admin_url(ports: Ports, database: str = "postgres") -> str:
     return f"postgresql://postgres@127.0.0.1:{ports.postgres}/{database}"
 
 
-def migrate(ports: Ports, services: Sequence[str]) -> str:
-    """Bring tables and roles up to date; the last line of what the migrations said."""
+def grant(ports: Ports, services: Sequence[str]) -> None:
+    """Step 6 of docs/deploy.md: the roles of these services, and what the migrator may do."""
     migrator = names.cloud_sql_user(names.MIGRATOR_ACCOUNT_ID, identity.of_local_stack().project)
-    user = asyncio.run(_grant(admin_url(ports, names.DATABASE_NAME), migrator, services))
-    url = f"postgresql://{quote(user, safe='')}@127.0.0.1:{ports.postgres}/{names.DATABASE_NAME}"
-    done = subprocess.run(
-        [sys.executable, "-m", "service_code.kit.migrate", "up"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "DATABASE_URL": url},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise OpsError(
-            f"the database could not be migrated:\n{(done.stderr or done.stdout).strip()}",
-            why="services must not meet tables of another release",
-            fix="mend the migration under service_code/migrations and run ./sluice up again",
-        )
-    said = done.stdout.strip().splitlines()
-    return said[-1] if said else ""
+    asyncio.run(_grant(admin_url(ports, names.DATABASE_NAME), migrator, services))
 
 
-async def _grant(url: str, migrator: str, services: Sequence[str]) -> str:
-    """The grants of docs/deploy.md, step 6; whose login the migrations take.
-
-    A database that was migrated by its owner before goes on so: tables change by the hand of who made them.
-    """
+async def _grant(url: str, migrator: str, services: Sequence[str]) -> None:
     import asyncpg
 
     connection = await asyncpg.connect(url)
@@ -64,7 +51,12 @@ async def _grant(url: str, migrator: str, services: Sequence[str]) -> str:
                 f'GRANT "{role}" TO "{migrator}" WITH ADMIN TRUE, INHERIT FALSE, SET FALSE',
             )
         await connection.execute(f'GRANT USAGE, CREATE ON SCHEMA public TO "{migrator}" WITH GRANT OPTION')
-        owner = await connection.fetchval("SELECT tableowner FROM pg_tables WHERE tablename = 'schema_migrations'")
-        return "postgres" if owner == "postgres" else migrator
+        await _hand_over(connection, migrator)
     finally:
         await connection.close()
+
+
+async def _hand_over(connection: Any, migrator: str) -> None:
+    """Tables change by the hand of who owns them."""
+    for thing in await connection.fetch(OWNED):
+        await connection.execute(f'ALTER {thing["kind"]} {thing["name"]} OWNER TO "{migrator}"')

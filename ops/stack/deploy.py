@@ -9,7 +9,6 @@ Owns the order and the tale of it. Leaves each step's work to the module that kn
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,9 @@ from ops.errors import OpsError
 from ops.home import ROOT, Home, Ports
 from ops.output import Output, counted
 from ops.queues import reach, start
-from ops.stack import database, identity, image, material, versions
+from ops.stack import identity, image, material, versions
+from ops.stack.migrations import Migrations
 from ops.supervisor import control
-from spec import names
-
-#: The type of the resource before which the database is migrated.
-MIGRATION_JOB = "gcp:cloudrunv2/job:Job"
 
 #: The type of the resource that is made paused.
 QUEUE = "gcp:cloudtasks/queue:Queue"
@@ -64,7 +60,7 @@ def up(home: Home, out: Output) -> dict[str, Any]:
     stored = [name for name, service in system.services.items() if service.database]
     layers = {}
     for layer in identity.LAYERS:
-        teller = _Teller(out, lambda: database.migrate(ports, stored), Fresh(home))
+        teller = _Teller(out, Migrations(cloud, out, stored), Fresh(home))
         layers[layer] = apply(home, ports, layer, digest, teller)
         if layer == identity.LAYERS[0]:
             layers["secrets"] = {"writes": add_secrets(home, cloud, out)}
@@ -101,13 +97,10 @@ class Fresh:
 
 @dataclass(frozen=True)
 class _Teller:
-    """Tells of an engine's steps, and migrates the database where the program has the job for it.
-
-    The job stands after the logins and before the services, so that no service meets a database of another release.
-    """
+    """Tells of an engine's steps, and sees that the database is ready for the job that migrates it."""
 
     out: Output
-    migrate: Callable[[], str]
+    migrations: Migrations
     fresh: Fresh
 
     def __call__(self, event: Event) -> None:
@@ -115,14 +108,8 @@ class _Teller:
         step = event.step
         if event.kind == "start" and step.type == QUEUE and step.op in (Op.CREATE, Op.REPLACE):
             self.fresh.add(str(step.inputs["name"]))
-        if event.kind != "done":
-            return
-        if step.type == MIGRATION_JOB and step.name == names.MIGRATION_JOB:
-            try:
-                self.out.step("database is migrated", self.migrate())
-            except OpsError as error:
-                raise local_engine.EngineError(str(error)) from error
-        if step.custom and step.op not in (Op.SAME, Op.READ):
+        self.migrations(event)
+        if event.kind == "done" and step.custom and step.op not in (Op.SAME, Op.READ):
             self.out.plain(f"    {step.op:<8} {step.type.split(':')[-1]:<18} {step.name}", style="dim")
 
 

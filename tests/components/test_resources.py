@@ -66,6 +66,18 @@ def test_the_services_image_migrates_the_database_before_them(plan: Plan) -> Non
     (variable,) = container["envs"]
     assert variable["value"].startswith("postgresql://sluice-migrator%40sluice-prod.iam@/payments?host=/cloudsql/")
     compile(container["commands"][2], "the job's command", "exec")
+    token = job.inputs["runExecutionToken"]
+    assert len(f"{job.name}-{token}") < 63, "the name of an execution"
+    other = local_engine.run(
+        "prod",
+        root=ROOT,
+        mode="preview",
+        state_dir=None,
+        offline=True,
+        overrides={"sluice:imageDigest": "sha256:" + "2" * 64},
+    )
+    (next_job,) = [step for step in of_type(other, "Job") if step.type.startswith("gcp:cloudrunv2/")]
+    assert next_job.inputs["runExecutionToken"] != token, "another release runs its migrations"
     order = [step.type for step in plan("prod").steps]
     assert order.index(job.type) < order.index(services[0].type)
     assert max(i for i, kind in enumerate(order) if kind == "gcp:sql/user:User") < order.index(job.type)

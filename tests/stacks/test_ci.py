@@ -54,10 +54,10 @@ def employ(ports: Ports, account: str, permissions: tuple[str, ...], *more: str)
 
 
 def run_as(
-    token: str, monkeypatch: pytest.MonkeyPatch, ports: Ports, state: Path, mode: Mode, digest: str = DIGEST
+    token: str, patch: pytest.MonkeyPatch, ports: Ports, state: Path, *, mode: Mode, digest: str = DIGEST
 ) -> Result:
     """The app's layer, by an account instead of by the project's owner."""
-    with monkeypatch.context() as patched:
+    with patch.context() as patched:
         shown = {"Authorization": f"Bearer {token}"}
         patched.setattr(import_module("local_engine.run"), "Cloud", partial(Cloud, authorize=lambda: shown))
         image = {"sluice:imageDigest": digest}
@@ -74,17 +74,17 @@ def test_the_deployer_applies_the_app_and_the_previewer_may_only_look(
     deployer = employ(cloud, "sluice-deployer", ci_permissions.change(), POLICY_ADMIN)
     previewer = employ(cloud, "sluice-previewer", ci_permissions.read())
 
-    made = run_as(deployer, monkeypatch, cloud, state, "up")
+    made = run_as(deployer, monkeypatch, cloud, state, mode="up")
     assert made.ok, "\n".join(map(str, made.problems))
 
-    looked = run_as(previewer, monkeypatch, cloud, state, "preview")
+    looked = run_as(previewer, monkeypatch, cloud, state, mode="preview")
     assert looked.ok, "\n".join(map(str, looked.problems))
     assert [str(step.urn) for step in looked.steps if step.changes] == []
     assert (looked.changed, looked.writes) == (False, 0)
-    touched = run_as(previewer, monkeypatch, cloud, state, "up", digest="sha256:" + "2" * 64)
+    touched = run_as(previewer, monkeypatch, cloud, state, mode="up", digest="sha256:" + "2" * 64)
     assert "PERMISSION_DENIED" in "\n".join(map(str, touched.problems))
     below = local_engine.run("foundation-local", root=ROOT, mode="preview", state_dir=state, ports=cloud)
     assert not below.changed
 
-    gone = run_as(deployer, monkeypatch, cloud, state, "destroy")
+    gone = run_as(deployer, monkeypatch, cloud, state, mode="destroy")
     assert gone.ok, "\n".join(map(str, gone.problems))
