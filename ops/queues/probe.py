@@ -91,7 +91,7 @@ class Prober:
         """What Cloud Tasks and Cloud Run told the services of it, in their own words."""
         if not troubles:
             return []
-        wanted = 'jsonPayload.event="probe_refused" OR "smallest binding"'
+        wanted = 'jsonPayload.event="probe_refused" OR (log_id("local-cloud") AND jsonPayload.permission:*)'
         try:
             entries = self._reach.logs(wanted)
         except OpsError:

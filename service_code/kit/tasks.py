@@ -20,6 +20,8 @@ from service_code.kit.together import Together
 
 #: Seconds for one create: the caller of a public door is waiting for it.
 TIMEOUT = 5.0
+#: So much of a refusal is told on: the local cloud's names the smallest binding and the command that makes it.
+LONGEST_REASON = 1000
 
 
 #: When the task was first to be delivered, in milliseconds: by this its receiver knows how late it is.
@@ -104,7 +106,7 @@ class Tasks:
 
 
 def _reason(answer: Answer) -> str:
-    return str(_error(answer).get("message", ""))[:500]
+    return str(_error(answer).get("message", ""))[:LONGEST_REASON]
 
 
 def _error(answer: Answer) -> dict[str, Any]:
