@@ -62,7 +62,7 @@ def estate(run: Runner) -> Hand:
     for name, title in (("gcwebhook-sa", "GCWebhook10-16 Service Account"), ("gcsplit-sa", ""), ("pubsub-push", "")):
         account = {"accountId": name, "serviceAccount": {"displayName": title}}
         hand.call("POST", f"/v1/{PROJECT_PATH}/serviceAccounts", account)
-    role = {"title": "Looks", "includedPermissions": ["cloudtasks.queues.list", "cloudtasks.queues.get"]}
+    role = {"title": "Looks", "stage": "GA", "includedPermissions": ["cloudtasks.queues.list", "cloudtasks.queues.get"]}
     hand.call("POST", f"/v1/{PROJECT_PATH}/roles", {"roleId": "looker", "role": role})
     hand.bind(f"/v1/{PROJECT_PATH}", "roles/logging.logWriter", sa("gcwebhook-sa"), "user:a.person@example.com")
     hand.bind(f"/v1/{PROJECT_PATH}/serviceAccounts/{sa('pubsub-push')[15:]}", "roles/iam.serviceAccountUser", AGENT)

@@ -29,6 +29,7 @@ _NOUNS = {
     "queue_configs/tasks": "queue",
     "queue_configs/topics": "topic",
     "queue_configs/secrets": "secret",
+    "queue_configs/adopted": "adopted",
     "queue_configs/routes.yaml": "routes",
     "service_code": "service",
     "stacks": "stack",
