@@ -40,3 +40,13 @@ def test_a_section_of_the_runbook_names_the_alerts_that_lead_to_it_and_a_command
         name: set(re.findall(r"`([a-z-]+)`", match[1])) & set(system().alerts) for name, match in named.items() if match
     }
     assert said == {name: {alert.name for alert in alerts_of(name)} for name in said}
+
+
+def test_every_queue_that_will_ever_be_has_a_depth_and_an_age_alert() -> None:
+    watched = {
+        condition.metric: alert.severity
+        for alert in system().alerts.values()
+        for condition in alert.conditions
+        if not condition.where and condition.across is not None and {"queue_id", "queue"} & {*condition.across.keep}
+    }
+    assert {"cloudtasks.googleapis.com/queue/depth", "task_age"} <= watched.keys()
