@@ -21,7 +21,6 @@ from components.site import Site
 from components.task_creator_role import TaskCreatorRole, TaskCreatorRoleConfig
 from spec import System, names
 
-
 #: Outputs by name.
 Outputs = dict[str, pulumi.Output[str] | str | dict[str, str]]
 
