@@ -44,13 +44,12 @@ class AlertConfig:
     after: Sequence[pulumi.Resource]
 
 
-class Alert(pulumi.ComponentResource):
+class Alert(gcp.monitoring.AlertPolicy):
     """An alert policy."""
 
     def __init__(self, name: str, config: AlertConfig, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("sluice:components:Alert", name, None, opts)
         spec, site = config.spec, config.site
-        gcp.monitoring.AlertPolicy(
+        super().__init__(
             name,
             display_name=spec.name,
             project=site.project,
@@ -61,9 +60,8 @@ class Alert(pulumi.ComponentResource):
             documentation=_documentation(config),
             notification_channels=list(config.channels),
             user_labels={**site.labels, "severity": spec.severity, "runbook": spec.runbook},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(config.after)),
+            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=list(config.after))),
         )
-        self.register_outputs({})
 
 
 def _strategy(config: AlertConfig) -> monitoring.AlertPolicyAlertStrategyArgs | None:

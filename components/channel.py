@@ -24,22 +24,16 @@ class ChannelConfig:
     address: Address
 
 
-class Channel(pulumi.ComponentResource):
-    """A notification channel."""
-
-    #: The channel's full name, by which policies and budgets know it.
-    path: pulumi.Output[str]
+class Channel(gcp.monitoring.NotificationChannel):
+    """A notification channel; policies and budgets know it by its ``name``, which Monitoring chooses."""
 
     def __init__(self, name: str, config: ChannelConfig, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("sluice:components:Channel", name, None, opts)
-        channel = gcp.monitoring.NotificationChannel(
+        super().__init__(
             name,
             type=config.address.kind,
             project=config.site.project,
             display_name=config.title,
             labels=config.address.labels,
             user_labels=config.site.labels,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=opts,
         )
-        self.path = channel.name
-        self.register_outputs({"path": self.path})

@@ -10,8 +10,8 @@ from __future__ import annotations
 from pulumi_gcp import monitoring
 
 from spec import Condition, System, filters
-from spec.alert import Trigger
 from spec.catalogue import Catalogue
+from spec.condition import Trigger
 from spec.selection import Selection
 
 #: What missing data does to an incident; nothing is Google's default.

@@ -18,15 +18,8 @@ class DashboardConfig:
     drawn: str
 
 
-class Dashboard(pulumi.ComponentResource):
+class Dashboard(gcp.monitoring.Dashboard):
     """A dashboard."""
 
     def __init__(self, name: str, config: DashboardConfig, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("sluice:components:Dashboard", name, None, opts)
-        gcp.monitoring.Dashboard(
-            name,
-            project=config.site.project,
-            dashboard_json=config.drawn,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        self.register_outputs({})
+        super().__init__(name, project=config.site.project, dashboard_json=config.drawn, opts=opts)

@@ -28,16 +28,12 @@ class LogMetricConfig:
     spec: LogMetricSpec
 
 
-class LogMetric(pulumi.ComponentResource):
+class LogMetric(gcp.logging.Metric):
     """A log-based metric."""
 
-    #: What alerts on the metric wait for: it exists once this does, and can be asked for a little later.
-    metric: gcp.logging.Metric
-
     def __init__(self, name: str, config: LogMetricConfig, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("sluice:components:LogMetric", name, None, opts)
         spec = config.spec
-        self.metric = gcp.logging.Metric(
+        super().__init__(
             name,
             name=spec.name,
             project=config.site.project,
@@ -56,9 +52,10 @@ class LogMetric(pulumi.ComponentResource):
                 ],
             ),
             bucket_options=_buckets(spec.buckets) if spec.buckets is not None else None,
-            opts=pulumi.ResourceOptions(parent=self, replace_on_changes=FIXED, delete_before_replace=True),
+            opts=pulumi.ResourceOptions.merge(
+                opts, pulumi.ResourceOptions(replace_on_changes=FIXED, delete_before_replace=True)
+            ),
         )
-        self.register_outputs({})
 
 
 def _buckets(buckets: Buckets) -> logging.MetricBucketOptionsArgs:

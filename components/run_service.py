@@ -89,6 +89,8 @@ class RunService(pulumi.ComponentResource):
 
     url: pulumi.Output[str]
     revision: str
+    #: What exists once the service answers.
+    service: pulumi.Resource
 
     def __init__(self, name: str, config: RunServiceConfig, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("sluice:components:RunService", name, None, opts)
@@ -116,6 +118,7 @@ class RunService(pulumi.ComponentResource):
                 member=member,
                 opts=pulumi.ResourceOptions(parent=self),
             )
+        self.service = service
         self.url = service.uri
         self.register_outputs({"revision": self.revision})
 

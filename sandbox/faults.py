@@ -19,7 +19,7 @@ from typing import Any
 
 from aiohttp import web
 
-TARGETS = ("chain", "changenow", "telegram", "processor", "slack", "paynow", "alchemy")
+TARGETS = ("chain", "changenow", "telegram", "processor", "slack", "incidents", "paynow", "alchemy")
 KINDS = ("delay", "drop", "error", "lost_answer", "hold")
 #: What further goes wrong with the events of one target alone.
 EVENT_KINDS = {"alchemy": ("duplicate", "reorder", "bad_signature")}

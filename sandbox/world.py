@@ -30,6 +30,7 @@ from sandbox.exchange.issuer import Issuer
 from sandbox.exchange.settlement import Settlement
 from sandbox.exchange.wallet import Wallet
 from sandbox.faults import Faults
+from sandbox.incidents import Incidents
 from sandbox.keys import Keys
 from sandbox.paynow import PayNowApi
 from sandbox.processor.api import ProcessorApi
@@ -44,7 +45,7 @@ DEEPEST = 100
 #: What the summary page links to.
 PAGES = (
     *("/status", "/processor/sent", "/paynow/sent", "/alchemy/sent", "/exchange/records"),
-    *("/telegram/sent", "/slack/sent", "/faults"),
+    *("/telegram/sent", "/slack/sent", "/incidents", "/faults"),
 )
 
 #: What the host wallet owns at the beginning.
@@ -156,6 +157,7 @@ class World:
             *ExchangeApi(self.book, self.clock, self.faults, self._config.changenow_api_key).routes(),
             *ProcessorApi(self._config, self.store, self.clock, self.keys, self.sender).routes(),
             *PayNowApi(self._config, self.store, self.clock, self.faults).routes(),
+            *Incidents(self.store, self.clock, self.faults).routes(),
             *Slack(self.store, self.clock, self.faults).routes(),
             *Telegram(self.store, self.clock, self.keys, self.faults, self._config.telegram_bot_token).routes(),
         ])  # fmt: skip

@@ -5,10 +5,11 @@ finding; `lint(root)` returns the findings of all files and all stacks, warnings
 `report(root)` returns beside them those that a file has silenced, and `laws()` every rule by its number.
 """
 
-from spec.alert import Alert, Condition
+from spec.alert import Alert
 from spec.board import Board
 from spec.channel import Channel
 from spec.checks import Law, Report, Silenced, laws
+from spec.condition import Condition
 from spec.durations import Duration
 from spec.errors import Finding, Refused, Severity, SpecError, SpecErrors, UnknownName, Where
 from spec.graph import Caller, ScheduledCall, System

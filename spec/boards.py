@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import jinja2
@@ -33,6 +34,7 @@ LAYOUTS = ("gridLayout", "mosaicLayout", "rowLayout", "columnLayout")
 PROJECT = "$PROJECT"
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 _METRIC_TYPE = re.compile(r"metric\.type\s*=\s*[\"']([^\"']+)[\"']")
 _BREAKS = "the dashboard could not be made"
 
@@ -65,7 +67,6 @@ def _drawn(board: Board, system: System) -> dict[str, Any]:
 
 
 def _text(board: Board, system: System, catalogue: Catalogue) -> str:
-    environment = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     names: dict[str, Any] = {
         "queues": system.queues,
         "services": system.services,
@@ -76,13 +77,19 @@ def _text(board: Board, system: System, catalogue: Catalogue) -> str:
         **words(system, catalogue, PROJECT),
     }
     try:
-        return environment.from_string(board.template).render(names)
+        return _compiled(board.template).render(names)
     except BoardError as error:
         raise error.at(_line(error)) from None
     except jinja2.TemplateSyntaxError as error:
         raise BoardError(f"this is no template: {error.message}", breaks=_BREAKS, fix=_FIX, line=error.lineno) from None
     except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
         raise BoardError(f"{error}", breaks=_BREAKS, fix=_FIX, line=_line(error)) from None
+
+
+@cache
+def _compiled(template: str) -> jinja2.Template:
+    """Compile a template once: this is most of the time that a board takes."""
+    return _ENVIRONMENT.from_string(template)
 
 
 _FIX = "see docs/dashboards.md for what a template may use"

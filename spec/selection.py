@@ -50,6 +50,14 @@ def whole_minutes(span: Duration, *, least: Duration, most: Duration, breaks: st
     return span
 
 
+def in_minutes(key: str, span: Duration, least: Duration, most: Duration, breaks: str) -> None:
+    """Refuse the span of a key that Monitoring does not take."""
+    try:
+        whole_minutes(span, least=least, most=most, breaks=breaks)
+    except Refused as refused:
+        raise Refused(refused.what, key=key, breaks=refused.breaks, fix=refused.fix) from None
+
+
 class Match(Model):
     """What a label's value has to be."""
 
