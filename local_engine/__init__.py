@@ -8,6 +8,7 @@
         ports=Ports(rest=41001, ...),  # real ports in the place of the stack's default ones
         overrides={"sluice:imageDigest": digest},
         offline=False,                 # True: a preview that asks nobody
+        planned=[below],               # a preview: plans of stacks whose outputs this one may want
         on_event=print,                # progress: Event(kind="start|done|failed", step=Step(...)), from several threads
     )
     result.ok, result.changed, result.counts, result.writes, result.outputs, result.problems

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -47,6 +47,7 @@ def run(
     ports: config.Ports | None = None,
     offline: bool = False,
     program: host.Program | None = None,
+    planned: Sequence[Result] = (),
     attribution: Mapping[str, str] = ATTRIBUTION,
     parallel: int = PARALLEL,
     on_event: Callable[[Event], None] = _unheard,
@@ -68,6 +69,7 @@ def run(
         given=config.defaults(values),
         program=program or host.program_at(root),
         state_dir=state_dir,
+        planned=planned,
         parallel=parallel,
         on_event=on_event,
     )
@@ -97,6 +99,8 @@ class _Runner:
     given: Defaults
     program: host.Program
     state_dir: Path | None
+    #: Plans of other stacks that were made a moment ago.
+    planned: Sequence[Result]
     parallel: int
     on_event: Callable[[Event], None]
 
@@ -171,7 +175,7 @@ class _Runner:
                 config=self.values,
                 root=self.root,
                 preview=not acts,
-                parallel=self.parallel,
+                parallel=self.parallel if cloud is not None else 0,
                 on_interrupt=interrupt,
             )
         except SpecErrors:
@@ -237,9 +241,11 @@ class _Runner:
         if result.mode != "preview":
             return None
         # A plan of a stack whose foundation was never applied goes by what the foundation's own plan exports.
+        result.warnings.append(f"{stack} has no saved state: its outputs are those of its plan")
+        if made := next((one for one in self.planned if one.stack == stack and one.mode == "preview"), None):
+            return made.outputs
         values = config.stack_config(self.root, stack)
         below = replace(self, stack=stack, values=values, given=config.defaults(values), on_event=_unheard)
-        result.warnings.append(f"{stack} has no saved state: its outputs are those of its plan")
         return below.plan(None, None).outputs
 
     def _program_failed(self, error: Exception) -> Problem:

@@ -6,6 +6,7 @@ With --since it says what would change where another commit is deployed, and --c
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -53,8 +54,10 @@ def preview(
     if comment:
         raise BadUsage("--comment says what changes since a commit", fix="add --since origin/main")
     layers = [stack] if stack.startswith("foundation-") else [f"foundation-{stack}", stack]
-    specs.load(stack)
-    results = [_plan(layer) for layer in layers]
+    specs.config_of(stack)
+    results: list[local_engine.Result] = []
+    for layer in layers:
+        results.append(_plan(layer, results))
     colour = sys.stdout.isatty() and not as_json
     for result in results:
         if not as_json:
@@ -90,7 +93,10 @@ def _since(out: Output, stacks: list[str], since: str, comment: Path | None, *, 
 def _compared(stack: str, folder: Path, since: str) -> report.Compared:
     names = [stack] if stack.startswith("foundation-") else [f"foundation-{stack}", stack]
     before = checkout.plan(folder, stack, since) or {}
-    layers = [local_engine.compare(before.get(name), _planned(name), f"the plan of {since}") for name in names]
+    plans: list[local_engine.Result] = []
+    for name in names:
+        plans.append(_planned(name, plans))
+    layers = [local_engine.compare(before.get(plan.stack), plan, f"the plan of {since}") for plan in plans]
     return report.Compared(stack=stack, layers=layers, before=_side(folder, stack), after=_side(ROOT, stack))
 
 
@@ -103,15 +109,15 @@ def _side(root: Path, stack: str) -> report.Side:
         return report.Side(system=None, below=None)
 
 
-def _planned(layer: str) -> local_engine.Result:
+def _planned(layer: str, below: Sequence[local_engine.Result]) -> local_engine.Result:
     """The plan of this tree, asked of nobody."""
-    return _run(layer, state_dir=None, offline=True)
+    return _run(layer, state_dir=None, offline=True, planned=below)
 
 
-def _plan(layer: str) -> local_engine.Result:
+def _plan(layer: str, below: Sequence[local_engine.Result]) -> local_engine.Result:
     home = Home.find()
     if layer not in identity.LAYERS or not control.running(home):
-        return _planned(layer)
+        return _planned(layer, below)
     ports = home.ports()
     return _run(
         layer,
@@ -119,6 +125,7 @@ def _plan(layer: str) -> local_engine.Result:
         ports=local_engine.Ports(**asdict(ports)) if ports else None,
         overrides=identity.overrides(home, ports, image.digest()) if ports else None,
         offline=False,
+        planned=below,
     )
 
 
