@@ -79,7 +79,7 @@ def _of_thing(thing: Thing) -> Iterator[str]:
         template = inputs["template"]
         if any("allUsers" in one["members"] for one in thing.bindings) or inputs.get("invokerIamDisabled"):
             yield f"service {thing.name}: anybody may call all of it; the specs name the public paths"
-        if any("@sha256:" not in one["image"] for one in template.get("containers", ())):
+        if any("@sha256:" not in one.get("image", "") for one in template.get("containers", ())):
             yield f"service {thing.name}: its image is named by a tag, which can move; the specs name a digest"
         if not template.get("serviceAccount") or "-compute@" in template["serviceAccount"]:
             yield f"service {thing.name}: it runs as the project's default account; the specs give each its own"
