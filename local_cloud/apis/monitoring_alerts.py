@@ -77,6 +77,8 @@ def _own(one: Incident) -> dict[str, Any]:
         "policy_name": one.policy,
         "condition": told["condition_name"],
         "severity": told["severity"],
+        "user_labels": told["policy_user_labels"],
+        "documentation": told["documentation"]["content"],
         "summary": told["summary"],
         "value": told.get("observed_value"),
         "threshold": told.get("threshold_value"),

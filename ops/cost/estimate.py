@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import spec
+from ops.cost import watching
 from ops.cost.prices import Prices
 from ops.cost.traffic import Traffic
 from spec import cron
@@ -115,6 +116,10 @@ def _lines(system: spec.System, volume: Volume, traffic: Traffic) -> Iterator[Li
         yield from _service(name, service, requests[name], traffic)
     for name in system.secrets:
         yield Line(kind="secret", name=name, item="secrets.version", units=1)
+    yield Line(kind="alerts", name="conditions", item="monitoring.condition", units=watching.conditions(system))
+    yield Line(kind="alerts", name="series asked for", item="monitoring.returned", units=watching.asked_for(system))
+    for name, ingested in watching.points(system, requests):
+        yield Line(kind="metric", name=name, item="monitoring.ingest", units=ingested)
     logged = sum(requests.values()) * traffic.bytes.log
     yield Line(kind="logs", name="log lines", item="logging.ingest", units=logged)
     yield Line(kind="network", name="to the internet", item="network.egress", units=paid_for * traffic.bytes.egress)

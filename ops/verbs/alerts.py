@@ -47,3 +47,6 @@ def _show(out: Output, one: dict[str, Any]) -> None:
         times += f" to {one['closed'][:19].replace('T', ' ')}"
     colour = _COLOURS.get(one["severity"], "default") if is_open else "dim"
     out.plain(f"{times}  {one['state']:<6} {one['severity']:<11} {one['policy']}: {one['summary']}", style=colour)
+    section = one.get("user_labels", {}).get("runbook")
+    if section and is_open:
+        out.plain(f"    docs/runbook.md#{section}", style="dim")

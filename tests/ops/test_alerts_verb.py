@@ -39,12 +39,15 @@ def test_incidents_are_shown_while_they_are_open_and_with_all_afterwards(alerts:
     assert run() == "no open incident; --all shows those that have ended\n"
     assert run("--all") == "no incident\n"
     strategy = limited(auto_close={"seconds": 1800})
-    alerts.policy("Payment died", logged('logName:"/logs/dead"'), alert_strategy=strategy, severity="CRITICAL")
+    labels = {"runbook": "a-payment-is-dead"}
+    dead = logged('logName:"/logs/dead"')
+    alerts.policy("Payment died", dead, alert_strategy=strategy, severity="CRITICAL", user_labels=labels)
     alerts.policy("Wallet [low]", logged('logName:"/logs/low"'), alert_strategy=strategy)
     write(alerts.place, "dead")
     write(alerts.place, "low")
     shown = run()
     assert "open   Critical    Payment died: Log match condition fired for Global" in shown
+    assert "docs/runbook.md#a-payment-is-dead" in shown
     assert "open   No severity Wallet [low]: " in shown
     assert "2 open incidents" in shown
     assert [one["policy"] for one in json.loads(run("--policy", "wallet", "--json"))] == ["Wallet [low]"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 import spec
 from ops.app import main
-from ops.cost import estimate, prices, traffic
+from ops.cost import estimate, prices, traffic, watching
 from ops.home import ROOT
 
 PRICES, TRAFFIC = prices.read(), traffic.read()
@@ -77,6 +78,26 @@ def test_the_database_costs_its_machine_twice_with_a_standby(prod: tuple[spec.Sy
     two, one = (usd(estimate.bill(system, config, volume(0), PRICES, TRAFFIC), "database") for config in (below, alone))
     backups = 10 * 0.08
     assert two - backups == pytest.approx(2 * (one - backups))
+
+
+def test_each_condition_is_paid_for_and_a_log_line_is_asked_for_nothing(
+    prod: tuple[spec.System, spec.StackConfig],
+) -> None:
+    system, below = prod
+    bill = estimate.bill(system, below, volume(0), PRICES, TRAFFIC)
+    paid = next(line for line in bill if line.item == "monitoring.condition")
+    assert paid.units == sum(len(alert.conditions) for alert in system.alerts.values())
+    assert paid.usd == pytest.approx(paid.units * 0.10)
+    few = replace(system, alerts={name: one for name, one in system.alerts.items() if one.is_log_match})
+    items = {line.item for line in estimate.bill(few, below, volume(0), PRICES, TRAFFIC)}
+    assert "monitoring.condition" in items
+    assert "monitoring.returned" not in items
+
+
+def test_a_depth_alert_asks_for_a_series_of_every_queue(prod: tuple[spec.System, spec.StackConfig]) -> None:
+    system, _ = prod
+    alone = replace(system, alerts={"queue-depth": system.alerts["queue-depth"]})
+    assert watching.asked_for(alone) == len(system.queues) * 86_400  # every 30 seconds of 30 days
 
 
 @pytest.fixture(scope="module")
