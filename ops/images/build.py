@@ -36,7 +36,6 @@ class Layer:
     diff_id: str
     #: Bytes of its tar.
     unpacked: int
-    media_type: str = LAYER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,13 +170,12 @@ def _image(commit: Commit, base: Base, layers: list[Layer]) -> Artifact:
             "history": [{"created": commit.created, "created_by": f"sluice image build: {one.name}"} for one in layers],
         }
     )
-    blobs = {tree.digest(one.data): one for one in layers}
     value = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": {"mediaType": CONFIG, "digest": tree.digest(config), "size": len(config)},
-        "layers": [{"mediaType": one.media_type, "digest": name, "size": len(one.data)} for name, one in blobs.items()],
+        "layers": [{"mediaType": LAYER, "digest": tree.digest(one.data), "size": len(one.data)} for one in layers],
         "annotations": labels,
     }
-    data = {name: one.data for name, one in blobs.items()}
-    return Artifact(manifest=packed(value), blobs={tree.digest(config): config, **data})
+    blobs = {tree.digest(one.data): one.data for one in layers}
+    return Artifact(manifest=packed(value), blobs={tree.digest(config): config, **blobs})

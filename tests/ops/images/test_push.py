@@ -116,6 +116,8 @@ def test_an_image_is_built_on_a_base_of_a_registry(place: Place, toy: Toy) -> No
     base = foreign.base(f"{name}@{below.image.digest}", lambda _: None)
     built = Builder(say=lambda _: None, compiles=False).build(find(toy.root), base)
     assert [one.diff_id for one in built.layers[:3]] == [one.diff_id for one in below.layers]
+    value = json.loads(built.image.manifest)
+    assert len(value["layers"]) == len(config(built)["rootfs"]["diff_ids"]) == 5, "what comes twice is named twice"
     assert "app/service_code/one/app.py" in entries(built)
     labels = config(built)["config"]["Labels"]
     assert labels["org.opencontainers.image.base.digest"] == below.image.digest
