@@ -54,7 +54,7 @@ _TYPES = {
     "projects/iAMCustomRole:IAMCustomRole": ("iam.roles", "get", ""),
     # The right to change the project's policy is bound under a condition and stands in no role of ours.
     "projects/iAMMember:IAMMember": ("resourcemanager.projects", "getIamPolicy", ""),
-    "projects/service:Service": ("serviceusage.services", "get list", ""),
+    "projects/service:Service": ("serviceusage.services", "get", ""),
     "pubsub/subscription:Subscription": ("pubsub.subscriptions", "get", "create update delete"),
     "pubsub/subscriptionIAMMember:SubscriptionIAMMember": ("pubsub.subscriptions", *_POLICY),
     "pubsub/topic:Topic": ("pubsub.topics", "get", "create update delete attachSubscription"),
@@ -66,39 +66,32 @@ _TYPES = {
     "servicenetworking/connection:Connection": ("servicenetworking.services", "get", ""),
     "sql/database:Database": ("cloudsql.databases", "get", ""),
     "sql/databaseInstance:DatabaseInstance": ("cloudsql.instances", "get", ""),
-    "sql/user:User": ("cloudsql.users", "list get", "create update delete"),
+    "sql/user:User": ("cloudsql.users", "get", "create update delete"),
 }
 
 #: Types that nobody reads back, or that stand outside of the project: the budget is the billing account's.
 UNREAD = ("billing/budget:Budget", "projects/serviceIdentity:ServiceIdentity")
 
-#: What the verbs of `sluice` list and the writes' operations, which are resources of their own.
-LISTS = (
-    "cloudscheduler.jobs.list",
-    "cloudsql.databases.list",
-    "cloudsql.instances.list",
-    "cloudtasks.queues.list",
-    "iam.roles.list",
-    "iam.serviceAccounts.list",
-    "logging.buckets.list",
-    "logging.logMetrics.list",
-    "logging.sinks.list",
-    "monitoring.alertPolicies.list",
-    "monitoring.dashboards.list",
-    "monitoring.notificationChannels.list",
-    "pubsub.subscriptions.list",
-    "pubsub.topics.list",
-    "run.jobs.list",
+#: What else a look for drift reads: which versions secrets have, which revisions are there, which accounts have keys.
+BESIDES = (
+    "iam.serviceAccountKeys.list",
     "run.revisions.get",
     "run.revisions.list",
-    "run.services.list",
-    "secretmanager.secrets.list",
     "secretmanager.versions.get",
     "secretmanager.versions.list",
 )
 
 #: How the end of a write to Cloud Run is seen.
 OPERATIONS = ("run.executions.get", "run.operations.get")
+
+#: What starts a new queue: the probe's own tasks (`sluice queues resume --probe`), and what the log says of a refusal.
+PROBE = (
+    "cloudtasks.tasks.create",
+    "cloudtasks.tasks.delete",
+    "cloudtasks.tasks.get",
+    "cloudtasks.tasks.run",
+    "logging.logEntries.list",
+)
 
 
 def known() -> frozenset[str]:
@@ -107,13 +100,14 @@ def known() -> frozenset[str]:
 
 
 def read() -> tuple[str, ...]:
-    """Return what a preview with a refresh, and a look for drift, take."""
-    return _sorted(ALWAYS, LISTS, *(_verbs(kind, reads) for kind, reads, _ in _TYPES.values()))
+    """Return what a preview with a refresh, and a look for drift, take: whatever can be read singly can be listed."""
+    reading = (_verbs(kind, f"{reads} list" if reads == "get" else reads) for kind, reads, _ in _TYPES.values())
+    return _sorted(ALWAYS, BESIDES, *reading)
 
 
 def change() -> tuple[str, ...]:
-    """Return what an apply of the app's layer takes: all of the above and the changes."""
-    return _sorted(read(), OPERATIONS, *(_verbs(kind, writes) for kind, _, writes in _TYPES.values()))
+    """Return what an apply of the app's layer takes: all of the above, the changes, and the start of new queues."""
+    return _sorted(read(), OPERATIONS, PROBE, *(_verbs(kind, writes) for kind, _, writes in _TYPES.values()))
 
 
 def _verbs(kind: str, verbs: str) -> Iterator[str]:

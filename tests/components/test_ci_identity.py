@@ -100,15 +100,14 @@ def test_the_previewer_reads_and_nothing_else() -> None:
     assert verbs == {"get", "list", "getIamPolicy"}
 
 
-def test_neither_account_sees_a_secret_a_task_or_a_message_and_neither_touches_the_foundation() -> None:
+def test_neither_account_sees_a_secret_a_payload_or_a_message_and_neither_touches_the_foundation() -> None:
     can = set(ci_permissions.change())
     assert not can & {
-        "cloudtasks.tasks.create",
         "cloudtasks.tasks.fullView",
         "iam.serviceAccountKeys.create",
         "iam.serviceAccounts.getAccessToken",
         "iam.serviceAccounts.getOpenIdToken",
-        "logging.logEntries.list",
+        "logging.privateLogEntries.list",
         "pubsub.subscriptions.consume",
         "resourcemanager.projects.setIamPolicy",
         "run.routes.invoke",
