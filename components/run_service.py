@@ -50,6 +50,8 @@ class RunServiceConfig:
     invokers: Mapping[str, pulumi.Output[str]]
     #: Other services may call it themselves, which internal ingress refuses.
     called_directly: bool = False
+    #: A load balancer stands before it, and nobody comes in beside that but Google's own callers.
+    behind_edge: bool = False
     #: It calls into the private network, where the database is.
     networked: bool = False
     #: The instance whose connector is mounted, if any.
@@ -124,14 +126,13 @@ class RunService(pulumi.ComponentResource):
 
     def _service(self, name: str, config: RunServiceConfig, needs: list[Any]) -> gcp.cloudrunv2.Service:
         spec, site = config.spec, config.site
-        reachable = bool(spec.public or spec.operator_paths or config.called_directly)
         return gcp.cloudrunv2.Service(
             name,
             name=spec.name,
             location=site.region,
             project=site.project,
             description=spec.description,
-            ingress="INGRESS_TRAFFIC_ALL" if reachable else "INGRESS_TRAFFIC_INTERNAL_ONLY",
+            ingress=_ingress(config),
             deletion_protection=site.guards(word("services", spec.name)),
             labels=site.labels,
             template=self._template(config),
@@ -170,6 +171,14 @@ class RunService(pulumi.ComponentResource):
 def _network() -> run.ServiceTemplateVpcAccessArgs:
     interface = run.ServiceTemplateVpcAccessNetworkInterfaceArgs(network=names.NETWORK, subnetwork=names.SUBNETWORK)
     return run.ServiceTemplateVpcAccessArgs(egress=PRIVATE_RANGES, network_interfaces=[interface])
+
+
+def _ingress(config: RunServiceConfig) -> str:
+    spec = config.spec
+    if config.behind_edge:
+        return "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
+    reachable = spec.public or spec.operator_paths or config.called_directly
+    return "INGRESS_TRAFFIC_ALL" if reachable else "INGRESS_TRAFFIC_INTERNAL_ONLY"
 
 
 def _container(config: RunServiceConfig) -> run.ServiceTemplateContainerArgs:

@@ -10,6 +10,7 @@ import pulumi
 
 from components.adopted import Adopted, AdoptedConfig
 from components.database_user import DatabaseUser, DatabaseUserConfig
+from components.edge import Edge, EdgeConfig
 from components.environment import connection_name, database_url, environment
 from components.foundation import foundation
 from components.migration_job import MigrationJob, MigrationJobConfig
@@ -116,6 +117,7 @@ def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]
                 secrets={secret: stack.secret_version(secret) for secret in spec.secrets},
                 invokers={account_id: members[account_id] for account_id in system.invokers(name)},
                 called_directly=bool(system.direct_hops_into(name)),
+                behind_edge=stack.edge is not None and bool(spec.public),
                 networked=spec.database,
                 sql_instance=connector if spec.database else None,
                 after=migrated if spec.database else (),
@@ -130,7 +132,14 @@ def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]
         Schedule(f"{name}-schedules", jobs)
     slow = [one.service for one in services.values()][:1]  # one stands for all: they are deployed at the same time
     Watching("watching", WatchingConfig(site=site, system=system, stack=stack, after=slow))
+    doors = [name for name, spec in system.services.items() if spec.public]
+    edge: dict[str, pulumi.Output[str] | str | dict[str, str]] = {}
+    if stack.edge is not None:
+        before = EdgeConfig(site=site, spec=stack.edge, services=doors, after=[services[name] for name in doors])
+        edge = {"edgeAddress": Edge("edge", before).address}
     return {
+        **edge,
+        "doors": {name: stack.edge.url(name) if stack.edge else stack.url(name) for name in doors},
         "services": {name: stack.url(name) for name in services},
         "revisions": {name: service.revision for name, service in services.items()},
     }

@@ -17,12 +17,15 @@ def problem(goal: Goal, what: str, fix: str) -> Problem:
     return Problem(what=f"{goal.type} {goal.name}: {what}", where=goal.where, fix=fix, urn=goal.urn)
 
 
-def kind_of(goal: Goal) -> ResourceType:
-    """The modelled type of the goal."""
+def kind_of(goal: Goal, *, applies: bool = False) -> ResourceType:
+    """The modelled type of the goal; with ``applies`` one that the local cloud has."""
     kind = registry().get(goal.type)
     if kind is None:
         fix = f"use a type that it models (nearest: {nearest(goal.type)}), or add it to local_engine/resources"
         raise RefusedError([problem(goal, "the local engine does not model this type", fix)])
+    if applies and kind.previewed_only:
+        what, fix = "the local cloud does not have this type", "take it out of the local stack: `pulumi up` makes it"
+        raise RefusedError([problem(goal, what, f"{fix} on Google Cloud, and previews show it")])
     return kind
 
 

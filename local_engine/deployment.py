@@ -99,7 +99,7 @@ class Deployment:
             self.note(Step(op=Op.SKIP, urn=goal.urn, type=goal.type, name=goal.name, parent=goal.parent, reason=reason))
             return Registered(goal.urn, failed=True)
         old = self._find(goal)
-        kind = checks.kind_of(goal)
+        kind = checks.kind_of(goal, applies=self.firm)
         inputs = checks.checked(goal, kind, old, self.defaults, final=self.acts)
         reason = self.cleared.get(goal.urn, "")
         work = Work(goal=goal, kind=kind, inputs=inputs, retain=self.retains(goal), old=old, reason=reason)

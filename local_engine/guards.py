@@ -23,6 +23,7 @@ KINDS = {
     "RunService": "services",
     "Secret": "secrets",
     "Database": unprotect.DATABASE,
+    "Edge": unprotect.EDGE,
 }
 _COMPONENTS = "sluice:components:"
 

@@ -39,6 +39,8 @@ class ResourceType(ABC):
     endpoint: ClassVar[str]
     #: The provider's default of ``deletionProtection``, which refuses a deletion; None where there is no such input.
     deletion_protection: ClassVar[bool | None] = None
+    #: It is planned and checked, and the local cloud does not have it.
+    previewed_only: ClassVar[bool] = False
 
     def defaults(self, given: Defaults) -> dict[str, Any]:
         """Inputs that the provider takes from its configuration where the program leaves them out."""

@@ -16,6 +16,7 @@ from spec import names
 from spec.budget import Budget
 from spec.ci import Ci
 from spec.database import Database
+from spec.edge import Edge
 from spec.errors import Refused
 from spec.logs import Logs
 from spec.model import SILENCES, Flag, Model, Silences, field
@@ -176,6 +177,7 @@ class StackConfig(Model):
     network: Network = field(Network(), "The ranges of the private network.", alias="sluice:network")
     database: Database = field(Database(), "How the database is kept.", alias="sluice:database")
     logs: Logs = field(Logs(), "How long log entries are kept.", alias="sluice:logs")
+    edge: Edge | None = field(None, "A load balancer with Cloud Armor before public services.", alias="sluice:edge")
     budget: Budget | None = field(None, "What a month may cost.", alias="sluice:budget")
     ci: Ci | None = field(None, "Which repository's jobs may deploy.", alias="sluice:ci")
 

@@ -20,15 +20,15 @@ from spec.errors import Refused, nearest
 #: The key in stack config.
 KEY = "sluice:unprotect"
 
-#: The one guarded thing that has no file of its own.
-DATABASE = "database"
+#: Guarded things that have no file of their own: their words are their kinds.
+DATABASE, EDGE = "database", "edge"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Guarded:
     """One kind of thing that is not lost by a slip."""
 
-    #: What the specs call it; empty for the database.
+    #: What the specs call it; empty where there is one only.
     noun: str
     #: Whether it stands in the layer that releases do not touch.
     foundation: bool
@@ -53,12 +53,13 @@ GUARDED = {
     DATABASE: Guarded(
         noun="", foundation=True, loses="payments, ledger and idempotency keys are gone, and the backups with them"
     ),
+    EDGE: Guarded(noun="", foundation=False, loses="partners and DNS know an address that is nobody's then"),
 }
 
 
 def word(kind: str, name: str = "") -> str:
     """Return the word of one thing: `tasks/old-queue`, `secrets/NAME`, `database`."""
-    return kind if kind == DATABASE else f"{kind}/{name}"
+    return f"{kind}/{name}" if GUARDED[kind].noun else kind
 
 
 def parts(word: str) -> tuple[str, str]:
@@ -77,7 +78,7 @@ def advice(word: str, stack: str) -> str:
 
 def _is_word(text: str) -> str:
     kind, name = parts(text)
-    if kind in GUARDED and bool(name) is (kind != DATABASE):
+    if kind in GUARDED and bool(name) is bool(GUARDED[kind].noun):
         return text
     forms = [word(known, "NAME") for known in GUARDED]
     near = nearest(kind, GUARDED)
@@ -92,7 +93,7 @@ Word = Annotated[
     str,
     AfterValidator(_is_word),
     WithJsonSchema(
-        {"type": "string", "pattern": rf"^({'|'.join(kind for kind in GUARDED if kind != DATABASE)})/.+$|^{DATABASE}$"},
+        {"type": "string", "pattern": "|".join(f"^{kind}{'/.+' if of.noun else ''}$" for kind, of in GUARDED.items())},
         mode="validation",
     ),
 ]

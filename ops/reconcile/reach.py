@@ -77,13 +77,20 @@ class Google:
 
     def call(self, service: str, path: str) -> Any:
         """GET an operator's door as the operator's account."""
-        url = self._config.url(service)
-        token = self._login.id_token(self._operator, url)
-        return rest.call("GET", url + path, headers={"Authorization": f"Bearer {token}"})
+        audience = self._config.url(service)
+        token = self._login.id_token(self._operator, audience)
+        return rest.call("GET", self._door(service) + path, headers={"Authorization": f"Bearer {token}"})
 
     def tasks(self, path: str) -> Any:
         """GET a resource of Cloud Tasks."""
         return rest.call("GET", TASKS + path, headers=self._login.headers())
+
+    def _door(self, service: str) -> str:
+        """Where it is reached: a public service behind a load balancer by its name there; its audience is the same."""
+        edge = self._config.edge
+        if edge is not None and specs.load().service(service).public:
+            return edge.url(service)
+        return self._config.url(service)
 
     def funded(self, address: str) -> dict[str, int]:  # noqa: ARG002 - the chain is not ours
         """Nobody's to know but the operator's."""

@@ -8,7 +8,7 @@ from spec.checks.draft import Draft, Rule
 from spec.checks.rule import rule
 from spec.errors import Finding, Severity, nearest
 from spec.stack import FOUNDATION_PREFIX, StackConfig
-from spec.unprotect import DATABASE, GUARDED, KEY, Guarded, parts, word
+from spec.unprotect import GUARDED, KEY, Guarded, parts, word
 
 
 @rule("SL920")
@@ -43,7 +43,7 @@ def words_are_needed(draft: Draft) -> Iterator[Finding]:
                 breaks="it reads as if the rest of the stack were guarded",
                 fix="delete the word",
             )
-        elif text != DATABASE and not draft.is_declared(kind.noun, name):
+        elif kind.noun and not draft.is_declared(kind.noun, name):
             near = nearest(name, draft.declared[kind.noun])
             meant = f"; if it is a slip: did you mean {word(parts(text)[0], near)}?" if near else ""
             yield draft.warning(

@@ -8,9 +8,12 @@ import google.auth
 import google.auth.exceptions
 import pytest
 
-from ops import app, rest
+from ops import app, rest, specs
 from ops.google import CREDENTIALS
+from ops.home import ROOT
 from ops.reconcile import reach
+from spec import stack_config
+from spec.edge import Edge
 
 
 class Credentials:
@@ -52,6 +55,21 @@ def test_doors_are_asked_as_the_operator_and_queues_as_oneself(calls: list[tuple
         ("GET", f"{reach.TASKS}/v2/{google_cloud.location}/queues", None, "Bearer mine"),
     ]
     assert url.startswith("https://gcsplit-")
+
+
+def test_a_public_service_behind_a_load_balancer_is_reached_there_with_the_same_audience(
+    calls: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = stack_config(ROOT, "dev").model_copy(update={"edge": Edge(domain="pay.example.com")})
+    monkeypatch.setattr(specs, "config_of", lambda _stack: config)
+    google_cloud = reach.Google("dev")
+    google_cloud.call("paynowwebhook", "/reconcile/events")
+    google_cloud.call("gcsplit", "/reconcile/ledger")
+    assert [url for method, url, *_ in calls if method == "GET"] == [
+        "https://paynowwebhook.pay.example.com/reconcile/events",
+        f"{config.url('gcsplit')}/reconcile/ledger",
+    ]
+    assert calls[0][2] == {"audience": config.url("paynowwebhook"), "includeEmail": True}
 
 
 def test_who_is_not_logged_in_is_told_how(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
