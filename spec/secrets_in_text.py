@@ -30,7 +30,7 @@ FORMS = {
     "an npm token": re.compile(r"\bnpm_[A-Za-z0-9]{36}\b"),
     "a Pulumi token": re.compile(r"\bpul-[0-9a-f]{40}\b"),
     "a signed token": re.compile(r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"),
-    "a URL with a password": re.compile(r"://[^/@\s:{}$]*:(?!\$\{|\{|\*)[^/@\s{}$]{3,}@"),
+    "a URL with a password": re.compile(r"://[^/@\s:{}$\"']*:(?!\*)[^/@\s{}$\"']{3,}@"),
     "a node's URL with its key": re.compile(r"\b(?:alchemy\.com/v2|infura\.io/v3)/[\w-]{24,}"),
 }
 
@@ -40,8 +40,11 @@ _NAMED = re.compile(
     r"[\"']?(?P<value>[^\s\"',}\]]{12,})"
 )
 
-#: A run of characters that could be a secret: what base64 and its kin are made of.
-_RUN = re.compile(r"[A-Za-z0-9+/_=-]{24,}")
+#: A run of characters that could be a secret: what base64 and its kin are made of, but for the slash of paths.
+_RUN = re.compile(r"[A-Za-z0-9+_=-]{24,}")
+
+#: A random run has all of them; a name has mostly one.
+_KINDS = (re.compile(r"[a-z]"), re.compile(r"[A-Z]"), re.compile(r"\d"))
 
 #: Random, and public: digests, addresses and hashes in hex, and actions pinned by a commit.
 _PUBLIC = re.compile(r"(?:sha\d+[:-])?(?:0x)?(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{32}|[0-9a-fA-F]{64}|\d+)|sha\d+-[\w+/=]+")
@@ -86,7 +89,8 @@ def _in_line(line: str) -> tuple[int, str] | None:
     if (key := _HEX_KEY.search(line)) and not _DIGEST.search(line):
         return key.start(), "a key in hex"
     for run in _RUN.finditer(line):
-        if is_random(run[0], least=_BITS) and not _PUBLIC.fullmatch(run[0]):
+        mixed = all(kind.search(run[0]) for kind in _KINDS)
+        if mixed and is_random(run[0], least=_BITS) and not _PUBLIC.fullmatch(run[0]):
             return run.start(), "what is too random to be a word"
     return None
 

@@ -24,6 +24,7 @@ LAW: dict[str, set[str]] = {
     "local_engine": {"spec", "components", "stacks"},
     "sandbox": set(),
     "ops": {"spec", "local_engine"},
+    "policy": {"spec"},
 }
 
 #: Room -> packages of others that it knows nothing of.

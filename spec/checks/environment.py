@@ -18,7 +18,7 @@ SECRET_NAME = re.compile(
 )
 
 #: A URL that carries a password.
-PASSWORD_IN_URL = re.compile(r"://[^/@\s:]*:[^/@\s]+@")
+PASSWORD_IN_URL = re.compile(r"://[^/@\s:\"']*:[^/@\s\"']+@")
 
 #: Values that are secret whatever they are called: keys in PEM or hex, well known tokens, passwords in URLs.
 SECRET_VALUE = re.compile(
@@ -47,14 +47,14 @@ def nothing_secret_is_plain(draft: Draft) -> Iterator[Finding]:
     """No value in service config or stack config looks like a secret."""
     for service in draft.system.services.values():
         for name, value in service.config.items():
-            if _is_secret(name, value) and not draft.is_declared("secret", name):
+            if looks_secret(name, value) and not draft.is_declared("secret", name):
                 yield draft.error("service", service.name, "config", name, **_plain(name, value))
     for stack in draft.stacks.values():
         if stack.name in draft.running:
             continue
         for path, value in _values(stack):
             name = path[-1]
-            if _is_secret(name, value) and not draft.is_declared("secret", name):
+            if looks_secret(name, value) and not draft.is_declared("secret", name):
                 yield draft.error("stack", stack.name, "config", *path, **_plain(name, value))
 
 
@@ -201,7 +201,8 @@ def _plain(name: str, value: str) -> dict[str, str]:
     }
 
 
-def _is_secret(name: str, value: str) -> bool:
+def looks_secret(name: str, value: str) -> bool:
+    """Whether a variable's name or value says that it is a secret."""
     return bool(value) and bool(SECRET_NAME.search(name) or SECRET_VALUE.search(value))
 
 

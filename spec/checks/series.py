@@ -12,6 +12,7 @@ from spec.board_words import BoardError
 from spec.boards import draw
 from spec.catalogue import Catalogue
 from spec.checks.draft import Draft, Rule
+from spec.checks.rule import rule
 from spec.errors import Finding, Where, choose
 from spec.filters import Misfit
 from spec.log_lines import LogLines
@@ -20,6 +21,7 @@ from spec.selection import Series
 Key = tuple[str | int, ...]
 
 
+@rule("SL401")
 def series_exist(draft: Draft) -> Iterator[Finding]:
     """Every metric, resource and label that an alert names exists, and what comes out can be compared."""
     catalogue = Catalogue(draft.system.metrics)
@@ -46,6 +48,7 @@ def _readable(draft: Draft, series: Series, found: Iterator[Misfit]) -> Iterator
         yield from found
 
 
+@rule("SL402")
 def objectives_exist(draft: Draft) -> Iterator[Finding]:
     """Every objective whose burn rate is watched has a file."""
     for alert in draft.system.alerts.values():
@@ -62,6 +65,7 @@ def objectives_exist(draft: Draft) -> Iterator[Finding]:
                 )
 
 
+@rule("SL403")
 def objectives_count(draft: Draft) -> Iterator[Finding]:
     """An objective is made of series that exist and count, or of a distribution that is cut."""
     catalogue = Catalogue(draft.system.metrics)
@@ -85,6 +89,7 @@ def objectives_count(draft: Draft) -> Iterator[Finding]:
                 )
 
 
+@rule("SL404")
 def lines_exist(draft: Draft) -> Iterator[Finding]:
     """Every service and resource whose log lines are meant exists."""
     resources = Catalogue({}).resources
@@ -120,6 +125,7 @@ def _lines(draft: Draft) -> Iterator[tuple[str, str, Key, LogLines]]:
                 yield "alert", alert.name, ("conditions", index, "log"), condition.log
 
 
+@rule("SL405")
 def boards_are_drawn(draft: Draft) -> Iterator[Finding]:
     """Every board can be drawn; not asked while a metric's file cannot be used."""
     if not draft.system.boards or draft.system.metrics.keys() != draft.declared["metric"]:

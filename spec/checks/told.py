@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from spec.alert import Alert
 from spec.checks.draft import Draft, Rule
+from spec.checks.rule import rule
 from spec.errors import Finding, choose
 from spec.runbook import RUNBOOK, sections
 from spec.selection import Match
@@ -31,6 +32,7 @@ STEMS = {
 }
 
 
+@rule("SL406")
 def names_are_allowed(draft: Draft) -> Iterator[Finding]:
     """Files of dashboards/ have names that Google takes."""
     for noun, name in draft.sources:
@@ -46,6 +48,7 @@ def names_are_allowed(draft: Draft) -> Iterator[Finding]:
             )
 
 
+@rule("SL407")
 def sections_exist(draft: Draft) -> Iterator[Finding]:
     """Every section of the runbook that an alert names is there."""
     anchors = sections(draft.system.root) if draft.system.alerts else {}
@@ -70,6 +73,7 @@ def sections_exist(draft: Draft) -> Iterator[Finding]:
             )
 
 
+@rule("SL408", silenceable=True)
 def queues_are_watched(draft: Draft) -> Iterator[Finding]:
     """Of every queue there is an alert on its depth and one on the age of its tasks; not asked where no alert is."""
     system = draft.system
@@ -105,6 +109,7 @@ def _admits(match: Match, value: str) -> bool:
     return re.fullmatch(match.matches or "", value) is not None
 
 
+@rule("SL409")
 def channels_exist(draft: Draft) -> Iterator[Finding]:
     """Every channel that a stack has an address for is declared."""
     for stack in draft.stacks.values():
@@ -121,6 +126,7 @@ def channels_exist(draft: Draft) -> Iterator[Finding]:
                 )
 
 
+@rule("SL410", silenceable=True)
 def somebody_is_told(draft: Draft) -> Iterator[Finding]:
     """In every stack each alert has a channel that takes its severity."""
     system = draft.system
