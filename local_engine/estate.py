@@ -57,7 +57,7 @@ class Thing:
     @property
     def name(self) -> str:
         """What people call it."""
-        return str(self.inputs.get("displayName") or self.identity.rpartition("/")[2])
+        return named(self.type, self.identity, self.live)
 
 
 @dataclass(kw_only=True)
@@ -75,6 +75,13 @@ class Estate:
     def of(self, token: str) -> Iterator[Thing]:
         """The resources of one type."""
         return (thing for thing in self.things if thing.type == token)
+
+
+def named(token: str, identity: str, body: Mapping[str, Any]) -> str:
+    """What people call it: its own name, or the one that they see where the cloud has chosen that."""
+    kind = registry().get(token)
+    seen = body.get("displayName") if isinstance(kind, RestType) and kind.names_itself else ""
+    return str(seen or identity.rpartition("/")[2].partition("@")[0])
 
 
 def look(cloud: Cloud, places: Sequence[Defaults], kinds: Sequence[str] = KINDS, *, policies: bool = True) -> Estate:

@@ -66,7 +66,7 @@ def taken(estate: Estate, project: str) -> Taken:
         if reason:
             found.held.append(reason)
             continue
-        name = _free(f"{NOUNS[thing.type]}.{_slug(_called(thing))}", thing.identity, found.entries)
+        name = _free(f"{NOUNS[thing.type]}.{_slug(thing.name)}", thing.identity, found.entries)
         found.entries[name] = _entry(thing.type, thing.inputs, _bindings(thing.bindings, found))
         found.ids[name] = resources.registry()[thing.type].import_id(thing.inputs, thing.identity)
     ours = _ours(estate, found)
@@ -155,15 +155,6 @@ def _ours(estate: Estate, found: Taken) -> list[dict[str, Any]]:
         found.left_alone += len(binding.get("members", ())) - len(mine)
         kept += [{**binding, "members": mine}] if mine else []
     return _bindings(kept, found)
-
-
-def _called(thing: Thing) -> str:
-    if NOUNS[thing.type] == "account":
-        return str(thing.inputs["accountId"])
-    if NOUNS[thing.type] == "dashboard":
-        return str(thing.live.get("displayName") or thing.identity.rpartition("/")[2])
-    cloud_named = NOUNS[thing.type] in ("channel", "alert")
-    return thing.name if cloud_named else thing.identity.rpartition("/")[2]
 
 
 def _slug(name: str) -> str:

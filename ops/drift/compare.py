@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from local_engine.estate import Estate, Thing
+from local_engine.estate import Estate, Thing, named
 from local_engine.model import Change
 from local_engine.policy_part import PolicyPart, condition
 from local_engine.resources import registry
@@ -275,4 +275,5 @@ def _filled(command: str, thing: Thing) -> str:
 
 def _named(sight: Sight) -> str:
     noun = NOUNS.get(sight.goal.type, sight.goal.type.rpartition(":")[2])
-    return f"{noun} {sight.inputs.get('displayName') or sight.identity.rpartition('/')[2] or sight.goal.name}"
+    body = sight.live if sight.live is not None else sight.inputs
+    return f"{noun} {named(sight.goal.type, sight.identity, body) or sight.goal.name}"
