@@ -125,8 +125,8 @@ def _send(out: Output, artifacts: list[Artifact], repository: str) -> dict[str, 
     revision = json.loads(image.manifest).get("annotations", {}).get("org.opencontainers.image.revision", "")
     tag = reference.tag or revision[:12]
     registry.push(image, tag)
-    for one in about:
-        registry.push(one)
+    for one in about:  # with a tag of its own, or the registry's clean-up would take it for a push that failed
+        registry.push(one, f"{tag}.bom" if tag else "")
     name = f"{reference.path}@{image.digest}"
     out.step(name, f"tag {tag}" if tag else "")
     return {"image": name, "tag": tag}
