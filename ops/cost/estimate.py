@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import spec
-from ops.cost import watching
+from ops.cost import keeping, watching
 from ops.cost.prices import Prices
 from ops.cost.traffic import Traffic
 from spec import cron
@@ -72,7 +72,8 @@ def bill(
     system: spec.System, below: spec.StackConfig, volume: Volume, prices: Prices, traffic: Traffic
 ) -> list[Billed]:
     """The bill of one environment: its specs, and the config of its foundation, which has the database."""
-    used = (*_lines(system, volume, traffic), *_database(system, below, volume, traffic))
+    used = [*_lines(system, volume, traffic), *_database(system, below, volume, traffic)]
+    used += _kept(used, system, below, traffic)
     lines = [line for line in used if line.units > 0]
     units: dict[str, float] = defaultdict(float)
     for line in lines:
@@ -124,6 +125,15 @@ def _lines(system: spec.System, volume: Volume, traffic: Traffic) -> Iterator[Li
     yield Line(kind="logs", name="log lines", item="logging.ingest", units=logged)
     yield Line(kind="network", name="to the internet", item="network.egress", units=paid_for * traffic.bytes.egress)
     yield Line(kind="registry", name="images", item="registry.storage", units=traffic.storage.images)
+
+
+def _kept(used: Sequence[Line], system: spec.System, below: spec.StackConfig, traffic: Traffic) -> list[Line]:
+    """What follows from other lines: whatever is logged is kept, and each read of a secret leaves an entry."""
+    reads = sum(line.units for line in used if line.item == "secrets.access")
+    logged = sum(line.units for line in used if line.item == "logging.ingest")
+    swept = sum(runs(call.cron) for call in system.schedules()) * traffic.bytes.log
+    found = keeping.used(below, logged, max(0.0, logged - swept), reads)
+    return [Line(kind=kind, name=name, item=item, units=units) for kind, name, item, units in found]
 
 
 def _service(name: str, service: spec.Service, requests: float, traffic: Traffic) -> Iterator[Line]:

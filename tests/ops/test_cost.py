@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import spec
 from ops.app import main
-from ops.cost import estimate, prices, traffic, watching
+from ops.cost import estimate, keeping, prices, traffic, watching
 from ops.home import ROOT
 
 PRICES, TRAFFIC = prices.read(), traffic.read()
@@ -78,6 +78,32 @@ def test_the_database_costs_its_machine_twice_with_a_standby(prod: tuple[spec.Sy
     two, one = (usd(estimate.bill(system, config, volume(0), PRICES, TRAFFIC), "database") for config in (below, alone))
     backups = 10 * 0.08
     assert two - backups == pytest.approx(2 * (one - backups))
+
+
+def test_a_line_about_a_payment_is_paid_for_twice_and_by_the_day_once_it_is_old(
+    prod: tuple[spec.System, spec.StackConfig],
+) -> None:
+    system, below = prod
+    lines = {line.name: line for line in estimate.bill(system, below, volume(10_000), PRICES, TRAFFIC)}
+    once, again = lines["log lines"].units, lines["lines about payments, again"].units
+    assert 0.8 * once < again < once, "but for what schedules leave"
+    month = again + lines["reads of secrets"].units / 2
+    assert lines["days beyond 30"].units == pytest.approx(month * 370 / 30)
+    assert lines["key of Pulumi's state"].usd == 0.06
+    short = below.model_copy(update={"logs": below.logs.model_copy(update={"payment_days": 30, "data_access": ()})})
+    free = {line.name for line in estimate.bill(system, short, volume(10_000), PRICES, TRAFFIC)}
+    assert not free & {"days beyond 30", "reads of secrets"}
+
+
+def test_days_that_are_free_cost_nothing_and_the_others_by_the_month(
+    prod: tuple[spec.System, spec.StackConfig],
+) -> None:
+    _, below = prod
+    whole = below.model_copy(update={"logs": below.logs.model_copy(update={"payment_days": 60, "other_days": 90})})
+    found = {
+        name: units for _, name, _, units in keeping.used(whole, logged=300.0, about_payments=100.0, secret_reads=0)
+    }
+    assert found["days beyond 30"] == 100 * 1 + 300 * 2
 
 
 def test_each_condition_is_paid_for_and_a_log_line_is_asked_for_nothing(
