@@ -12,6 +12,7 @@ import pytest
 import local_engine
 from local_engine import Ports, Result
 from local_engine.run import Mode
+from local_engine.state import looked_at
 from spec import load
 from tests.components.conftest import DIGEST
 from tests.local_cloud.image import tiny_image
@@ -20,6 +21,8 @@ from tests.local_engine.standin import StandIn, serving
 
 ROOT = Path(__file__).parents[2]
 LAYERS = ("foundation-local", "local")
+#: What every secret holds, and no state.
+VALUE = "x" * 64
 
 
 @pytest.fixture
@@ -60,7 +63,7 @@ def furnish(ports: Ports, folder: Path) -> None:
     manifest = {"digest": DIGEST, "root": image.root, "entry": image.entry, "preload": image.preload}
     call(ports, "POST", "/_sluice/images", manifest)
     for secret in load(ROOT).secrets:
-        data = base64.b64encode(b"x" * 64).decode()
+        data = base64.b64encode(VALUE.encode()).decode()
         call(ports, "POST", f"/v1/projects/sluice-local/secrets/{secret}:addVersion", {"payload": {"data": data}})
 
 
@@ -73,6 +76,10 @@ def test_the_local_cloud_takes_both_layers_and_nothing_moves_by_itself(tmp_path:
     results = [apply(layer, tmp_path / "engine", {}, local_cloud) for layer in LAYERS]
     assert [(result.changed, result.writes) for result in results] == [(False, 0), (False, 0)]
     assert set(call(local_cloud, "GET", "/_sluice/deployers")[1]["deployers"]) == set(LAYERS)
+    for layer in LAYERS:
+        state = looked_at(tmp_path / "engine", layer)
+        assert state is not None
+        assert not [record.name for record in state.records.values() if VALUE in str(record.as_json())]
     for layer in reversed(LAYERS):
         assert set(apply(layer, tmp_path / "engine", {}, local_cloud, "destroy").counts) == {"delete"}
     assert call(local_cloud, "GET", "/_sluice/deployers")[1] == {"deployers": {}}

@@ -13,7 +13,7 @@ from local_engine import ForeignOwnerError, Ports, Result
 from tests.components.conftest import DIGEST
 from tests.local_engine.local_cloud import call, running
 from tests.stacks.pulumi_cli import ROOT, Pulumi
-from tests.stacks.test_apply import LAYERS, apply, furnish
+from tests.stacks.test_apply import LAYERS, VALUE, apply, furnish
 
 pytestmark = pytest.mark.engine
 
@@ -65,6 +65,8 @@ def test_pulumi_deploys_finds_nothing_more_to_do_and_leaves_nothing(
         if layer == "local":
             furnish(local_cloud, tmp_path / "image")
         pulumi.up(layer, "--skip-preview")
+    for layer in LAYERS:
+        assert VALUE not in pulumi.run("stack", "export", "--show-secrets", "--stack", layer), "no state has a secret"
     full = left(local_cloud)
     assert set(full) >= set(COLLECTIONS), "what is looked at is what was made"
     for layer in LAYERS:
