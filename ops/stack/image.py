@@ -1,8 +1,8 @@
 """The image of a local stack: a copy of service_code/ named by the hash of what is in it.
 
-On Google Cloud an image is built from service_code/Dockerfile and named by the registry's digest. Locally nothing
-needs a container: the local cloud starts a revision from the folder that was registered for the digest. The copy
-stays what it was when the code in the checkout is edited, as an image does.
+On Google Cloud an image is built from a commit (ops/images/) and named by the registry's digest. Locally nothing needs
+a container: the local cloud starts a revision from the folder that was registered for the digest, which has the same
+kinds of files. The copy stays what it was when the code in the checkout is edited, as an image does.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from ops.home import ROOT, Home
-
-#: Files that make the behaviour of the services.
-SUFFIXES = {".py", ".sql", ".yaml", ".json", ".txt"}
+from ops.images.code import SUFFIXES
 
 #: What a container's command runs: `python -m service_code.kit.main <service>`.
 ENTRY = "service_code.kit.main:main"

@@ -137,6 +137,11 @@ def test_the_dockerfile_says_what_is_built() -> None:
     assert {line[1:] for line in lines if line.startswith("!")} == seen
 
 
+def test_a_line_that_is_none_of_the_lock_is_refused_with_its_number() -> None:
+    with pytest.raises(OpsError, match=r"base\.lock:2: this is no line of the lock"):
+        debian.read_lock("# words\nlibc6 2.36 pool/main/x.deb\n")
+
+
 @pytest.mark.parametrize(
     ("line", "refused"),
     [("USER 10001", "USER root"), ("USER 10001", "USER 0:0"), ("USER 10001", "VOLUME /data\nUSER 10001")],
@@ -157,6 +162,8 @@ def test_the_locks_of_this_checkout_are_read() -> None:
     packages = debian.read_lock((ROOT / debian.LOCK).read_text())
     assert {"libc6", "libssl3", "python3.11-minimal", "ca-certificates"} <= {one.name for one in packages}
     assert {one.archive for one in packages} <= {"debian", "debian-security"}
+    fields = {one.name: {"Version": one.version, "SHA256": one.sha256, "Filename": one.path} for one in packages}
+    assert debian.read_lock(debian.locked(list(fields), fields.__getitem__)) == packages
     lock = wheels.read_lock((ROOT / wheels.LOCK).read_text())
     text = (ROOT / wheels.LOCK).read_text()
     assert len(lock) == len(re.findall(r"^\S+==", text, re.MULTILINE))
