@@ -205,5 +205,9 @@ class Deployment:
 
 
 def _forces(work: Work, change: Change) -> bool:
-    top = change.path.split(".")[0].split("[")[0]
-    return top in work.goal.options.replace_on_changes or replacing(work.kind.inputs, change.path)
+    named = any(_within(change.path, path) for path in work.goal.options.replace_on_changes)
+    return named or replacing(work.kind.inputs, change.path)
+
+
+def _within(path: str, whole: str) -> bool:
+    return path == whole or path.startswith((f"{whole}.", f"{whole}["))

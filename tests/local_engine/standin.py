@@ -138,7 +138,8 @@ class StandIn:
         full = f"{path}/{name}"
         if full in self.things:
             return _error(409, "ALREADY_EXISTS", full)
-        self.things[full] = body | {"name": full}
+        bare = path.endswith("/metrics")  # Logging names metrics so
+        self.things[full] = body | {"name": name if bare else full}
         if call.endpoint == "cloudTasks":
             self.things[full]["state"] = "RUNNING"
         if call.endpoint == "cloudRunV2":
