@@ -16,8 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from spec.catalogue import Catalogue
-from spec.checks.environment import looks_secret
-from spec.checks.keys import KEY_VARIABLE
+from spec.checks.environment import KEY_VARIABLE, looks_secret
 from spec.checks.reach import EVERYBODY
 from spec.explain import explain
 from spec.log_metric import PREFIX

@@ -26,6 +26,9 @@ SECRET_VALUE = re.compile(
     rf"|{PASSWORD_IN_URL.pattern}|^ya29\.|^xox[abp]-|^gh[pousr]_"
 )
 
+#: The variable by which Google's libraries find a key file.
+KEY_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
+
 _LEAK = "it would stand in plain text in git, in the stack's state and in the revision's description"
 
 
@@ -202,8 +205,8 @@ def _plain(name: str, value: str) -> dict[str, str]:
 
 
 def looks_secret(name: str, value: str) -> bool:
-    """Whether a variable's name or value says that it is a secret."""
-    return bool(value) and bool(SECRET_NAME.search(name) or SECRET_VALUE.search(value))
+    """Whether a variable's name or value says that it is a secret; the path of a key file is another matter (SL314)."""
+    return bool(value) and name != KEY_VARIABLE and bool(SECRET_NAME.search(name) or SECRET_VALUE.search(value))
 
 
 def _values(stack: StackConfig) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spec.checks.draft import Draft, Rule
+from spec.checks.environment import KEY_VARIABLE
 from spec.checks.rule import rule
 from spec.errors import Finding, Where
-
-#: The variable by which Google's libraries find a key file.
-KEY_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
 
 #: Endings of files that hold nothing but a key.
 KEY_FILES = (".p12", ".pfx", ".jks", ".keystore")

@@ -74,12 +74,17 @@ def head(law: Law) -> str:
 
 def found(examples: list[Example], root: Path) -> tuple[Finding, ...]:
     """What lint finds in the base project with these files over it."""
+    lay(examples, root)
+    return lint(root)
+
+
+def lay(examples: list[Example], root: Path) -> None:
+    """Make the base project, with these files over it."""
     shutil.copytree(BASE, root)
     for code in root.rglob("*.py.txt"):
         code.rename(code.with_suffix(""))
     for example in examples:
         _lay(example, root / example.path)
-    return lint(root)
 
 
 def _lay(example: Example, path: Path) -> None:
