@@ -247,6 +247,39 @@ def handled_with(field: str, queue: str = HOSTPAY, service: str = "gchostpay") -
     return lambda stage, value: stage.handled(queue, 10, service=service, **{field: value})
 
 
+def a_busy_minute(stage: Stage) -> None:
+    """Something of everything that the boards show."""
+    stage.minute_begins()
+    for name in (SPLIT, HOSTPAY, "gcsplit2-queue"):
+        stage.queue(name, paused=False, alone=False)
+        stage.tasks(name, 3, 500)
+    for service in ("gcsplit", "paynowwebhook", "paynowworker", "gchostpay", *(f"gchostpay{n}" for n in range(1, 5))):
+        stage.requested(service, 200, 3)
+        measured: dict[str, Any] = {
+            "task_age": 1.0,
+            "task_seconds": 2.0,
+            "token_age": 3.0,
+            "db_ms": 4.0,
+            "node": "ok",
+            "node_ms": 5.0,
+        }
+        for status, code in (("next", 200), ("retry", 500), ("error", 500)):
+            stage.handled(HOSTPAY, service=service, status=status, http_status=code, **measured)
+        for event in ("dead_letter", "enqueue_failed", "payment_dead", "payment_completed", "payment_sent_anew"):
+            more: dict[str, Any] = {"severity": "ERROR", "code": "TOKEN_EXPIRED", "stage": "hostpay", "way": "single"}
+            stage.line(event, service, queue=HOSTPAY, paid_seconds=9.0, **more)
+        for outcome in ("ok", "away"):
+            stage.line("changenow_call", service, outcome=outcome, call_ms=9.0)
+            stage.handled(HOSTPAY, service=service, node=outcome, node_ms=9.0)
+    stage.line("waiting", stage="split", waiting=2, oldest=9.0, overdue=0.5)
+    stage.line("conversions_pending", "gcsplit2", oldest=9.0)
+    stage.line("published", "paynowwebhook", queue="paynow-events")
+    gas(stage, 10)
+    stage.published(EVENTS, 1)
+    stage.passes(3)
+    stage.taken(EVENTS)
+
+
 SCENARIOS: dict[str, Scenario] = {
     "queue-depth": deep(101),
     "queue-depth-critical": deep(1001),

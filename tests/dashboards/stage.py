@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,12 @@ class Stage:
         self._hooks = hooks
         self._mail = mail
         self._names = count(1)
+        self._queues: set[str] = set()
         self._door = requests.Session()
         assert place.cloud is not None
-        self._requests = place.cloud.meter.counter("run.googleapis.com/request_count", _request)
+        count_of, took = (f"run.googleapis.com/{name}" for name in ("request_count", "request_latencies"))
+        self._requests = place.cloud.meter.counter(count_of, partial(_request, count_of))
+        self._latencies = place.cloud.meter.distribution(took, partial(_request, took))
         self.channels = {channel.name: channel.takes for channel in load(ROOT).channels.values()}
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
@@ -79,9 +83,12 @@ class Stage:
         usual = {"queue": queue, "status": "next", "http_status": 200, "attempt_number": 1}
         self.line("handled", service, times, **{**usual, **fields})
 
-    def queue(self, kind: str, *, paused: bool = True) -> str:
-        """A queue of its own that tries each task once; its name."""
-        name = f"{kind}-{next(self._names)}"
+    def queue(self, kind: str, *, paused: bool = True, alone: bool = True) -> str:
+        """A queue that tries each task once, with a number of its own in its name where it is to be alone; its name."""
+        name = f"{kind}-{next(self._names)}" if alone else kind
+        if name in self._queues:
+            return name
+        self._queues.add(name)
         path = f"projects/{PROJECT}/locations/{LOCATION}/queues/{name}"
         self.call("POST", PARENT, {"name": path, "retryConfig": {"maxAttempts": 1}})
         if paused:
@@ -125,6 +132,7 @@ class Stage:
 
         async def count_them(_cloud: Cloud) -> None:
             self._requests[service, status] += count
+            self._latencies[service, status].add(20.0)
 
         self.place.do(count_them)
 
@@ -150,11 +158,10 @@ class Stage:
         return heard | ({"email"} if list(self._mail.glob(f"*-{incident['id']}-open.eml")) else set())
 
 
-def _request(counted: tuple[str, int]) -> Any:
+def _request(metric: str, counted: tuple[str, int]) -> Any:
     service, status = counted
     labels = {"project_id": PROJECT, "location": LOCATION, "service_name": service, "revision_name": f"{service}-1"}
     said = {"response_code": str(status), "response_code_class": f"{status // 100}xx"}
-    metric = "run.googleapis.com/request_count"
     return key(metric, "cloud_run_revision", labels | {"configuration_name": service}, said)
 
 

@@ -8,8 +8,10 @@ import pytest
 
 from spec.boards import MOST_WIDGETS
 from tests.dashboards.page import system
-from tests.dashboards.scenarios import DEAD, EVENTS, SCENARIOS
+from tests.dashboards.scenarios import DEAD, EVENTS, SCENARIOS, a_busy_minute
 from tests.dashboards.stage import Stage, staged
+from tests.local_cloud.cloud_places import PROJECT
+from tests.local_cloud.dashboard_series import empty_widgets
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +49,12 @@ def test_it_fires_when_it_should_and_not_before_and_the_right_people_hear(stage:
     assert [stage.told(one) for one in fired] == [concerned] * len(fired)
 
 
-def test_the_boards_stand_with_all_their_widgets(stage: Stage) -> None:
+def test_every_chart_of_the_boards_shows_something_where_something_happens(stage: Stage) -> None:
+    a_busy_minute(stage)
     found = stage.call("GET", "/v1/projects/sluice-local/dashboards")["dashboards"]
     assert len(found) == len(system().boards)
+    assert stage.place.cloud is not None
+    now = stage.place.cloud.now()
+    empty = {one["displayName"]: empty_widgets(stage.place.rest, PROJECT, one, now) for one in found}
+    assert {board: widgets for board, widgets in empty.items() if widgets} == {}
     assert all(0 < len(one["gridLayout"]["widgets"]) <= MOST_WIDGETS for one in found)
