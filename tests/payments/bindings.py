@@ -148,9 +148,14 @@ def entries(stack: Stack, since: str, wanted: str) -> list[dict[str, Any]]:
         "orderBy": "timestamp asc",
         "pageSize": 1000,
     }
-    code, answer = http("POST", f"{stack.rest}/v2/entries:list", body)
-    assert code == 200, answer
-    return list(answer.get("entries", []))
+    found: list[dict[str, Any]] = []
+    while True:
+        code, answer = http("POST", f"{stack.rest}/v2/entries:list", body)
+        assert code == 200, answer
+        found += answer.get("entries", [])
+        if not answer.get("nextPageToken"):
+            return found
+        body["pageToken"] = answer["nextPageToken"]
 
 
 def refusals(stack: Stack, since: str) -> list[dict[str, Any]]:
