@@ -18,7 +18,10 @@ from .shapes import body
 
 #: Fields that the cloud sets in resources of many kinds.
 GIVEN: Final = frozenset(
-    {"name", "uid", "etag", "state", "createTime", "updateTime", "creationRecord", "mutationRecord", "mutationRecords"}
+    {
+        *("name", "uid", "etag", "state", "createTime", "updateTime", "creationRecord", "mutationRecord"),
+        *("mutationRecords", "reconciling", "satisfiesPzs", "selfLink"),
+    }
 )
 
 

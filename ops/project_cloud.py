@@ -62,6 +62,11 @@ def number_of(cloud: local_engine.Cloud, project: str) -> str:
         return str(cloud.get("cloudResourceManager", f"projects/{project}")["projectNumber"])
     except local_engine.EngineError as error:
         status = getattr(error, "status", None)
+        if "SERVICE_DISABLED" in str(error):
+            raise OpsError(
+                f"{project} cannot be looked at: the API that knows projects is disabled",
+                fix=f"gcloud services enable cloudresourcemanager.googleapis.com --project={project}",
+            ) from error
         if status in (403, 404):
             raise OpsError(
                 f"there is no project {project}, or you may not see it ({status})",

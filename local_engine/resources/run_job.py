@@ -9,7 +9,7 @@ from ..cloud import Cloud, JsonObject
 from ..resource_type import Inputs
 from ..rest_type import RestType
 from ..shapes import Shape, block, blocks, flag, integer, labels, name_part, required, text, texts
-from .run_service import ENV, MOUNTS, VOLUMES, VPC
+from .run_service import ENV, GIVEN, MOUNTS, VOLUMES, VPC
 
 _SECRET_REF = block({"secret": text(required=True), "version": text(required=True)})
 _CONTAINER = {
@@ -49,12 +49,15 @@ class RunJob(RestType):
     operations = True
     masked = False
     deletion_protection = True
+    given = GIVEN | {"executionCount", "latestCreatedExecution"}
     computed: ClassVar[Mapping[str, str]] = {"uid": "uid", "generation": "generation"}
     inputs: ClassVar[Shape] = {
         "name": name_part(),
         "location": required(name_part()),
         "project": name_part(),
         "annotations": labels(),
+        "client": text(),
+        "clientVersion": text(),
         "deletionProtection": flag(virtual=True),
         "labels": labels(),
         "launchStage": text(),

@@ -10,6 +10,13 @@ from ..resource_type import Inputs
 from ..rest_type import RestType
 from ..shapes import Shape, block, blocks, flag, integer, labels, name_part, required, text, texts
 
+#: Fields of services and jobs that only Cloud Run sets.
+GIVEN = frozenset(
+    {
+        *("generation", "observedGeneration", "creator", "lastModifier", "conditions", "terminalCondition"),
+        *("deleteTime", "expireTime"),
+    }
+)
 _SECRET_REF = block({"secret": text(required=True), "version": text()})
 ENV = {
     "name": text(required=True),
@@ -88,13 +95,9 @@ class RunService(RestType):
     operations = True
     masked = False
     deletion_protection = True
-    given = frozenset(
-        {
-            *("generation", "observedGeneration", "creator", "lastModifier", "uri", "urls", "conditions"),
-            *("terminalCondition", "latestReadyRevision", "latestCreatedRevision", "trafficStatuses", "satisfiesPzs"),
-            *("reconciling", "deleteTime", "expireTime"),
-        }
-    )
+    given = GIVEN | {
+        *("uri", "urls", "latestReadyRevision", "latestCreatedRevision", "trafficStatuses", "threatDetectionEnabled")
+    }
     computed: ClassVar[Mapping[str, str]] = {
         "uri": "uri",
         "urls": "urls",

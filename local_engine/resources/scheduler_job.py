@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from ..cloud import Cloud, JsonObject
 from ..model import Change
@@ -14,6 +14,8 @@ from ..shapes import Shape, block, flag, integer, labels, name_part, text
 
 _OIDC = block({"audience": text(), "serviceAccountEmail": text(required=True)})
 _HTTP = {"uri": text(required=True), "httpMethod": text(), "body": text(), "headers": labels(), "oidcToken": _OIDC}
+#: Headers that Google adds to a job by itself.
+_ADDED: Final = {"User-Agent": "Google-Cloud-Scheduler", "Content-Type": "application/octet-stream"}
 _RETRY = {
     "maxBackoffDuration": text(),
     "maxDoublings": integer(),
@@ -68,7 +70,11 @@ class SchedulerJob(RestType):
 
     def declared(self, live: JsonObject, given: Defaults) -> dict[str, Any]:
         """With the state that it is in."""
-        return super().declared(live, given) | ({"paused": True} if live.get("state") == "PAUSED" else {})
+        found = super().declared(live, given) | ({"paused": True} if live.get("state") == "PAUSED" else {})
+        target = found.get("httpTarget", {})
+        if "headers" in target:  # the provider does not see those that Google adds either
+            target["headers"] = {name: value for name, value in target["headers"].items() if _ADDED.get(name) != value}
+        return found
 
     def _steer(self, cloud: Cloud, identity: str, inputs: Inputs) -> None:
         cloud.call(self.endpoint, "POST", f"{identity}:{'pause' if inputs.get('paused') else 'resume'}")

@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from tests.local_cloud.cloud_places import PROJECT
-from tests.local_cloud.run_client import Runner, http
+from tests.local_cloud.run_client import IMAGE, Runner, http
 
 PROJECT_PATH = f"projects/{PROJECT}"
 PLACE = f"{PROJECT_PATH}/locations/us-central1"
@@ -76,6 +76,8 @@ def estate(run: Runner) -> Hand:
     runs_as = sa("gcsplit-sa").partition(":")[2]
     run.create("gcsplit10-21", env=[plain, secret], service_account=runs_as)
     run.create("gcwebhook10-16", public=False, env=[plain], service_account=sa("gcwebhook-sa").partition(":")[2])
+    task = {"containers": [{"image": IMAGE, "args": ["nightly"]}], "serviceAccount": runs_as, "maxRetries": 1}
+    hand.call("POST", f"/v2/{PLACE}/jobs?jobId=nightly", {"template": {"template": task}})
     job = {"schedule": "*/5 * * * *", "httpTarget": {"uri": "http://127.0.0.1:9/sweep", "httpMethod": "POST"}}
     hand.call("POST", f"/v1/{PLACE}/jobs", {"name": f"{PLACE}/jobs/sweep", **job})
     _watching(hand)

@@ -145,6 +145,16 @@ def test_what_the_types_do_not_model_is_held_back(place: Place) -> None:
     assert "httpTarget" in held.why
 
 
+def test_headers_that_google_adds_to_a_job_are_not_declared() -> None:
+    added = {"User-Agent": "Google-Cloud-Scheduler", "Content-Type": "application/octet-stream", "X-Mine": "1"}
+    name = "projects/acme/locations/us-central1/jobs/sweep"
+    live = {"name": name, "state": "PAUSED", "httpTarget": {"uri": "https://example.com/", "headers": added}}
+    kind = local_engine.resources.registry()["gcp:cloudscheduler/job:Job"]
+    inputs = estates._thing(kind, live, Defaults("acme", "us-central1")).inputs  # type: ignore[arg-type]
+    assert inputs["httpTarget"]["headers"] == {"X-Mine": "1"}
+    assert inputs["paused"] is True
+
+
 def test_many_queues_are_read_page_by_page(place: Place) -> None:
     cloud = project_cloud.local(place.rest)
     hand = Hand(place.rest)
