@@ -97,6 +97,13 @@ def test_the_image_that_is_built_answers_from_the_registry_by_its_digest(cloud: 
     has_what_services_need(cloud, built["image"])
 
 
+def waited(cloud: Alone, operation: str) -> Any:
+    """An operation that is over: one wait is bounded, and a machine may be busy."""
+    while not (found := answer_of(f"{cloud.url}/v2/{operation}:wait", {})).get("done"):
+        pass
+    return found
+
+
 def answers(cloud: Alone, image: str) -> None:
     """A service is deployed of it, and is well."""
     container = {
@@ -108,7 +115,7 @@ def answers(cloud: Alone, image: str) -> None:
     parent = f"{cloud.url}/v2/projects/sluice-local/locations/us-central1"
     service = {"template": {"containers": [container]}, "invokerIamDisabled": True}
     operation = answer_of(f"{parent}/services?serviceId={SERVICE}", service)["name"]
-    assert "error" not in answer_of(f"{cloud.url}/v2/{operation}:wait", {})
+    assert "error" not in waited(cloud, operation)
     made = answer_of(f"{parent}/services/{SERVICE}")
     health = answer_of(f"{made['uri']}/health")
     assert (health["status"], health["service"]) == ("ok", SERVICE), health
@@ -120,7 +127,7 @@ def has_what_services_need(cloud: Alone, image: str) -> None:
     parent = f"{cloud.url}/v2/projects/sluice-local/locations/us-central1"
     task = {"containers": [{"image": image, "command": ["python", "-c", LOOK]}], "maxRetries": 0}
     answer_of(f"{parent}/jobs?jobId=look", {"template": {"template": task}})
-    done = answer_of(f"{cloud.url}/v2/{answer_of(f'{parent}/jobs/look:run', {})['name']}:wait", {})
+    done = waited(cloud, answer_of(f"{parent}/jobs/look:run", {})["name"])
     said = cloud.sluice("logs").stdout
     assert done.get("response", {}).get("succeededCount") == 1, f"{done}\n{said}"
     for line in ("uid 10001", "writable []", "authorities True", "not compiled []", "dbmate", "elsewhere []"):
