@@ -12,8 +12,11 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+
+#: Characters of a line below which it holds no secret.
+SHORTEST = 12
 
 #: Tokens that nobody writes by chance.
 FORMS = {
@@ -36,7 +39,7 @@ FORMS = {
 
 #: `name: value` or `name=value` where the name says that the value is secret.
 _NAMED = re.compile(
-    r"(?i)\b[\w.-]*(?:password|passwd|secret|private_?key|signing_?key|api_?key|ipn_?key|token)\b[\"']?\s*[:=]\s*"
+    r"(?i)(?:password|passwd|secret|private_?key|signing_?key|api_?key|ipn_?key|token)\b[\"']?\s*[:=]\s*"
     r"[\"']?(?P<value>[^\s\"',}\]]{12,})"
 )
 
@@ -72,23 +75,24 @@ class Spot:
 
 def spots(text: str) -> Iterator[Spot]:
     """Yield what looks like a secret, once a line."""
+    forms = {what: form for what, form in FORMS.items() if form.search(text)}  # mostly none: then no line is asked
     for number, line in enumerate(text.splitlines(), start=1):
-        found = _in_line(line)
+        found = _in_line(line, forms) if len(line) >= SHORTEST else None
         if found is not None:
             yield Spot(number, found[0] + 1, found[1])
 
 
-def _in_line(line: str) -> tuple[int, str] | None:
-    if len(line) < 12 or "secure:" in line:  # what Pulumi has encrypted
+def _in_line(line: str, forms: Mapping[str, re.Pattern[str]]) -> tuple[int, str] | None:
+    if "secure:" in line:  # what Pulumi has encrypted
         return None
-    for what, form in FORMS.items():
+    for what, form in forms.items():
         if found := form.search(line):
             return found.start(), what
     if (named := _NAMED.search(line)) and is_random(named["value"]) and not _REFERENCE.search(named["value"]):
         return named.start("value"), "a value whose name says that it is secret"
-    if (key := _HEX_KEY.search(line)) and not _DIGEST.search(line):
-        return key.start(), "a key in hex"
     for run in _RUN.finditer(line):
+        if (key := _HEX_KEY.search(line)) and not _DIGEST.search(line):
+            return key.start(), "a key in hex"
         mixed = all(kind.search(run[0]) for kind in _KINDS)
         if mixed and is_random(run[0], least=_BITS) and not _PUBLIC.fullmatch(run[0]):
             return run.start(), "what is too random to be a word"

@@ -21,6 +21,8 @@ KIT = SERVICES / "kit"
 
 _IMPORT = re.compile(r"^\s*(?:from|import)\s+(service_code[\w.]*)(?:\s+import\s+(\([^)]*\)|[^\n]*))?", re.M)
 _NAME = re.compile(r"\w+")
+_CONSTANTS = re.compile(r"""^([A-Z][A-Z0-9_]*(?:, [A-Z][A-Z0-9_]*)*) = (["'][^\n]*["'])$""", re.M)
+_QUOTED = re.compile(r"""["']([^"'\n]*)["']""")
 _SENDS = re.compile(r"\b(?:Next|Forward|Send)\(")
 
 #: What a handler sends with: the queue is the first argument.
@@ -85,7 +87,7 @@ class ServiceCode:
         for file in self.own(service):
             if not _SENDS.search(self.tree.text(file)) or (code := self.tree.code(file)) is None:
                 continue
-            known = {**self._imported_constants(file), **_constants(code)}
+            known = {**self._imported_constants(file), **_constants(self.tree.text(file))}
             for node in ast.walk(code):
                 if isinstance(node, ast.Call) and (queue := _queue(node)) is not None:
                     value = queue.value if isinstance(queue, ast.Constant) else None
@@ -96,8 +98,7 @@ class ServiceCode:
     def _imported_constants(self, file: Path) -> dict[str, str]:
         found: dict[str, str] = {}
         for module in self._imported(file):
-            if "QUEUE" in self.tree.text(module) and (code := self.tree.code(module)) is not None:
-                found.update(_constants(code))
+            found.update(_constants(self.tree.text(module)))
         return found
 
     def _imported(self, file: Path) -> tuple[Path, ...]:
@@ -122,16 +123,9 @@ def _queue(call: ast.Call) -> ast.expr | None:
     return named or (call.args[0] if call.args else None)
 
 
-def _constants(code: ast.Module) -> dict[str, str]:
-    """The names at the top of a module that stand for text, alone or in a row."""
+def _constants(text: str) -> dict[str, str]:
+    """The names at the margin of a module that stand for text, alone or in a row."""
     found: dict[str, str] = {}
-    for node in code.body:
-        if isinstance(node, ast.Assign) and len(node.targets) == 1:
-            target, value = node.targets[0], node.value
-            rows = [(target, value)]
-            if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
-                rows = list(zip(target.elts, value.elts, strict=False))
-            for name, text in rows:
-                if isinstance(name, ast.Name) and isinstance(text, ast.Constant) and isinstance(text.value, str):
-                    found[name.id] = text.value
+    for names, values in _CONSTANTS.findall(text):
+        found.update(zip(_NAME.findall(names), _QUOTED.findall(values), strict=False))
     return found

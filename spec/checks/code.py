@@ -117,10 +117,10 @@ def tasks_are_not_too_far_ahead(draft: Draft) -> Iterator[Finding]:
 def nothing_is_done_after_the_response(draft: Draft) -> Iterator[Finding]:
     """A service billed by request leaves nothing running when it has answered."""
     for file in _files(draft):
-        owners = _runs_in(draft, file)
-        if not owners:
-            continue
         for call in left_running(draft.tree, file):
+            owners = _runs_in(draft, file)
+            if not owners:
+                break
             yield Finding(
                 where=Where(file, call.line, call.column),
                 key="",
