@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import spec
-from ops.cost import keeping, watching
+from ops.cost import edge, keeping, watching
 from ops.cost.prices import Prices
 from ops.cost.traffic import Traffic
 from spec import cron
@@ -101,6 +101,8 @@ def _lines(system: spec.System, volume: Volume, traffic: Traffic) -> Iterator[Li
     requests: dict[str, float] = defaultdict(float)
     for name, number in one.calls.items():
         requests[name] += number * volume.payments
+    for kind, name, item, units in edge.used(system, requests):
+        yield Line(kind=kind, name=name, item=item, units=units)
     for name, number in one.tasks.items():
         tasks, attempts = number * volume.payments, traffic.attempts.get(name, 1.0) * again
         requests[system.queue(name).receiver] += tasks * attempts

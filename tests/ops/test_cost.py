@@ -14,6 +14,7 @@ import spec
 from ops.app import main
 from ops.cost import estimate, keeping, prices, traffic, watching
 from ops.home import ROOT
+from spec.edge import Edge
 
 PRICES, TRAFFIC = prices.read(), traffic.read()
 
@@ -118,6 +119,19 @@ def test_each_condition_is_paid_for_and_a_log_line_is_asked_for_nothing(
     items = {line.item for line in estimate.bill(few, below, volume(0), PRICES, TRAFFIC)}
     assert "monitoring.condition" in items
     assert "monitoring.returned" not in items
+
+
+def test_a_load_balancer_is_paid_for_where_one_stands(prod: tuple[spec.System, spec.StackConfig]) -> None:
+    system, below = prod
+    assert system.stack is not None
+    before = estimate.bill(system, below, volume(1000), PRICES, TRAFFIC)
+    behind = system.stack.model_copy(update={"edge": Edge(domain="pay.example.com")})
+    after = estimate.bill(replace(system, stack=behind), below, volume(1000), PRICES, TRAFFIC)
+    doors = sum(bool(service.public) for service in system.services.values())
+    requests = sum(line.usd for line in after if line.item == "armor.request")
+    assert usd(before, "edge") == 0
+    assert usd(after, "edge") == pytest.approx(720 * 0.025 + doors * (5 + 5) + requests)
+    assert 0 < requests < 1
 
 
 def test_a_depth_alert_asks_for_a_series_of_every_queue(prod: tuple[spec.System, spec.StackConfig]) -> None:
