@@ -1,7 +1,9 @@
-"""`sluice queues`: pause queues, and start them once a probe has shown that what they dispatch is let through."""
+"""`sluice queues`: list and pause queues, and start them once a probe has shown that their hops are let through."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,16 +26,32 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    group = typer.Typer(help="Queues: pause, resume.", no_args_is_help=True, rich_markup_mode=None)
+    group = typer.Typer(help="Queues: list, pause, resume.", no_args_is_help=True, rich_markup_mode=None)
+    group.command("list", help="Their names and states.")(list_)
     group.command("resume", help="Start paused queues; with --probe once their permissions are in force.")(resume)
     group.command("pause", help="Stop dispatching; tasks are still taken and wait.")(pause)
     app.add_typer(group, name="queues")
+
+
+def list_(*, stack: Which = "local", as_json: Json = False) -> None:
+    """Print every queue that is there."""
+    out = Output(as_json=as_json)
+    found = reach.states(reach.of_stack(stack))
+    if found:
+        out.table(["queue", "state"], [[name, state.lower()] for name, state in found.items()])
+    else:
+        out.say("there is no queue")
+    out.result({"queues": found})
 
 
 def resume(
     names: Names = None,
     *,
     every: Every = False,
+    new_since: Annotated[
+        Path | None,
+        typer.Option("--new-since", help="Those that are not in this file, `queues list --json` before the apply."),
+    ] = None,
     probe: Annotated[
         bool, typer.Option("--probe", help="First send a task that effects nothing over each hop, until all arrive.")
     ] = False,
@@ -49,9 +67,12 @@ def resume(
 ) -> None:
     """Resume; exit 1 with what is refused where the probe does not go well in time."""
     out = Output(as_json=as_json)
-    _meant(names, every=every)
+    _meant(names, every=every, new_since=new_since)
     at, system = reach.of_stack(stack), specs.load()
-    meant = chosen(at, system, names or (), every=every)
+    meant = chosen(at, system, names or (), every=every or new_since is not None)
+    if new_since is not None:
+        before = _listed(new_since)
+        meant = {name: state for name, state in meant.items() if name not in before}
     paused = [name for name, state in meant.items() if state != "RUNNING"]
     if dry_run:
         out.say(f"would {'probe and ' if probe else ''}resume {', '.join(paused) or 'none'}")
@@ -112,6 +133,18 @@ def show(out: Output, done: Started) -> None:
         out.plain(f"    not probed: {sender} on {queue}, since no queue leads to {sender}", style="dim")
 
 
-def _meant(names: list[str] | None, *, every: bool) -> None:
-    if every == bool(names):
-        raise BadUsage("say which queues are meant", fix="give their names, or --all")
+def _meant(names: list[str] | None, *, every: bool, new_since: Path | None = None) -> None:
+    if sum((every, bool(names), new_since is not None)) != 1:
+        raise BadUsage("say which queues are meant", fix="give their names, or --all, or to resume --new-since FILE")
+
+
+def _listed(file: Path) -> set[str]:
+    """The queues of an earlier list."""
+    try:
+        return set(json.loads(file.read_text())["queues"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadUsage(
+            f"{file} is no list of queues: {error}",
+            why="a queue that somebody paused must not be taken for a new one",
+            fix=f"before the apply: ./sluice queues list --json > {file}",
+        ) from error

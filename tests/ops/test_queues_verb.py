@@ -165,6 +165,20 @@ def test_pausing_is_of_what_is_named(stack: Stack, sluice: Run) -> None:
     assert [name for name, state in stack.queues.items() if state == "PAUSED"] == ["gcsplit2-queue"]
 
 
+def test_a_pipeline_starts_what_its_apply_made_and_nothing_that_was_paused_before(
+    stack: Stack, sluice: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "queues.json"
+    new = stack.queues.pop("gcsplit2-queue")
+    file.write_text(json.dumps(sluice("list")[1]))
+    stack.queues["gcsplit2-queue"] = new
+    assert sluice("resume", "--new-since", str(file), "--probe")[1]["resumed"] == ["gcsplit2-queue"]
+    assert [name for name, state in stack.queues.items() if state == "RUNNING"] == ["gcsplit2-queue"]
+    file.write_text("{}")
+    code, told = sluice("resume", "--new-since", str(file))
+    assert (code, "is no list of queues" in told["error"]["what"]) == (2, True)
+
+
 @pytest.mark.parametrize("words", [(), ("--all", "gcsplit2-queue")])
 def test_which_queues_are_meant_must_be_said(stack: Stack, sluice: Run, words: tuple[str, ...]) -> None:
     assert sluice("resume", *words)[0] == 2
