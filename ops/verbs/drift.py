@@ -98,7 +98,7 @@ def _looked(stack: str, root: Path) -> Found:
                 surveys=surveys,
                 estate=estate,
                 versions=versions,
-                apply="./sluice up" if stack == "local" else f"pulumi up --stack {stack}",
+                apply="./sluice up" if stack == "local" and root == ROOT else f"pulumi up --stack {stack}",
             )
         )
     except spec.SpecErrors as error:

@@ -155,13 +155,13 @@ def test_headers_that_google_adds_to_a_job_are_not_declared() -> None:
     assert inputs["paused"] is True
 
 
-def test_many_queues_are_read_page_by_page(place: Place) -> None:
-    cloud = project_cloud.local(place.rest)
-    hand = Hand(place.rest)
-    for number in range(7):
-        hand.queue(f"many-{number}-queue")
-    path = QUEUES.removeprefix("/v2/")
-    paged = [one["name"] for one in cloud.pages("cloudTasks", path, "queues", {"pageSize": "3"})]
+def test_many_queues_are_read_page_by_page(tmp_path: Path) -> None:
+    with inside(tmp_path) as place:
+        for number in range(8):
+            Hand(place.rest).queue(f"many-{number}-queue")
+        cloud = project_cloud.local(place.rest)
+        listed = cloud.pages("cloudTasks", QUEUES.removeprefix("/v2/"), "queues", {"pageSize": "3"})
+        paged = [one["name"] for one in listed]
     assert len(paged) == len(set(paged)) == 8
     assert cloud.reads == 3
 
