@@ -69,6 +69,17 @@ _TYPES = {
     "sql/user:User": ("cloudsql.users", "get", "create update delete"),
 }
 
+#: The load balancer before public doors, which is an option, is applied by a person; it is read as everything else is.
+_EDGE = {
+    "compute/backendService:BackendService": "compute.backendServices",
+    "compute/globalForwardingRule:GlobalForwardingRule": "compute.globalForwardingRules",
+    "compute/managedSslCertificate:ManagedSslCertificate": "compute.sslCertificates",
+    "compute/regionNetworkEndpointGroup:RegionNetworkEndpointGroup": "compute.regionNetworkEndpointGroups",
+    "compute/securityPolicy:SecurityPolicy": "compute.securityPolicies",
+    "compute/targetHttpsProxy:TargetHttpsProxy": "compute.targetHttpsProxies",
+    "compute/uRLMap:URLMap": "compute.urlMaps",
+}
+
 #: Types that nobody reads back, or that stand outside of the project: the budget is the billing account's.
 UNREAD = ("billing/budget:Budget", "projects/serviceIdentity:ServiceIdentity")
 
@@ -96,13 +107,13 @@ PROBE = (
 
 def known() -> frozenset[str]:
     """Return the types that have a line."""
-    return frozenset(_TYPES) | frozenset(UNREAD)
+    return frozenset(_TYPES) | frozenset(_EDGE) | frozenset(UNREAD)
 
 
 def read() -> tuple[str, ...]:
     """Return what a preview with a refresh, and a look for drift, take: whatever can be read singly can be listed."""
     reading = (_verbs(kind, f"{reads} list" if reads == "get" else reads) for kind, reads, _ in _TYPES.values())
-    return _sorted(ALWAYS, BESIDES, *reading)
+    return _sorted(ALWAYS, BESIDES, *reading, *(_verbs(kind, "get list") for kind in _EDGE.values()))
 
 
 def change() -> tuple[str, ...]:
