@@ -163,7 +163,12 @@ def service_url(template: str, service: str, *, project_number: str, region: str
 
 def image(region: str, project: str, digest: str) -> str:
     """Return the image of the services by digest."""
-    return f"{region}-docker.pkg.dev/{project}/{IMAGE_REPOSITORY}/{IMAGE_NAME}@{digest}"
+    return f"{images(region, project)}@{digest}"
+
+
+def images(region: str, project: str) -> str:
+    """Return where the images of the services are pushed."""
+    return f"{region}-docker.pkg.dev/{project}/{IMAGE_REPOSITORY}/{IMAGE_NAME}"
 
 
 def cloud_sql_user(service: str, project: str) -> str:

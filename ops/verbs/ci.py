@@ -61,6 +61,7 @@ def ci(
         "project": below.project,
         "region": below.region,
         "state": f"gs://{below.ci.state_bucket}",
+        "images": names.images(below.region, below.project),
     }
     out = Output(as_json=as_json)
     for name, value in found.items():

@@ -35,6 +35,7 @@ def test_a_job_gets_names_as_lines_that_its_output_takes(stacks: Path, capsys: p
         "project": "acme-staging",
         "region": "us-central1",
         "state": "gs://acme-staging-pulumi",
+        "images": "us-central1-docker.pkg.dev/acme-staging/sluice/services",
     }
     assert app.main(["ci", "--stack", "staging", "--as", "previewer", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["account"].startswith("sluice-previewer@")
