@@ -21,6 +21,7 @@ LOCAL = {
     "sluice:serviceUrl": "http://127.0.0.1:8580/run/{label}.{region}",
     "sluice:databaseUrl": "postgresql://{user}@127.0.0.1:8586/payments",
     "sluice:endpoints": {"cloud_tasks": "http://127.0.0.1:8582"},
+    "sluice:watching": {"channels": {"slack": {"webhook": "http://127.0.0.1:8584/incidents/slack"}}},
 }
 
 
