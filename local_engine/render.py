@@ -1,4 +1,4 @@
-"""A result as people read it: a tree-less list of what changes, by operation and property path, and one line of totals.
+"""A result as people read it: what changes, under the component it belongs to, by property path, and a line of totals.
 
 Owns the words and signs; colours only where the caller asks for them. Secrets are [secret], what is not known yet is
 <computed>.
@@ -49,11 +49,13 @@ _DONE: Final = {
 def render(result: Result, *, colour: bool = False, detail: bool = True, all_resources: bool = False) -> str:
     """The whole result; ``detail`` shows properties, ``all_resources`` also what stays the same."""
     lines = [f"stack {result.stack}: {result.mode}, compared with {result.compared_with}"]
-    for step in result.steps:
-        if step.op is Op.SAME and not all_resources:
-            continue
-        if step.custom:
-            lines += step_lines(step, colour=colour, detail=detail)
+    shown = [step for step in result.steps if step.custom and (all_resources or step.op is not Op.SAME)]
+    component = ""
+    for above, step in _by_component(result, shown):
+        if above != component:
+            component = above
+            lines.append(above)
+        lines += step_lines(step, colour=colour, detail=detail)
     lines += [f"warning: {warning}" for warning in result.warnings]
     if result.outputs:
         lines.append("outputs:")
@@ -61,6 +63,24 @@ def render(result: Result, *, colour: bool = False, detail: bool = True, all_res
     lines += [_coloured(f"error: {problem}", "31", colour) for problem in result.problems]
     lines.append(totals(result))
     return "\n".join(lines)
+
+
+def _by_component(result: Result, shown: list[Step]) -> list[tuple[str, Step]]:
+    """Each step with the line of the component of the stack that it stands in; in the order of these."""
+    components = {step.urn: step for step in result.steps if not step.custom}
+    under: dict[str, list[Step]] = {}
+    for step in shown:
+        above = step
+        while above.parent in components and components[above.parent].parent:
+            above = components[above.parent]
+        under.setdefault("" if above is step else above.urn, []).append(step)
+    heads = {urn: _heading(components[urn], steps) for urn, steps in under.items() if urn}
+    return [(heads.get(urn, ""), step) for urn, steps in under.items() for step in steps]
+
+
+def _heading(component: Step, steps: list[Step]) -> str:
+    number = f"{len(steps)} resource{'s' if len(steps) > 1 else ''}"
+    return f"{component.type.rpartition(':')[2]} {component.name}: {number}"
 
 
 def totals(result: Result) -> str:

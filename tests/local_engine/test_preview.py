@@ -109,3 +109,19 @@ def test_a_stack_reads_what_another_exported(engine: Engine) -> None:
 @pytest.mark.parametrize("value", [1, 1.5, True, "a", [1, {"b": None}], {"c": Secret([UNKNOWN])}, UNKNOWN, Secret("x")])
 def test_values_survive_the_protocol(value: Any) -> None:
     assert from_struct(to_struct({"v": value})) == {"v": value if value != [1, {"b": None}] else [1, {}]}
+
+
+def test_resources_stand_under_their_component_of_the_stack_with_their_number(engine: Engine) -> None:
+    def program() -> None:
+        queue(name="alone")
+        outer = pulumi.ComponentResource("sluice:components:Outer", "one")
+        inner = pulumi.ComponentResource("sluice:components:Inner", "two", None, pulumi.ResourceOptions(parent=outer))
+        for number, parent in enumerate((outer, inner)):
+            opts = pulumi.ResourceOptions(parent=parent)
+            gcp.serviceaccount.Account(f"a{number}", account_id=f"caller{number}", opts=opts)
+
+    lines = render(engine(program, "preview", offline=True), detail=False).splitlines()
+    assert [line.split()[-1] for line in lines[1:2]] == ["alone"]
+    assert lines[2] == "Outer one: 2 resources"
+    assert {line.split()[-1] for line in lines[3:5]} == {"a0", "a1"}
+    assert lines[5:] == ["3 to create"]
