@@ -126,7 +126,7 @@ class Adopted(Named):
         for binding in self.bindings:
             condition = binding.condition.model_dump(exclude_defaults=True) if binding.condition else None
             for member in binding.members:
-                name = f"{self.stem}-{binding.role.rpartition('/')[2]}-{member}"
+                name = f"{self.stem}-{binding.role.removeprefix('roles/')}-{member}"
                 given = place | {"role": binding.role, "member": member}
                 if condition:
                     yield token, f"{name}-{condition['title']}", given | {"condition": condition}

@@ -56,6 +56,10 @@ class CustomRole(RestType):
         live = super().read(cloud, identity, inputs)
         return None if live is None or live.get("deleted") else live
 
+    def unmodelled(self, live: JsonObject) -> list[str]:
+        """A role without a stage cannot be declared: the provider fills one in."""
+        return [*super().unmodelled(live), *([] if live.get("stage") else ["no stage"])]
+
     def drift(self, cloud: Cloud, inputs: Inputs, live: JsonObject) -> list[Change]:
         """Permissions are a set."""
         ordered = dict(live) | {"includedPermissions": sorted(live.get("includedPermissions", []))}
