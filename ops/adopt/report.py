@@ -26,7 +26,8 @@ NEXT = """
    `pulumi import --file queue_configs/adopted/{stack}/import.json --stack {stack} --protect=false
    --generate-code=false --yes`.
    `pulumi preview --stack {stack}` must then change nothing, as `sluice drift --stack {stack} --folder .` does now.
-   Pulumi runs this folder's program with the rooms of Sluice on its path: `PYTHONPATH=<the checkout of Sluice>`.
+   Pulumi runs this folder's program with rooms of Sluice beside it: `ln -s SLUICE/spec SLUICE/components
+   SLUICE/local_cloud SLUICE/.venv .`, where SLUICE is its checkout.
 2. Decide on everything that was held back (above); what is put right is taken by `sluice adopt --force`.
 3. Deploy the layer below (`foundation-{stack}`): it makes new things only.
 4. Move edge by edge. For one queue: finish its draft of `proposals/`, put it and its services into `queue_configs/` and
@@ -42,7 +43,7 @@ def text(project: str, stack: str, estate: Estate, taken: Taken, drafts: int) ->
     counts = Counter(NOUNS[thing.type] for thing in estate.things)
     lines = [f"# {project}, taken over", ""]
     lines += [f"- {counted(number, noun)}" for noun, number in sorted(counts.items())]
-    lines.append(f"- {counted(len(taken.entries), 'entry').replace('entrys', 'entries')} written, {drafts} drafts")
+    lines.append(f"- entries written: {len(taken.entries)}; drafts of specs: {drafts}")
     if taken.left_alone:
         lines.append(
             f"- {taken.left_alone} members of the project's policy are people, deleted or Google's own: left alone"
