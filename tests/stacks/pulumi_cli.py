@@ -20,7 +20,7 @@ import yaml
 import local_engine
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("spec", "components", "queue_configs", "service_code", "local_cloud", ".venv")
+ROOMS = ("spec", "components", "queue_configs", "dashboards", "docs", "service_code", "local_cloud", ".venv")
 #: A service account takes the provider 10 s, and a machine may be busy.
 PATIENCE = 600.0
 
