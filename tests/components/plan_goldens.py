@@ -26,7 +26,19 @@ NUMBERS = {"dev": "100000000001", "staging": "100000000002", "prod": "1000000000
 
 #: Left out when a resource is written for the first time: the same of everything, and what is made of everything.
 PLAIN = frozenset(
-    {"project", "location", "region", "labels", "userLabels", "envs", "image", "revision", "runExecutionToken"}
+    [
+        "project",
+        "location",
+        "region",
+        "labels",
+        "userLabels",
+        "envs",
+        "image",
+        "revision",
+        "runExecutionToken",
+        "description",
+        "displayName",
+    ]
 )
 #: So are texts that are longer than a line.
 LONGEST = 110
