@@ -18,12 +18,13 @@ from local_engine.resource_type import Defaults
 from ops import project_cloud
 from ops.drift import compare
 from ops.drift.found import Found
-from ops.errors import NotRunning, OpsError
+from ops.errors import BadUsage, NotRunning, OpsError
 from ops.home import ROOT, Home
 from ops.output import Output, counted
 from ops.specs import SpecsRefused
 from ops.stack import identity, image
 from ops.supervisor import control
+from spec.stack import FOUNDATION_PREFIX
 
 #: Exit codes: something differs; not everything could be looked at.
 DRIFT, INCOMPLETE = 1, 2
@@ -44,6 +45,9 @@ def drift(
 ) -> None:
     """Exit 0 where nothing differs, 1 where something does, 2 where it could not be looked at."""
     out = Output(as_json=as_json)
+    if stack.startswith(FOUNDATION_PREFIX):
+        env = stack.removeprefix(FOUNDATION_PREFIX)
+        raise BadUsage(f"{stack} is one layer of {env}", fix=f"--stack {env} looks at both layers together")
     try:
         found = _looked(stack, (folder or ROOT).resolve())
     except OpsError as error:

@@ -69,6 +69,8 @@ def test_an_unknown_project_and_missing_credentials_say_what_to_do(
     assert app.main(["adopt", "--project", "acme-prod", "--to", str(tmp_path / "out")]) == 1
     assert "gcloud auth application-default login" in capsys.readouterr().err
     assert app.main(["drift", "--stack", "prod"]) == 2, "what cannot be looked at is neither drift nor none"
+    assert app.main(["drift", "--stack", "foundation-prod"]) == 2
+    assert "--stack prod looks at both layers" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
