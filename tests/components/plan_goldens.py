@@ -38,6 +38,7 @@ PLAIN = frozenset(
         "runExecutionToken",
         "description",
         "displayName",
+        "notificationChannels",
     ]
 )
 #: So are texts that are longer than a line.
