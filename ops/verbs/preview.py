@@ -62,7 +62,9 @@ def preview(
     for result in results:
         if not as_json:
             print(local_engine.render(result, colour=colour, detail=not short, all_resources=all_resources), end="\n\n")
-    out.result({"stack": stack, "changed": any(r.changed for r in results), "layers": [r.as_json() for r in results]})
+    if as_json:  # a plan of thousands of resources takes its time to say
+        changed = any(result.changed for result in results)
+        out.result({"stack": stack, "changed": changed, "layers": [result.as_json() for result in results]})
     if not all(result.ok for result in results):
         raise typer.Exit(1)
 
