@@ -42,7 +42,7 @@ def _plugins() -> Path:
 class Pulumi:
     """One project with its stacks, in a folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, extra: Mapping[str, str] | None = None) -> None:
         self._command = command()
         self.project, home, self._said = folder / "project", folder / "home", folder / "said"
         self.project.mkdir(parents=True)
@@ -63,6 +63,7 @@ class Pulumi:
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "PULUMI_HOME": str(home),
             "PULUMI_SKIP_UPDATE_CHECK": "true",
+            **(extra or {}),
         }
 
     def init(self, stack: str, config: Mapping[str, Any]) -> None:
@@ -85,6 +86,20 @@ class Pulumi:
     def up(self, stack: str, *options: str) -> str:
         """`pulumi up`."""
         return self.run("up", "--yes", "--stack", stack, *options)
+
+    def planned(self, stack: str) -> list[dict[str, Any]]:
+        """`pulumi preview`: each resource as it would be; all of them are to be made."""
+        said = self.run("preview", "--json", "--stack", stack)
+        steps = json.JSONDecoder().raw_decode(said, said.index("{\n"))[0]["steps"]
+        assert {step["op"] for step in steps} <= {"create", "read"}
+        return [step["newState"] for step in steps]
+
+    def held(self, stack: str) -> list[dict[str, Any]]:
+        """Each resource as the stack's state has it."""
+        resources: list[dict[str, Any]] = json.loads(self.run("stack", "export", "--stack", stack))["deployment"][
+            "resources"
+        ]
+        return resources
 
     def refresh(self, stack: str) -> str:
         """`pulumi refresh` that accepts no drift."""
