@@ -22,7 +22,10 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from tests.payments.stack import Stack, http
+import spec
+from tests.payments.stack import ROOT, Stack, http
+
+SYSTEM = spec.load(ROOT, "local")
 
 SIGNATURE = "x-nowpayments-sig"
 _ORDER = struct.Struct(">B16sqqQH32s")
@@ -137,7 +140,10 @@ class Insider:
         self.stack = stack
         status = stack.admin("GET", "status")
         self.project: str = status["project"]
+        #: What tokens are made out to, and where the services are called from within: most are closed to the Internet.
         self.urls: dict[str, str] = stack.status()["services"]
+        outside, inside = str(stack.ports["rest"]), str(stack.ports["service_rest"])
+        self.doors = {name: url.replace(f":{outside}/", f":{inside}/") for name, url in self.urls.items()}
         self._tokens: dict[tuple[str, str], str] = {}
         self._awake: set[int] = set()
         self._over = threading.Event()
@@ -175,7 +181,9 @@ class Insider:
 
     def instance(self, service: str) -> str:
         """The address of a running instance itself, behind the cloud's door."""
-        http("GET", self.urls[service] + "/health", headers=self.operator(service))  # there is one after this
+        caller = next(one for callers in SYSTEM.callers(service).values() for one in callers)
+        headers = {"Authorization": f"Bearer {self.token(caller.account_id, service)}"}
+        http("GET", self.doors[service] + "/health", headers=headers)  # there is one after this
         (pid, *_) = [pid for pid in self.stack.instances(service) if pid]
         self._awake.add(pid)
         listening = [one for one in psutil.Process(pid).net_connections("tcp") if one.status == psutil.CONN_LISTEN]

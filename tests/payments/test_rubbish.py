@@ -230,7 +230,7 @@ def test_no_door_opens_without_a_token(stack: Stack, insider: Insider, since: st
     instances = {service: insider.instance(service) for service in SYSTEM.services}
     answers = []
     for service, path, _, _ in guarded():
-        at_the_cloud = knock(insider.urls[service], path)
+        at_the_cloud = knock(insider.doors[service], path)
         if SYSTEM.service(service).public:
             answers.append(at_the_cloud)
         else:
@@ -283,7 +283,7 @@ def test_a_token_is_refused_when_the_clock_has_passed_it(stack: Stack, insider: 
     answers = []
     for (service, path), token in old.items():
         answers.append(knock(insider.instance(service), path, token=token))
-        at_the_cloud = knock(insider.urls[service], path, token=token)
+        at_the_cloud = knock(insider.doors[service], path, token=token)
         assert at_the_cloud.status == 401, (service, path)
     all_refused(stack, since, answers, 401, "the OIDC token has expired")
 
@@ -296,7 +296,7 @@ QUEUES = sorted({(edge.receiver, edge.path): queue for queue, edge in sorted(SYS
 def test_what_is_no_message_is_kept_and_acknowledged(stack: Stack, insider: Insider, since: str, queue: str) -> None:
     edge = SYSTEM.queues[queue]
     token = insider.token(spec.names.invoker_account_id(queue), edge.receiver)
-    url = insider.urls[edge.receiver] + edge.path
+    url = insider.doors[edge.receiver] + edge.path
     stores = SYSTEM.service(edge.receiver).database
     bad, before = list(bad_messages(edge.message)), newest_letter(stack)
     answers = [call("POST", url, body, token=token) for body, _ in bad]
@@ -331,7 +331,7 @@ def test_an_unknown_payment_or_payout_is_kept_and_acknowledged(stack: Stack, ins
     ):
         edge = SYSTEM.queues[queue]
         token = insider.token(spec.names.invoker_account_id(queue), edge.receiver)
-        answer = call("POST", insider.urls[edge.receiver] + edge.path, message(name), token=token)
+        answer = call("POST", insider.doors[edge.receiver] + edge.path, message(name), token=token)
         assert (answer.status, answer.body["code"]) == (200, code)
         assert letters(stack)[-1]["code"] == code
 
@@ -343,7 +343,7 @@ def test_a_host_payments_token_that_is_not_good_pays_nothing(stack: Stack, insid
     key, at = insider.key("TPS_HOSTPAY_SIGNING_KEY"), datetime.fromisoformat(now(stack)).timestamp()
     order = insider.payment().token
     for bad, code in bad_host_tokens(key, at, order):
-        answer = call("POST", insider.urls[edge.receiver] + edge.path, message("HostPayOrder", token=bad), token=token)
+        answer = call("POST", insider.doors[edge.receiver] + edge.path, message("HostPayOrder", token=bad), token=token)
         assert (answer.status, answer.body.get("code")) == (200, code), (bad, answer)
         last = letters(stack)[-1]
         assert (last["endpoint"], last["code"]) == (edge.path, code)
@@ -353,7 +353,7 @@ def test_a_host_payments_token_that_is_not_good_pays_nothing(stack: Stack, insid
     kept = len(letters(stack))
     for unordered in unordered_host_tokens(key, at):
         body = message("HostPayOrder", token=unordered)
-        answer = call("POST", insider.urls[edge.receiver] + edge.path, body, token=token)
+        answer = call("POST", insider.doors[edge.receiver] + edge.path, body, token=token)
         assert (answer.status, answer.body["status"]) == (500, "retry")
     assert len(letters(stack)) == kept
     assert not stack.sql("SELECT 1 AS row FROM split_payout_hostpay WHERE unique_id LIKE 'RUBBISH%'")
@@ -364,7 +364,7 @@ def test_the_scheduler_and_operators_may_send_rubbish_and_get_4xx_or_the_usual(s
     for service, path, account, why in guarded():
         if why in ("queue", "direct"):
             continue
-        token, url = insider.token(account, service), insider.urls[service]
+        token, url = insider.token(account, service), insider.doors[service]
         for body in (*NO_JSON.values(), TWO_MEGABYTES):
             answer = knock(url, path, body, token=token)
             allowed = {200, 413} if "{" not in path or path in ANY_ID else {404, 409, 413}
