@@ -1,5 +1,6 @@
 """The Pulumi program: load the specs for this stack, declare what they say, export what others need."""
 
+import gc
 import sys
 from pathlib import Path
 
@@ -20,5 +21,7 @@ def config() -> dict[str, str]:
     return {key: value for key, value in found.items() if value is not None}
 
 
+# Whatever registers lives to the end of the run: the collector would go through all of it again and again.
+gc.disable()
 for name, value in system.build(load(ROOT, pulumi.get_stack(), config())).items():
     pulumi.export(name, value)
