@@ -9,12 +9,12 @@ cyclic collector at rest, as ours has it. Before it is timed, its plan is compar
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -103,18 +103,12 @@ def _declares_the_same(folder: Path, plan: local_engine.Result) -> None:
 
 def _process(words: list[str], cwd: Path) -> Taken:
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    began = time.perf_counter()
-    with tempfile.TemporaryFile() as said:
-        child = subprocess.Popen(
-            [sys.executable, *words], cwd=cwd, env=environ | {"PYTHONPATH": str(cwd)}, stdout=said, stderr=said
-        )
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if status:
-            said.seek(0)
-            raise NotKeptError(f"{' '.join(words)} failed: {said.read()[-500:].decode()}", {})
-    wall = time.perf_counter() - began
-    return Taken(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024)
+    words = [sys.executable, str(ROOT / "bench" / "_taken.py"), sys.executable, *words]
+    environ["PYTHONPATH"] = str(cwd)
+    done = subprocess.run(words, cwd=cwd, env=environ, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise NotKeptError(f"{' '.join(words)} failed: {done.stderr[-500:]}", {})
+    return Taken(**json.loads(done.stdout))
 
 
 def _median(taken: list[Taken]) -> dict[str, float]:
