@@ -26,10 +26,14 @@ PAYMENTS = 1000
 CENT = 0.01
 #: Attempts of a timeline that are compared and shown.
 ATTEMPTS = 8
+#: Properties that change with the others.
+REVISIONS = ("template.revision", "].revision")
 #: Values of at most so many characters are shown with the property that changes.
-SHORT = 24
+SHORT = 40
 #: The input of a binding that names what it is on, and its text while that is not known.
 ON, UNKNOWN = ("secretId", "topic", "subscription", "serviceAccountId", "name", "project"), "<computed>"
+#: Kinds of cost that are told in one row each.
+TOGETHER = {"metric": "log-based metrics", "alerts": "alerts"}
 #: What every service account's e-mail ends with, and nobody needs to read.
 ACCOUNTS = ".iam.gserviceaccount.com"
 SIGNS = {Op.CREATE: "create", Op.UPDATE: "update", Op.REPLACE: "**replace**", Op.DELETE: "**delete**"}
@@ -87,10 +91,15 @@ def _resources(steps: Sequence[Step]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for step in steps:
         if "member" not in step.inputs:
-            what = ", ".join(sorted({_told(change) for change in step.changes}))
+            what = ", ".join(sorted({_told(change) for change in step.changes if not _follows(change)}))
             protected = "protected: the apply refuses it" if step.protect and step.op in (Op.DELETE, Op.REPLACE) else ""
             rows.append((SIGNS[step.op], f"`{step.type.rpartition(':')[2]}`", f"`{step.name}`", what or protected))
     return rows
+
+
+def _follows(change: Change) -> bool:
+    """A revision's name is made of all that it runs with: it says nothing that is not said."""
+    return change.path.endswith(REVISIONS)
 
 
 def _told(change: Change) -> str:
@@ -147,7 +156,7 @@ def _bill(side: Side) -> Mapping[str, float]:
     volume = estimate.Volume(payments_per_day=PAYMENTS, mix=mix)
     sums: dict[str, float] = {}
     for line in estimate.bill(side.system, side.below, volume, table, flows):
-        name = f"{line.kind} `{line.name}`"
+        name = TOGETHER.get(line.kind) or f"{line.kind} `{line.name}`"
         sums[name] = sums.get(name, 0.0) + line.usd
     return sums
 

@@ -20,55 +20,54 @@ import spec
 from ops.home import ROOT
 from ops.since import report
 
-STACK = "staging"
+STACK = "prod"
 GOLDENS = Path(__file__).parent / "comments"
-#: What a plan is made of.
-READ = ("Pulumi.yaml", "stacks", "queue_configs", "dashboards", "service_code", "components", "spec", "docs/runbook.md")
+#: A system of two services, which does not change with ours; the program that plans it is ours.
+BASE = ROOT / "tests/spec/lint_base"
+PROGRAM = ("Pulumi.yaml", "stacks/__main__.py")
+QUEUE = "queue_configs/tasks/order-queue.yaml"
 
 
 def rate(root: Path) -> None:
-    edit(
-        root / "queue_configs/tasks/split-payment-queue.yaml", "dispatches_per_second: 100", "dispatches_per_second: 50"
-    )
+    edit(root / QUEUE, "retry: {max_attempts: 5,", "rate: {dispatches_per_second: 50}\nretry: {max_attempts: 3,")
 
 
 def new_queue(root: Path) -> None:
     lines = [
         "# yaml-language-server: $schema=../schema/task_queue.json",
-        "from: [gcregister]",
-        "to: gcwebhook",
-        "path: /registered",
-        "message: ClientRegistered",
+        "from: [cashier]",
+        "to: intake",
+        "path: /paid",
+        "message: Paid",
         "rate: {dispatches_per_second: 5, concurrent: 10}",
         "retry: {max_attempts: -1, min_backoff: 10s, max_backoff: 300s, max_doublings: 4, task_age_limit: 6h}",
     ]
-    (root / "queue_configs/tasks/client-registered-queue.yaml").write_text("\n".join(lines) + "\n")
-    edit(root / "service_code/gcwebhook/service.yaml", "handles:\n", "handles:\n  /registered: ClientRegistered\n")
+    (root / "queue_configs/tasks/paid-queue.yaml").write_text("\n".join(lines) + "\n")
+    edit(root / "service_code/intake/service.yaml", "operator_paths:", "handles:\n  /paid: Paid\noperator_paths:")
 
 
 def removed_permission(root: Path) -> None:
-    edit(root / "queue_configs/tasks/gcbatchprocessor-queue.yaml", "[gcsplit2, gcmicrobatchprocessor]", "[gcsplit2]")
-    edit(root / "service_code/gcmicrobatchprocessor/service.yaml", "secrets: [CHANGENOW_API_KEY]\n", "")
+    edit(root / "service_code/cashier/service.yaml", "secrets: [SIGNING_KEY]\n", "")
+    edit(root / "service_code/cashier/service.yaml", "operator_paths: [/health]\n", "")
 
 
 def new_service(root: Path) -> None:
-    folder = root / "service_code/gcrefund"
+    folder = root / "service_code/refunder"
     folder.mkdir()
     lines = [
         "# yaml-language-server: $schema=../../queue_configs/schema/service.json",
         "description: Sends coins back to who paid by mistake.",
-        "operator_paths: [/health]",
+        "operator_paths: [/refunds]",
         "schedules:",
         '  sweep: {path: /sweep, cron: "*/5 * * * *"}',
-        "secrets: [CHANGENOW_API_KEY]",
+        "secrets: [SIGNING_KEY]",
         "scaling: {min: 1, max: 2}",
     ]
     (folder / "service.yaml").write_text("\n".join(lines) + "\n")
-    (folder / "app.py").write_text('"""Nothing yet."""\n')
 
 
 def comment_only(root: Path) -> None:
-    path = root / "queue_configs/tasks/split-payment-queue.yaml"
+    path = root / QUEUE
     path.write_text(path.read_text() + "# The documents' section 5 has these figures.\n")
 
 
@@ -88,14 +87,10 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def copied(folder: Path) -> Path:
-    """What a plan reads of this tree, without the code that it does not."""
-    for name in READ:
-        source, target = ROOT / name, folder / name
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
+    """The base, with the program that plans it."""
+    shutil.copytree(BASE, folder, dirs_exist_ok=True)
+    for name in PROGRAM:
+        shutil.copy2(ROOT / name, folder / name)
     return folder
 
 
