@@ -112,8 +112,9 @@ def _side(root: Path, stack: str) -> report.Side:
 
 
 def _planned(layer: str, below: Sequence[local_engine.Result]) -> local_engine.Result:
-    """The plan of this tree, asked of nobody."""
-    return _run(layer, state_dir=None, offline=True, planned=below)
+    """The plan of this tree, asked of nobody; the local stack's image is made of the code at hand."""
+    made = {"sluice:imageDigest": image.digest()} if layer in identity.LAYERS else None
+    return _run(layer, state_dir=None, offline=True, planned=below, overrides=made)
 
 
 def _plan(layer: str, below: Sequence[local_engine.Result]) -> local_engine.Result:
