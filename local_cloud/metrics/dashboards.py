@@ -175,7 +175,7 @@ def _check_query(place: Place, asked: Message) -> list[tuple[Place, str]]:
     for where, part in parts:
         if not part.filter.strip():
             raise invalid(f"Field {where}.filter is required.")
-        # With template variables it is no filter before they are filled in; an SLO's selector is read where it is chosen.
+        # With template variables it is no filter before they are filled in; an SLO's selector is read where chosen.
         if "$" not in part.filter and not query.is_slo(part.filter):
             query.parse(part.filter, f"{where}.filter")
         _check_aggregation(f"{where}.aggregation", part.aggregation)
