@@ -41,7 +41,14 @@ _BREAKS = "the dashboard could not be made"
 
 def render(board: Board, system: System, project: str = PROJECT) -> str:
     """Return the dashboard as JSON that the Dashboards API takes, or raise `BoardError`."""
-    return json.dumps(draw(board, system), sort_keys=True).replace(PROJECT, project)
+    return json.dumps(_sent(draw(board, system)), sort_keys=True).replace(PROJECT, project)
+
+
+def _sent(value: Any) -> Any:
+    """The value without what Google leaves out of its answer, or each apply would miss that and set it again."""
+    if isinstance(value, dict):
+        return {key: _sent(item) for key, item in value.items() if isinstance(item, dict | list) or item}
+    return [_sent(item) for item in value] if isinstance(value, list) else value
 
 
 def draw(board: Board, system: System) -> dict[str, Any]:

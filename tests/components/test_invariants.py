@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections import Counter
@@ -170,6 +171,17 @@ def test_nothing_refers_to_the_latest_of_anything(env: str) -> None:
         (step.type, step.name, text) for step in whole(env) for text in strings(step.inputs) if moving.search(text)
     }
     assert found == set()
+
+
+def test_a_dashboard_says_nothing_that_google_leaves_out_of_its_answer() -> None:
+    def left_out(value: Any) -> bool:
+        if isinstance(value, dict):
+            return any(item in ("", 0, None) or left_out(item) for item in value.values())
+        return isinstance(value, list) and any(map(left_out, value))
+
+    boards = of_type(planned("prod"), "Dashboard")
+    assert boards
+    assert [board.name for board in boards if left_out(json.loads(board.inputs["dashboardJson"]))] == []
 
 
 @pytest.mark.parametrize("env", ENVS)
