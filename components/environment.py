@@ -37,6 +37,7 @@ def environment(system: System, stack: StackConfig, service: str) -> dict[str, s
         fixed["PUBLIC_MAX_BODY"] = str(node.max_body_bytes)
     if node.database:
         fixed["DATABASE_URL"] = database_url(stack, service)
+        fixed["DATABASE_POOL"] = str(node.pool)
     settings = {name: value for name, value in stack.settings.items() if name in node.config}
     return dict(sorted({**node.config, **settings, **fixed}.items()))
 
