@@ -2,7 +2,7 @@
 
 Tags cannot be moved and a tagged image is never deleted: whatever is released is pushed under a tag of its own
 (`./sluice image push` does), so no clean-up takes away what a stack pins or could go back to. What has no tag, such as
-the parts of a push that failed, goes after a month.
+the parts of a push that failed, goes after a month. The repository is guarded, since every image goes with it.
 
 Sources: https://cloud.google.com/artifact-registry/docs/repositories/cleanup-policy and
 https://cloud.google.com/artifact-registry/docs/docker/troubleshoot#immutable-tags.
@@ -68,7 +68,7 @@ class Registry(pulumi.ComponentResource):
                 ),
             ],
             labels=config.site.labels,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=config.site.guarded(self),
         )
         self.uri, self.repository = repository.registry_uri, repository.repository_id
         self.register_outputs({"uri": self.uri})

@@ -12,7 +12,7 @@ import json
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from spec.errors import Refused
 from spec.model import Model, field
@@ -48,6 +48,9 @@ FIELD = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
 LABEL = r"^[A-Za-z_][A-Za-z0-9_]{0,99}$"
 
 Severity = Literal["DEFAULT", "DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL", "ALERT", "EMERGENCY"]
+
+#: What joins conditions, and what hides it.
+_JOINED = re.compile(r""" "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' | [()] | \b(?:AND|OR)\b """, re.VERBOSE)
 
 #: One name, or a list of them.
 Names = Annotated[
@@ -175,6 +178,17 @@ class LogLines(Model):
             )
         return self
 
+    @field_validator("where")
+    @classmethod
+    def _joins_in_one_way(cls, where: str | None) -> str | None:
+        if where is not None and _mixes(where):
+            raise Refused(
+                "AND and OR stand side by side without parentheses",
+                breaks="Logging binds OR before AND, other than most who read it, and finds other lines than are meant",
+                fix="put parentheses around what belongs together: (a AND b) OR c",
+            )
+        return where
+
     @property
     def filter(self) -> str:
         """The lines in Logging's query language, one condition a line."""
@@ -188,6 +202,21 @@ class LogLines(Model):
         if self.where:
             parts.append(f"({self.where.strip()})")
         return "\n".join(parts)
+
+
+def _mixes(query: str) -> bool:
+    """Whether both join conditions between the same parentheses."""
+    levels: list[set[str]] = [set()]
+    for word in _JOINED.findall(query):
+        if word == "(":
+            levels.append(set())
+        elif word == ")":
+            levels = levels[:-1] or [set()]
+        elif word in ("AND", "OR"):
+            levels[-1].add(word)
+            if len(levels[-1]) == 2:
+                return True
+    return False
 
 
 def _any(name: str, values: tuple[str, ...]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import local_engine
+from local_cloud.logs.query import parse
 from local_engine import Result, Step
 from spec import load, names
 from tests.components.conftest import ROOT, of_type
@@ -107,14 +108,38 @@ def test_an_image_that_was_released_is_never_cleaned_away(plan: Plan) -> None:
     assert not inputs.get("cleanupPolicyDryRun")
 
 
+def test_the_images_that_could_be_gone_back_to_survive_slips(plan: Plan) -> None:
+    repository = only(plan("foundation-prod"), "Repository")
+    assert (repository.protect, repository.retain) == (True, True)
+    (open_to_change,) = of_type(changed({"sluice:protect": False}), "Repository")
+    assert not open_to_change.protect
+
+
 def test_lines_about_payments_are_kept_longer_than_the_rest(plan: Plan) -> None:
     buckets = {step.inputs["bucketId"]: step for step in of_type(plan("foundation-prod"), "ProjectBucketConfig")}
     days = {name: step.inputs["retentionDays"] for name, step in buckets.items()}
     assert days == {"_Default": 30, names.LOG_BUCKET: 400}
     assert buckets[names.LOG_BUCKET].retain, "its name is blocked for a week"
-    sink = only(plan("foundation-prod"), "ProjectSink").inputs
-    assert "jsonPayload.unique_id:*" in sink["filter"]
-    assert "cloudaudit.googleapis.com/data_access" in sink["filter"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "log", "payload", "kept"),
+    [
+        ("cloud_run_revision", "stdout", {"unique_id": "p1"}, True),
+        ("cloud_run_revision", "stdout", {"event": "started"}, False),
+        ("cloud_run_job", "stdout", {"event": "migrated"}, True),
+        ("audited_resource", "cloudaudit.googleapis.com%2Fdata_access", {}, True),
+        ("audited_resource", "cloudaudit.googleapis.com%2Factivity", {}, False),
+        ("cloud_tasks_queue", "cloudtasks.googleapis.com%2Ftask_operations_log", {"unique_id": "p1"}, False),
+    ],
+)
+def test_what_is_kept_longer_is_payments_migrations_and_access_to_data(
+    plan: Plan, kind: str, log: str, payload: dict[str, str], kept: bool
+) -> None:
+    query = parse(only(plan("foundation-prod"), "ProjectSink").inputs["filter"])
+    entry = {"resource": {"type": kind}, "logName": f"projects/sluice-prod/logs/{log}", "jsonPayload": payload}
+    assert query.matches(entry) is kept
+    assert query.may_match(kind, entry["logName"]) or not kept
 
 
 def test_who_read_a_secret_used_a_key_or_acted_as_an_account_is_logged(plan: Plan) -> None:

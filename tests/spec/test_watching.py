@@ -339,6 +339,22 @@ def test_reducers_take_and_give_what_they_do_in_the_local_cloud() -> None:
             assert (taken, given) == (theirs.types, theirs.type)
 
 
+@pytest.mark.parametrize(
+    ("where", "taken"),
+    [
+        ("jsonPayload.a = 1 AND jsonPayload.b = 2 OR jsonPayload.c = 3", False),
+        ('jsonPayload.a = 1 AND (jsonPayload.b = ("x" OR "y") OR jsonPayload.c = 3 AND jsonPayload.d = 4)', False),
+        ("(jsonPayload.a = 1 AND jsonPayload.b = 2) OR jsonPayload.c = 3", True),
+        ('jsonPayload.a = ("x" OR "y") AND jsonPayload.b = "this OR (that"', True),
+        ("jsonPayload.a = 1 OR jsonPayload.b = 2", True),
+    ],
+)
+def test_and_and_or_are_not_mixed_without_parentheses(dashboards: Dashboards, where: str, taken: bool) -> None:
+    dashboards.write("dashboards/metrics/token_age.yaml", f"{METRIC}where: {where}\n")
+    told = [(one.key, "binds OR before AND" in one.breaks) for one in dashboards.found]
+    assert told == ([] if taken else [("where", True)])
+
+
 def test_lines_are_said_in_the_query_language() -> None:
     metric = LogMetric.model_validate(
         {
