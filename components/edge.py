@@ -1,8 +1,8 @@
 """The load balancer before the public services, with a policy of Cloud Armor for each.
 
-Owns everything between the Internet and Cloud Run: one address, one certificate, a name a service, and who is let
+Owns everything between the Internet and Cloud Run: one address, a name and a certificate a service, and who is let
 through. Each policy answers 404 to any other name than its service's, so that a scan of the address finds nothing.
-What a door then verifies is the service's. Two records of DNS and the first issue of the certificate are a person's.
+What a door then verifies is the service's. The records of DNS are a person's.
 
 Sources: https://cloud.google.com/load-balancing/docs/https/setup-global-ext-https-serverless,
 https://cloud.google.com/armor/docs/rules-language-reference, https://cloud.google.com/armor/docs/waf-rules.
@@ -27,10 +27,6 @@ NAME = "sluice-edge"
 #: The newer of Google's two kinds of load balancer: every part of one names it.
 SCHEME = "EXTERNAL_MANAGED"
 EVERYBODY = "*"
-#: Ranges that one rule of Cloud Armor takes.
-RANGES_OF_A_RULE = 10
-#: Ready-made rules that fit JSON notices at all, at the level with the fewest false alarms.
-WAF = ("sqli-v33-stable", "protocolattack-v33-stable", "scannerdetection-v33-stable")
 #: Priorities: the lowest number decides first. The last one is Google's own default rule.
 OTHER_NAMES, PARTNERS, NOBODY_ELSE, ATTACKS, RATE, DEFAULT = 1000, 2000, 3000, 4000, 5000, 2147483647
 
@@ -86,7 +82,7 @@ class Edge(pulumi.ComponentResource):
             name=NAME,
             project=project,
             url_map=routes.id,
-            ssl_certificates=[self._certificate(name, [spec.host(service) for service in doors])],
+            ssl_certificates=[self._certificate(service, spec.host(service)) for service in doors],
             opts=self._child,
         )
         compute.GlobalForwardingRule(
@@ -104,14 +100,17 @@ class Edge(pulumi.ComponentResource):
         self.address = address.address
         self.register_outputs({"address": self.address})
 
-    def _certificate(self, name: str, hosts: list[str]) -> pulumi.Output[str]:
-        """A certificate's names cannot change: another set is another certificate, made before the old one goes."""
-        digest = hashlib.sha256(" ".join(hosts).encode()).hexdigest()[:8]
+    def _certificate(self, service: str, host: str) -> pulumi.Output[str]:
+        """A certificate of one name: one that still waits for its DNS takes nothing from the others.
+
+        Its name cannot change: another domain is another certificate, made before the old one goes.
+        """
+        digest = hashlib.sha256(host.encode()).hexdigest()[:8]
         certificate = compute.ManagedSslCertificate(
-            name,
+            f"{NAME}-{service}",
             name=f"{NAME}-{digest}",
             project=self._site.project,
-            managed=compute.ManagedSslCertificateManagedArgs(domains=hosts),
+            managed=compute.ManagedSslCertificateManagedArgs(domains=[host]),
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=False),
         )
         return certificate.id
@@ -153,18 +152,17 @@ def _rules(service: str, spec: EdgeSpec) -> Iterator[compute.SecurityPolicyRuleA
     armor, host = spec.armor, spec.host(service)
     other = f"!has(request.headers['host']) || request.headers['host'].lower() != '{host}'"
     yield _rule("Any other name", OTHER_NAMES, "deny(404)", expression=other)
-    partners = list(armor.allow.get(service, ()))
-    for start in range(0, len(partners), RANGES_OF_A_RULE):
-        yield _rule("Partners", PARTNERS + start, "allow", ranges=partners[start : start + RANGES_OF_A_RULE])
+    for index, ranges in enumerate(armor.partners(service)):
+        yield _rule("Partners", PARTNERS + index, "allow", ranges=list(ranges))
     if service in armor.only:
         yield _rule("Nobody else", NOBODY_ELSE, "deny(403)", ranges=[EVERYBODY])
     else:
-        yield from _for_anybody(armor)
+        yield from _for_anybody(armor, service)
     yield _rule("Default", DEFAULT, "allow", ranges=[EVERYBODY])
 
 
-def _for_anybody(armor: Armor) -> Iterator[compute.SecurityPolicyRuleArgs]:
-    for index, known in enumerate(WAF if armor.waf != "off" else ()):
+def _for_anybody(armor: Armor, service: str) -> Iterator[compute.SecurityPolicyRuleArgs]:
+    for index, known in enumerate(armor.ready_made(service)):
         expression = f"evaluatePreconfiguredWaf('{known}', {{'sensitivity': 1}})"
         yield _rule(known, ATTACKS + index, "deny(403)", expression=expression, preview=armor.waf == "preview")
     threshold = compute.SecurityPolicyRuleRateLimitOptionsRateLimitThresholdArgs(

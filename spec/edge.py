@@ -6,7 +6,8 @@ its run.app address as the audience of tokens, so that nothing that calls it cha
 
 Sources: https://cloud.google.com/load-balancing/docs/https/setup-global-ext-https-serverless,
 https://cloud.google.com/armor/docs/rate-limiting-overview, https://cloud.google.com/armor/docs/waf-rules,
-https://cloud.google.com/run/docs/securing/ingress (internal and Cloud Load Balancing).
+https://cloud.google.com/run/docs/securing/ingress (internal and Cloud Load Balancing),
+https://cloud.google.com/load-balancing/docs/quotas (certificates of a target HTTPS proxy).
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ from spec.model import Model, Whole, field
 
 #: Requests a minute of one address: partners' servers are meant to be listed in `allow`.
 RATE = 300
+#: Certificates that the proxy takes, and with one a name as many public services.
+CERTIFICATES = 15
+#: Ranges that one rule of Cloud Armor takes.
+RANGES_OF_A_RULE = 10
+#: Ready-made rules that fit JSON notices at all, at the level with the fewest false alarms.
+WAF = ("sqli-v33-stable", "protocolattack-v33-stable", "scannerdetection-v33-stable")
 
 
 def _is_range(text: str) -> str:
@@ -67,6 +74,15 @@ class Armor(Model):
         breaks="whoever is left out is refused",
         fix="list services of allow, for example [gchostpay4]",
     )
+
+    def partners(self, service: str) -> list[tuple[Range, ...]]:
+        """The partners' addresses of a service, as its rules take them."""
+        listed = self.allow.get(service, ())
+        return [listed[start : start + RANGES_OF_A_RULE] for start in range(0, len(listed), RANGES_OF_A_RULE)]
+
+    def ready_made(self, service: str) -> tuple[str, ...]:
+        """The ready-made rules that are asked of whoever is no partner: none where nobody else is let in."""
+        return () if self.waf == "off" or service in self.only else WAF
 
 
 class Edge(Model):

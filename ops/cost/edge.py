@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import spec
+from ops.cost.month import HOURS
 
 #: Kind, name, item of the price table, units.
 Used = tuple[str, str, str, float]
-#: Hours of the month that is billed.
-HOURS = 30 * 24
 #: Rules that every policy has: other names, and the limit of the rate or the refusal of all others.
 RULES = 2
-#: Ready-made rules, where they are asked, and ranges that one rule takes.
-READY_MADE, RANGES = 3, 10
 
 
 def used(system: spec.System, outside: Mapping[str, float]) -> Iterator[Used]:
@@ -28,8 +25,7 @@ def used(system: spec.System, outside: Mapping[str, float]) -> Iterator[Used]:
     doors = [name for name, service in system.services.items() if service.public]
     yield "edge", "load balancer", "edge.rule", HOURS
     for name in doors:
-        ready = READY_MADE if edge.armor.waf != "off" and name not in edge.armor.only else 0
-        partners = -(-len(edge.armor.allow.get(name, ())) // RANGES)
+        ready, partners = edge.armor.ready_made(name), edge.armor.partners(name)
         yield "edge", name, "armor.policy", 1
-        yield "edge", name, "armor.rule", RULES + ready + partners
+        yield "edge", name, "armor.rule", RULES + len(ready) + len(partners)
         yield "edge", name, "armor.request", outside.get(name, 0.0)

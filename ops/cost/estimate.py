@@ -14,14 +14,11 @@ from dataclasses import dataclass
 
 import spec
 from ops.cost import edge, keeping, watching
+from ops.cost.month import DAYS, HOURS, SECONDS
 from ops.cost.prices import Prices
 from ops.cost.traffic import Traffic
 from spec import cron
 
-#: Days and hours of the month that is billed.
-DAYS = 30
-HOURS = DAYS * 24
-SECONDS = HOURS * 3600
 #: The least time that Cloud Run bills a request for, in seconds.
 LEAST_SECONDS = 0.1
 #: An instance lives about so long without a request; each reads its secrets when it starts.

@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import spec
+from ops.cost.month import DAYS
 
-#: Days of every bucket that cost nothing besides the storage, and of the month that is billed.
-FREE_DAYS, DAYS = 30, 30
+#: Days of every bucket that cost nothing besides the storage.
+FREE_DAYS = 30
 #: What an audit entry of one read weighs in a bucket, about, and in how many buckets it stands.
 ENTRY, BUCKETS = 1500, 2
 #: Keys of the first step of docs/deploy.md, each with the version that encrypts.

@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 
 import spec
+from ops.cost.month import MINUTES, SECONDS
 from spec.catalogue import Catalogue
 from spec.filters import monitored
 from spec.selection import Match
 
-#: A condition's query runs so often in the month of 30 days, and a metric has at most so many points.
-QUERIES = 30 * 86_400 / 30
-MINUTES = 30 * 1440
+#: A condition's query runs so often in a month: every 30 seconds.
+QUERIES = SECONDS / 30
 
 #: What a point of a metric weighs.
 BYTES = {"counter": 8, "distribution": 80}

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ops import specs
-from ops.cost import estimate, prices, traffic
+from ops.cost import estimate, month, prices, traffic
 from ops.errors import BadUsage, OpsError
 from ops.output import Output
 
@@ -115,7 +115,7 @@ def _beside(out: Output) -> None:
     flow = traffic.read().flows["documents"]
     rows = []
     for payments, said in DOCUMENT.items():
-        tasks = payments * estimate.DAYS * sum(flow.tasks.values())
+        tasks = payments * month.DAYS * sum(flow.tasks.values())
         billed = estimate.operations(tasks, 1)
         rows.append({"payments_per_day": payments, "tasks": tasks, "operations": billed, "document_usd": said,
                      "usd": round(price.of(billed), 2)})  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from spec.checks.draft import Draft, Rule
 from spec.checks.rule import rule
+from spec.edge import CERTIFICATES
 from spec.errors import Finding, choose
 
 KEY = ("config", "sluice:edge")
@@ -87,8 +88,25 @@ def doors_behind_an_edge_are_not_called_directly(draft: Draft) -> Iterator[Findi
                 )
 
 
+@rule("SL925")
+def every_door_behind_an_edge_has_a_certificate(draft: Draft) -> Iterator[Finding]:
+    """Behind an edge stand no more services with public paths than its proxy takes certificates."""
+    doors = [name for name, service in draft.system.services.items() if service.public]
+    for stack in draft.stacks.values():
+        if stack.edge is not None and len(doors) > CERTIFICATES:
+            yield draft.error(
+                "stack",
+                stack.name,
+                *KEY,
+                what=f"{len(doors)} services have public paths, and each has a certificate of its own",
+                breaks=f"Google refuses the proxy: it takes {CERTIFICATES} certificates",
+                fix="give public paths of several services to one, or delete the key",
+            )
+
+
 RULES: tuple[Rule, ...] = (
     edges_stand_before_doors,
     edge_lists_name_doors,
     doors_behind_an_edge_are_not_called_directly,
+    every_door_behind_an_edge_has_a_certificate,
 )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import local_engine
+from components.edge import Edge, EdgeConfig
+from components.site import Site
 from local_engine import Result, Step
 from local_engine.resources import registry
 from spec import SpecErrors, load
+from spec.edge import Edge as EdgeSpec
 from tests.components.conftest import of_type, planned
 
 ROOT = Path(__file__).parents[2]
@@ -25,12 +28,26 @@ EDGE = {
 
 
 @cache
-def behind() -> Result:
+def behind(doors: tuple[str, ...] = ()) -> Result:
+    """The plan of prod with an edge; with doors, of these alone."""
     result = local_engine.run(
-        "prod", root=ROOT, mode="preview", state_dir=None, offline=True, overrides={"sluice:edge": EDGE}
+        "prod",
+        root=ROOT,
+        mode="preview",
+        state_dir=None,
+        offline=True,
+        overrides={"sluice:edge": EDGE},
+        program=partial(edge_alone, doors) if doors else None,
     )
     assert result.ok, result.problems
     return result
+
+
+def edge_alone(doors: tuple[str, ...]) -> None:
+    system = load(ROOT, "prod")
+    assert system.stack is not None
+    config = EdgeConfig(site=Site.of(system.stack), spec=EdgeSpec.model_validate(EDGE), services=doors)
+    Edge("edge", config)
 
 
 def real(result: Result, token: str) -> dict[str, Step]:
@@ -65,10 +82,23 @@ def test_every_public_service_has_a_name_a_backend_and_a_policy_of_its_own() -> 
     assert sorted(step.inputs["cloudRun"]["service"] for step in groups.values()) == PUBLIC
     for token in ("BackendService", "SecurityPolicy"):
         assert sorted(real(behind(), token)) == [f"sluice-edge-{name}" for name in PUBLIC]
-    certificate = real(behind(), "ManagedSslCertificate")["edge"].inputs
-    assert certificate["managed"]["domains"] == [f"{name}.pay.example.com" for name in PUBLIC]
     assert real(behind(), "GlobalForwardingRule")["edge"].inputs["portRange"] == "443"
     assert behind().outputs["doors"]["gcwebhook"] == "https://gcwebhook.pay.example.com"
+
+
+def test_another_service_takes_no_certificate_from_those_that_stand() -> None:
+    """A certificate that waits for its name's DNS leaves the others as they are: each is for one name."""
+    before, after = (
+        {step.urn: step.inputs for step in real(behind(tuple(doors)), "ManagedSslCertificate").values()}
+        for doors in (PUBLIC[1:], PUBLIC)
+    )
+    assert len(before) == len(PUBLIC) - 1
+    assert before.items() <= after.items()
+    (new,) = after.keys() - before.keys()
+    assert after[new]["managed"]["domains"] == [f"{PUBLIC[0]}.pay.example.com"]
+    assert len({inputs["name"] for inputs in after.values()}) == len(PUBLIC)
+    proxy = real(behind(tuple(PUBLIC)), "TargetHttpsProxy")["edge"].inputs
+    assert len(proxy["sslCertificates"]) == len(PUBLIC)
 
 
 def test_audiences_and_calls_among_services_do_not_move() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.spec.conftest import PROD, PROD_CONFIG, Project
+from spec import load
+from spec.edge import CERTIFICATES
+from tests.spec.conftest import GCWEBHOOK, PROD, PROD_CONFIG, ROOT, Project
 
 
 def give(project: Project, edge: str) -> None:
@@ -49,3 +51,15 @@ def test_a_limit_of_bodies_is_for_public_paths_alone_and_has_a_ceiling(project: 
     project.replace(file, "max_body: 64 KB", "max_body: 128KiB")
     project.replace("service_code/gchostpay2/service.yaml", "handles:", "max_body: 128KiB\nhandles:")
     assert "there is no public path" in project.only_error().what
+
+
+def test_more_doors_than_a_proxy_takes_certificates_are_refused(project: Project) -> None:
+    give(project, "{domain: pay.example.com}")
+    first_line = (ROOT / GCWEBHOOK).read_text().partition("\n")[0]
+    door = f"{first_line}\ndescription: A door.\npublic: [/door]\nlint: {{SL305: one more partner posts here}}\n"
+    there = sum(bool(service.public) for service in load(ROOT).services.values())
+    for number in range(there, CERTIFICATES):
+        project.write(f"service_code/door-of-{number}/service.yaml", door)
+    assert project.findings() == ()
+    project.write("service_code/door-of-more/service.yaml", door)
+    assert f"{CERTIFICATES + 1} services have public paths" in project.only_error().what
