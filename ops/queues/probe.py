@@ -6,7 +6,8 @@ which Cloud Tasks does in a paused queue too, and its arrival shows that the que
 queue whose senders no queue leads to gets our own task, and who was not asked is told.
 
 A task that arrived is gone; one that was refused stays with the status of its attempt, and is deleted. Bindings come
-into force server by server, so a caller asks for several good rounds in a row.
+into force server by server, so a caller asks for several good rounds in a row. A hop that was refused rests for a while
+(`rests`): what failed is counted by alerts, and nobody is to be called for a queue that is new.
 Sources: https://cloud.google.com/iam/docs/access-change-propagation (two minutes, sometimes seven or more),
 https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks/run.
 """
@@ -24,6 +25,7 @@ import spec
 from ops import rest
 from ops.errors import CallFailed, OpsError
 from ops.queues.reach import Reach
+from ops.queues.rests import Rests
 
 #: The header that the services' kit knows a probe by (`service_code/kit/probe.py`).
 HEADER = "x-sluice-probe"
@@ -58,6 +60,7 @@ class Prober:
     def __init__(self, reach: Reach, system: spec.System, queues: Iterable[str]) -> None:
         self._reach, self._system = reach, system
         self._queues = [system.queue(name) for name in sorted(queues)]
+        self._rests: Rests[Trouble] = Rests(reach.again)
         asked: dict[str, list[str]] = {}
         direct: list[str] = []
         #: Senders of these queues that no queue leads to, so that nothing shows what they may.
@@ -84,7 +87,7 @@ class Prober:
                 if trouble is None
                 for name in onward
             ]
-            told += pool.map(lambda hop: self._forced(hop[0], f"probe-{run}-{hop[1]}"), passed_on)
+            told += pool.map(lambda hop: self._onward(hop[0], f"probe-{run}-{hop[1]}"), passed_on)
         return sorted({trouble for trouble in told if trouble is not None})
 
     def said(self, troubles: Sequence[Trouble]) -> list[str]:
@@ -106,6 +109,18 @@ class Prober:
         return next((name for name in into if name in chosen), into[0])
 
     def _seed(self, run: str, name: str, onward: Sequence[str]) -> Trouble | None:
+        with self._rests.turn(name):
+            return self._rests.resting(name) or self._made(run, name, onward)
+
+    def _onward(self, name: str, task: str) -> Trouble | None:
+        """Try a task that a service has made; where the hop rests it goes untried."""
+        with self._rests.turn(name):
+            if resting := self._rests.resting(name):
+                self._forgotten(f"{self._reach.location}/queues/{name}/tasks/{task}")
+                return resting
+            return self._forced(name, task)
+
+    def _made(self, run: str, name: str, onward: Sequence[str]) -> Trouble | None:
         queue = self._system.queue(name)
         url, project = self._reach.url(queue.receiver), self._reach.project
         account = spec.names.account_email(spec.names.invoker_account_id(name), project)
@@ -139,7 +154,9 @@ class Prober:
         if status == 0:
             return None
         self._forgotten(path)
-        return Trouble(queue=name, why=self._why(name, status, onward), status=status)
+        trouble = Trouble(queue=name, why=self._why(name, status, onward), status=status)
+        self._rests.refused(name, trouble)
+        return trouble
 
     def _ended(self, path: str) -> int:
         """The status with which the attempt was answered; 0 where the task is done and gone, -1 without an answer."""

@@ -7,7 +7,7 @@ probe, roles/iam.serviceAccountUser on the queues' invokers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from ops import rest, specs
@@ -31,6 +31,8 @@ class Reach(Protocol):
     #: So many rounds of a probe must go well one after the other, and so many seconds lie between two.
     rounds: int
     pause: float
+    #: So many seconds a hop rests after its first refusal, its second and so on, and the last of them ever after.
+    again: Sequence[float]
 
     def tasks(self, method: str, path: str, body: Any = None) -> Any:
         """A call of Cloud Tasks; CallFailed for what is not answered 2xx."""
@@ -46,6 +48,7 @@ class Local:
     """The running stack of a home. Its bindings spread at one moment, and none is taken back: one round is enough."""
 
     rounds, pause = 1, 0.5
+    again: Sequence[float] = (0.5,)
 
     def __init__(self, home: Home) -> None:
         self._cloud = LocalCloud(home)
@@ -77,6 +80,8 @@ class Google:
     """A stack on Google Cloud. Its bindings take minutes to spread, and not at one moment for every server."""
 
     rounds, pause = 5, 15.0
+    #: At most five refusals within ten minutes, which alerts leave aside, however they and good tries take turns.
+    again: Sequence[float] = (30.0, 60.0, 120.0, 240.0)
 
     def __init__(self, stack: str) -> None:
         self._config = specs.config_of(stack)

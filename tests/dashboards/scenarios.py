@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from ops.queues.reach import Google
+from ops.queues.rests import Rests
 from tests.dashboards.stage import Stage
 
 Act = Callable[[Stage], None]
@@ -132,6 +134,22 @@ def refused(minutes: int) -> Act:
         for _ in range(minutes):
             stage.tasks(name, 1, 403)
             stage.passes(1)
+
+    return run
+
+
+def probed(minutes: int) -> Act:
+    """A new queue is probed before it is started, and refused all the while, as on Google Cloud."""
+
+    def run(stage: Stage) -> None:
+        name, now = stage.queue("probed", paused=False), [0.0]
+        rests: Rests[str] = Rests(Google.again, lambda: now[0])
+        while now[0] < 60 * minutes:
+            if not rests.resting(name):
+                stage.tasks(name, 1, 403)
+                rests.refused(name, "the binding spreads")
+            stage.passes(Google.pause / 60)
+            now[0] += Google.pause
 
     return run
 
@@ -285,7 +303,9 @@ SCENARIOS: dict[str, Scenario] = {
     "queue-depth-critical": deep(1001),
     "queue-stalled": Scenario(quiet=growing(4), loud=growing(16)),
     "task-failures": Scenario(quiet=failing(*[500] * 5), loud=failing(*[500] * 6)),
-    "hop-refused": Scenario(quiet=refused(4), loud=refused(7)),
+    "task-failures: a probe": Scenario(quiet=probed(15), loud=failing(*[500] * 6)),
+    "hop-refused": Scenario(quiet=refused(5), loud=refused(6)),
+    "hop-refused: a probe": Scenario(quiet=probed(15), loud=refused(6)),
     "task-latency": at(handled_with("task_seconds"), enough=31, short=29),
     "task-latency-critical": at(handled_with("task_seconds"), enough=61, short=59, minutes=6),
     "task-latency-critical: for a moment": lasting(lambda stage: handled_with("task_seconds")(stage, 61), 5),

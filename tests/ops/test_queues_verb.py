@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ops.home import Home
 from ops.output import Output
 from ops.queues import reach
 from ops.queues.probe import HEADER, Prober
+from ops.queues.rests import Rests
 from ops.stack import deploy
 
 #: The sender that no queue leads to.
@@ -27,6 +29,7 @@ class Stack:
     """Cloud Tasks as the probe sees it, with hops that are refused in chosen rounds."""
 
     rounds, pause = 2, 0.0
+    again: Sequence[float] = (0.0,)
     project, location = "p", "projects/p/locations/l"
 
     def __init__(self) -> None:
@@ -126,6 +129,30 @@ def test_a_good_round_counts_for_nothing_after_a_bad_one(stack: Stack, sluice: R
     stack.refused["hostpay-execution-queue"] = [1, 3]  # IAM does not spread at one moment for every server
     code, _ = sluice("resume", "--all", "--probe")
     assert (code, len(stack.runs)) == (0, 6)
+    assert stack.left == []
+
+
+def test_a_refused_hop_is_tried_no_oftener_than_alerts_leave_aside() -> None:
+    now, tried = [0.0], [0.0]
+    rests: Rests[str] = Rests(reach.Google.again, lambda: now[0])
+    rests.refused("q", "not yet")
+    for now[0] in range(15, 7200, 15):
+        if rests.resting("q") is None:
+            tried.append(now[0])
+            rests.refused("q", "not yet")
+    assert tried[1] <= 30  # quick where spreading is
+    assert max(later - at for at, later in pairwise(tried)) <= 300
+    assert max(sum(at <= one < at + 600 for one in tried) for at in range(0, 7200, 15)) == 5
+
+
+def test_a_hop_that_rests_is_left_alone_whoever_sends_over_it(stack: Stack) -> None:
+    stack.again = (3600.0,)
+    stack.refused["hostpay-execution-queue"] = [0]
+    prober = Prober(stack, SYSTEM, SYSTEM.queues)
+    first, runs = prober.round(), stack.round
+    assert [one.queue for one in first] == ["hostpay-execution-queue"]
+    assert prober.round() == first  # it would go well now: nobody has tried
+    assert stack.round == runs + 1
     assert stack.left == []
 
 
