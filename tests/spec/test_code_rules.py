@@ -15,12 +15,32 @@ from tests.spec.lint_pages import ROOT, Example, found
 INTAKE, CASHIER = "service_code/intake/app.py", "service_code/cashier/app.py"
 NAMES = 'NAMES = ["order-queue", "news", "SIGNING_KEY", "CURRENCY"]\n'
 
+POOL = "    from concurrent.futures import ThreadPoolExecutor\n"
 WAITED_FOR = {
     "awaited": "    await asyncio.create_task(work())",
     "gathered": "    await asyncio.gather(*(asyncio.create_task(work(one)) for one in range(3)))",
     "awaited by its name": "    task = asyncio.create_task(work())\n    await other()\n    await task",
     "waited for with others": "    tasks = [asyncio.create_task(work())]\n    await asyncio.wait(tasks)",
     "in a group": "    async with asyncio.TaskGroup() as group:\n        group.create_task(work())",
+    "awaited by a name with a type": "    task: asyncio.Task[int] = asyncio.create_task(work())\n    await task",
+    "named in passing": "    await other(task := asyncio.create_task(work()))\n    await task",
+    "appended": "    tasks.append(asyncio.create_task(work()))\n    await asyncio.gather(*tasks)",
+    "added by its name": "    t = asyncio.create_task(work())\n    tasks.add(t)\n    await asyncio.wait(tasks)",
+    "of a dict": "    tasks[1] = asyncio.create_task(work())\n    await asyncio.gather(*tasks.values())",
+    "one after the other": "    ts = [asyncio.create_task(work())]\n    for t in ts:\n        await t",
+    "as it comes": "    ts = {asyncio.create_task(work())}\n    for t in asyncio.as_completed(ts):\n        await t",
+    "an attribute": "    self.task = asyncio.create_task(work())\n    await self.task",
+    "appended to an attribute": "    self.ts.append(asyncio.create_task(work()))\n    await asyncio.gather(*self.ts)",
+    "in a group of an attribute": "    async with asyncio.TaskGroup() as self.g:\n        self.g.create_task(work())",
+    "in a group on a stack": (
+        "    group = await stack.enter_async_context(asyncio.TaskGroup())\n    group.create_task(work())"
+    ),
+    "in the caller's group": "    async def one(group: asyncio.TaskGroup):\n        group.create_task(work())",
+    "in a pool": f"{POOL}    with ThreadPoolExecutor() as pool:\n        found = pool.submit(work)\n    found.result()",
+    "in a pool, by result": f"{POOL}    futures = [POOL.submit(work)]\n    return [one.result() for one in futures]",
+    "in a pool, with others": f"{POOL}    futures = [POOL.submit(work)]\n    concurrent.futures.wait(futures)",
+    "a joined thread": "    thread = threading.Thread(target=work)\n    thread.start()\n    thread.join()",
+    "a process in a with": "    with subprocess.Popen(['true']) as process:\n        pass",
     "in an inner function": "    async def one():\n        await asyncio.create_task(work())\n    await one()",
 }
 LEFT = {
@@ -28,6 +48,11 @@ LEFT = {
     "kept in a set": "    tasks.add(asyncio.create_task(work()))",
     "named and never awaited": "    task = asyncio.create_task(work())\n    task.add_done_callback(done)",
     "awaited elsewhere": "    task = asyncio.create_task(work())\n    async def one():\n        await task",
+    "an attribute that is not awaited": "    self.task = asyncio.create_task(work())\n    await self.other()",
+    "only its result is looked at": "    task = asyncio.create_task(work())\n    return task.result()",
+    "appended beside what is awaited": "    tasks.append(asyncio.create_task(work()))\n    await gather(*others)",
+    "in a pool that nobody waits for": f"{POOL}    POOL.submit(work)",
+    "in a pool that is closed elsewhere": f"{POOL}    pool = ThreadPoolExecutor()\n    pool.submit(work)",
     "of a loop": "    asyncio.get_running_loop().call_later(5, work)",
     "of a framework": "    background.add_task(work)  # a BackgroundTasks",
     "a thread": "    import threading\n    threading.Thread(target=work).start()",
