@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from ops import rest
+from ops.afar import Doors
 from ops.errors import BadUsage, CallFailed
 from ops.operator import Operator
 from ops.output import Output
@@ -62,7 +63,7 @@ def follow(operator: Operator, events: list[str], *, seconds: float) -> list[dic
     return [seen[event] for event in events]
 
 
-def dead(operator: Operator) -> list[dict[str, Any]]:
+def dead(operator: Doors) -> list[dict[str, Any]]:
     """Events that failed or died, oldest first."""
     return [dict(event) for event in operator.call("GET", ENTRY, "/dead")["dead"]]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import spec
-from ops import rest, specs
+from ops import rest
+from ops.afar import Afar
 from ops.errors import OpsError
-from ops.google import Login
 from ops.home import Home
 from ops.operator import Operator
 from ops.reconcile.helps import ByHand, Helps, Verbs
@@ -69,28 +69,17 @@ class Google:
     """
 
     def __init__(self, stack: str) -> None:
-        self._config = specs.config_of(stack)
-        self._login = Login(stack, why="the services' doors are asked as the operator's account, which you impersonate")
-        self._operator = spec.names.account_email(spec.names.OPERATOR_ACCOUNT_ID, self._config.project)
-        self.location = _location(self._config)
-        self.helps: Helps = ByHand(self._config)
+        self._afar = Afar(stack)
+        self.location = _location(self._afar.config)
+        self.helps: Helps = ByHand(self._afar.config)
 
     def call(self, service: str, path: str) -> Any:
         """GET an operator's door as the operator's account."""
-        audience = self._config.url(service)
-        token = self._login.id_token(self._operator, audience)
-        return rest.call("GET", self._door(service) + path, headers={"Authorization": f"Bearer {token}"})
+        return self._afar.call("GET", service, path)
 
     def tasks(self, path: str) -> Any:
         """GET a resource of Cloud Tasks."""
-        return rest.call("GET", TASKS + path, headers=self._login.headers())
-
-    def _door(self, service: str) -> str:
-        """Where it is reached: a public service behind a load balancer by its name there; its audience is the same."""
-        edge = self._config.edge
-        if edge is not None and specs.load().service(service).public:
-            return edge.url(service)
-        return self._config.url(service)
+        return self._afar.own("GET", TASKS + path)
 
     def funded(self, address: str) -> dict[str, int]:  # noqa: ARG002 - the chain is not ours
         """Nobody's to know but the operator's."""

@@ -1,6 +1,7 @@
 """`sluice dead`: payments that died: list them, replay each once, mark them, settle them otherwise; and dead letters.
 
 A letter is a message that no service could handle. It is kept for people to read and moves no money by itself.
+What is listed may be any stack's (`--stack`); what changes something is asked of the local one alone.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from urllib.parse import urlencode
 import typer
 
 from ops import paynow, rest
+from ops.afar import Afar, Doors, WhichStack
 from ops.asking import confirm
 from ops.errors import BadUsage, CallFailed
 from ops.follow import coins
 from ops.home import Home
 from ops.operator import Operator
 from ops.output import Output, counted
+from spec.stack import LOCAL
 
 #: The service that records deaths and replays them.
 KEEPER = "gcsplit"
@@ -46,11 +49,12 @@ def list_(
     *,
     status: Annotated[str, typer.Option("--status", help="open, all, or one such as recovered.")] = "open",
     code: Annotated[str, typer.Option("--code", help="Of this error alone, such as INSUFFICIENT_FUNDS.")] = "",
+    stack: WhichStack = LOCAL,
     as_json: Json = False,
 ) -> None:
     """Print the dead payments."""
     out = Output(as_json=as_json)
-    dead = _dead(Operator(Home.find()), status, code)
+    dead = _dead(_doors(stack), status, code)
     if dead:
         rows = [
             [
@@ -146,10 +150,10 @@ def _post(payment: str, what: str, body: dict[str, str], out: Output) -> None:
     out.result(answer)
 
 
-def events(*, as_json: Json = False) -> None:
+def events(*, stack: WhichStack = LOCAL, as_json: Json = False) -> None:
     """Print PayNow's events that wait for a decision."""
     out = Output(as_json=as_json)
-    found = paynow.dead(Operator(Home.find()))
+    found = paynow.dead(_doors(stack))
     if found:
         rows = [[*(e["event_id"], e["received_at"][:19], e["status"], e["code"]), e["why"]] for e in found]
         out.table(["event", "since", "status", "code", "why"], rows)
@@ -179,10 +183,10 @@ def replay_event(
     out.result({"replayed": sum(answer["status"] == "replayed" for answer in answers), "answers": answers})
 
 
-def letters(*, as_json: Json = False) -> None:
+def letters(*, stack: WhichStack = LOCAL, as_json: Json = False) -> None:
     """Print the dead letters, as the service lists them."""
     out = Output(as_json=as_json)
-    answer = Operator(Home.find()).call("GET", KEEPER, "/dead-letters")
+    answer = _doors(stack).call("GET", KEEPER, "/dead-letters")
     found = [dict(one) for one in answer["dead_letters"]]
     for one in found:
         about = one["unique_id"] or "no payment"
@@ -190,6 +194,10 @@ def letters(*, as_json: Json = False) -> None:
         out.plain(f"    attempt {one['attempt_number']}: {one['why']}", style="dim")
     out.say("\n./sluice logs --payment PAYMENT shows how one came to this" if found else "there is no dead letter")
     out.result({"letters": found})
+
+
+def _doors(stack: str) -> Doors:
+    return Operator(Home.find()) if stack == LOCAL else Afar(stack)
 
 
 def _standing(death: dict[str, Any]) -> str:
@@ -208,7 +216,7 @@ def _stand(operator: Operator, payments: list[str]) -> None:
         )
 
 
-def _dead(operator: Operator, status: str = "open", code: str = "") -> list[dict[str, Any]]:
+def _dead(operator: Doors, status: str = "open", code: str = "") -> list[dict[str, Any]]:
     query = urlencode({"status": status, **({"code": code} if code else {})})
     try:
         return list(operator.call("GET", KEEPER, f"/failed-transactions?{query}")["failed_transactions"])

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
-from ops import clouds, rest
+from ops import clouds, rest, specs
+from ops.afar import Afar, Doors, WhichStack
 from ops.cloud import Cloud, LocalCloud
 from ops.clouds import WhichCloud
 from ops.errors import BadUsage, CallFailed, OpsError
 from ops.follow import ENTRY
 from ops.operator import Operator
 from ops.output import Output
+from spec.stack import LOCAL
 
 _COLOURS = {"ERROR": "red", "CRITICAL": "red bold", "WARNING": "yellow", "DEBUG": "dim"}
 
@@ -40,6 +42,7 @@ def logs(
     filter_: Annotated[str, typer.Option("--filter", help="A filter of Cloud Logging's query language.")] = "",
     limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")] = 200,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
+    stack: WhichStack = LOCAL,
     which: WhichCloud = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
@@ -47,19 +50,42 @@ def logs(
     out = Output(as_json=as_json)
     if severity and severity.upper() not in SEVERITIES:
         raise BadUsage(f"--severity is {severity}", fix=f"use one of: {', '.join(SEVERITIES).lower()}")
+    if stack != LOCAL:
+        if follow or which:
+            raise BadUsage(
+                f"{'--follow' if follow else '--cloud'} is for a cloud on this machine, not for the stack {stack}",
+                fix=f"gcloud logging tail --project {specs.config_of(stack).project} 'FILTER'" if follow else "",
+            )
+        afar = Afar(stack)
+        batch = _batch_of(afar, payment) if payment else ""
+        wanted = _filter([payment, batch], service, severity, filter_)
+        _show_all(out, _readable(lambda: list(afar.logs(wanted, limit=limit))[::-1]), batch, payment)
+        return
     cloud = clouds.find(which)
     status = cloud.status()
-    project, batch = status["project"], _batch_of(cloud, payment) if payment else ""
+    project = status["project"]
+    batch = _batch_of(Operator(cloud.home), payment) if payment and isinstance(cloud, LocalCloud) else ""
     wanted = _filter([payment, batch], service, severity, filter_)
+    entries = _readable(lambda: list(cloud.logs(project, wanted, newest_first=True, limit=limit))[::-1])
+    if not entries and service and service not in status["services"] and not follow:
+        known = ", ".join(sorted(status["services"]))
+        raise BadUsage(f"there is no service {service}", fix=f"use one of: {known}" if known else "none is deployed")
+    _show_all(out, entries, batch, payment)
+    if follow and not as_json:
+        for entry in _coming(cloud, project, wanted, entries):
+            show(out, entry)
+
+
+def _readable(read: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
     try:
-        entries = list(cloud.logs(project, wanted, newest_first=True, limit=limit))[::-1]
+        return read()
     except CallFailed as error:
         if error.status != 400:
             raise
         raise BadUsage(rest.reason(error.body), fix="write it in Cloud Logging's query language") from error
-    if not entries and service and service not in status["services"] and not follow:
-        known = ", ".join(sorted(status["services"]))
-        raise BadUsage(f"there is no service {service}", fix=f"use one of: {known}" if known else "none is deployed")
+
+
+def _show_all(out: Output, entries: list[dict[str, Any]], batch: str, payment: str) -> None:
     for entry in entries:
         show(out, entry)
     if not entries:
@@ -67,9 +93,6 @@ def logs(
     elif batch:
         out.plain(f"{payment} is paid with the batch {batch}, whose entries are among these", style="dim")
     out.result(entries)
-    if follow and not as_json:
-        for entry in _coming(cloud, project, wanted, entries):
-            show(out, entry)
 
 
 def show(out: Output, entry: dict[str, Any]) -> None:
@@ -94,12 +117,10 @@ def _request(entry: dict[str, Any]) -> str:
     return " ".join(str(request.get(key, "")) for key in ("requestMethod", "requestUrl", "status", "latency"))
 
 
-def _batch_of(cloud: Cloud, payment: str) -> str:
+def _batch_of(operator: Doors, payment: str) -> str:
     """The batch that a payment is paid with: from there on it goes by the batch's id. Empty where there is none."""
-    if not isinstance(cloud, LocalCloud):
-        return ""
     try:
-        found = Operator(cloud.home).call("GET", ENTRY, f"/payments/{quote(payment, safe='')}")
+        found = operator.call("GET", ENTRY, f"/payments/{quote(payment, safe='')}")
     except OpsError:  # not recorded, or the services do not answer: their logs are still there
         return ""
     return str((found.get("accumulation") or {}).get("batch_id") or "")

@@ -1,4 +1,7 @@
-"""`sluice wallet`: look at the host wallet, resume it when it is stopped, abandon a stuck payout. Nothing here pays."""
+"""`sluice wallet`: look at the host wallet, resume it when it is stopped, abandon a stuck payout. Nothing here pays.
+
+It can be looked at in any stack (`--stack`), and changed on this machine alone.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,14 @@ from urllib.parse import urlencode
 import typer
 
 from ops import rest
+from ops.afar import Afar, Doors, WhichStack
 from ops.asking import confirm
 from ops.errors import CallFailed, OpsError
 from ops.follow import coins
 from ops.home import Home
 from ops.operator import Operator
 from ops.output import Output
+from spec.stack import LOCAL
 
 #: The service that holds the wallet's key.
 KEEPER = "gchostpay"
@@ -35,10 +40,10 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="wallet")
 
 
-def show(*, as_json: Json = False) -> None:
+def show(*, stack: WhichStack = LOCAL, as_json: Json = False) -> None:
     """Print the wallet."""
     out = Output(as_json=as_json)
-    wallet = _called(lambda: Operator(Home.find()).call("GET", KEEPER, "/wallet"))
+    wallet = _called(lambda: _doors(stack).call("GET", KEEPER, "/wallet"))
     out.plain(f"{wallet['address']}  chain {wallet['chain_id']}")
     for what, field in (("balance", "balance"), ("held by open payouts", "held"), ("spent in 24 hours", "spent_today")):
         out.plain(f"  {what:<22} {_ether(wallet[field])} ETH")
@@ -83,6 +88,10 @@ def abandon(
     out.step(f"{answer['unique_id']}  {answer['status']}", answer["tx_hash"])
     out.say("final on the chain, it is in ./sluice dead list and may be replayed; or the payout won after all")
     out.result(answer)
+
+
+def _doors(stack: str) -> Doors:
+    return Operator(Home.find()) if stack == LOCAL else Afar(stack)
 
 
 def _ask(payment: str, *, as_json: bool) -> None:

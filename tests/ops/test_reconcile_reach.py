@@ -1,4 +1,4 @@
-"""How `sluice reconcile` reaches a stack on Google Cloud: as the operator's account, with the caller's credentials."""
+"""How `reconcile`, `logs`, `dead` and `wallet` reach a stack on Google Cloud: with the caller's own credentials."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import google.auth.exceptions
 import pytest
 
 from ops import app, rest, specs
+from ops.errors import CallFailed
 from ops.google import CREDENTIALS
 from ops.home import ROOT
 from ops.reconcile import reach
@@ -41,7 +42,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
 def test_doors_are_asked_as_the_operator_and_queues_as_oneself(calls: list[tuple[Any, ...]]) -> None:
     google_cloud = reach.Google("dev")
-    config = google_cloud._config
+    config = google_cloud._afar.config
     url = config.url("gcsplit")
     for _ in range(2):
         google_cloud.call("gcsplit", "/reconcile/ledger")
@@ -86,3 +87,64 @@ def test_a_stack_that_is_none_is_no_matter_of_credentials(capsys: pytest.Capture
     said = capsys.readouterr().err
     assert "there is no stack 'nosuch'" in said
     assert "use one of: dev" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "service", "path"),
+    [
+        (("dead", "list"), "gcsplit", "/failed-transactions?status=open"),
+        (("dead", "letters"), "gcsplit", "/dead-letters"),
+        (("dead", "events"), "paynowwebhook", "/dead"),
+        (("wallet", "show"), "gchostpay", "/wallet"),
+    ],
+)
+def test_what_an_alert_tells_people_to_look_at_is_looked_at_where_the_alert_is_from(
+    calls: list[tuple[Any, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    service: str,
+    path: str,
+) -> None:
+    def call(method: str, url: str, body: Any = None, *, headers: Any = None) -> Any:
+        calls.append((method, url, body, headers))
+        if url.startswith(CREDENTIALS):
+            return {"token": "theirs"}
+        raise CallFailed("answered 503", status=503)
+
+    monkeypatch.setattr(rest, "call", call)
+    assert app.main([*words, "--stack", "prod"]) == 1
+    assert calls[-1][:2] == ("GET", stack_config(ROOT, "prod").url(service) + path)
+
+
+def test_the_log_of_a_stack_is_read_page_by_page_and_shown_oldest_first(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pages = {
+        "": {"entries": [{"insertId": "2", "timestamp": "T2", "textPayload": "newer"}], "nextPageToken": "a"},
+        "a": {"nextPageToken": "b"},
+        "b": {"entries": [{"insertId": "1", "timestamp": "T1", "textPayload": "older"}]},
+    }
+    asked: list[Any] = []
+
+    def call(_method: str, url: str, body: Any = None, *, headers: Any = None) -> Any:
+        if url.startswith(CREDENTIALS):
+            return {"token": "theirs"}
+        if not url.startswith("https://logging"):
+            raise CallFailed("answered 404", status=404)  # the payment is in no batch
+        assert headers == {"Authorization": "Bearer mine"}
+        asked.append(body)
+        return pages[body.get("pageToken", "")]
+
+    monkeypatch.setattr(google.auth, "default", lambda scopes: (Credentials(), "p"))
+    monkeypatch.setattr(rest, "call", call)
+    assert app.main(["logs", "--stack", "prod", "--service", "gcsplit", "--payment", "p1"]) == 0
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["older", "newer"]
+    assert asked[0]["resourceNames"] == [f"projects/{stack_config(ROOT, 'prod').project}"]
+    assert asked[0]["filter"].startswith('(jsonPayload.unique_id="p1")')
+    assert asked[0]["filter"].endswith('AND resource.labels.service_name="gcsplit"')
+
+
+def test_another_clouds_log_is_not_followed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["logs", "--stack", "prod", "--follow"]) == 2
+    assert "gcloud logging tail" in capsys.readouterr().err
+    assert app.main(["logs", "--stack", "prod", "--cloud", "127.0.0.1:1"]) == 2
