@@ -16,12 +16,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from spec.catalogue import Catalogue
-from spec.checks.environment import KEY_VARIABLE, looks_secret
 from spec.checks.reach import EVERYBODY
 from spec.explain import explain
 from spec.log_metric import PREFIX
 from spec.model import Model
 from spec.permissions import INVOKER
+from spec.secret_forms import KEY_VARIABLE, looks_secret
 from spec.secrets_in_text import spots
 from spec.service import PROJECT_ROLES, Schedule, Service
 from spec.source import Source

@@ -1,46 +1,30 @@
-"""What looks like a secret in any text: tokens of known form, keys, passwords in URLs, and what is too random.
+"""Where in a text something stands that looks like a secret: of known form, or too random to be a word.
 
 Pure: text in, places out; lint asks it of the project's files, the policy pack of a plan. Leaves out what is random and
-public: digests, addresses, hashes, ids of resources, and references to secrets.
-
-Sources of the forms: the documentation of each issuer (Google: ya29., AIza, GOCSPX-; GitHub: ghp_ and its kin; Slack:
-xox; Stripe: sk_live_; AWS: AKIA; npm: npm_; JWT: three parts of base64url).
+public: digests, addresses, hashes, ids of resources, references to secrets, and what Pulumi has encrypted. The forms
+are spec/secret_forms.py's.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from spec.secret_forms import FORMS, in_named, is_random
+
 #: Characters of a line below which it holds no secret.
 SHORTEST = 12
-
-#: Tokens that nobody writes by chance.
-FORMS = {
-    "a private key": re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----"),
-    "a Google access token": re.compile(r"\bya29\.[\w-]{20,}"),
-    "a Google API key": re.compile(r"\bAIza[\w-]{35}\b"),
-    "a Google client secret": re.compile(r"\bGOCSPX-[\w-]{20,}"),
-    "a GitHub token": re.compile(r"\b(?:gh[pousr]_\w{30,}|github_pat_\w{50,})\b"),
-    "a Slack token": re.compile(r"\bxox[abprs]-[\w-]{10,}"),
-    "a Slack webhook": re.compile(r"hooks\.slack\.com/services/T\w+/B\w+/\w{20,}"),
-    "a Telegram bot token": re.compile(r"\b\d{8,10}:[A-Za-z0-9_-]{35}\b"),
-    "a Stripe key": re.compile(r"\b[sr]k_live_\w{20,}"),
-    "an AWS key": re.compile(r"\bAKIA[0-9A-Z]{16}\b"),
-    "an npm token": re.compile(r"\bnpm_[A-Za-z0-9]{36}\b"),
-    "a Pulumi token": re.compile(r"\bpul-[0-9a-f]{40}\b"),
-    "a signed token": re.compile(r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"),
-    "a URL with a password": re.compile(r"://[^/@\s:{}$\"']*:(?!\*)[^/@\s{}$\"']{3,}@"),
-    "a node's URL with its key": re.compile(r"\b(?:alchemy\.com/v2|infura\.io/v3)/[\w-]{24,}"),
-}
 
 #: `name: value` or `name=value` where the name says that the value is secret.
 _NAMED = re.compile(
     r"(?i)(?:password|passwd|secret|private_?key|signing_?key|api_?key|ipn_?key|token)\b[\"']?\s*[:=]\s*"
     r"[\"']?(?P<value>[^\s\"',}\]]{12,})"
+)
+
+#: What Pulumi writes into a stack's file: values that it has encrypted, and the key and the salt, encrypted as well.
+_ENCRYPTED = re.compile(
+    r"\bsecure:\s*[\"']?[\w+/=:.-]+|^[\"']?(?:encryptedkey|encryptionsalt)[\"']?:\s*[\"']?[\w+/=:.-]+"
 )
 
 #: A run of characters that could be a secret: what base64 and its kin are made of, but for the slash of paths.
@@ -83,8 +67,11 @@ def spots(text: str) -> Iterator[Spot]:
 
 
 def _in_line(line: str, forms: Mapping[str, re.Pattern[str]]) -> tuple[int, str] | None:
-    if "secure:" in line:  # what Pulumi has encrypted
-        return None
+    line = _ENCRYPTED.sub(lambda found: " " * len(found[0]), line)
+    return _known_or_random(line, forms)
+
+
+def _known_or_random(line: str, forms: Mapping[str, re.Pattern[str]] = FORMS) -> tuple[int, str] | None:
     for what, form in forms.items():
         if found := form.search(line):
             return found.start(), what
@@ -99,12 +86,8 @@ def _in_line(line: str, forms: Mapping[str, re.Pattern[str]]) -> tuple[int, str]
     return None
 
 
-def is_random(text: str, least: float = 3.0) -> bool:
-    """Whether a text has so many bits a character, and letters and digits in it, as secrets have and names have not."""
-    mixed = any(map(str.isdigit, text)) and any(map(str.isalpha, text))
-    return mixed and entropy(text) >= least
-
-
-def entropy(text: str) -> float:
-    """Return Shannon's entropy of a text's characters, in bits."""
-    return -sum(count / len(text) * math.log2(count / len(text)) for count in Counter(text).values())
+def in_value(name: str, value: str) -> str | None:
+    """Return what a value of this name holds, judged as strictly as can be: by name, form, URL and randomness."""
+    if found := in_named(name, value):
+        return found
+    return next((spot[1] for line in value.splitlines() if (spot := _known_or_random(line))), None)

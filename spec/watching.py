@@ -15,9 +15,7 @@ from pydantic import model_validator
 
 from spec.errors import Refused
 from spec.model import Model, field
-
-#: Hosts whose webhook URLs are secrets themselves.
-SECRET_WEBHOOKS = ("hooks.slack.com", "discord.com", "outlook.office.com")
+from spec.secret_forms import SECRET_WEBHOOKS
 
 _LEAK = "whoever reads git or the stack's state could write to the channel"
 

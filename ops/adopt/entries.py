@@ -100,7 +100,7 @@ def _row(token: str, name: str, logical: str, identity: str) -> dict[str, Any]:
 
 def _held(thing: Thing) -> HeldBack | None:
     what = f"{NOUNS[thing.type]} {thing.name}"
-    plain = list(secrets.in_plain(thing.inputs))
+    plain = [*secrets.in_plain(thing.inputs), *secrets.in_plain(list(thing.bindings), "bindings")]
     if plain:
         return HeldBack(
             what=what,

@@ -21,7 +21,14 @@ _ENQUEUERS: Final = ("enqueuer", "cloudtasks.admin")
 
 
 def drafts(estate: Estate) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
-    """The path of each draft, what it says, and what a person has to add or to know."""
+    """The path of each draft, what it says, and what a person has to add or to know; nothing secret in any of it."""
+    for path, made, notes in _drafts(estate):
+        places = list(secrets.in_plain(made))
+        notes += [f"{place}: it held a secret in plain text, which is not written here" for place in places]
+        yield path, secrets.hidden(made), notes
+
+
+def _drafts(estate: Estate) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
     for thing in estate.of("gcp:cloudtasks/queue:Queue"):
         yield f"queue_configs/tasks/{thing.name}.yaml", *_queue(thing, estate)
     for thing in estate.of("gcp:pubsub/subscription:Subscription"):
@@ -146,7 +153,8 @@ def _behind(url: str, estate: Estate) -> str:
 
 def _path(url: str, estate: Estate) -> str:
     base = next((base for base, _ in _urls(estate) if url.startswith(base + "/")), "")
-    return url.removeprefix(base) if base else urlsplit(url).path or "/"
+    path = urlsplit(url.removeprefix(base)).path or "/"
+    return secrets.HIDDEN if secrets.is_secret("", f"https://any{path}") else path
 
 
 def _services_of(thing: Thing, roles: tuple[str, ...], estate: Estate) -> list[str]:

@@ -16,7 +16,7 @@ from local_engine.resources import registry
 from local_engine.survey import Sight, Survey
 from ops.adopt.entries import NOUNS
 from ops.drift import places
-from ops.drift.found import Finding, Found, shown
+from ops.drift.found import NOTHING, Finding, Found, shown
 from spec.adopted import MEMBERS, PROJECT
 
 _QUEUE, _SERVICE = "gcp:cloudtasks/queue:Queue", "gcp:cloudrunv2/service:Service"
@@ -107,7 +107,7 @@ def _told(sight: Sight) -> Iterator[Change]:
         for name in sorted({*old, *new}):
             if old.get(name) != new.get(name):
                 path = f"{change.path}[{name}]"
-                yield replace(change, path=path, old=old.get(name, "nothing"), new=new.get(name, "nothing"))
+                yield replace(change, path=path, old=old.get(name, NOTHING), new=new.get(name, NOTHING))
 
 
 def _by_name(value: Any) -> dict[str, Any] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,7 +10,8 @@ from ops.adopt import secrets
 
 #: A value longer than this is cut: the line is there to be read.
 _LONGEST: Final = 240
-HIDDEN: Final = "[not shown]"
+#: One of the two sides has none.
+NOTHING: Final = "nothing"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,20 +39,8 @@ class Found:
     not_looked: list[str] = field(default_factory=list)
 
 
-def shown(value: Any, name: str = "") -> str:
-    """A value as a line shows it; what may be a secret is not shown."""
-    text = value if isinstance(value, str) else json.dumps(_hidden(value), sort_keys=True, default=str)
-    if isinstance(value, str) and (secrets.is_secret(name, value) or list(secrets.in_plain(value))):
-        return HIDDEN
+def shown(value: Any, path: str = "") -> str:
+    """A value as a line shows it; what may be a secret is not shown. Nothing is shown as nothing."""
+    kept = value if value == NOTHING else secrets.hidden(value, path)
+    text = kept if isinstance(kept, str) else json.dumps(kept, sort_keys=True, default=str)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-
-
-def _hidden(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        name, held = str(value.get("name", "")), value.get("value")
-        if isinstance(held, str) and secrets.is_secret(name, held):
-            return {**value, "value": HIDDEN}
-        return {key: _hidden(item) for key, item in value.items()}
-    if isinstance(value, str):
-        return HIDDEN if list(secrets.in_plain(value)) else value
-    return [_hidden(item) for item in value] if isinstance(value, Sequence) else value

@@ -5,23 +5,16 @@ Owns which files of a commit are code. service_code/Dockerfile.dockerignore says
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from ops.errors import OpsError
 from ops.images.commit import Commit
 from ops.images.tree import Entry
+from spec.secret_forms import IN_CODE
 
 #: The kinds of files that services are made of; a service's own configuration is in stacks and specs, not here.
 SUFFIXES = (".py", ".sql", ".yaml")
 WHERE = "app"
-#: What no file of an image may hold: keys in their usual wrappings. Values of secrets come from Secret Manager.
-SECRETS = {
-    "a private key": re.compile(rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----\s*[A-Za-z0-9+/=]{16}"),
-    "a service account's key": re.compile(rb"\"private_key_id\"\s*:\s*\"[0-9a-f]{16}"),
-    "an access token of Google": re.compile(rb"\bya29\.[A-Za-z0-9_-]{20}|\bAIza[A-Za-z0-9_-]{35}"),
-    "a Slack webhook": re.compile(rb"hooks\.slack\.com/services/T[A-Z0-9]{6}"),
-}
 
 
 def tree(commit: Commit) -> dict[str, Entry]:
@@ -34,9 +27,10 @@ def tree(commit: Commit) -> dict[str, Entry]:
 def refuse_secrets(files: Mapping[str, bytes]) -> None:
     """An image can be read by all who may deploy it, and stays in the registry after the file is deleted."""
     for path, data in files.items():
-        for what, pattern in SECRETS.items():
-            if match := pattern.search(data):
-                line = data.count(b"\n", 0, match.start()) + 1
+        text = data.decode(errors="replace")
+        for what, pattern in IN_CODE.items():
+            if match := pattern.search(text):
+                line = text.count("\n", 0, match.start()) + 1
                 raise OpsError(
                     f"{path}:{line}: {what} stands here",
                     why="it would be in the image for all who can pull it, and it is in the repository's history",

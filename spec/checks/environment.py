@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from spec.checks.draft import Draft, Rule
 from spec.checks.rule import rule
 from spec.errors import Finding, Severity, choose, nearest
+from spec.secret_forms import PASSWORD_IN_URL, looks_secret
 from spec.service import RESERVED_ENV
 from spec.stack import CUSTOM_ENDPOINT, ENDPOINTS, GOOGLE_SERVICE_URL, StackConfig
-
-#: Names whose values are secret whatever the value looks like; file names and versions of secrets are none.
-SECRET_NAME = re.compile(
-    r"(password|passwd|private_?key|signing_?key|api_?key|ipn_?key|access_?token|bot_?token|credentials|secret)$", re.I
-)
-
-#: A URL that carries a password.
-PASSWORD_IN_URL = re.compile(r"://[^/@\s:\"']*:[^/@\s\"']+@")
-
-#: Values that are secret whatever they are called: keys in PEM or hex, well known tokens, passwords in URLs.
-SECRET_VALUE = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY|\"private_key\"|^(0x)?[0-9a-fA-F]{64}$"
-    rf"|{PASSWORD_IN_URL.pattern}|^ya29\.|^xox[abp]-|^gh[pousr]_"
-)
-
-#: The variable by which Google's libraries find a key file.
-KEY_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
 
 _LEAK = "it would stand in plain text in git, in the stack's state and in the revision's description"
 
@@ -202,11 +185,6 @@ def _plain(name: str, value: str) -> dict[str, str]:
         "fix": "declare it in queue_configs/secrets/ and list it under secrets: in service.yaml (a provider's own "
         "credential: pulumi config set --secret); if the value is real, rotate it",
     }
-
-
-def looks_secret(name: str, value: str) -> bool:
-    """Whether a variable's name or value says that it is a secret; the path of a key file is another matter (SL314)."""
-    return bool(value) and name != KEY_VARIABLE and bool(SECRET_NAME.search(name) or SECRET_VALUE.search(value))
 
 
 def _values(stack: StackConfig) -> Iterator[tuple[tuple[str, ...], str]]:

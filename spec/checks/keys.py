@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spec.checks.draft import Draft, Rule
-from spec.checks.environment import KEY_VARIABLE
 from spec.checks.rule import rule
 from spec.errors import Finding, Where
+from spec.secret_forms import KEY_VARIABLE, WHOLE_KEY
 
 #: Endings of files that hold nothing but a key.
 KEY_FILES = (".p12", ".pfx", ".jks", ".keystore")
@@ -17,7 +17,6 @@ KEY_FILES = (".p12", ".pfx", ".jks", ".keystore")
 #: What a key file of Google's says; the key itself may follow in any order.
 _GOOGLE_KEY = re.compile(r'"type"\s*:\s*"(?:service_account|authorized_user)"')
 _PRIVATE = re.compile(r'"(?:private_key|refresh_token)"\s*:\s*"')
-_PEM = re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----\s+[A-Za-z0-9+/]{40}")
 
 #: Where pipelines say how they log in: the word that asks for a key.
 _LOGS_IN_BY_KEY = re.compile(rf"\bcredentials_json\s*:|activate-service-account\b.*--key-file|\b{KEY_VARIABLE}\b")
@@ -27,7 +26,7 @@ BUILDS = ("Dockerfile", ".sh")
 _BREAKS = "it opens the project to whoever reads it, for years, from anywhere"
 
 
-@rule("SL313", lint_only=True)
+@rule("SL313", silenceable=True, lint_only=True)
 def no_key_lies_in_the_tree(draft: Draft) -> Iterator[Finding]:
     """No file of the tree is the key of an account."""
     for file in draft.tree.files:
@@ -35,7 +34,7 @@ def no_key_lies_in_the_tree(draft: Draft) -> Iterator[Finding]:
             yield _key_file(file, 1, "is a file of keys")
         elif file.name.endswith((".json", ".pem", ".key")) or file.suffix == "":
             text = draft.tree.text(file) if file.suffix or file.name.startswith("id_") else ""
-            found = (_GOOGLE_KEY.search(text) and _PRIVATE.search(text)) or _PEM.search(text)
+            found = (_GOOGLE_KEY.search(text) and _PRIVATE.search(text)) or WHOLE_KEY.search(text)
             if found:
                 yield _key_file(file, text.count("\n", 0, found.start()) + 1, "holds a private key")
 

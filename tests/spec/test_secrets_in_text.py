@@ -50,3 +50,24 @@ def test_a_secret_is_found(name: str) -> None:
 @pytest.mark.parametrize("name", PUBLIC)
 def test_what_is_public_is_left_alone(name: str) -> None:
     assert list(spots(PUBLIC[name])) == []
+
+
+#: A stack's file as `pulumi stack init --secrets-provider gcpkms://...` and `config set --secret` leave it.
+STACK = f"""\
+secretsprovider: gcpkms://projects/sluice-prod/locations/us-central1/keyRings/pulumi/cryptoKeys/state
+encryptedkey: {RANDOM}{RANDOM[:40]}+/==
+encryptionsalt: v1:{RANDOM[:12]}=:v1:{RANDOM[20:36]}:{RANDOM[:40]}==
+config:
+  gcp:project: sluice-prod
+  sluice:imageDigest: sha256:{HEX}
+  cloudflare:apiToken:
+    secure: v1:{RANDOM[:16]}:{RANDOM[16:60]}
+  other:token: {{secure: "{RANDOM}+/=="}}
+"""
+
+
+def test_what_pulumi_has_encrypted_is_left_alone_and_nothing_else_of_the_file() -> None:
+    assert list(spots(STACK)) == []
+    plain = STACK + f"  other:hook: {RANDOM[:40]}  # not secure: at all\n"
+    assert [spot.line for spot in spots(plain)] == [10]
+    assert [spot.line for spot in spots(f"config:\n  encryptedkey: {RANDOM}\n")] == [2], "Pulumi writes it at the top"
