@@ -16,6 +16,7 @@ TASKS = Path("queue_configs/tasks")
 TOPICS = Path("queue_configs/topics")
 SECRETS = Path("queue_configs/secrets")
 ROUTES = Path("queue_configs/routes.yaml")
+SILENCES = Path("queue_configs/silences.yaml")
 ALERTS = Path("dashboards/alerts")
 METRICS = Path("dashboards/metrics")
 SLOS = Path("dashboards/slos")
@@ -93,13 +94,12 @@ def adopted(root: Path, envs: Iterable[str], findings: list[Finding]) -> dict[st
 
 def routes(root: Path, findings: list[Finding]) -> SpecFile | None:
     """Find queue_configs/routes.yaml, if the project has routes."""
-    for path in sorted((root / ROUTES.parent).glob("*")):
-        if path.stem == ROUTES.stem and path.suffix.lower() in ENDINGS:
-            file = SpecFile(ROUTES.stem, path, path.relative_to(root))
-            if file.shown_as == ROUTES:
-                return file
-            findings.append(_misplaced("list of routes", file, ROUTES))
-    return None
+    return _single(root, ROUTES, "list of routes", findings)
+
+
+def silences(root: Path, findings: list[Finding]) -> SpecFile | None:
+    """Find queue_configs/silences.yaml, if a file of the project cannot say itself what it breaks on purpose."""
+    return _single(root, SILENCES, "list of silences", findings)
 
 
 def services(root: Path, findings: list[Finding]) -> dict[str, SpecFile]:
@@ -117,6 +117,16 @@ def stacks(root: Path) -> dict[str, SpecFile]:
     paths = sorted((root / STACKS).glob(f"{STACK_PREFIX}*.yaml"))
     names = [(path.name.removeprefix(STACK_PREFIX).removesuffix(".yaml"), path) for path in paths]
     return {name: SpecFile(name, path, path.relative_to(root)) for name, path in names}
+
+
+def _single(root: Path, proper: Path, noun: str, findings: list[Finding]) -> SpecFile | None:
+    for path in sorted((root / proper.parent).glob("*")):
+        if path.stem == proper.stem and path.suffix.lower() in ENDINGS:
+            file = SpecFile(proper.stem, path, path.relative_to(root))
+            if file.shown_as == proper:
+                return file
+            findings.append(_misplaced(noun, file, proper))
+    return None
 
 
 def _by_stem(root: Path, folder: Path, noun: str, findings: list[Finding]) -> dict[str, SpecFile]:

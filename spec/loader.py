@@ -28,6 +28,7 @@ from spec.model import Named
 from spec.route import Route, RouteFile
 from spec.secret import Secret
 from spec.service import Service
+from spec.silences import SilencesFile
 from spec.slo import Slo
 from spec.source import Source, read, read_text
 from spec.stack import FOUNDATION_PREFIX, StackConfig, StackFile, from_flat
@@ -88,6 +89,7 @@ def _draft(root: Path, stacks: list[str], configs: Mapping[str, Mapping[str, Any
         channels=_read_all(draft, "channel", Channel, files.channels(root, draft.findings)),
         boards=_read_boards(draft),
     )
+    _read_silences(draft)
     envs = [stack.removeprefix(FOUNDATION_PREFIX) for stack in stacks]
     adopted = _read_all(draft, "adopted", Adopted, files.adopted(root, envs, draft.findings))
     took_over = any((root / files.ADOPTED / env).is_dir() for env in envs)
@@ -139,6 +141,18 @@ def _read_routes(draft: Draft) -> dict[str, Route]:
     except ValidationError as error:
         draft.findings.extend(explain(error, source, RouteFile))
         return {}
+
+
+def _read_silences(draft: Draft) -> None:
+    file = files.silences(draft.system.root, draft.findings)
+    source = read(file.path, file.shown_as, draft.findings) if file else None
+    if source is None:
+        return
+    draft.sources["silences", files.SILENCES.stem] = source
+    try:
+        SilencesFile.model_validate(source.values)
+    except ValidationError as error:
+        draft.findings.extend(explain(error, source, SilencesFile))
 
 
 def _read_stack(draft: Draft, stack: str, config: Mapping[str, Any] | None) -> None:

@@ -20,6 +20,7 @@ from spec.model import BREAKS, FIX, RULE, Model
 from spec.route import RouteFile
 from spec.secret import Secret
 from spec.service import Service
+from spec.silences import SilencesFile
 from spec.slo import Slo
 from spec.stack import StackFile
 from spec.task_queue import TaskQueue
@@ -37,6 +38,7 @@ MODELS: dict[str, type[Model]] = {
     "slo": Slo,
     "channel": Channel,
     "adopted": Adopted,
+    "silences": SilencesFile,
 }
 
 #: Keys that other programs own in a stack's file: those of providers and of Pulumi.

@@ -1,12 +1,14 @@
 """The project's files beyond the specs, as lint reads them: code, workflows, whatever lies in the tree.
 
-Owns which files count and reads each once. Leaves to the rules what must not stand there.
+Owns which files count and reads each once: those that git has or would take, and where there is no git all but what
+tools fill. Leaves to the rules what must not stand there.
 """
 
 from __future__ import annotations
 
 import ast
 import os
+import subprocess
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +34,7 @@ class Tree:
     @cached_property
     def files(self) -> tuple[Path, ...]:
         """Every file, in order."""
-        return tuple(sorted(self._walk()))
+        return tuple(sorted(self._in_git() or self._walk()))
 
     def below(self, folder: Path, *endings: str) -> tuple[Path, ...]:
         """The files of a folder and its folders that end so."""
@@ -61,6 +63,17 @@ class Tree:
     def read(self) -> dict[Path, str]:
         """The texts that somebody has asked for."""
         return dict(self._texts)
+
+    def _in_git(self) -> list[Path]:
+        """What is committed or not ignored; nothing without git, or in a folder of which git knows nothing."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        try:
+            asked = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, check=True)
+        except (OSError, subprocess.CalledProcessError):
+            return []
+        paths = {Path(os.fsdecode(name)) for name in asked.stdout.split(b"\0") if name}
+        return [path for path in paths if (self.root / path).is_file()]
 
     def _walk(self) -> Iterator[Path]:
         for folder, folders, files in os.walk(self.root):

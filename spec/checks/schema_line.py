@@ -25,6 +25,7 @@ SCHEMAS = {
     "slo": "slo.json",
     "channel": "channel.json",
     "adopted": "adopted.json",
+    "silences": "silences.json",
 }
 
 

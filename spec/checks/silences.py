@@ -1,7 +1,8 @@
 """What a file says in `lint:` about itself: which findings are meant, and why; and what is wrong with saying so.
 
 A spec says it under the key `lint` (a stack under `sluice:lint`), any other file by a comment in the finding's line:
-`# lint: SL703 the reason`. What Google or the program would refuse cannot be silenced (docs/adr/lint-rules.md).
+`# lint: SL703 the reason`. For files that take no comment (keys, JSON, binaries) queue_configs/silences.yaml says it.
+What Google or the program would refuse cannot be silenced (docs/adr/lint-rules.md).
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ COMMENT = re.compile(r"(?:#|//)\s*lint:\s*(SL\d+)\s+(\S.*)")
 #: Where a spec and a stack's file say it.
 KEYS: Mapping[str, tuple[str, ...]] = {"stack": ("config", "sluice:lint")}
 KEY = ("lint",)
+#: Where it is said for files that take no comment.
+OTHERS = "files"
 
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """One word of one file."""
+    """One word about one file."""
 
     file: Path
     number: str
@@ -86,11 +89,19 @@ def settle(draft: Draft, found: Iterable[Finding], laws: Mapping[str, Law], *, w
 
 def _of_specs(draft: Draft) -> Iterator[Silence]:
     for (noun, _), source in draft.sources.items():
-        path = KEYS.get(noun, KEY)
-        said = _at(source, path)
-        for number, reason in said.items():
-            where, key = source.at_key(*path, number), spell((*path, number))
-            yield Silence(source.file, number, reason, where, key)
+        for path, file in _places(noun, source):
+            for number, reason in _at(source, path).items():
+                where, key = source.at_key(*path, number), spell((*path, number))
+                yield Silence(file, number, reason, where, key)
+
+
+def _places(noun: str, source: Source) -> Iterator[tuple[tuple[str, ...], Path]]:
+    """Where a file says something, and of which file."""
+    if noun != "silences":
+        yield KEYS.get(noun, KEY), source.file
+        return
+    for file in _at(source, (OTHERS,)):
+        yield (OTHERS, file), Path(file)
 
 
 def _of_comments(draft: Draft) -> Iterator[Silence]:

@@ -31,6 +31,7 @@ _NOUNS = {
     "queue_configs/secrets": "secret",
     "queue_configs/adopted": "adopted",
     "queue_configs/routes.yaml": "routes",
+    "queue_configs/silences.yaml": "silences",
     "service_code": "service",
     "stacks": "stack",
     "dashboards/alerts": "alert",

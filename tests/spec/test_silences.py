@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,42 @@ def test_a_silence_without_effect_is_not_judged_while_a_file_cannot_be_read(tmp_
     found = told(tmp_path, (QUEUE, silence), ("queue_configs/secrets/SIGNING_KEY.yaml", "colour: red\n"))
 
     assert rules(found) == ["SL102"]
+
+
+KEY = f"-----BEGIN PRIVATE KEY-----\n{'A' * 64}\n-----END PRIVATE KEY-----\n"
+PEM = "tests/tls/key.pem"
+
+
+def test_a_file_that_takes_no_comment_is_silenced_in_a_list(tmp_path: Path) -> None:
+    silences = f"files:\n  {PEM}:\n    SL313: made for the tests, opens nothing\n"
+    found = told(tmp_path, (PEM, KEY), ("queue_configs/silences.yaml", silences))
+
+    assert rules(found) == []
+    assert [(str(one.finding.where.file), one.reason) for one in found.silenced] == [
+        (PEM, "made for the tests, opens nothing")
+    ]
+
+
+def test_a_list_that_silences_nothing_or_says_no_reason_is_told_of_at_its_line(tmp_path: Path) -> None:
+    said = ("queue_configs/silences.yaml", f"files:\n  {PEM}:\n    SL313: made for the tests, opens nothing\n")
+    (finding,) = told(tmp_path / "a", said).findings
+    assert (finding.rule, str(finding.where)) == ("SL132", "queue_configs/silences.yaml:4:5")
+    short = (said[0], f"files: {{{PEM}: {{SL313: because}}}}\n")
+    assert rules(told(tmp_path / "b", (PEM, KEY), short)) == ["SL134"]
+    assert rules(told(tmp_path / "c", (said[0], "file: {}\n"))) == ["SL102", "SL103"]
+
+
+def test_what_git_ignores_is_not_asked_and_what_it_would_take_is(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    files = [(".gitignore", "scratch/\n"), ("scratch/key.pem", KEY), ("build/key.pem", KEY), (".keys/key.pem", KEY)]
+    lay([Example(path, text, whole=True) for path, text in files], root)
+    assert [str(found.where.file) for found in report(root).findings] == ["scratch/key.pem"], "without git it walks"
+
+    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+    subprocess.run(["git", "add", "build"], cwd=root, check=True)
+    assert [str(found.where.file) for found in report(root).findings] == [".keys/key.pem", "build/key.pem"]
+    (root / "build/key.pem").unlink()
+    assert [str(found.where.file) for found in report(root).findings] == [".keys/key.pem"]
 
 
 def test_the_public_doors_of_the_project_are_those_that_say_why() -> None:
