@@ -55,8 +55,8 @@ class CiIdentity(pulumi.ComponentResource):
     def __init__(self, name: str, config: CiIdentityConfig, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("sluice:components:CiIdentity", name, None, opts)
         self._site, self._spec = config.site, config.spec
-        pool = f"projects/{config.project_number}/locations/global/workloadIdentityPools/{names.CI_POOL}"
-        self.provider = f"{pool}/providers/{names.CI_PROVIDER}"
+        pool = names.ci_pool(config.project_number)
+        self.provider = names.ci_provider(config.project_number)
         self._federation()
         previewer = self._account(names.PREVIEWER_ACCOUNT_ID, "Jobs that preview and look for drift")
         deployer = self._account(names.DEPLOYER_ACCOUNT_ID, "Jobs that apply the app's layer")

@@ -26,6 +26,8 @@ Ids = Mapping[tuple[str, str], str]
 #: By what people tell apart what the cloud names itself.
 _SEEN_AS: Final = ("displayName", "display_name")
 _QUEUE: Final = "gcp:cloudtasks/queue:Queue"
+#: What stands outside of the project is not looked at, since who may read the project may not read that.
+OUTSIDE: Final[Mapping[str, str]] = {"gcp:billing/budget:Budget": "it is the billing account's, not the project's"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +56,17 @@ class Survey(Deployment):
     def __init__(self, *given: Any, ids: Ids | None = None, **named: Any) -> None:
         super().__init__(*given, **named)
         self.sights: dict[str, Sight] = {}
+        #: Resources that are left out on purpose.
+        self.left_out: list[Goal] = []
         self._ids = ids or {}
 
     def _custom(self, goal: Goal) -> Registered:
         kind = checks.kind_of(goal)
         inputs = checks.checked(goal, kind, None, self.defaults, final=False)
+        if goal.type in OUTSIDE:
+            with self._lock:
+                self.left_out.append(goal)
+            return Registered(goal.urn, "", {name: UNKNOWN for name in _computed(kind)} | inputs)
         sent = dict(plain(inputs))
         sight = Sight(goal=goal, inputs=sent)
         try:

@@ -135,6 +135,16 @@ def custom_role(project: str) -> str:
     return f"projects/{project}/roles/{TASK_CREATOR_ROLE_ID}"
 
 
+def ci_pool(project_number: str) -> str:
+    """Return the full name of the pool of a pipeline's identities."""
+    return f"projects/{project_number}/locations/global/workloadIdentityPools/{CI_POOL}"
+
+
+def ci_provider(project_number: str) -> str:
+    """Return the full name of the provider to which a pipeline's jobs show their tokens."""
+    return f"{ci_pool(project_number)}/providers/{CI_PROVIDER}"
+
+
 def queue_path(project: str, location: str, queue: str) -> str:
     """Return the full name of a queue."""
     return f"projects/{project}/locations/{location}/queues/{queue}"

@@ -23,8 +23,6 @@ class Who(StrEnum):
     DEPLOYER = "deployer"
 
 
-#: The whole name of the provider, which jobs show their tokens to.
-PROVIDER = f"projects/{{}}/locations/global/workloadIdentityPools/{names.CI_POOL}/providers/{names.CI_PROVIDER}"
 ACCOUNTS = {Who.PREVIEWER: names.PREVIEWER_ACCOUNT_ID, Who.DEPLOYER: names.DEPLOYER_ACCOUNT_ID}
 
 
@@ -37,12 +35,22 @@ def ci(
     *,
     stack: Annotated[str, typer.Option("--stack", help="dev, staging or prod.")],
     who: Annotated[Who, typer.Option("--as", help="Who looks, or who applies.")],
+    if_configured: Annotated[
+        bool, typer.Option("--if-configured", help="Print nothing, and exit 0, where the stack has no sluice:ci.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
     """Print provider, account, project and where Pulumi's state is."""
     if stack.startswith("foundation-"):
         raise BadUsage(f"{stack} is a layer", fix=f"name the environment: --stack {stack.removeprefix('foundation-')}")
     below = specs.config_of(f"foundation-{stack}")
+    out = Output(as_json=as_json)
+    if below.ci is None and if_configured:
+        typer.echo(
+            f"no job may become an account of {stack}: its foundation has no sluice:ci (docs/deploy.md)", err=True
+        )
+        out.result({})
+        return
     if below.ci is None:
         raise OpsError(
             f"stacks/Pulumi.foundation-{stack}.yaml has no sluice:ci",
@@ -56,14 +64,13 @@ def ci(
             fix="add state_bucket: the bucket of `pulumi login`, without gs://",
         )
     found = {
-        "provider": PROVIDER.format(below.project_number),
+        "provider": names.ci_provider(below.project_number),
         "account": names.account_email(ACCOUNTS[who], below.project),
         "project": below.project,
         "region": below.region,
         "state": f"gs://{below.ci.state_bucket}",
         "images": names.images(below.region, below.project),
     }
-    out = Output(as_json=as_json)
     for name, value in found.items():
         out.plain(f"{name}={value}")
     out.result(found)

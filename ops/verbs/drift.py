@@ -15,6 +15,7 @@ from local_engine import config as engine_config
 from local_engine import estate as estates
 from local_engine.errors import CloudError
 from local_engine.resource_type import Defaults
+from local_engine.survey import OUTSIDE
 from ops import project_cloud
 from ops.drift import compare
 from ops.drift.found import Found
@@ -49,7 +50,7 @@ def drift(
         env = stack.removeprefix(FOUNDATION_PREFIX)
         raise BadUsage(f"{stack} is one layer of {env}", fix=f"--stack {env} looks at both layers together")
     try:
-        found = _looked(stack, (folder or ROOT).resolve())
+        found, left_out = _looked(stack, (folder or ROOT).resolve())
     except OpsError as error:
         error.code = INCOMPLETE
         raise
@@ -59,6 +60,8 @@ def drift(
         out.plain(f"  where: {one.where}\n  specs: {one.specs}\n  cloud: {one.cloud}\n  fix:   {one.fix}")
     for unseen in found.not_looked:
         out.plain(f"could not be looked at: {unseen}", style="yellow")
+    for what in left_out:
+        out.plain(f"left out: {what}")
     out.say()
     out.say(f"{counted(len(found.findings), 'difference')} between the specs and the cloud of {stack}")
     out.result(
@@ -67,6 +70,7 @@ def drift(
             "drift": bool(found.findings),
             "findings": [one.as_json() for one in found.findings],
             "not_looked": found.not_looked,
+            "left_out": left_out,
         }
     )
     if found.not_looked:
@@ -75,7 +79,8 @@ def drift(
         raise typer.Exit(DRIFT)
 
 
-def _looked(stack: str, root: Path) -> Found:
+def _looked(stack: str, root: Path) -> tuple[Found, list[str]]:
+    """What differs, and what is not looked at on purpose."""
     try:
         system = spec.load(root, stack)
         assert system.stack is not None
@@ -95,7 +100,7 @@ def _looked(stack: str, root: Path) -> Found:
             except CloudError as error:
                 if error.status != 404:  # what is not there at all is told as missing
                     estate.unseen.append(f"the versions of {secret}: {error}")
-        return compare.compare(
+        found = compare.compare(
             compare.Given(
                 stack=stack,
                 project=given.project,
@@ -105,6 +110,8 @@ def _looked(stack: str, root: Path) -> Found:
                 apply="./sluice up" if stack == "local" and root == ROOT else f"pulumi up --stack {stack}",
             )
         )
+        left_out = [goal for survey in surveys for goal in survey.left_out]
+        return found, [f"{goal.type.rpartition(':')[2]} {goal.name}: {OUTSIDE[goal.type]}" for goal in left_out]
     except spec.SpecErrors as error:
         raise SpecsRefused(error) from error
     except local_engine.EngineError as error:

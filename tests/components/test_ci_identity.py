@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import pulumi_gcp as gcp
 import pytest
@@ -18,15 +19,30 @@ Plan = Callable[[str], Result]
 POOL = "projects/100000000003/locations/global/workloadIdentityPools/sluice-ci"
 
 
+OPTIONS: dict[str, dict[str, Any]] = {
+    "foundation-prod": {
+        "sluice:ci": {
+            "repository": "acme/payments",
+            "state_bucket": "acme-state",
+            "state_key": "projects/sluice-prod/locations/global/keyRings/pulumi/cryptoKeys/state",
+        },
+        "sluice:budget": {"billing_account": "012345-6789AB-CDEF01", "amount": 800},
+    },
+    "prod": {"sluice:edge": {"domain": "pay.example.com"}},
+}
+
+
 @cache
-def planned() -> Result:
-    ci = {"repository": "acme/payments", "state_bucket": "acme-state"}
-    ci |= {"state_key": "projects/sluice-prod/locations/global/keyRings/pulumi/cryptoKeys/state"}
-    result = local_engine.run(
-        "foundation-prod", root=ROOT, mode="preview", state_dir=None, offline=True, overrides={"sluice:ci": ci}
-    )
+def optional(layer: str) -> Result:
+    """The plan of a layer with all that no stack of the repository asks for."""
+    given = OPTIONS[layer]
+    result = local_engine.run(layer, root=ROOT, mode="preview", state_dir=None, offline=True, overrides=given)
     assert result.ok, result.problems
     return result
+
+
+def planned() -> Result:
+    return optional("foundation-prod")
 
 
 def member(account: str) -> str:
@@ -114,18 +130,12 @@ def test_neither_account_sees_a_secret_a_payload_or_a_message_and_neither_touche
     assert {one.rpartition(".")[2] for one in changes} <= {"get", "list", "getIamPolicy"}
 
 
-@pytest.mark.parametrize("stack", ["prod", "foundation-prod"])
-def test_every_type_of_the_plan_has_its_line(plan: Plan, stack: str) -> None:
-    used = {step.type.removeprefix("gcp:") for step in plan(stack).steps if step.type.startswith("gcp:")}
-    assert used - ci_permissions.known() == set()
-
-
-def test_the_load_balancers_types_have_theirs() -> None:
-    asked = {"sluice:edge": {"domain": "pay.example.com"}}
-    result = local_engine.run("prod", root=ROOT, mode="preview", state_dir=None, offline=True, overrides=asked)
-    assert result.ok, result.problems
-    used = {step.type.removeprefix("gcp:") for step in result.steps if step.type.startswith("gcp:compute/")}
-    assert used
+@pytest.mark.parametrize(
+    ("layer", "option"), [("prod", "compute/uRLMap:URLMap"), ("foundation-prod", "billing/budget:Budget")]
+)
+def test_every_type_of_the_plan_has_its_line(layer: str, option: str) -> None:
+    used = {step.type.removeprefix("gcp:") for step in optional(layer).steps if step.type.startswith("gcp:")}
+    assert option in used
     assert used - ci_permissions.known() == set()
 
 

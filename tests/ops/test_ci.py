@@ -41,6 +41,19 @@ def test_a_job_gets_names_as_lines_that_its_output_takes(stacks: Path, capsys: p
     assert json.loads(capsys.readouterr().out)["account"].startswith("sluice-previewer@")
 
 
+def test_a_stack_that_no_pipeline_deploys_yet_may_be_passed_over(
+    stacks: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("ci", "--stack", "staging", "--as", "previewer", "--if-configured")
+    (stacks / "Pulumi.foundation-staging.yaml").write_text(NAMES)
+    assert app.main([*words]) == 0
+    told = capsys.readouterr()
+    assert (told.out, "has no sluice:ci" in told.err) == ("", True)
+    (stacks / "Pulumi.foundation-staging.yaml").write_text(NAMES + CI)
+    assert app.main([*words]) == 0
+    assert "provider=projects/" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("config", "words", "said"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import partial
 from importlib import import_module
@@ -14,7 +15,9 @@ import local_engine
 from components import ci_permissions
 from local_engine import Ports, Result
 from local_engine.cloud import Cloud
+from local_engine.config import endpoints, stack_config
 from local_engine.run import Mode
+from ops import app
 from tests.components.conftest import DIGEST
 from tests.local_engine.local_cloud import call, running
 from tests.stacks.test_apply import ROOT, apply, furnish
@@ -64,18 +67,63 @@ def run_as(
         return local_engine.run("local", root=ROOT, mode=mode, state_dir=state, overrides=image, ports=ports)
 
 
+#: What a stack is given besides; the local cloud knows no condition on what is granted, so that it is only looked at.
+OPTIONS: dict[str, Any] = {
+    "sluice:ci": {
+        "repository": "acme/pay",
+        "state_bucket": "sluice-local-pulumi",
+        "state_key": "projects/sluice-local/locations/us-central1/keyRings/pulumi/cryptoKeys/state",
+    },
+    "sluice:budget": {"billing_account": "012345-6789AB-CDEF01", "amount": 800},
+}
+
+
+def keep_state(ports: Ports) -> None:
+    """Where Pulumi's state would be, which is made by hand."""
+    post(ports, "/storage/v1/b?project=sluice-local", {"name": "sluice-local-pulumi"})
+    rings = f"{PROJECT}/locations/us-central1/keyRings"
+    post(ports, f"{rings}?keyRingId=pulumi", {})
+    post(ports, f"{rings}/pulumi/cryptoKeys?cryptoKeyId=state", {"purpose": "ENCRYPT_DECRYPT"})
+
+
+def drift_as(token: str, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ports: Ports) -> dict[str, Any]:
+    """What a look for drift tells an account, without a state, as in a pipeline."""
+    below = stack_config(ROOT, "foundation-local", ports=ports)
+    places = endpoints(stack_config(ROOT, "local", ports=ports)) | endpoints(below)
+    asked = Cloud(places, attribution={}, authorize=lambda: {"Authorization": f"Bearer {token}"})
+    config = {"foundation-local": OPTIONS, "local": {"sluice:imageDigest": DIGEST}}
+    lookers = [
+        local_engine.Looker(stack=layer, root=ROOT, cloud=asked, overrides=given, ports=ports)
+        for layer, given in config.items()
+    ]
+    with patch.context() as patched:
+        patched.setattr("ops.verbs.drift._lookers", lambda *_: lookers)
+        capsys.readouterr()
+        app.main(["drift", "--json"])
+    told: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return told
+
+
 @pytest.mark.stack
 def test_the_deployer_applies_the_app_and_the_previewer_may_only_look(
-    cloud: Ports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cloud: Ports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     state = tmp_path / "engine"
     apply("foundation-local", state, {}, cloud)
     furnish(cloud, tmp_path / "image")
+    keep_state(cloud)
     deployer = employ(cloud, "sluice-deployer", ci_permissions.change(), POLICY_ADMIN)
     previewer = employ(cloud, "sluice-previewer", ci_permissions.read())
 
     made = run_as(deployer, monkeypatch, cloud, state, mode="up")
     assert made.ok, "\n".join(map(str, made.problems))
+
+    for token in (deployer, previewer):
+        told = drift_as(token, monkeypatch, capsys, cloud)
+        assert told["not_looked"] == []
+        assert {one["thing"].split()[0] for one in told["findings"] if one["kind"] == "paused"} == {"queue"}
+        assert {one["thing"].split()[0] for one in told["findings"] if one["kind"] == "missing"} >= {"BucketIAMMember"}
+        assert told["left_out"] == ["Budget budget: it is the billing account's, not the project's"]
 
     looked = run_as(previewer, monkeypatch, cloud, state, mode="preview")
     assert looked.ok, "\n".join(map(str, looked.problems))
