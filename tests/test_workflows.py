@@ -67,6 +67,37 @@ def test_every_command_of_ours_has_the_options_that_are_used(name: str) -> None:
     assert [found for line in ours for found in unknown(line.partition(" >")[0])] == []
 
 
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_command_that_fails_before_a_pipe_fails_its_step(name: str) -> None:
+    """GitHub's own shell is bash -e; `shell: bash` alone is bash -eo pipefail."""
+    flow = WORKFLOWS[name]
+    for job in jobs(name):
+        of_job = job.get("defaults", flow.get("defaults", {})).get("run", {}).get("shell")
+        assert {step.get("shell", of_job) for step in job.get("steps", ()) if "run" in step} <= {"bash"}
+
+
+def test_the_deployers_jobs_run_nothing_of_a_dev_chain_and_no_image_that_may_change() -> None:
+    chosen = re.search(r"^  (.+)\) kind=cloud", (ROOT / "sluice").read_text(), re.MULTILINE)
+    assert chosen
+    cloud = set(chosen[1].split(" | "))
+    for name in ("image", "plan", "preview", "up"):
+        used = {line.partition("./sluice ")[2].split()[0] for line in scripts(name) if line.startswith("./sluice ")}
+        assert used <= cloud, name
+        assert {line for line in scripts(name) if "scripts/prepare" in line} <= {"scripts/prepare cloud"}
+        for job in jobs(name):
+            image = str(job.get("container", ""))
+            assert not image or "@sha256:" in image, f"{image} may be another one tomorrow"
+
+
+def test_what_no_stack_has_yet_is_not_previewed_by_pulumi_and_nothing_fails_of_it() -> None:
+    (plan,) = jobs("plan")
+    (asked,) = [step for step in plan["steps"] if step.get("id") == "ci"]
+    assert "--if-configured" in asked["run"]
+    after = plan["steps"][plan["steps"].index(asked) + 1 :]
+    assert after
+    assert {step["if"] for step in after} == {"steps.ci.outputs.provider != ''"}
+
+
 def test_an_apply_needs_an_approval_and_a_preview_before_it() -> None:
     applying = [
         job

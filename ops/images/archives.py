@@ -20,7 +20,8 @@ from pathlib import Path
 from ops.errors import OpsError
 from ops.images.debian import LOCK, Package
 
-#: A mirror's address with `{archive}` (debian, debian-security) in it.
+#: A mirror's address with `{archive}` (debian, debian-security) in it; or several, of which a later one is asked for
+#: what the one before it does not have. `{date}` is the lock's, by which snapshots of the archives are found.
 MIRROR = "SLUICE_DEBIAN"
 
 
@@ -32,14 +33,14 @@ def cache(*parts: str) -> Path:
     return folder
 
 
-def packages(locked: list[Package], mirror: str = "") -> dict[str, bytes]:
-    """The locked packages' bytes by name."""
+def packages(locked: list[Package], mirror: str = "", date: str = "") -> dict[str, bytes]:
+    """The locked packages' bytes by name; `date` is the lock's."""
     kept = cache("debian")
     missing = [one for one in locked if _kept(kept, one) is None]
     why = ""
     if missing:
         mirror = mirror or os.environ.get(MIRROR, "")
-        why = _from_mirror(mirror, missing, kept) if mirror else _by_apt(missing, kept)
+        why = _from_mirrors(mirror.split(), missing, kept, date) if mirror else _by_apt(missing, kept)
     found: dict[str, bytes] = {}
     for one in locked:
         data = _kept(kept, one)
@@ -48,7 +49,7 @@ def packages(locked: list[Package], mirror: str = "") -> dict[str, bytes]:
                 f"{one.name} {one.version} ({LOCK}) could not be fetched" + (f": {why}" if why else ""),
                 why="the image's base is made of exactly these packages, by digest",
                 fix=f"on Debian 12 apt-get update; else name a mirror, {MIRROR}=https://HOST/{{archive}}; or, for "
-                "versions that Debian has replaced, its snapshots: https://HOST/archive/{archive}/YYYYMMDDTHHMMSSZ; or "
+                "versions that Debian has replaced, its snapshots after it: https://HOST/archive/{archive}/{date}; or "
                 "lock today's versions: ./sluice image lock",
             )
         found[one.name] = data
@@ -69,6 +70,17 @@ def keep(folder: Path, data: bytes, name: str) -> None:
     draft = folder / f"{name}.{os.getpid()}.new"
     draft.write_bytes(data)
     draft.replace(folder / name)
+
+
+def _from_mirrors(mirrors: list[str], wanted: list[Package], folder: Path, date: str) -> str:
+    """Ask one after the other for what is still missing; why the last did not have it."""
+    why = ""
+    for mirror in mirrors:
+        missing = [one for one in wanted if _kept(folder, one) is None]
+        if missing and "{date}" in mirror and not date:
+            return f"{LOCK} names no date, and {mirror} asks for one"
+        why = _from_mirror(mirror.replace("{date}", date), missing, folder) if missing else ""
+    return why
 
 
 def _from_mirror(mirror: str, wanted: list[Package], folder: Path) -> str:

@@ -82,10 +82,11 @@ class Builder:
 
     def base(self, commit: Commit) -> Base:
         """The base of service_code/base.lock."""
-        lock = debian.read_lock(commit.text(debian.LOCK))
+        text = commit.text(debian.LOCK)
+        lock = debian.read_lock(text)
         user = dockerfile.read(commit.text(dockerfile.PATH)).user.partition(":")[0]
         self.say(f"the base: {len(lock)} packages of Debian")
-        packages = archives.packages(lock, self.mirror)
+        packages = archives.packages(lock, self.mirror, debian.dated(text))
         found = debian.tree(packages, user)
         layer = self._layer("base", [str(lock), user], 0, lambda: {**found, **self._compiled(found, found)})
         parts = [

@@ -22,6 +22,7 @@ LOCK = "service_code/base.lock"
 PYTHON = "usr/lib/python3.11"
 STATUS = "var/lib/dpkg/status.d"
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
+_DATE = re.compile(r"date (\d{8}T\d{6}Z)")
 #: Folders that Debian 12 has under /usr alone.
 MERGED = ("bin", "sbin", "lib", "lib64")
 #: Of these packages only some paths are wanted.
@@ -59,10 +60,10 @@ class Package:
 
 
 def read_lock(text: str) -> list[Package]:
-    """The packages of service_code/base.lock: `NAME VERSION sha256:DIGEST PATH` a line."""
+    """The packages of service_code/base.lock: `NAME VERSION sha256:DIGEST PATH` a line, and one line with a date."""
     found = []
     for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
+        if not line.strip() or line.startswith("#") or _DATE.fullmatch(line):
             continue
         match = re.fullmatch(r"(\S+) (\S+) sha256:([0-9a-f]{64}) (pool/\S+\.deb)", line.strip())
         if match is None:
@@ -73,6 +74,12 @@ def read_lock(text: str) -> list[Package]:
             )
         found.append(Package(name=match[1], version=match[2], sha256=match[3], path=match[4]))
     return found
+
+
+def dated(text: str) -> str:
+    """The moment at which Debian had what is locked, as its snapshots are named; empty where the lock does not say."""
+    found = (_DATE.fullmatch(line) for line in text.splitlines())
+    return next((match[1] for match in found if match), "")
 
 
 def tree(packages: Mapping[str, bytes], user: str) -> dict[str, Entry]:
@@ -155,9 +162,9 @@ def _ar(data: bytes) -> Iterator[tuple[str, bytes]]:
         at += 60 + size + size % 2
 
 
-def locked(names: list[str], look_up: Callable[[str], Mapping[str, str]]) -> str:
+def locked(names: list[str], look_up: Callable[[str], Mapping[str, str]], date: str) -> str:
     """The lock's text for packages by name; `look_up` gives a package's fields as an archive's index has them."""
-    lines = []
+    lines = [f"date {date}"]
     for name in names:
         fields = look_up(name)
         lines.append(f"{name} {fields['Version']} sha256:{fields['SHA256']} {fields['Filename']}")

@@ -6,6 +6,7 @@ Owns the words of the command line; ops/images/ makes, writes and sends.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -152,7 +153,8 @@ def lock(*, as_json: Json = False) -> None:
     old = path.read_text()
     names = [package.name for package in debian.read_lock(old)]
     head = "".join(line for line in old.splitlines(keepends=True) if line.startswith("#"))
-    new = head + debian.locked(sorted(names), archives.in_apt)
+    today = f"{datetime.now(UTC):%Y%m%d}T235959Z"  # snapshots are named by when they were made: the day's last one
+    new = head + debian.locked(sorted(names), archives.in_apt, today)
     path.write_text(new)
     before = {p.name: p.version for p in debian.read_lock(old)}
     changed = [p for p in debian.read_lock(new) if before[p.name] != p.version]

@@ -114,6 +114,26 @@ def test_a_mirror_is_believed_as_far_as_the_digests_go(
         toy.build()
 
 
+def test_what_a_mirror_has_dropped_comes_from_the_snapshots_of_the_locks_day(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = toy.build()
+    text = (toy.root / debian.LOCK).read_text()
+    first, *others = debian.read_lock(text)
+    places = {"mirror/debian": others, "snapshots/debian/20260102T235959Z": [first]}
+    for folder, held in places.items():
+        for one in held:
+            path = tmp_path / folder / one.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            (archives.cache("debian") / one.sha256).rename(path)
+    named = (f"{(tmp_path / name).as_uri()}/{{archive}}" for name in ("mirror", "snapshots"))
+    monkeypatch.setenv("SLUICE_DEBIAN", "{} {}/{{date}}".format(*named))
+    with pytest.raises(OpsError, match="names no date"):
+        toy.build()
+    toy.commit(service_code__base_dot_lock=f"date 20260102T235959Z\n{text}")
+    assert toy.build().layers[0].diff_id == before.layers[0].diff_id
+
+
 def test_a_wheel_that_the_lock_does_not_have_is_not_taken(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     (place,) = archives.cache("wheels").rglob("*.whl")
     place.write_bytes(place.read_bytes() + b" ")
@@ -163,7 +183,8 @@ def test_the_locks_of_this_checkout_are_read() -> None:
     assert {"libc6", "libssl3", "python3.11-minimal", "ca-certificates"} <= {one.name for one in packages}
     assert {one.archive for one in packages} <= {"debian", "debian-security"}
     fields = {one.name: {"Version": one.version, "SHA256": one.sha256, "Filename": one.path} for one in packages}
-    assert debian.read_lock(debian.locked(list(fields), fields.__getitem__)) == packages
+    again = debian.locked(list(fields), fields.__getitem__, "20260102T235959Z")
+    assert (debian.read_lock(again), debian.dated(again)) == (packages, "20260102T235959Z")
     lock = wheels.read_lock((ROOT / wheels.LOCK).read_text())
     text = (ROOT / wheels.LOCK).read_text()
     assert len(lock) == len(re.findall(r"^\S+==", text, re.MULTILINE))
