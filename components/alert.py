@@ -18,6 +18,7 @@ from components.site import Site
 from spec import Alert as AlertSpec
 from spec import System
 from spec.catalogue import Catalogue
+from spec.first import filled
 
 #: What each way to combine conditions is called.
 COMBINERS = {"any": "OR", "all": "AND", "all_on_one_resource": "AND_WITH_MATCHING_RESOURCE"}
@@ -88,11 +89,12 @@ def _documentation(config: AlertConfig) -> monitoring.AlertPolicyDocumentationAr
     """What whoever is woken reads: what is wrong, the first command, the section of the runbook."""
     spec = config.spec
     title, page = f"Runbook: {config.section}", f"docs/runbook.md#{spec.runbook}"
+    first = filled(spec.first, stack=config.site.env, project=config.site.project, region=config.site.region)
     url = f"{config.runbook}#{spec.runbook}" if config.runbook is not None else None
     said = [
         f"**{spec.what}.**",
         spec.means.strip() if spec.means is not None else "",
-        f"First: `{spec.first}`",
+        f"First: `{first}`",
         f"Runbook: [{config.section}]({url or page})",
         f"From {spec.source}; dashboards/alerts/{spec.name}.yaml",
     ]

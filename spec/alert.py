@@ -68,11 +68,11 @@ class Alert(Named):
     )
     first: str = field(
         ...,
-        "The first command to run.",
+        "The first command to run; each stack fills in {stack}, {project} and {region}.",
         min_length=1,
         max_length=LONGEST_COMMAND,
         breaks="whoever is woken would lose time",
-        fix="write a command; ${resource.label.queue_id} and the like are filled in by Monitoring",
+        fix="write ./sluice logs --stack {stack}; ${resource.label.queue_id} and the like are filled in by Monitoring",
     )
     means: str | None = field(
         None,

@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from spec import first
 from spec.alert import Alert
 from spec.checks.draft import Draft, Rule
 from spec.checks.rule import rule
-from spec.errors import Finding, choose
+from spec.errors import Finding, Refused, choose
 from spec.runbook import RUNBOOK, sections
 from spec.selection import Match
 
@@ -147,10 +148,21 @@ def somebody_is_told(draft: Draft) -> Iterator[Finding]:
             )
 
 
+@rule("SL411")
+def first_commands_work(draft: Draft) -> Iterator[Finding]:
+    """The first command of an alert exists, and looks at the stack that the alert is of."""
+    for alert in draft.system.alerts.values():
+        try:
+            first.check(alert.first)
+        except Refused as refused:
+            yield draft.error("alert", alert.name, "first", what=refused.what, breaks=refused.breaks, fix=refused.fix)
+
+
 RULES: tuple[Rule, ...] = (
     names_are_allowed,
     sections_exist,
     queues_are_watched,
     channels_exist,
     somebody_is_told,
+    first_commands_work,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -129,7 +130,9 @@ def test_every_policy_tells_somebody_what_to_do(plan: Plan, stack: str) -> None:
         assert policy.inputs["displayName"] == policy.name
         said = policy.inputs["documentation"]["content"]
         assert f"dashboards/alerts/{policy.name}.yaml" in said
-        assert "First: `" in said
+        (first,) = re.findall(r"(?m)^First: `(.*)`$", said)
+        assert f"--stack {stack}" in first
+        assert not re.search(r"(?<!\$)\{", first)
         assert len(said.encode()) < 8192
 
 

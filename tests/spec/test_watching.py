@@ -47,7 +47,7 @@ severity: critical
 source: ours
 what: Something is wrong
 runbook: a-queue-grows
-first: sluice status
+first: ./sluice queues list --stack {stack}
 """
 
 BOARD = "displayName: Queues\ngridLayout:\n  widgets:\n    - {{ WORD }}\n"
