@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -80,6 +81,7 @@ def resume(
         return
     if paused and not (yes or as_json):
         confirm(f"Resume {counted(len(paused), 'queue')} of {stack}: {', '.join(paused)}?")
+    which = ["--all"] if every else ["--new-since", str(new_since)] if new_since is not None else names or []
     done = start(
         at,
         system,
@@ -88,7 +90,7 @@ def resume(
         rounds=rounds,
         pause=seconds(between) if between else -1.0,
         patience=seconds(patience) if patience else PATIENCE,
-        again=f"./sluice queues resume --all --probe --stack {stack}",
+        again=f"./sluice queues resume {shlex.join(which)} --probe --stack {stack}",
         tell=out.progress,
     )
     show(out, done)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -204,6 +205,23 @@ def test_a_pipeline_starts_what_its_apply_made_and_nothing_that_was_paused_befor
     file.write_text("{}")
     code, told = sluice("resume", "--new-since", str(file))
     assert (code, "is no list of queues" in told["error"]["what"]) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "words", [("--all",), ("gcsplit2-queue", "hostpay-execution-queue"), ("--new-since", "before the apply.json")]
+)
+def test_what_goes_on_after_a_refusal_is_what_was_meant_and_no_more(
+    stack: Stack, sluice: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("before the apply.json").write_text('{"queues": {}}')
+    stack.refused = {name: list(range(1000)) for name in SYSTEM.queues}
+    code, told = sluice("resume", *words, "--probe", "--timeout", "0s", "--stack", "prod")
+    meant = " ".join(map(shlex.quote, words))
+    assert (code, told["error"]["fix"].partition(" goes on")[0]) == (
+        1,
+        f"./sluice queues resume {meant} --probe --stack prod",
+    )
 
 
 @pytest.mark.parametrize("words", [(), ("--all", "gcsplit2-queue")])
