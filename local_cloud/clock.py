@@ -66,6 +66,8 @@ class Moved:
     offset: float
     fired: int
     unsettled: dict[str, int]
+    #: It was stopped on its way, and stands before its goal.
+    stopped: bool = False
 
 
 class _Work:
@@ -115,6 +117,7 @@ class Clock:
         self._rest = asyncio.Event()
         self._tasks: set[asyncio.Future[object]] = set()
         self._moving = asyncio.Lock()
+        self._move: _Move | None = None
         self.fired = 0
         #: Called when the clock has been moved, before what is due then.
         self.passed: list[Callable[[], None]] = []
@@ -217,20 +220,40 @@ class Clock:
                 )
             goal = self._offset + seconds
             before = self.fired
-            move = _Move(wait)
+            move = self._move = _Move(wait, goal)
             for work in self._work:
                 work.left = False
             self._left = 0
-            while True:
-                await self._step(move)
-                due = self._next_step()
-                if due is None or due - time.time() > goal:
-                    break
-                self._set_offset(max(self._offset, due - time.time()))
-                self._run_due()
-            self._set_offset(goal)
+            try:
+                await self._go(move)
+            finally:
+                self._move = None
+            unsettled = dict(sorted(move.unsettled.items()))
+            return Moved(self.now(), self._offset, self.fired - before, unsettled, move.stopped)
+
+    def heading_for(self) -> float | None:
+        """The offset that a move under way will end with; None where none is under way."""
+        return self._move.goal if self._move else None
+
+    def stop(self) -> bool:
+        """Ends the move under way where the clock stands now; False where none is under way."""
+        if self._move is None:
+            return False
+        self._move.stopped = True
+        self._rest.set()
+        return True
+
+    async def _go(self, move: "_Move") -> None:
+        while True:
             await self._step(move)
-            return Moved(self.now(), self._offset, self.fired - before, dict(sorted(move.unsettled.items())))
+            due = self._next_step()
+            if move.stopped or due is None or due - time.time() > move.goal:
+                break
+            self._set_offset(max(self._offset, due - time.time()))
+            self._run_due()
+        if not move.stopped:
+            self._set_offset(move.goal)
+            await self._step(move)
 
     def _next_step(self) -> float | None:
         """Where a move goes next: to a timer, or to where somebody wants it to stop."""
@@ -271,7 +294,7 @@ class Clock:
         """Waits until nothing is due and nothing in flight but what the move goes on without."""
         last = time.monotonic() + max(SETTLE_SECONDS, move.wait)
         quiet = 0
-        while quiet < QUIET_TURNS:
+        while quiet < QUIET_TURNS and not move.stopped:
             due = self.next_due()
             if len(self._work) > self._left:
                 quiet = 0
@@ -340,10 +363,12 @@ class Clock:
 
 
 class _Move:
-    """How long one move waits for what, and what it went on without."""
+    """Where one move goes, how long it waits for what, and what it went on without."""
 
-    def __init__(self, wait: float) -> None:
+    def __init__(self, wait: float, goal: float) -> None:
         self.wait = wait
+        self.goal = goal
+        self.stopped = False
         self.began = time.monotonic()
         self.unsettled: Counter[str] = Counter()
         self._shares: dict[str, float] = {}

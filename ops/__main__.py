@@ -1,7 +1,16 @@
 """`python -m ops`: the command `sluice`."""
 
+import signal
 import sys
+from types import FrameType
 
 from ops.app import main
 
+
+def _terminated(_signal: int, _frame: FrameType | None) -> None:
+    """A pipeline that is cancelled ends a command as Ctrl-C does: what it has laid out for a moment is removed."""
+    sys.exit(128 + signal.SIGTERM)
+
+
+signal.signal(signal.SIGTERM, _terminated)
 sys.exit(main())

@@ -40,8 +40,13 @@ async def status(cloud: Cloud, _call: Call, _request: HttpRequest) -> Any:
 
 @API.route("GET", "/_sluice/clock", owner_only=True)
 async def clock(cloud: Cloud, _call: Call, _request: HttpRequest) -> Any:
-    """The cloud's time."""
-    return {"now": rfc3339(cloud.now()), "offset": cloud.clock.offset, "url": cloud.clock.url}
+    """The cloud's time, and the offset that a move under way will end with."""
+    return {
+        "now": rfc3339(cloud.now()),
+        "offset": cloud.clock.offset,
+        "moving_to": cloud.clock.heading_for(),
+        "url": cloud.clock.url,
+    }
 
 
 @API.route("POST", "/_sluice/clock:advance", owner_only=True)
@@ -60,8 +65,16 @@ async def advance(cloud: Cloud, _call: Call, request: HttpRequest) -> Any:
         "offset": moved.offset,
         "fired": moved.fired,
         "unsettled": moved.unsettled,
+        "stopped": moved.stopped,
         "wait": wait,
     }
+
+
+@API.route("POST", "/_sluice/clock:stop", owner_only=True)
+async def stop(cloud: Cloud, _call: Call, _request: HttpRequest) -> Any:
+    """Ends a move under way where the clock stands; whoever asked for it is answered then."""
+    stopped = cloud.clock.stop()
+    return {"stopped": stopped, "now": rfc3339(cloud.now()), "offset": cloud.clock.offset}
 
 
 @API.route("POST", "/_sluice/idle", owner_only=True)

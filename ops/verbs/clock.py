@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The local cloud's clock.", no_args_is_help=True, rich_markup_mode=None)
     group.command("show", help="The time there, and how far it is ahead.")(show)
     group.command("advance", help="Move it on, from timer to timer: every attempt falls where it is due.")(advance)
+    group.command("stop", help="End a move that is under way, where the clock stands.")(stop)
     app.add_typer(group, name="clock")
 
 
@@ -39,7 +40,19 @@ def show(
     """Print the time."""
     out = Output(as_json=as_json)
     value = clouds.find(which).admin("GET", "clock")
-    out.say(f"{value['now']}  ({value['offset']:.0f} s ahead of this machine)")
+    out.say(f"{value['now']}  ({value['offset']:.0f} s ahead of this machine{_left(value, ', being moved')})")
+    out.result(value)
+
+
+def stop(
+    *,
+    which: WhichCloud = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+) -> None:
+    """Stop a move."""
+    out = Output(as_json=as_json)
+    value = clouds.find(which).admin("POST", "clock:stop", {})
+    out.say(f"stopped at {value['now']}" if value["stopped"] else "the clock is not being moved")
     out.result(value)
 
 
@@ -64,7 +77,17 @@ def advance(
         if error.status != 400:
             raise
         raise BadUsage(rest.reason(error.body), fix="write 90s, 10m, 24h or 2d") from error
+    except (KeyboardInterrupt, SystemExit):
+        value = cloud.admin("POST", "clock:stop", {})
+        out.progress(f"stopped on its way: the clock stands at {value['now']}")
+        raise
     after = cloud.status()
+    if value.get("stopped"):
+        raise OpsError(
+            f"the move was stopped on its way: the clock of {after['project']} stands at {value['now']}",
+            why="somebody ended it; a clock does not go back",
+            fix="./sluice clock advance goes on from there",
+        )
     out.step(f"the clock of {after['project']} stands at {value['now']}")
     for line in happened(before, after, value):
         out.plain(f"  {line}")
@@ -74,7 +97,14 @@ def advance(
 @contextlib.contextmanager
 def _told(cloud: Cloud, out: Output, total: float, by: str) -> Iterator[None]:
     """Say how far the clock is while it moves: a day of retries takes minutes."""
-    start, over = cloud.admin("GET", "clock")["offset"], Event()
+    value = cloud.admin("GET", "clock")
+    if value.get("moving_to") is not None:
+        raise OpsError(
+            f"the clock is being moved already{_left(value)}; it stands at {value['now']}",
+            why="a second move would begin where that one ends, and nobody could tell whose effects are seen",
+            fix="wait for it, or end it: ./sluice clock stop",
+        )
+    start, over = value["offset"], Event()
 
     def tell() -> None:
         while not over.wait(TELL_EVERY):
@@ -89,6 +119,12 @@ def _told(cloud: Cloud, out: Output, total: float, by: str) -> Iterator[None]:
         yield
     finally:
         over.set()
+
+
+def _left(value: dict[str, Any], head: str = "") -> str:
+    """How far a move that is under way still goes."""
+    goal = value.get("moving_to")
+    return "" if goal is None else f"{head}, by {goal - value['offset']:.0f} s more"
 
 
 def happened(before: dict[str, Any], after: dict[str, Any], moved: dict[str, Any]) -> list[str]:

@@ -187,3 +187,24 @@ async def test_ten_thousand_timers_fire_in_one_move(clock: Clock) -> None:
         clock.call_at(start + 1 + n * 0.001, hit)
     await clock.advance(20)
     assert count == 10_000
+
+
+async def test_a_move_that_is_stopped_ends_where_the_clock_stands_and_waits_for_nothing(clock: Clock) -> None:
+    hanging, seen = asyncio.Event(), []
+
+    async def work() -> None:
+        seen.append(clock.offset)
+        hanging.set()
+        await asyncio.Event().wait()
+
+    clock.call_later(100, work)
+    clock.call_later(200, lambda: seen.append(clock.offset))
+    assert clock.stop() is False
+    move = asyncio.create_task(clock.advance(1000, wait=3600))
+    await hanging.wait()
+    assert clock.heading_for() == 1000
+    assert clock.stop() is True
+    moved = await asyncio.wait_for(move, 60)
+    assert (moved.stopped, round(moved.offset), len(seen)) == (True, 100, 1)
+    assert clock.heading_for() is None
+    assert (await clock.advance(0, wait=0)).stopped is False

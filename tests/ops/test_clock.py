@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -17,7 +20,7 @@ from typing import Any
 import pytest
 
 from tests.fidelity import pins
-from tests.ops.alone import Alone, started
+from tests.ops.alone import Alone, environment, started
 
 PARENT = "projects/my-app/locations/us-central1"
 
@@ -125,3 +128,24 @@ def test_a_duration_that_is_none_is_refused(tmp_path: Path) -> None:
         assert far.startswith("error: The clock cannot be moved by 3.6e+11 seconds at once, and was not moved")
         assert "nothing was done" in cloud.sluice("clock", "advance", f"{'9' * 400}h", check=2).stderr
         assert json.loads(cloud.sluice("clock", "show", "--json").stdout)["offset"] == 0
+
+
+def test_an_interrupt_ends_the_move_and_a_second_one_meanwhile_is_refused(tmp_path: Path) -> None:
+    with (
+        started(tmp_path, "--project", "my-app", "--queue", "slow") as cloud,
+        socket.create_server(("127.0.0.1", 0)) as deaf,
+    ):
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
+        call(cloud, "POST", f"/v2/{PARENT}/queues/slow/tasks", {"task": {"httpRequest": {"url": url}}})
+        deaf.accept()  # the move waits for this attempt
+        command = [sys.executable, "-m", "ops", "clock", "advance", "30d", "--wait", "1h"]
+        with subprocess.Popen(command, env=environment(tmp_path), cwd=tmp_path, stderr=subprocess.PIPE) as first:
+            while call(cloud, "GET", "/_sluice/clock")["moving_to"] is None:
+                assert first.poll() is None
+            assert "is being moved already" in cloud.sluice("clock", "advance", "1m", check=1).stderr
+            assert "being moved, by 2592000 s more" in cloud.sluice("clock", "show").stdout
+            first.send_signal(signal.SIGINT)
+            assert first.wait(60) == 130
+        shown = call(cloud, "GET", "/_sluice/clock")
+        assert (shown["moving_to"], shown["offset"]) == (None, 0)
+        assert "is not being moved" in cloud.sluice("clock", "stop").stdout
