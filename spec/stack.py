@@ -21,6 +21,7 @@ from spec.errors import Refused
 from spec.logs import Logs
 from spec.model import SILENCES, Flag, Model, Silences, field
 from spec.network import Network
+from spec.people import Held, Member
 from spec.quotas import Quotas
 from spec.route import Percent
 from spec.service import EnvName, EnvText
@@ -181,6 +182,13 @@ class StackConfig(Model):
     budget: Budget | None = field(None, "What a month may cost.", alias="sluice:budget")
     ci: Ci | None = field(None, "Which repository's jobs may deploy.", alias="sluice:ci")
 
+    people: dict[Member, Held] = field(
+        {},
+        "Who may hold roles that were granted by hand: people, groups, accounts of other projects.",
+        alias="sluice:people",
+        breaks="nobody knows who else was let in, and on what grounds",
+        fix="write user:, group:, serviceAccount: and an address, and below it roles: and why:",
+    )
     quotas: Quotas = field(Quotas(), "What Google lets the project have.", alias="sluice:quotas")
     lint: Silences = field({}, SILENCES, alias="sluice:lint")
     watching: Watching = field(Watching(), "How alerts reach people in this stack.", alias="sluice:watching")
