@@ -44,7 +44,7 @@ class Watching(pulumi.ComponentResource):
         super().__init__("sluice:components:Watching", name, None, opts)
         system, site = config.system, config.site
         self._child = pulumi.ResourceOptions(parent=self)
-        self._catalogue = Catalogue(system.metrics)
+        self._catalogue = Catalogue(system.metrics, system.groups)
         metrics = {
             metric: LogMetric(metric, LogMetricConfig(site=site, spec=spec), self._child)
             for metric, spec in system.metrics.items()

@@ -59,7 +59,7 @@ def draw(board: Board, system: System) -> dict[str, Any]:
 
 
 def _drawn(board: Board, system: System) -> dict[str, Any]:
-    catalogue = Catalogue(system.metrics)
+    catalogue = Catalogue(system.metrics, system.groups)
     text = _text(board, system, catalogue)
     try:
         drawn = yaml.load(text, Loader=_LOADER)

@@ -79,7 +79,9 @@ REDUCERS: Mapping[str, tuple[frozenset[str], str]] = {
 class Catalogue:
     """Google's metrics and a system's own."""
 
-    def __init__(self, own: Mapping[str, LogMetric]) -> None:
+    def __init__(self, own: Mapping[str, LogMetric], groups: Mapping[str, tuple[str, ...]] | None = None) -> None:
+        #: What values of labels may stand for: services and queues (`System.groups`).
+        self.groups = groups or {}
         self.google, self.resources = _google()
         self.own = {name: _of(metric) for name, metric in own.items()}
 

@@ -16,7 +16,7 @@ from typing import Any
 from spec.catalogue import ALIGNERS, REDUCERS, Catalogue, Metric
 from spec.durations import Duration
 from spec.errors import choose
-from spec.selection import MINUTE, Align, Match, Selection, Series
+from spec.selection import GROUP, MINUTE, Align, Match, Selection, Series, members
 
 #: How the points of a minute become one, where a file does not say: the highest of a gauge, all of a count.
 DEFAULT_ALIGNERS = {"GAUGE": "max", "DELTA": "sum"}
@@ -76,7 +76,7 @@ def text(catalogue: Catalogue, series: Series) -> str:
     if resource := monitored(catalogue, series):
         parts.append(f"resource.type={_quoted(resource)}")
     for label in sorted(series.where):
-        parts += _tests(_label(metric, label, "labels"), series.where[label])
+        parts += _tests(_label(metric, label, "labels"), series.where[label], catalogue)
     return " AND ".join(parts)
 
 
@@ -128,6 +128,7 @@ def misfits(catalogue: Catalogue, series: Series, *, compared: bool = True) -> I
         )
         return
     yield from _label_misfits(catalogue, series, metric)
+    yield from _group_misfits(catalogue, series)
     if isinstance(series, Selection):
         yield from _aggregation_misfits(series, metric, compared=compared)
 
@@ -144,6 +145,27 @@ def _label_misfits(catalogue: Catalogue, series: Series, metric: Metric) -> Iter
                 what=f"{series.metric} has no label {label!r}",
                 breaks=_NOTHING_FOUND,
                 fix=choose(label, known, noun="label"),
+            )
+
+
+def _group_misfits(catalogue: Catalogue, series: Series) -> Iterator[Misfit]:
+    for label, match in series.where.items():
+        values = match.among or match.unlike or ()
+        for value in values:
+            if value.startswith(GROUP) and value not in catalogue.groups:
+                yield Misfit(
+                    key=("where", label),
+                    what=f"{value} stands for nothing",
+                    breaks=_NOTHING_FOUND,
+                    fix=choose(value, catalogue.groups, noun="group"),
+                )
+                return
+        if match.among is not None and not members(match.among, catalogue.groups):
+            yield Misfit(
+                key=("where", label),
+                what=f"nothing is {' or '.join(values)}",
+                breaks=_NOTHING_FOUND,
+                fix="delete the condition: there is nothing that it could watch",
             )
 
 
@@ -184,13 +206,14 @@ def _label(metric: Metric, label: str, group: str) -> str:
     return f"{'metric' if label in metric.labels else 'resource'}.{group}.{label}"
 
 
-def _tests(label: str, match: Match) -> list[str]:
+def _tests(label: str, match: Match, catalogue: Catalogue) -> list[str]:
     if match.among is not None:
-        if len(match.among) == 1:
-            return [f"{label}={_quoted(match.among[0])}"]
-        return [f"{label}=one_of({', '.join(_quoted(value) for value in match.among)})"]
+        among = members(match.among, catalogue.groups)
+        if len(among) == 1:
+            return [f"{label}={_quoted(among[0])}"]
+        return [f"{label}=one_of({', '.join(_quoted(value) for value in among)})"]
     if match.unlike is not None:
-        return [f"{label}!={_quoted(value)}" for value in match.unlike]
+        return [f"{label}!={_quoted(value)}" for value in members(match.unlike, catalogue.groups)]
     if match.starts is not None:
         return [f"{label}=starts_with({_quoted(match.starts)})"]
     return [f"{label}=monitoring.regex.full_match({_quoted(match.matches or '')})"]

@@ -94,6 +94,16 @@ class System:
         """Return a topic, or raise `UnknownName` with the nearest one."""
         return _get(self.topics, name, "topic")
 
+    @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """Return what a label's value may stand for in dashboards/, so that what is new is watched unsaid."""
+        waiting = {name: queue.waits_for for name, queue in self.queues.items() if queue.waits_for is not None}
+        return {
+            "@public": tuple(name for name, service in self.services.items() if service.public),
+            "@waiting": tuple(waiting),
+            "@waiting_for_block": tuple(name for name, what in waiting.items() if what == "block"),
+        }
+
     def topics_into(self, service: str) -> tuple[Topic, ...]:
         """Return the topics that are pushed to a service."""
         return tuple(topic for topic in self.topics.values() if topic.receiver == service)

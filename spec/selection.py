@@ -8,6 +8,7 @@ Source: https://cloud.google.com/monitoring/api/v3/filters and Aggregation of go
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
@@ -37,6 +38,15 @@ Texts = Annotated[
     BeforeValidator(lambda value: value if isinstance(value, list | tuple) else [value]),
     Field(min_length=1),
 ]
+
+
+#: What a value begins with that stands for services or queues by what their own files say of them.
+GROUP = "@"
+
+
+def members(values: tuple[str, ...], groups: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return values with each group's members in its place."""
+    return tuple(one for value in values for one in (groups.get(value, ()) if value.startswith(GROUP) else (value,)))
 
 
 def whole_minutes(span: Duration, *, least: Duration, most: Duration, breaks: str) -> Duration:
@@ -154,7 +164,8 @@ class Series(Model):
     resource: str | None = field(None, "The type of monitored resource, where the metric has several.")
     where: dict[str, Wanted] = field(
         {},
-        "Labels of metric or resource: a value each, a list of values, or {not: ...}, {starts: ...}, {matches: ...}.",
+        "Labels of metric or resource: a value each, a list of values, or {not: ...}, {starts: ...}, {matches: ...}. "
+        "@public, @waiting and @waiting_for_block stand for services and queues.",
         breaks="Monitoring would find no series",
         fix="write label: value, for example queue_id: split-payment-queue",
     )

@@ -10,7 +10,7 @@ Google's refusals is from the conformance record of the real service.
 from __future__ import annotations
 
 from itertools import islice
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import field_validator, model_validator
 
@@ -230,6 +230,13 @@ class TaskQueue(Named):
         ge=1,
         breaks="the queue could stop before its receiver has counted to the end",
         fix="write the number that the receiver's code has",
+    )
+    waits_for: Literal["block", "others"] | None = field(
+        None,
+        "What an attempt may find not to be there yet, by design, and answers 500 to be asked again: a block, or an "
+        "exchange or a node of others. Alerts on failed attempts leave such a queue out.",
+        breaks="alerts could not tell a wait from a failure",
+        fix="write block or others, or leave the key out where every 500 is a failure",
     )
     token: Token = field(Token(), "What is done about a token that may die before its receiver is back.")
 

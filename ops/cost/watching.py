@@ -17,7 +17,7 @@ import spec
 from ops.cost.month import MINUTES, SECONDS
 from spec.catalogue import Catalogue
 from spec.filters import monitored
-from spec.selection import Match
+from spec.selection import Match, members
 
 #: A condition's query runs so often in a month: every 30 seconds.
 QUERIES = SECONDS / 30
@@ -50,7 +50,7 @@ def points(system: spec.System, requests: Mapping[str, float]) -> Iterator[tuple
 def _returned(system: spec.System, condition: spec.Condition) -> int:
     if condition.metric is None:
         return 0 if condition.log is not None else 1
-    selection, catalogue = condition.selection, Catalogue(system.metrics)
+    selection, catalogue = condition.selection, Catalogue(system.metrics, system.groups)
     metric = catalogue.find(selection.metric)
     if selection.across is not None:
         kept: Iterable[str] = selection.across.keep
@@ -66,8 +66,10 @@ def _count(system: spec.System, labels: Iterable[str], where: Mapping[str, Match
         **dict.fromkeys(SERVICE, len(system.services)),
         **dict.fromkeys(TOPIC, len(system.topics)),
     }
-    return prod(_size(sizes[label], where.get(label)) for label in labels if label in sizes)
+    return prod(_size(system, sizes[label], where.get(label)) for label in labels if label in sizes)
 
 
-def _size(everything: int, match: Match | None) -> int:
-    return len(match.among) if match is not None and match.among is not None else max(1, everything)
+def _size(system: spec.System, everything: int, match: Match | None) -> int:
+    if match is None or match.among is None:
+        return max(1, everything)
+    return len(members(match.among, system.groups))

@@ -24,7 +24,7 @@ Key = tuple[str | int, ...]
 @rule("SL401")
 def series_exist(draft: Draft) -> Iterator[Finding]:
     """Every metric, resource and label that an alert names exists, and what comes out can be compared."""
-    catalogue = Catalogue(draft.system.metrics)
+    catalogue = Catalogue(draft.system.metrics, draft.system.groups)
     for alert in draft.system.alerts.values():
         for index, condition in enumerate(alert.conditions):
             at: Key = ("conditions", index)
@@ -68,7 +68,7 @@ def objectives_exist(draft: Draft) -> Iterator[Finding]:
 @rule("SL403")
 def objectives_count(draft: Draft) -> Iterator[Finding]:
     """An objective is made of series that exist and count, or of a distribution that is cut."""
-    catalogue = Catalogue(draft.system.metrics)
+    catalogue = Catalogue(draft.system.metrics, draft.system.groups)
     for slo in draft.system.slos.values():
         for key, series in slo.series.items():
             wrong = list(_readable(draft, series, filters.misfits(catalogue, series)))

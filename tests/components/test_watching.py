@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from pulumi._types import input_type_py_to_pulumi_names, input_type_to_untransla
 from components.conditions import condition
 from local_cloud.metrics.filters import parse
 from local_engine import Result, run
-from spec import Condition, load
+from spec import Condition, filters, load
 from spec.boards import MOST_WIDGETS, widgets
 from spec.catalogue import Catalogue
 from spec.runbook import sections
@@ -30,7 +31,7 @@ def rendered(**written: Any) -> dict[str, Any]:
     """One condition as the program gives it to the provider."""
     system = load(ROOT)
     spec = Condition.model_validate(written)
-    made = condition(spec, system, Catalogue(system.metrics), "some-project")
+    made = condition(spec, system, Catalogue(system.metrics, system.groups), "some-project")
     plain = _plain(made)
     plain.pop("displayName")
     ((_, inner),) = plain.items()
@@ -117,6 +118,32 @@ def test_a_burn_rate_below_and_above() -> None:
         "duration": "0s",
     }
     assert rendered(slo="payment-completion", over="1h", below=1)["comparison"] == "COMPARISON_LT"
+
+
+def test_a_public_service_and_a_queue_that_waits_are_watched_by_what_their_own_files_say() -> None:
+    system = load(ROOT)
+    door = replace(
+        system,
+        services={**system.services, "fifth": system.service("gcsplit").model_copy(update={"public": ("/door",)})},
+        queues={
+            **system.queues,
+            "slow-queue": system.queue("split-payment-queue").model_copy(update={"waits_for": "block"}),
+        },
+    )
+    catalogue = Catalogue(door.metrics, door.groups)
+
+    def filter_of(alert: str, index: int) -> str:
+        return filters.text(catalogue, door.alerts[alert].conditions[index].selection)
+
+    assert '"fifth"' in filter_of("service-errors", 1)
+    below = door.alerts["service-errors"].conditions[1].denominator
+    assert below is not None
+    assert '"fifth"' in filters.text(catalogue, below)
+    for index in (0, 1):
+        assert 'resource.labels.queue_id!="slow-queue"' in filter_of("task-failures", index)
+        assert 'resource.labels.queue_id!="gcsplit2-queue"' in filter_of("task-failures", index)
+    assert 'metric.labels.queue!="slow-queue"' in filter_of("retries", 0)
+    assert "gcsplit2-queue" not in filter_of("retries", 0)
 
 
 @pytest.mark.parametrize("stack", ["dev", "staging", "prod"])

@@ -107,6 +107,12 @@ def test_an_alert_on_a_log_line_is_taken(dashboards: Dashboards) -> None:
 @pytest.mark.parametrize(
     ("condition", "key", "said"),
     [
+        (f"{{metric: {DEPTH}, where: {{queue_id: '@slow'}}, above: 1}}", "conditions[0].where.queue_id", "for nothing"),
+        (
+            f"{{metric: {DEPTH}, where: {{queue_id: '@public'}}, above: 1}}",
+            "conditions[0].where.queue_id",
+            "nothing is",
+        ),
         (f"{{metric: {DEPTH}}}", "conditions[0]", "nothing is compared"),
         (f"{{metric: {DEPTH}, above: 1, below: 2}}", "conditions[0]", "above and below"),
         (f"{{metric: {DEPTH}, slo: attempts, above: 1}}", "conditions[0]", "about one thing"),
