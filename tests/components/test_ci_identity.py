@@ -3,46 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
-from typing import Any
 
 import pulumi_gcp as gcp
 import pytest
 
-import local_engine
 from components import ci_permissions
 from local_engine import Result
 from spec.service import PROJECT_ROLES
-from tests.components.conftest import ROOT, of_type
+from tests.components.conftest import WITH_OPTIONS, of_type
+from tests.components.conftest import planned as with_options
 
 Plan = Callable[[str], Result]
 POOL = "projects/100000000003/locations/global/workloadIdentityPools/sluice-ci"
 
 
-OPTIONS: dict[str, dict[str, Any]] = {
-    "foundation-prod": {
-        "sluice:ci": {
-            "repository": "acme/payments",
-            "state_bucket": "acme-state",
-            "state_key": "projects/sluice-prod/locations/global/keyRings/pulumi/cryptoKeys/state",
-        },
-        "sluice:budget": {"billing_account": "012345-6789AB-CDEF01", "amount": 800},
-    },
-    "prod": {"sluice:edge": {"domain": "pay.example.com"}},
-}
-
-
-@cache
-def optional(layer: str) -> Result:
-    """The plan of a layer with all that no stack of the repository asks for."""
-    given = OPTIONS[layer]
-    result = local_engine.run(layer, root=ROOT, mode="preview", state_dir=None, offline=True, overrides=given)
-    assert result.ok, result.problems
-    return result
-
-
 def planned() -> Result:
-    return optional("foundation-prod")
+    return with_options(f"foundation-prod{WITH_OPTIONS}")
 
 
 def member(account: str) -> str:
@@ -134,7 +110,8 @@ def test_neither_account_sees_a_secret_a_payload_or_a_message_and_neither_touche
     ("layer", "option"), [("prod", "compute/uRLMap:URLMap"), ("foundation-prod", "billing/budget:Budget")]
 )
 def test_every_type_of_the_plan_has_its_line(layer: str, option: str) -> None:
-    used = {step.type.removeprefix("gcp:") for step in optional(layer).steps if step.type.startswith("gcp:")}
+    steps = with_options(f"{layer}{WITH_OPTIONS}").steps
+    used = {step.type.removeprefix("gcp:") for step in steps if step.type.startswith("gcp:")}
     assert option in used
     assert used - ci_permissions.known() == set()
 

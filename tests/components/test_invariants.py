@@ -18,9 +18,9 @@ import local_engine
 from local_engine import Result, Step
 from local_engine.resources import registry
 from local_engine.values import has_unknown, plain
-from tests.components.conftest import DIGEST, ROOT, of_type, planned
+from tests.components.conftest import DIGEST, ROOT, WITH_OPTIONS, of_type, planned
 
-ENVS = ("dev", "staging", "prod")
+ENVS = ("dev", "staging", "prod", f"prod{WITH_OPTIONS}")
 #: Who a member of a policy may be that is nobody of ours: Google's own agents.
 AGENT = re.compile(
     r"serviceAccount:(service-\d+@gcp-sa-[a-z-]+|service-\d+@serverless-robot-prod)\.iam\.gserviceaccount\.com"
@@ -75,6 +75,15 @@ def _who(member: str) -> str:
     return ours[1] if ours else member
 
 
+def test_every_component_is_in_a_plan_that_is_looked_at() -> None:
+    texts = [path.read_text() for path in (ROOT / "components").glob("*.py")]
+    declared = {found for text in texts for found in re.findall(r'__init__\("(sluice:components:\w+)"', text)}
+    layers = (layer for env in ENVS for layer in (f"foundation-{env}", env))
+    there = {step.type for layer in layers for step in planned(layer).steps}
+    assert "sluice:components:Edge" in declared
+    assert declared - there == set()
+
+
 @pytest.mark.parametrize("env", ENVS)
 def test_no_account_of_a_service_a_queue_or_a_schedule_has_more_on_the_project_than_the_short_list(env: str) -> None:
     running = {step.inputs["accountId"] for step in _accounts(env)}
@@ -115,7 +124,7 @@ def _accounts(env: str) -> list[Step]:
 def _room(env: str, step: Step) -> str:
     """The name of the component of the stack that a resource stands in."""
     by_urn = {one.urn: one for one in planned(env).steps}
-    while step.parent in by_urn and not step.parent.endswith(f"sluice-{env}"):
+    while step.parent in by_urn and not step.parent.endswith(f"sluice-{env.removesuffix(WITH_OPTIONS)}"):
         step = by_urn[step.parent]
     return step.name
 
