@@ -15,21 +15,22 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from spec import plan_grants
 from spec.catalogue import Catalogue
-from spec.checks.reach import EVERYBODY
 from spec.explain import explain
 from spec.log_metric import PREFIX
 from spec.model import Model
-from spec.permissions import INVOKER
+from spec.plan_grants import Exceptions
 from spec.secret_forms import KEY_VARIABLE, looks_secret
 from spec.secrets_in_text import spots
-from spec.service import PROJECT_ROLES, Schedule, Service
+from spec.service import Schedule, Service
 from spec.source import Source
 from spec.stack import LOCAL
 from spec.task_queue import Rate, Retry
 from spec.topic import Topic
 
 Values = Mapping[str, Any]
+NONE: Exceptions = {}
 
 _BY_DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 _METRIC = re.compile(r'metric\.type\s*=\s*"([^"]+)"')
@@ -47,11 +48,10 @@ class Broken:
 Judge = Callable[[Values], Iterator[Broken]]
 
 
-def judge(kind: str, values: Values) -> list[Broken]:
-    """Return what a resource of this type breaks."""
+def judge(kind: str, values: Values, exceptions: Exceptions = NONE) -> list[Broken]:
+    """Return what a resource of this type breaks; exceptions are roles on a whole project, by account."""
     found = [broken for judge in JUDGES.get(kind, ()) for broken in judge(values)]
-    if kind.endswith(("Member", "Binding")):
-        found += [*_members(kind, values)]
+    found += [Broken(rule, what) for rule, what in plan_grants.broken(kind, values, exceptions)]
     return list(dict.fromkeys(found))
 
 
@@ -125,19 +125,6 @@ def _variable(name: str, one: Values, *, local: bool) -> Iterator[Broken]:
         yield Broken("SL904", "ENDPOINTS points elsewhere outside of a local stack")
 
 
-def _members(kind: str, values: Values) -> Iterator[Broken]:
-    role, given = values.get("role"), [values.get("member"), *(values.get("members") or ())]
-    members = [member for member in given if isinstance(member, str)]
-    for member in members:
-        if EVERYBODY.search(member) and not (member == "allUsers" and role == INVOKER):
-            yield Broken("SL306", f"{role} is granted to {member}, which stands for everybody")
-        elif member == "allUsers":
-            yield Broken("SL305", f"anybody may call {values.get('name')}")
-        service = member.startswith("serviceAccount:") and ".gserviceaccount.com" in member
-        if kind.startswith("gcp:projects/") and service and role in TOO_WIDE:
-            yield Broken("SL301", f"{role} on the whole project is granted to {member}")
-
-
 def _alert(values: Values) -> Iterator[Broken]:
     google = Catalogue({})
     for condition in values.get("conditions") or ():
@@ -158,19 +145,6 @@ def _alert(values: Values) -> Iterator[Broken]:
 def _key(_: Values) -> Iterator[Broken]:
     yield Broken("SL313", "a key of a service account would be made: let whoever needs one use workload identity")
 
-
-#: Roles that a service account has on no whole project: those of people, and those that a smaller resource has too.
-TOO_WIDE = (
-    frozenset(
-        {
-            *("roles/owner", "roles/editor", "roles/viewer", "roles/run.invoker", "roles/iam.serviceAccountUser"),
-            *("roles/iam.serviceAccountTokenCreator", "roles/cloudtasks.enqueuer", "roles/cloudtasks.admin"),
-            *("roles/pubsub.publisher", "roles/pubsub.subscriber", "roles/pubsub.editor", "roles/pubsub.admin"),
-            *("roles/secretmanager.secretAccessor", "roles/secretmanager.admin", "roles/cloudsql.admin"),
-        }
-    )
-    - PROJECT_ROLES.keys()
-)
 
 #: Who looks at which type.
 JUDGES: Mapping[str, tuple[Judge, ...]] = {

@@ -33,7 +33,7 @@ def policies(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     stand_in: Any = ModuleType("pulumi_policy")
     stand_in.EnforcementLevel = EnforcementLevel
     stand_in.ReportViolation = stand_in.ResourceValidationArgs = object
-    stand_in.ResourceValidationPolicy = SimpleNamespace
+    stand_in.ResourceValidationPolicy = stand_in.PolicyConfigSchema = SimpleNamespace
     stand_in.PolicyPack = lambda name, policies: packs.append((name, policies))
     monkeypatch.setitem(sys.modules, "pulumi_policy", stand_in)
     runpy.run_path(str(POLICY / "__main__.py"), run_name="__main__")
@@ -42,9 +42,10 @@ def policies(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return {policy.name: policy for policy in found}
 
 
-def said(policy: Any, kind: str, props: dict[str, Any]) -> list[str]:
+def said(policy: Any, kind: str, props: dict[str, Any], **config: Any) -> list[str]:
     found: list[str] = []
-    policy.validate(SimpleNamespace(resource_type=kind, props=props), found.append)
+    args = SimpleNamespace(resource_type=kind, props=props, get_config=lambda: config)
+    policy.validate(args, found.append)
     return found
 
 
@@ -61,6 +62,14 @@ def test_a_policy_says_what_is_broken_and_where_it_is_explained(policies: dict[s
     assert "501 is above 500" in found
     assert found.endswith("[SL501; docs/lint/SL501.md]")
     assert said(policies["sl502"], "gcp:cloudtasks/queue:Queue", queue) == []
+
+
+def test_roles_on_a_whole_project_beside_the_short_list_are_said_in_the_packs_config(policies: dict[str, Any]) -> None:
+    member = "serviceAccount:reporter@p.iam.gserviceaccount.com"
+    grant = ("gcp:projects/iAMMember:IAMMember", {"role": "roles/bigquery.jobUser", "member": member})
+    assert len(said(policies["sl301"], *grant)) == 1
+    assert said(policies["sl301"], *grant, exceptions={"reporter": ["roles/bigquery.jobUser"]}) == []
+    assert [name for name, policy in policies.items() if policy.config_schema is not None] == ["sl301"]
 
 
 def test_the_pack_runs_in_an_environment_of_its_own() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import UserList
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,13 +11,16 @@ import pytest
 
 from spec import Severity, laws
 from spec.plan import RULES, judge
+from spec.service import PROJECT_ROLES
 from tests.components.conftest import planned
+from tests.components.test_ci_identity import planned as with_ci
 
 DIGEST = "us-central1-docker.pkg.dev/p/r/i@sha256:" + "1" * 64
 QUEUE, SUBSCRIPTION = "gcp:cloudtasks/queue:Queue", "gcp:pubsub/subscription:Subscription"
 SERVICE, JOB = "gcp:cloudrunv2/service:Service", "gcp:cloudscheduler/job:Job"
 INVOKER, PROJECT = "gcp:cloudrunv2/serviceIamMember:ServiceIamMember", "gcp:projects/iAMMember:IAMMember"
 ALERT, KEY = "gcp:monitoring/alertPolicy:AlertPolicy", "gcp:serviceaccount/key:Key"
+POLICY_ADMIN = "roles/resourcemanager.projectIamAdmin"
 ACCOUNT = "serviceAccount:payer@p.iam.gserviceaccount.com"
 
 
@@ -121,6 +126,79 @@ def test_our_own_plans_open_the_public_doors_and_break_nothing_else(env: str) ->
         f"{name}-everybody" for name in ("gchostpay4", "gcregister", "gcwebhook", "paynowwebhook")
     ]
     assert all(laws()[rule].severity is Severity.WARNING for rule, _ in broken)
+
+
+@pytest.mark.parametrize(
+    "role",
+    [
+        *("roles/run.admin", "roles/resourcemanager.projectIamAdmin", "roles/iam.serviceAccountAdmin"),
+        *("roles/storage.admin", "roles/owner", "projects/p/roles/everything", "roles/of.nextYear"),
+    ],
+)
+def test_no_role_but_those_of_the_short_list_is_given_on_a_whole_project(role: str) -> None:
+    assert {broken.rule for broken in judge(PROJECT, {"role": role, "member": ACCOUNT})} == {"SL301"}
+    binding = {"role": role, "members": UserList(["group:payments@example.com", ACCOUNT])}
+    assert {broken.rule for broken in judge("gcp:projects/iAMBinding:IAMBinding", binding)} == {"SL301"}
+    assert {broken.rule for broken in judge("gcp:folder/iAMMember:IAMMember", {"role": role, "member": ACCOUNT})} == {
+        "SL301"
+    }
+    assert judge(PROJECT, {"role": role, "member": "group:payments@example.com"}) == [], "people are not asked here"
+    assert judge("gcp:storage/bucketIAMMember:BucketIAMMember", {"role": role, "member": ACCOUNT}) == []
+
+
+@pytest.mark.parametrize("role", PROJECT_ROLES)
+def test_the_short_list_is_for_projects_and_not_for_what_is_above_them(role: str) -> None:
+    assert judge(PROJECT, {"role": role, "member": ACCOUNT}) == []
+    above = judge("gcp:organizations/iAMMember:IAMMember", {"role": role, "member": ACCOUNT})
+    assert {broken.rule for broken in above} == {"SL301"}
+
+
+def test_a_whole_policy_is_read_binding_by_binding() -> None:
+    policy = {
+        "bindings": [{"role": "roles/owner", "members": ["allUsers"]}, {"role": "roles/editor", "members": [ACCOUNT]}]
+    }
+    broken = judge("gcp:projects/iAMPolicy:IAMPolicy", {"policyData": json.dumps(policy)})
+    assert {one.rule for one in broken} == {"SL301", "SL306"}
+    door = {"bindings": [{"role": "roles/run.invoker", "members": ["allUsers"]}]}
+    broken = judge("gcp:cloudrunv2/serviceIamPolicy:ServiceIamPolicy", {"name": "d", "policyData": json.dumps(door)})
+    assert {one.rule for one in broken} == {"SL305"}
+    for text in ("", "no JSON", "[]", '{"bindings": [3, {"members": 4}]}', object()):
+        assert judge("gcp:projects/iAMPolicy:IAMPolicy", {"policyData": text}) == []
+
+
+def test_the_pipelines_accounts_have_their_own_roles_and_no_others() -> None:
+    assert [one for step in with_ci().steps for one in judge(step.type, step.inputs)] == []
+    accounts = {"sluice-previewer": "sluicePreviewer", "sluice-deployer": "sluiceDeployer"}
+    for account, role in accounts.items():
+        grant = {"role": f"projects/p/roles/{role}", "member": f"serviceAccount:{account}@p.iam.gserviceaccount.com"}
+        assert judge(PROJECT, grant) == []
+        assert judge(PROJECT, {**grant, "role": "roles/editor"}) != []
+        assert judge(PROJECT, {**grant, "member": ACCOUNT}) != []
+
+
+def test_who_gives_and_takes_roles_is_held_to_the_short_list() -> None:
+    (grant,) = [step.inputs for step in with_ci().steps if step.inputs.get("role") == POLICY_ADMIN]
+    assert judge(PROJECT, grant) == []
+    wider = grant["condition"]["expression"].replace("])", ", 'roles/owner'])")
+    for condition in (None, {"expression": ""}, {"expression": wider}, {"expression": f"true || {wider}"}):
+        assert {one.rule for one in judge(PROJECT, {**grant, "condition": condition})} == {"SL301"}
+
+
+def test_a_role_that_is_meant_is_an_exception_by_its_account() -> None:
+    meant = {"payer": ("roles/bigquery.jobUser",)}
+    grant = {"role": "roles/bigquery.jobUser", "member": ACCOUNT}
+    assert {one.rule for one in judge(PROJECT, grant)} == {"SL301"}
+    assert judge(PROJECT, grant, meant) == []
+    assert judge(PROJECT, {**grant, "member": ACCOUNT.replace("payer", "other")}, meant) != []
+
+
+def test_googles_own_agents_have_the_roles_that_google_gives_them() -> None:
+    agent = "serviceAccount:service-1@gcp-sa-pubsub.iam.gserviceaccount.com"
+    assert judge(PROJECT, {"role": "roles/pubsub.serviceAgent", "member": agent}) == []
+    assert judge(PROJECT, {"role": "roles/pubsub.admin", "member": agent}) != []
+    assert judge(PROJECT, {"role": "roles/pubsub.serviceAgent", "member": ACCOUNT}) != []
+    default = "serviceAccount:1-compute@developer.gserviceaccount.com"
+    assert judge(PROJECT, {"role": "roles/editor", "member": default}) != []
 
 
 def test_what_is_not_known_before_the_apply_is_passed_over() -> None:
