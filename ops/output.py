@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+
+from ops.errors import BadUsage
 
 
 class Output:
@@ -58,6 +62,24 @@ class Output:
         if self.as_json:
             json.dump(value, sys.stdout, indent=1, default=str)
             sys.stdout.write("\n")
+
+
+def writable(path: Path) -> None:
+    """Refuse a file that could not be written, before the work whose result it takes; leaves none behind."""
+    if path.is_file() or path.is_dir():
+        write(path, None)
+    elif not os.path.lexists(path):  # a pipe is opened once, for the result
+        write(path, None)
+        path.unlink()
+
+
+def write(path: Path, text: str | None) -> None:
+    """Write a file that the command line names; without a text only try to."""
+    try:
+        with path.open("w" if text is not None else "a", encoding="utf-8") as file:
+            file.write(text or "")
+    except OSError as error:
+        raise BadUsage(f"{path}: {error.strerror}", fix="name a file that can be written") from error
 
 
 def counted(number: int, noun: str) -> str:

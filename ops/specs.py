@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import spec
-from ops.errors import OpsError
+from ops.errors import BadUsage, OpsError
 from ops.home import ROOT
+from spec import files
+from spec.errors import choose
+from spec.stack import FOUNDATION_PREFIX, LOCAL
 
 
 class SpecsRefused(OpsError):
@@ -21,8 +24,32 @@ class SpecsRefused(OpsError):
         return {**super().as_json(), "findings": [finding.as_json() for finding in self.findings]}
 
 
+def known(stack: str) -> None:
+    """Refuse a name that is no stack: the command was asked wrongly, and the specs are as they should be."""
+    stacks = files.stacks(ROOT)
+    if stack not in stacks:
+        raise BadUsage(
+            f"there is no stack {stack!r}",
+            why="nobody knows which project is meant",
+            fix=choose(stack, stacks, noun="stack"),
+        )
+
+
+def environment(stack: str) -> None:
+    """Refuse what is no environment on Google Cloud: a layer, or the stack on this machine."""
+    if stack.startswith(FOUNDATION_PREFIX):
+        raise BadUsage(
+            f"{stack} is a layer", fix=f"name the environment: --stack {stack.removeprefix(FOUNDATION_PREFIX)}"
+        )
+    if stack == LOCAL:
+        others = [name for name in files.stacks(ROOT) if name != LOCAL and not name.startswith(FOUNDATION_PREFIX)]
+        raise BadUsage(f"{stack} is on this machine, not on Google Cloud", fix=f"name one of {', '.join(others)}")
+
+
 def load(stack: str | None = None, *, outcome: str = "") -> spec.System:
     """The checked system, with the config of a stack where one is named."""
+    if stack is not None:
+        known(stack)
     try:
         return spec.load(ROOT, stack)
     except spec.SpecErrors as error:
@@ -31,6 +58,7 @@ def load(stack: str | None = None, *, outcome: str = "") -> spec.System:
 
 def config_of(stack: str) -> spec.StackConfig:
     """The config of one stack, from its file alone: the other specs may be in the middle of an edit."""
+    known(stack)
     try:
         return spec.stack_config(ROOT, stack)
     except spec.SpecErrors as error:

@@ -29,6 +29,12 @@ def at(revision: str) -> Iterator[Path]:
     """A folder with the files of a commit."""
     if revision.startswith("-"):
         raise BadUsage(f"{revision!r} names no commit", fix="name a branch, a tag or a commit, such as origin/main")
+    if _git("rev-parse", "--git-dir").returncode:
+        raise BadUsage(
+            f"{ROOT} is in no git repository",
+            why="the other commit is read from the repository",
+            fix="run it in a clone of the project; without one: ./sluice preview",
+        )
     commit = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     if commit.returncode:
         why = commit.stderr.decode(errors="replace").strip()

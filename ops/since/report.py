@@ -33,7 +33,9 @@ SHORT = 40
 #: The input of a binding that names what it is on, and its text while that is not known.
 ON, UNKNOWN = ("secretId", "topic", "subscription", "serviceAccountId", "name", "project"), "<computed>"
 #: Kinds of cost that are told in one row each.
-TOGETHER = {"metric": "log-based metrics", "alerts": "alerts"}
+TOGETHER = {"metric": "log-based metrics", "alerts": "alerts", "logs": "logs"}
+#: The row of what is used as before, and costs otherwise since another takes more or less of what is free.
+OTHERS = "others, by their share of what is free"
 #: What every service account's e-mail ends with, and nobody needs to read.
 ACCOUNTS = ".iam.gserviceaccount.com"
 SIGNS = {Op.CREATE: "create", Op.UPDATE: "update", Op.REPLACE: "**replace**", Op.DELETE: "**delete**"}
@@ -55,6 +57,17 @@ class Compared:
     layers: Sequence[Result]
     before: Side
     after: Side
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cost:
+    """What one row costs a month, and the units that it is billed for."""
+
+    usd: float = 0.0
+    units: frozenset[tuple[str, str, float]] = frozenset()
+
+
+_NOTHING = _Cost()
 
 
 def markdown(found: Sequence[Compared], since: str) -> str:
@@ -133,18 +146,28 @@ def _member(member: object) -> str:
 
 def _costs(one: Compared) -> list[tuple[str, ...]]:
     before, after = _bill(one.before), _bill(one.after)
+    told: list[tuple[str, float, float]] = []
+    same: list[tuple[float, float]] = []
+    for name in sorted({*before, *after}):
+        old, new = before.get(name, _NOTHING), after.get(name, _NOTHING)
+        if old.units == new.units:
+            same.append((old.usd, new.usd))
+        else:
+            told.append((name, old.usd, new.usd))
+    shifted = [pair for pair in same if abs(pair[0] - pair[1]) > CENT / 100]
+    told.append((OTHERS, sum(old for old, _ in shifted), sum(new for _, new in shifted)))
     rows: list[tuple[str, ...]] = [
-        (name, f"{before.get(name, 0):.2f}", f"{after.get(name, 0):.2f}")
-        for name in sorted({*before, *after})
-        if abs(before.get(name, 0) - after.get(name, 0)) >= CENT
+        (name, f"{old:.2f}", f"{new:.2f}") for name, old, new in told if abs(old - new) >= CENT
     ]
     if not rows:
         return []
     whole = f"all, at {PAYMENTS:,} payments a day (USD)"
-    return [*rows, (whole, f"{sum(before.values()):.2f}", f"{sum(after.values()):.2f}")]
+    sums = (sum(cost.usd for cost in side.values()) for side in (before, after))
+    return [*rows, (whole, *(f"{total:.2f}" for total in sums))]
 
 
-def _bill(side: Side) -> Mapping[str, float]:
+def _bill(side: Side) -> Mapping[str, _Cost]:
+    """Costs by what is told in one row."""
     if side.system is None or side.below is None:
         return {}
     table, flows = prices.read(), traffic.read()
@@ -154,11 +177,13 @@ def _bill(side: Side) -> Mapping[str, float]:
         if all(q in side.system.queues for q in flows.flows[name].tasks)
     }
     volume = estimate.Volume(payments_per_day=PAYMENTS, mix=mix)
-    sums: dict[str, float] = {}
+    found: dict[str, _Cost] = {}
     for line in estimate.bill(side.system, side.below, volume, table, flows):
         name = TOGETHER.get(line.kind) or f"{line.kind} `{line.name}`"
-        sums[name] = sums.get(name, 0.0) + line.usd
-    return sums
+        sofar = found.get(name, _NOTHING)
+        use = (line.name, line.item, round(line.units, 6))
+        found[name] = _Cost(usd=sofar.usd + line.usd, units=sofar.units | {use})
+    return found
 
 
 def _timelines(before: spec.System | None, after: spec.System | None) -> list[tuple[str, ...]]:

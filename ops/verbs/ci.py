@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ops import specs
-from ops.errors import BadUsage, OpsError
+from ops.errors import OpsError
 from ops.output import Output
 from spec import names
 
@@ -41,8 +41,7 @@ def ci(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
     """Print provider, account, project and where Pulumi's state is."""
-    if stack.startswith("foundation-"):
-        raise BadUsage(f"{stack} is a layer", fix=f"name the environment: --stack {stack.removeprefix('foundation-')}")
+    specs.environment(stack)
     below = specs.config_of(f"foundation-{stack}")
     out = Output(as_json=as_json)
     if below.ci is None and if_configured:

@@ -45,8 +45,7 @@ def cost(
         raise BadUsage(f"--failing {failing:g} is no share", fix="write 0 to 90, the per cent of deliveries that fail")
     table, flows = prices.read(), traffic.read()
     volume = estimate.Volume(payments_per_day=payments, mix=_mix(mix, flows), failing_percent=failing)
-    if stack.startswith("foundation-"):
-        raise BadUsage(f"{stack} is a layer", fix=f"name the environment: --stack {stack.removeprefix('foundation-')}")
+    specs.environment(stack)
     system, below = specs.load(stack), specs.config_of(f"foundation-{stack}")
     try:
         bill = estimate.bill(system, below, volume, table, flows)
@@ -81,7 +80,9 @@ def _mix(text: str, flows: traffic.Traffic) -> dict[str, float]:
             found[name.strip()] = float(percent)
         except ValueError:
             raise BadUsage(f"{part!r} is no share", fix="write name=per cent, such as single=60") from None
-    if not all(share >= 0 for share in found.values()) or abs(sum(found.values()) - 100) > 0.01:
+        if not 0 <= found[name.strip()] <= 100:
+            raise BadUsage(f"{part!r} is no share", fix="write name=per cent, 0 to 100 of them")
+    if abs(sum(found.values()) - 100) > 0.01:
         raise BadUsage(f"the shares add up to {sum(found.values()):g} per cent", fix="make them 100")
     return found
 

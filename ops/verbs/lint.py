@@ -14,7 +14,7 @@ import spec
 from ops import findings, specs
 from ops.errors import BadUsage
 from ops.home import ROOT
-from ops.output import Output
+from ops.output import Output, writable, write
 from ops.sarif import sarif
 from spec import Law, Report, Severity, files, strategies, timeline
 from spec.stack import FOUNDATION_PREFIX
@@ -45,10 +45,12 @@ def lint(
         out.plain((ROOT / law.page).read_text("utf-8").rstrip())
         out.result({"rule": law.number, "title": law.title, "page": law.page})
         return
+    if sarif_to not in ("", "-"):
+        writable(Path(sarif_to))
     report = _of_stack(spec.report(ROOT), stack)
     if sarif_to:
         log = json.dumps(sarif(report, spec.laws()), indent=1) + "\n"
-        print(log, end="") if sarif_to == "-" else Path(sarif_to).write_text(log, "utf-8")
+        print(log, end="") if sarif_to == "-" else write(Path(sarif_to), log)
     findings.show(out, report, silenced=silenced)
     errors = sum(finding.severity is Severity.ERROR for finding in report.findings)
     queues = {} if errors else specs.load().queues
@@ -71,11 +73,9 @@ def _of_stack(report: Report, stack: str) -> Report:
     """Leave out what stands in the files of other stacks."""
     if not stack:
         return report
-    stacks = files.stacks(ROOT)
-    if stack not in stacks:
-        raise BadUsage(f"there is no stack {stack}", fix=f"one of {', '.join(stacks)}")
+    specs.known(stack)
     env = stack.removeprefix(FOUNDATION_PREFIX)
-    hidden = {file.shown_as for name, file in stacks.items() if name.removeprefix(FOUNDATION_PREFIX) != env}
+    hidden = {file.shown_as for name, file in files.stacks(ROOT).items() if name.removeprefix(FOUNDATION_PREFIX) != env}
     return replace(
         report,
         findings=[one for one in report.findings if one.where.file not in hidden],

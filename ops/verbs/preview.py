@@ -18,7 +18,7 @@ import spec
 from ops import specs
 from ops.errors import BadUsage, OpsError
 from ops.home import ROOT, Home
-from ops.output import Output
+from ops.output import Output, writable, write
 from ops.since import checkout, report
 from ops.stack import identity, image
 from ops.supervisor import control
@@ -53,6 +53,12 @@ def preview(
         return
     if comment:
         raise BadUsage("--comment says what changes since a commit", fix="add --since origin/main")
+    if "," in stack:
+        raise BadUsage(
+            f"{stack!r} are several stacks",
+            why="one is previewed at a time",
+            fix="name one, or add --since origin/main",
+        )
     layers = [stack] if stack.startswith("foundation-") else [f"foundation-{stack}", stack]
     specs.config_of(stack)
     results: list[local_engine.Result] = []
@@ -73,14 +79,13 @@ def _since(out: Output, stacks: list[str], since: str, comment: Path | None, *, 
     """Compare each stack's plan with the one of another commit."""
     for stack in stacks:
         specs.config_of(stack)
+    if comment:
+        writable(comment)
     with checkout.at(since) as folder:
         found = [_compared(stack, folder, since) for stack in stacks]
     text = report.markdown(found, since)
     if comment:
-        try:
-            comment.write_text(text)
-        except OSError as error:
-            raise BadUsage(f"{comment}: {error.strerror}", fix="name a file that can be written") from error
+        write(comment, text)
     layers = [layer for one in found for layer in one.layers]
     if not out.as_json:
         colour = sys.stdout.isatty()

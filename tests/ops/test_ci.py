@@ -61,6 +61,7 @@ def test_a_stack_that_no_pipeline_deploys_yet_may_be_passed_over(
         (NAMES + "  sluice:ci: {repository: acme/pay}\n", ["--stack", "staging"], "names no state_bucket"),
         (NAMES + CI, ["--stack", "foundation-staging"], "is a layer"),
         (NAMES + CI, ["--stack", "stagin"], "foundation-staging"),
+        (NAMES + CI, ["--stack", "local"], "is on this machine"),
     ],
 )
 def test_what_is_missing_is_named(

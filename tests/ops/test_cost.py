@@ -182,10 +182,12 @@ def test_a_schedule_runs_as_often_as_its_fields_say(cron: str, times: float) -> 
         (("--mix", "single=50"), "add up to 50"),
         (("--mix", "express=100"), "there is no flow 'express'"),
         (("--mix", "single=many"), "is no share"),
+        (("--mix", "single=-10,staged=110"), "'single=-10' is no share"),
         (("--payments-per-day", "-1"), "no number of payments"),
         (("--failing", "100"), "is no share"),
         (("--stack", "foundation-prod"), "is a layer"),
         (("--stack", "nowhere"), "nowhere"),
+        (("--stack", "local"), "is on this machine"),
     ],
 )
 def test_a_wish_that_does_not_fit_is_refused(

@@ -182,6 +182,15 @@ def test_a_rule_is_explained_by_its_page(capsys: pytest.CaptureFixture[str]) -> 
     assert told(capsys, "--explain", "SL999", code=2) == ""
 
 
+@pytest.mark.usefixtures("report")
+@pytest.mark.parametrize("place", ["nosuch/log.sarif", "."])
+def test_sarif_that_cannot_be_written_is_refused_in_a_line(
+    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["lint", "--sarif", str(tmp_path / place)]) == 2
+    assert "name a file that can be written" in capsys.readouterr().err
+
+
 def test_sarif_holds_findings_and_suppressed_ones_as_its_schema_wants(tmp_path: Path, report: Report) -> None:
     assert main(["lint", "--sarif", str(tmp_path / "log.sarif")]) == 1
     log = json.loads((tmp_path / "log.sarif").read_text())

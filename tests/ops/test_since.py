@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from local_engine import Change, Op, Result, Step, compare
+from ops.app import main
 from ops.home import ROOT
-from ops.since import report
+from ops.since import checkout, report
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not on PATH")
 
@@ -154,3 +155,53 @@ def test_a_comment_without_a_commit_to_compare_with_is_refused(clone: Path) -> N
     done = sluice(clone, "preview", "--stack", "dev", "--comment", "c.md")
     assert done.returncode == 2
     assert "--since" in done.stderr
+
+
+@pytest.mark.parametrize("place", ["nosuch/c.md", "."])
+def test_a_comment_that_cannot_be_written_is_refused_before_any_plan(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(checkout, "at", lambda _commit: pytest.fail("a commit was laid out"))
+    assert main(["preview", "--stack", "dev", "--since", "HEAD", "--comment", str(tmp_path / place)]) == 2
+    assert "name a file that can be written" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_stacks_are_told_to_need_a_commit(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["preview", "--stack", "dev,prod"]) == 2
+    assert "add --since" in capsys.readouterr().err
+
+
+def test_where_no_repository_is_none_is_told_to_fetch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(checkout, "ROOT", tmp_path)
+    assert main(["preview", "--stack", "dev", "--since", "HEAD"]) == 2
+    said = capsys.readouterr().err
+    assert "is in no git repository" in said
+    assert "unshallow" not in said
+
+
+def test_a_cancelled_comparison_leaves_no_folder(clone: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ops", "preview", "--stack", "dev", "--since", "main"]
+    with subprocess.Popen(command, cwd=clone, env={**os.environ, "TMPDIR": str(tmp_path)}) as process:
+        while not list(tmp_path.glob("sluice-since-*/stacks/*.yaml")):
+            assert process.poll() is None
+        process.terminate()
+        assert process.wait(60) == 143
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_costs_otherwise_for_what_is_free_is_told_in_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cost(usd: float, units: float) -> report._Cost:
+        return report._Cost(usd=usd, units=frozenset([("q", "tasks.operation", units)]))
+
+    quiet = {f"queue `q{number}`": cost(0.10, 5.0) for number in range(8)}
+    dearer = {name: cost(0.15, 5.0) for name in quiet}
+    bills = iter([quiet, {**dearer, "queue `new`": cost(0.30, 9.0)}])
+    monkeypatch.setattr(report, "_bill", lambda _side: next(bills))
+    assert report._costs(compared()) == [
+        ("queue `new`", "0.00", "0.30"),
+        (report.OTHERS, "0.80", "1.20"),
+        ("all, at 1,000 payments a day (USD)", "0.80", "1.50"),
+    ]
