@@ -13,6 +13,7 @@ from typing import Any
 
 import spec
 from ops.errors import BadUsage, OpsError
+from ops.output import counted
 from ops.queues import reach
 from ops.queues.probe import Prober, Trouble, until_well
 from ops.queues.reach import Reach
@@ -30,7 +31,7 @@ class NotSpread(OpsError):
         super().__init__(
             "the queues stay paused: what they would dispatch is refused\n" + "\n".join(lines),
             why="a change of IAM takes minutes to be in force, or the binding is missing; tasks wait meanwhile",
-            fix=f"{again} goes on; `./sluice preview --stack STACK` shows a binding that is missing",
+            fix=f"{again} goes on; `./sluice preview` of the stack shows a binding that is missing",
         )
         self.troubles = troubles
 
@@ -70,6 +71,12 @@ def chosen(at: Reach, system: spec.System, names: Iterable[str], *, every: bool)
     return {name: declared[name] for name in sorted(set(names))}
 
 
+def absent(at: Reach, system: spec.System) -> list[str]:
+    """The queues that the specs declare and the stack does not have."""
+    there = reach.states(at)
+    return [name for name in sorted(system.queues) if name not in there]
+
+
 def start(
     at: Reach,
     system: spec.System,
@@ -94,8 +101,9 @@ def start(
         unasked = prober.unasked
 
         def told(well: int, troubles: list[Trouble]) -> None:
-            state = f"{len(troubles)} hops are refused" if troubles else f"round {well} of {wanted} went well"
-            tell(f"probing {len(paused)} queues: {state}")
+            refused = f"{counted(len(troubles), 'hop')} refused"
+            state = refused if troubles else f"round {well} of {wanted} went well"
+            tell(f"probing {counted(len(paused), 'queue')}: {state}")
 
         troubles = until_well(
             prober, rounds=wanted, pause=at.pause if pause < 0 else pause, patience=patience, tell=told

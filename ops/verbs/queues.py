@@ -11,11 +11,12 @@ import typer
 
 from ops import specs
 from ops.asking import confirm
-from ops.errors import BadUsage
+from ops.errors import BadUsage, OpsError
 from ops.output import Output, counted
 from ops.queues import reach
-from ops.queues.start import PATIENCE, Started, chosen, start
+from ops.queues.start import PATIENCE, Started, absent, chosen, start
 from ops.verbs.clock import seconds
+from spec.stack import LOCAL
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="QUEUE...", help="Their names.")]
 Every = Annotated[bool, typer.Option("--all", help="Every queue that the specs declare.")]
@@ -23,6 +24,9 @@ Which = Annotated[str, typer.Option("--stack", help="Which stack: local, or one 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say which queues are meant, and change nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
+
+#: What is said of a queue that the specs declare and the stack does not have.
+GAP = "declared, not there"
 
 
 def register(app: typer.Typer) -> None:
@@ -37,12 +41,18 @@ def register(app: typer.Typer) -> None:
 def list_(*, stack: Which = "local", as_json: Json = False) -> None:
     """Print every queue that is there."""
     out = Output(as_json=as_json)
-    found = reach.states(reach.of_stack(stack))
-    if found:
-        out.table(["queue", "state"], [[name, state.lower()] for name, state in found.items()])
+    at = reach.of_stack(stack)
+    found = reach.states(at)
+    try:
+        gaps = absent(at, specs.load())
+    except specs.SpecsRefused:  # what is there can be listed in the middle of an edit
+        gaps = []
+    rows = [[name, state.lower()] for name, state in found.items()] + [[name, GAP] for name in gaps]
+    if rows:
+        out.table(["queue", "state"], sorted(rows))
     else:
         out.say("there is no queue")
-    out.result({"queues": found})
+    out.result({"queues": found, "declared_not_there": gaps})
 
 
 def resume(
@@ -74,10 +84,18 @@ def resume(
     if new_since is not None:
         before = _listed(new_since)
         meant = {name: state for name, state in meant.items() if name not in before}
+    gaps = [] if names else absent(at, system)
+    if gaps and probe:
+        raise OpsError(
+            f"{GAP}: {', '.join(gaps)}",
+            why="what is put into them is refused, so that no probe can go well; nothing was started",
+            fix="./sluice up deploys them" if stack == LOCAL else f"pulumi up --stack {stack} deploys them",
+        )
     paused = [name for name, state in meant.items() if state != "RUNNING"]
     if dry_run:
         out.say(f"would {'probe and ' if probe else ''}resume {', '.join(paused) or 'none'}")
-        out.result({"would_resume": paused})
+        _tell_gaps(out, gaps)
+        out.result({"would_resume": paused, "declared_not_there": gaps})
         return
     if paused and not (yes or as_json):
         confirm(f"Resume {counted(len(paused), 'queue')} of {stack}: {', '.join(paused)}?")
@@ -93,8 +111,10 @@ def resume(
         again=f"./sluice queues resume {shlex.join(which)} --probe --stack {stack}",
         tell=out.progress,
     )
-    show(out, done)
-    out.result(done.as_json())
+    if meant or not gaps:
+        show(out, done)
+    _tell_gaps(out, gaps)
+    out.result({**done.as_json(), "declared_not_there": gaps})
 
 
 def pause(
@@ -135,9 +155,18 @@ def show(out: Output, done: Started) -> None:
         out.plain(f"    not probed: {sender} on {queue}, since no queue leads to {sender}", style="dim")
 
 
+def _tell_gaps(out: Output, gaps: list[str]) -> None:
+    if gaps:
+        out.plain(f"{GAP}: {', '.join(gaps)}", style="yellow")
+
+
 def _meant(names: list[str] | None, *, every: bool, new_since: Path | None = None) -> None:
-    if sum((every, bool(names), new_since is not None)) != 1:
-        raise BadUsage("say which queues are meant", fix="give their names, or --all, or to resume --new-since FILE")
+    said = sum((every, bool(names), new_since is not None))
+    fix = "give their names, or --all, or to resume --new-since FILE"
+    if not said:
+        raise BadUsage("say which queues are meant", fix=fix)
+    if said > 1:
+        raise BadUsage("it is said twice which queues are meant", why="one of them would be passed over", fix=fix)
 
 
 def _listed(file: Path) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -224,10 +225,37 @@ def test_what_goes_on_after_a_refusal_is_what_was_meant_and_no_more(
     )
 
 
-@pytest.mark.parametrize("words", [(), ("--all", "gcsplit2-queue")])
-def test_which_queues_are_meant_must_be_said(stack: Stack, sluice: Run, words: tuple[str, ...]) -> None:
-    assert sluice("resume", *words)[0] == 2
+@pytest.mark.parametrize(
+    ("words", "said"), [((), "say which queues are meant"), (("--all", "gcsplit2-queue"), "is said twice")]
+)
+def test_which_queues_are_meant_must_be_said_once(stack: Stack, sluice: Run, words: tuple[str, ...], said: str) -> None:
+    code, told = sluice("resume", *words)
+    assert (code, said in told["error"]["what"]) == (2, True)
     assert stack.runs == []
+
+
+def test_a_declared_queue_that_is_not_there_is_named_and_no_probe_goes_over_it(
+    stack: Stack, sluice: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del stack.queues["gcsplit2-queue"]
+    assert sluice("list")[1]["declared_not_there"] == ["gcsplit2-queue"]
+    assert app.main(["queues", "list"]) == 0
+    assert re.search(r"gcsplit2-queue +declared, not there\n", capsys.readouterr().out)
+    code, told = sluice("resume", "--all", "--probe")
+    assert (code, told["error"]["what"]) == (1, "declared, not there: gcsplit2-queue")
+    assert sluice("resume", "--all", "--probe", "--dry-run")[0] == 1
+    assert stack.runs == []
+    assert sluice("resume", "--all", "--dry-run")[1]["declared_not_there"] == ["gcsplit2-queue"]
+    code, told = sluice("resume", "--all")
+    assert (code, told["declared_not_there"]) == (0, ["gcsplit2-queue"])
+    assert set(stack.queues.values()) == {"RUNNING"}
+
+
+def test_a_stack_that_is_not_there_is_bad_usage_for_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    nowhere = ["--stack", "nowhere"]
+    for words in (["queues", "list"], ["preview"], ["cost"], ["ci", "--as", "deployer"], ["lint"], ["drift"]):
+        assert app.main([*words, *nowhere]) == 2, words
+        assert "there is no stack" in capsys.readouterr().err
 
 
 def test_a_slip_in_a_name_is_told_the_nearest(stack: Stack, sluice: Run) -> None:
