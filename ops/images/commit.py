@@ -74,6 +74,12 @@ def find(root: Path, revision: str = "") -> Commit:
     """The commit that is named; otherwise HEAD, as long as nothing that an image is made of was edited since."""
     if revision.startswith("-"):
         raise BadUsage(f"{revision!r} names no commit", fix="name a branch, a tag or a commit")
+    if not (root / ".git").exists():
+        raise OpsError(
+            f"{root} is no git repository",
+            why="an image is built from a commit",
+            fix="run it in a clone of the project",
+        )
     if not revision:
         edited = _git(root, "status", "--porcelain", "--untracked-files=no", "--", *PARTS).decode().splitlines()
         if edited:
@@ -100,7 +106,5 @@ def _git(root: Path, *words: str, given: bytes = b"") -> bytes:
         raise OpsError("git is not on PATH", why="an image is built from a commit", fix="install git") from error
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip() or f"exit status {done.returncode}"
-        raise OpsError(
-            f"git {words[0]} failed: {said}", why="an image is built from a commit", fix=f"run it in a clone: cd {root}"
-        )
+        raise OpsError(f"git {words[0]} failed in {root}: {said}", why="an image is built from a commit")
     return done.stdout

@@ -6,6 +6,7 @@ Source: OCI image-spec image-layout.md, image-index.md, manifest.md.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import tarfile
@@ -52,8 +53,27 @@ class Artifact:
         return {"mediaType": MANIFEST, "digest": self.digest, "size": len(self.manifest), **about}
 
 
+def check(place: Path) -> None:
+    """Refuse a place that holds something else than an earlier image."""
+    archive = place.suffix == ".tar"
+    if not place.exists():
+        return
+    if not archive and place.is_dir() and ((place / MARK).is_file() or not any(place.iterdir())):
+        return
+    if archive and place.is_file():
+        with contextlib.suppress(OSError, tarfile.TarError), tarfile.open(place) as tar:
+            if MARK in tar.getnames():
+                return
+    raise BadUsage(
+        f"{place} is there and is no image",
+        why="writing an image replaces what is there",
+        fix="name a new file: --output FILE.tar" if archive else "name a new or empty folder: --output DIR",
+    )
+
+
 def write(place: Path, artifacts: list[Artifact]) -> None:
     """Write a layout: as one file where the name ends in .tar, or else as a folder."""
+    check(place)
     files = {MARK: packed({"imageLayoutVersion": "1.0.0"})}
     files["index.json"] = packed(
         {"schemaVersion": 2, "mediaType": INDEX, "manifests": [one.descriptor for one in artifacts]}
@@ -65,12 +85,6 @@ def write(place: Path, artifacts: list[Artifact]) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(tree.tar({path: Entry(data=data) for path, data in files.items()}, 0))
         return
-    if place.exists() and not (place / MARK).is_file() and (not place.is_dir() or any(place.iterdir())):
-        raise BadUsage(
-            f"{place} is there and is no image",
-            why="writing an image replaces what the folder holds",
-            fix="name a new or empty folder: --output DIR",
-        )
     draft = place.with_name(f"{place.name}.new")
     shutil.rmtree(draft, ignore_errors=True)
     for path, data in files.items():

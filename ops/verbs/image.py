@@ -78,12 +78,14 @@ def build(
         out.say(
             "[yellow]this machine's zlib packs otherwise than zlib itself: the same content, another digest[/yellow]"
         )
+    place = output or (None if push else OUTPUT)
+    if place is not None:
+        layout.check(place)
     found = commits.find(ROOT, commit)
     builder = Builder(say=out.progress, compiles=bytecode, fresh=fresh, mirror=mirror)
     built = builder.build(found, foreign.base(base, out.progress) if base else builder.base(found))
     report.show(out, built)
     value = {**report.value(built), "output": None, "sbom": None}
-    place = output or (None if push else OUTPUT)
     if place is not None:
         layout.write(place, [built.image, built.attached])
         bill = place.with_name(f"{place.name}.spdx.json")

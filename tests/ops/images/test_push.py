@@ -152,6 +152,11 @@ def test_a_layout_is_read_back_and_a_damaged_one_is_not_pushed(toy: Toy, tmp_pat
         layout.read(tmp_path / "image")
     with pytest.raises(BadUsage, match="is there and is no image"):
         layout.write(toy.root, [built.image])
+    layout.check(tmp_path / "image.tar")
+    foreign = tmp_path / "thesis.tar"
+    foreign.write_text("years of work")
+    with pytest.raises(BadUsage, match="is there and is no image"):
+        layout.check(foreign)
     with pytest.raises(BadUsage, match="is no image"):
         layout.read(toy.root)
 
