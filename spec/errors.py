@@ -113,11 +113,11 @@ def render(findings: Iterable[Finding]) -> str:
     return "\n".join([*(str(finding) for finding in found), ", ".join(counts) or "no findings"])
 
 
-def nearest(word: str, valid: Iterable[str]) -> str | None:
+def nearest(word: str, valid: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Return the valid name that looks most like the given one, if any does."""
     names = sorted(valid)
     by_lower = {name.lower(): name for name in names}
-    matches = get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.6)
+    matches = get_close_matches(word.lower(), list(by_lower), n=1, cutoff=cutoff)
     return by_lower[matches[0]] if matches else None
 
 

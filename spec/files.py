@@ -173,7 +173,7 @@ def _misplaced(noun: str, file: SpecFile, proper: Path) -> Finding:
     return Finding(
         where=Where(file.shown_as),
         key="",
-        what=f"a {noun} does not belong here",
+        what=f"{'an' if noun[0] in 'aeiou' else 'a'} {noun} does not belong here",
         breaks="whoever lists the folder would not find it, and other tools would not read it",
         rule="SL105",
         fix=f"move the file to {proper}",

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from spec.checks.draft import Draft
 from spec.checks.rule import Law
-from spec.errors import Finding, Severity, Where, choose, spell
+from spec.errors import Finding, Severity, Where, nearest, spell
 from spec.source import Source
 
 UNKNOWN = Law(number="SL131", title="A silence names a rule that exists.")
@@ -23,6 +23,9 @@ FORBIDDEN = Law(number="SL133", title="Nothing is silenced that Google or the pr
 NO_REASON = Law(number="SL134", title="A silence says why.")
 
 LAWS = (UNKNOWN, NO_USE, FORBIDDEN, NO_REASON)
+
+#: How like a rule's number another is that has one digit of it wrong: of five characters four are the same.
+ONE_DIGIT = 0.8
 
 #: The comment of a file that is no spec.
 COMMENT = re.compile(r"(?:#|//)\s*lint:\s*(SL\d+)\s+(\S.*)")
@@ -125,7 +128,8 @@ def _wrong(silence: Silence, laws: Mapping[str, Law], *, used: bool) -> Iterator
     law = laws.get(silence.number)
     if law is None:
         what, breaks, rule = f"there is no rule {silence.number}", "it silences nothing", UNKNOWN
-        fix = choose(silence.number, laws, noun="rule") if silence.key else "see docs/lint/README.md for the numbers"
+        near = nearest(silence.number, laws, cutoff=ONE_DIGIT) if silence.key else None
+        fix = f"did you mean {near}?" if near else "see docs/lint/README.md for the numbers"
     elif not law.silenceable:
         what, rule = f"{law.number} cannot be silenced", FORBIDDEN
         breaks, fix = "the deployment would be refused all the same", "delete the line, and mend what the rule finds"
