@@ -6,7 +6,7 @@ Owns what needs more than one file of dashboards/, the runbook and the stacks. W
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from spec import first
 from spec.alert import Alert
@@ -14,7 +14,7 @@ from spec.checks.draft import Draft, Rule
 from spec.checks.rule import rule
 from spec.errors import Finding, Refused, choose
 from spec.runbook import RUNBOOK, sections
-from spec.selection import Match
+from spec.selection import Match, members
 
 #: What says how many tasks wait, and how long they have: of every queue there is an alert on both.
 DEPTH, AGE = "cloudtasks.googleapis.com/queue/depth", "task_age"
@@ -82,7 +82,7 @@ def queues_are_watched(draft: Draft) -> Iterator[Finding]:
         return
     for queue in system.queues:
         for metric, lacking in ((DEPTH, "how many tasks wait"), (AGE, "how long they have waited")):
-            if not any(_watches(alert, metric, queue) for alert in system.alerts.values()):
+            if not any(_watches(alert, metric, queue, system.groups) for alert in system.alerts.values()):
                 yield draft.error(
                     "queue",
                     queue,
@@ -92,19 +92,19 @@ def queues_are_watched(draft: Draft) -> Iterator[Finding]:
                 )
 
 
-def _watches(alert: Alert, metric: str, queue: str) -> bool:
+def _watches(alert: Alert, metric: str, queue: str, groups: Mapping[str, tuple[str, ...]]) -> bool:
     label = QUEUE_LABELS[metric]
     return any(
-        condition.metric == metric and (label not in condition.where or _admits(condition.where[label], queue))
+        condition.metric == metric and (label not in condition.where or _admits(condition.where[label], queue, groups))
         for condition in alert.conditions
     )
 
 
-def _admits(match: Match, value: str) -> bool:
+def _admits(match: Match, value: str, groups: Mapping[str, tuple[str, ...]]) -> bool:
     if match.among is not None:
-        return value in match.among
+        return value in members(match.among, groups)
     if match.unlike is not None:
-        return value not in match.unlike
+        return value not in members(match.unlike, groups)
     if match.starts is not None:
         return value.startswith(match.starts)
     return re.fullmatch(match.matches or "", value) is not None
