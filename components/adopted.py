@@ -31,7 +31,14 @@ class Adopted(pulumi.ComponentResource):
         kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
         for entry in config.entries.values():
             if entry.type != PROJECT:
-                pulumi.CustomResource(entry.type, entry.resource, entry.properties, kept)
+                pulumi.CustomResource(entry.type, entry.resource, entry.properties, _alone(kept, entry))
             for token, member, properties in entry.members():
                 pulumi.CustomResource(token, member, properties, kept)
         self.register_outputs({})
+
+
+def _alone(kept: pulumi.ResourceOptions, entry: Entry) -> pulumi.ResourceOptions:
+    """Whether a queue runs is its operators' business: the entry says how it was found, and no apply makes it so."""
+    if entry.type != "gcp:cloudtasks/queue:Queue":
+        return kept
+    return pulumi.ResourceOptions.merge(kept, pulumi.ResourceOptions(ignore_changes=["desiredState"]))

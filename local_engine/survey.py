@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from spec.adopted import COMPONENT_TYPE
+
 from . import checks
 from .cloud import JsonObject
 from .deployment import Deployment
@@ -63,10 +65,11 @@ class Survey(Deployment):
     def _custom(self, goal: Goal) -> Registered:
         kind = checks.kind_of(goal)
         inputs = checks.checked(goal, kind, None, self.defaults, final=False)
-        if goal.type in OUTSIDE:
+        if goal.type in OUTSIDE or kind.previewed_only:
             with self._lock:
                 self.left_out.append(goal)
-            return Registered(goal.urn, "", {name: UNKNOWN for name in _computed(kind)} | inputs)
+            identity = kind.identity(dict(plain(inputs))) if kind.previewed_only else ""
+            return Registered(goal.urn, identity, {name: UNKNOWN for name in _computed(kind)} | inputs)
         sent = dict(plain(inputs))
         sight = Sight(goal=goal, inputs=sent)
         try:
@@ -158,10 +161,10 @@ def shown_as(body: Mapping[str, Any]) -> str:
 
 
 def _rests(goal: Goal, inputs: Mapping[str, Any], live: JsonObject) -> Iterator[Change]:
-    """Whether a queue rests that should run. The provider does not look; one that is made to rest is started later."""
-    wanted = "RUNNING" if "desiredState" in goal.options.ignore_changes else inputs.get("desiredState", "RUNNING")
-    if goal.type == _QUEUE and live.get("state", wanted) != wanted:
-        yield Change(path="state", kind="update", old=live["state"], new=wanted, drift=True)
+    """Whether a queue rests that should run: the provider does not look. One that was found so may rest."""
+    found_so = f"{COMPONENT_TYPE}::" in goal.parent and inputs.get("desiredState") == "PAUSED"
+    if goal.type == _QUEUE and live.get("state", "RUNNING") != "RUNNING" and not found_so:
+        yield Change(path="state", kind="update", old=live["state"], new="RUNNING", drift=True)
 
 
 def _key(goal: Goal) -> tuple[str, str]:

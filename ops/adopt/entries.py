@@ -16,6 +16,7 @@ from local_engine import resources
 from local_engine.estate import Estate, Thing
 from ops.adopt import secrets
 from spec.adopted import COMPONENT_NAME, COMPONENT_TYPE, PROJECT, Adopted
+from spec.people import is_agent, is_nobody
 
 #: How the kinds begin the names of their files.
 NOUNS: Final[Mapping[str, str]] = {
@@ -54,11 +55,13 @@ class Taken:
     #: Entry -> the resource's id as the provider's import wants it.
     ids: dict[str, str] = field(default_factory=dict)
     held: list[HeldBack] = field(default_factory=list)
-    #: Bindings of the project that are people's or Google's own.
+    #: Members of the project that are Google's own or deleted.
     left_alone: int = 0
+    #: Everybody else on the project, with the roles: people, groups, accounts of other projects.
+    people: dict[str, list[str]] = field(default_factory=dict)
 
 
-def taken(estate: Estate, project: str) -> Taken:
+def taken(estate: Estate, project: str, number: str = "") -> Taken:
     """Everything of an estate that can be declared as it stands."""
     found = Taken()
     for thing in estate.things:
@@ -69,7 +72,7 @@ def taken(estate: Estate, project: str) -> Taken:
         name = _free(f"{NOUNS[thing.type]}.{_slug(thing.name)}", thing.identity, found.entries)
         found.entries[name] = _entry(thing.type, thing.inputs, _bindings(thing.bindings, found))
         found.ids[name] = resources.registry()[thing.type].import_id(thing.inputs, thing.identity)
-    ours = _ours(estate, found)
+    ours = _ours(estate, found, number)
     if ours:
         found.entries[f"project.{project}"] = _entry(PROJECT, {"project": project}, ours)
     return found
@@ -137,7 +140,7 @@ def _bindings(given: Sequence[Mapping[str, Any]], found: Taken) -> list[dict[str
     made = []
     for binding in sorted(given, key=lambda one: (one["role"], str(one.get("condition", "")))):
         members = sorted(set(binding.get("members", ())))
-        gone = [member for member in members if member.startswith("deleted:")]
+        gone = [member for member in members if is_nobody(member)]
         found.left_alone += len(gone)
         kept = [member for member in members if member not in gone]
         if kept:
@@ -146,13 +149,17 @@ def _bindings(given: Sequence[Mapping[str, Any]], found: Taken) -> list[dict[str
     return made
 
 
-def _ours(estate: Estate, found: Taken) -> list[dict[str, Any]]:
-    """The project's bindings of accounts that the project has; people and Google's own accounts are left alone."""
+def _ours(estate: Estate, found: Taken, number: str) -> list[dict[str, Any]]:
+    """The project's bindings of accounts that the project has; who else was let in is listed, not declared."""
     emails = {f"serviceAccount:{thing.identity.rpartition('/')[2]}" for thing in estate.of(next(iter(NOUNS)))}
     kept = []
     for binding in estate.bindings:
         mine = [member for member in binding.get("members", ()) if member in emails]
-        found.left_alone += len(binding.get("members", ())) - len(mine)
+        for member in set(binding.get("members", ())) - set(mine):
+            if is_nobody(member) or is_agent(member, number):
+                found.left_alone += 1
+            elif not member.startswith("all"):
+                found.people.setdefault(member, []).append(binding["role"])
         kept += [{**binding, "members": mine}] if mine else []
     return _bindings(kept, found)
 

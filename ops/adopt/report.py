@@ -45,9 +45,9 @@ def text(project: str, stack: str, estate: Estate, taken: Taken, drafts: int) ->
     lines += [f"- {counted(number, noun)}" for noun, number in sorted(counts.items())]
     lines.append(f"- entries written: {len(taken.entries)}; drafts of specs: {drafts}")
     if taken.left_alone:
-        lines.append(
-            f"- {taken.left_alone} members of the project's policy are people, deleted or Google's own: left alone"
-        )
+        lines.append(f"- {taken.left_alone} members of the project's policy are deleted or Google's own: left alone")
+    if taken.people:
+        lines.append(f"- {counted(len(taken.people), 'member')} let in by hand: listed in the stack's `sluice:people`")
     for title, found in (
         ("APIs that are not enabled, so that nothing stands there", estate.disabled),
         ("What could not be looked at", estate.unseen),
@@ -91,6 +91,6 @@ def _of_thing(thing: Thing) -> Iterator[str]:
             if binding["role"] == "roles/cloudtasks.enqueuer":
                 yield f"queue {thing.name}: roles/cloudtasks.enqueuer reads payloads too; the specs' role does not"
         if inputs.get("desiredState") == "PAUSED":
-            yield f"queue {thing.name}: it rests; resume it, or the stack keeps it so"
+            yield f"queue {thing.name}: it rests; no apply resumes it, and none pauses it again once a person has"
     elif noun == "subscription" and inputs.get("expirationPolicy", {}).get("ttl"):
         yield f"subscription {thing.name}: it expires when nobody reads for {inputs['expirationPolicy']['ttl']}"

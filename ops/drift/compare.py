@@ -6,7 +6,7 @@ Owns the comparison alone; it is given what was looked at. The reading of each t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from local_engine.estate import Estate, Thing, named
@@ -18,8 +18,10 @@ from ops.adopt.entries import NOUNS
 from ops.drift import places
 from ops.drift.found import NOTHING, Finding, Found, shown
 from spec.adopted import MEMBERS, PROJECT
+from spec.people import is_agent, is_nobody
 
 _QUEUE, _SERVICE = "gcp:cloudtasks/queue:Queue", "gcp:cloudrunv2/service:Service"
+_CHANNEL: Final = "gcp:monitoring/notificationChannel:NotificationChannel"
 #: What a change of the state at the cloud's end is called, by type.
 _STATES: Final = {_QUEUE: "paused", "gcp:cloudscheduler/job:Job": "paused"}
 _COMMANDS: Final[Mapping[str, str]] = {
@@ -59,6 +61,14 @@ class Given:
     estate: Estate
     #: Secret -> its versions, as `name` and `state`.
     versions: Mapping[str, Sequence[Mapping[str, Any]]]
+    #: The project's number, by which Google's own accounts are known.
+    number: str = ""
+    #: Who may hold which roles by hand.
+    people: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    #: Channels that were made by hand and are named by their ids.
+    channels: frozenset[str] = frozenset()
+    #: Account -> its keys that somebody may hold.
+    keys: Mapping[str, Sequence[str]] = field(default_factory=dict)
     #: The command that brings the cloud to what the specs say.
     apply: str
 
@@ -81,6 +91,7 @@ def compare(given: Given) -> Found:
             found.findings += [_changed(sight, change, place, given) for change in _told(sight)]
     found.findings += _undeclared(given)
     found.findings += _members(given)
+    found.findings += _keys(given)
     found.findings += _versions(given)
     return found
 
@@ -158,6 +169,7 @@ def _variable(sight: Sight, path: str) -> str:
 
 def _undeclared(given: Given) -> Iterator[Finding]:
     declared = {(sight.goal.type, sight.identity) for sight, _ in given.sights}
+    declared |= {(_CHANNEL, name) for name in given.channels}
     for thing in given.estate.things:
         if (thing.type, thing.identity) not in declared:
             noun = NOUNS[thing.type]
@@ -179,12 +191,11 @@ def _members(given: Given) -> Iterator[Finding]:
     for thing in given.estate.things:
         if thing.type in MEMBERS and (thing.type, thing.identity) in mine:
             for binding in thing.bindings:
-                yield from _undeclared_members(thing, binding, binding["members"], declared)
+                yield from _undeclared_members(thing, binding, binding["members"], declared, given)
     project = Thing(type=PROJECT, identity=given.project, live={}, inputs={"project": given.project})
-    ours = f"@{given.project}.iam.gserviceaccount.com"
     for binding in given.estate.bindings:
-        judged = [one for one in binding["members"] if one.endswith(ours) or one.startswith("all")]
-        yield from _undeclared_members(project, binding, judged, declared)
+        judged = [one for one in binding["members"] if not is_agent(one, given.number)]
+        yield from _undeclared_members(project, binding, judged, declared, given)
 
 
 _Member = tuple[str, str, str, tuple[str, str, str]]
@@ -203,18 +214,21 @@ def _declared_members(given: Given) -> set[_Member]:
 
 
 def _undeclared_members(
-    thing: Thing, binding: Mapping[str, Any], members: Sequence[str], declared: set[_Member]
+    thing: Thing, binding: Mapping[str, Any], members: Sequence[str], declared: set[_Member], given: Given
 ) -> Iterator[Finding]:
     kind = registry()[MEMBERS[thing.type].type]
     assert isinstance(kind, PolicyPart)
     place = f"{kind.endpoint} {kind.path(MEMBERS[thing.type].place(thing.inputs))}"
     noun = NOUNS[thing.type]
     for member in members:
-        if (place, binding["role"], member, condition(binding.get("condition"))) in declared:
+        by_hand = binding["role"] in given.people.get(member, ()) or is_nobody(member)
+        if by_hand or (place, binding["role"], member, condition(binding.get("condition"))) in declared:
             continue
         command = f"{_filled(_UNBIND[noun], thing)} --member={member} --role={binding['role']}"
         if binding.get("condition"):
             command += " --all"
+        if not member.startswith("all"):
+            command += "; or, if it is meant, list the member with the role and the reason in sluice:people"
         yield Finding(
             kind="member",
             thing=f"{noun} {thing.name}",
@@ -224,6 +238,20 @@ def _undeclared_members(
             cloud=f"{member} has {binding['role']}",
             fix=command,
         )
+
+
+def _keys(given: Given) -> Iterator[Finding]:
+    for account, keys in sorted(given.keys.items()):
+        for key in keys:
+            yield Finding(
+                kind="key",
+                thing=f"account {account.partition('@')[0]}",
+                what=f"has the key {key}",
+                where="nowhere",
+                specs="nobody holds a key: services run as their accounts, and pipelines come by workload identity",
+                cloud=f"whoever has the key {key} is {account}",
+                fix=f"gcloud iam service-accounts keys delete {key} --iam-account={account}",
+            )
 
 
 def _versions(given: Given) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ NOTHING: Final = "nothing"
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One difference; `kind` is changed, missing, undeclared, member, paused, traffic, disabled or version."""
+    """One difference; `kind` is changed, missing, undeclared, member, key, paused, traffic, disabled or version."""
 
     kind: str
     thing: str

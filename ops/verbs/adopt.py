@@ -7,6 +7,7 @@ secret's data is read, and nothing in the cloud is written.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,8 @@ from ops.errors import OpsError
 from ops.output import Output, counted
 from ops.specs import SpecsRefused
 
+#: Why somebody may hold a role, until a person says more.
+WHY = "held it when the project was taken over"
 #: Not everything could be looked at.
 INCOMPLETE = 2
 
@@ -57,10 +60,11 @@ def adopt(
         raise OpsError(
             f"nothing of {project} could be looked at\n" + "\n".join(found.unseen), fix="roles/viewer lets you"
         )
-    taken = entries.taken(found, project)
+    taken = entries.taken(found, project, number)
     write.project(folder)
     for layer in (f"foundation-{name}", name):
-        write.stack_file(folder, layer, _config(project, regions[0], number, cloud))
+        people = _people(taken.people) if layer == name else {}
+        write.stack_file(folder, layer, _config(project, regions[0], number, cloud) | people)
     write.entries(folder, name, taken.entries)
     drafts = write.drafts(folder, proposals.drafts(found))
     (folder / write.REPORT).write_text(report.text(project, name, found, taken, drafts))
@@ -98,6 +102,12 @@ def _config(project: str, region: str, number: str, cloud: str) -> dict[str, Any
         "sluice:serviceUrl": f"{cloud.rstrip('/')}/run/{{label}}.{{region}}",
     }
     return known | (local if cloud else {})
+
+
+def _people(found: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Who was let in by hand, as the stack lists them; a person says why, or takes the role away."""
+    listed = {who: {"roles": sorted(set(roles)), "why": WHY} for who, roles in sorted(found.items())}
+    return {"sluice:people": listed} if listed else {}
 
 
 def _previewed(folder: Path, stack: str, file: dict[str, Any], cloud: local_engine.Cloud) -> local_engine.Result:

@@ -15,9 +15,8 @@ from local_engine import config as engine_config
 from local_engine import estate as estates
 from local_engine.errors import CloudError
 from local_engine.resource_type import Defaults
-from local_engine.survey import OUTSIDE
 from ops import project_cloud
-from ops.drift import compare
+from ops.drift import by_hand, compare
 from ops.drift.found import Found
 from ops.errors import BadUsage, NotRunning, OpsError
 from ops.home import ROOT, Home
@@ -100,6 +99,10 @@ def _looked(stack: str, root: Path) -> tuple[Found, list[str]]:
             except CloudError as error:
                 if error.status != 404:  # what is not there at all is told as missing
                     estate.unseen.append(f"the versions of {secret}: {error}")
+        stacks = [system.stack]
+        if len(lookers) > 1:
+            stacks.append(spec.stack_config(root, f"{FOUNDATION_PREFIX}{stack}"))
+        keys = by_hand.keys(cloud, estate)  # before the comparison, which takes what could not be seen
         found = compare.compare(
             compare.Given(
                 stack=stack,
@@ -107,11 +110,14 @@ def _looked(stack: str, root: Path) -> tuple[Found, list[str]]:
                 surveys=surveys,
                 estate=estate,
                 versions=versions,
+                number=system.stack.project_number,
+                people=by_hand.people(stacks),
+                channels=by_hand.channels(stacks),
+                keys=keys,
                 apply="./sluice up" if stack == "local" and root == ROOT else f"pulumi up --stack {stack}",
             )
         )
-        left_out = [goal for survey in surveys for goal in survey.left_out]
-        return found, [f"{goal.type.rpartition(':')[2]} {goal.name}: {OUTSIDE[goal.type]}" for goal in left_out]
+        return found, by_hand.left_out([goal for survey in surveys for goal in survey.left_out])
     except spec.SpecErrors as error:
         raise SpecsRefused(error) from error
     except local_engine.EngineError as error:

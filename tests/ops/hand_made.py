@@ -97,6 +97,8 @@ def _queues(hand: Hand) -> None:
         retryConfig={"maxAttempts": 3, "maxRetryDuration": "60s", "minBackoff": "5s", "maxBackoff": "15s"},
     )
     fixed = {"maxAttempts": -1, "maxRetryDuration": "86400s", "minBackoff": "60s", "maxBackoff": "60s"}
+    hand.queue("resting-queue")
+    hand.call("POST", f"{QUEUES}/resting-queue:pause", {})
     hand.queue("Odd-Name-Queue", rateLimits={"maxDispatchesPerSecond": 0.5}, retryConfig=fixed)
 
 

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ops import app
+from ops.home import ROOT
 from tests.local_cloud.cloud_places import PROJECT, inside
-from tests.local_cloud.run_client import runner
-from tests.ops.hand_made import ENQUEUER, PLACE, PROJECT_PATH, QUEUES, Hand, estate, sa
+from tests.local_cloud.run_client import NUMBER, runner
+from tests.ops.hand_made import AGENT, ENQUEUER, PLACE, PROJECT_PATH, QUEUES, Hand, estate, sa
 
+PERSON = "user:a.person@example.com"
+#: Accounts and people whom nobody has declared; the last one is Google's default account of the project.
+LET_IN = (
+    "user:eve@evil.example",
+    "serviceAccount:deployer@another-project.iam.gserviceaccount.com",
+    f"serviceAccount:{NUMBER}-compute@developer.gserviceaccount.com",
+)
+CREATOR = "roles/iam.serviceAccountTokenCreator"
 ACCESSOR = "roles/secretmanager.secretAccessor"
 
 
-def changed_by_hand(hand: Hand) -> None:
+def changed_by_hand(hand: Hand, folder: Path) -> None:
     """One manual change of each kind."""
     queue, service = f"{QUEUES}/split-payment-queue", f"/v2/{PLACE}/services/gcsplit10-21"
     rate = {"rateLimits": {"maxDispatchesPerSecond": 200}}
     hand.call("PATCH", f"{queue}?updateMask=rateLimits.maxDispatchesPerSecond", rate)
     hand.call("POST", f"{QUEUES}/hostpay-execution-queue:pause", {})
+    hand.call("POST", f"{QUEUES}/resting-queue:resume", {})  # who found it at rest may start it
     hand.queue("by-hand-queue")
     hand.call("DELETE", f"/v1/{PROJECT_PATH}/subscriptions/paynow-events-dlq-sub")
     stranger = sa("gcsplit-sa")
@@ -31,6 +43,19 @@ def changed_by_hand(hand: Hand) -> None:
     account = f"/v1/{PROJECT_PATH}/serviceAccounts/gcwebhook-sa@{PROJECT}.iam.gserviceaccount.com"
     hand.bind(account, "roles/iam.serviceAccountUser", stranger)
     hand.bind(f"/v1/{PROJECT_PATH}", "roles/editor", stranger)
+    hand.bind(f"/v1/{PROJECT_PATH}", "roles/owner", *LET_IN, AGENT, PERSON)
+    hand.call("POST", f"{account}/keys", {})
+    labels = {"channel_name": "#ops", "auth_token": "n0t-to-be-shown"}
+    channel = {"type": "slack", "displayName": "made by hand", "labels": labels}
+    made = hand.call("POST", f"/v3/{PROJECT_PATH}/notificationChannels", channel)
+    (folder / "dashboards/channels").mkdir(parents=True)
+    shutil.copy(ROOT / "dashboards/channels/slack.yaml", folder / "dashboards/channels")
+    config = folder / "stacks/Pulumi.local.yaml"
+    said = yaml.safe_load(config.read_text())
+    said["config"]["sluice:people"]["group:operators@example.com"] = {"roles": [CREATOR], "why": "they are on call"}
+    said["config"]["sluice:watching"] = {"channels": {"slack": {"id": made["name"]}}}
+    config.write_text(f"{config.read_text().splitlines()[0]}\n{yaml.safe_dump(said)}")
+    hand.bind(account, CREATOR, "group:operators@example.com")
     template = hand.call("GET", service)["template"]
     template["containers"][0]["env"][0]["value"] = "false"
     template["containers"][0]["env"].append({"name": "API_KEY", "value": "n0t-to-be-shown"})
@@ -60,6 +85,7 @@ FOUND = [
     ("member", "topic paynow-events", f"{sa('gcsplit-sa')} has roles/pubsub.publisher"),
     ("member", "account gcwebhook-sa", f"{sa('gcsplit-sa')} has roles/iam.serviceAccountUser"),
     ("member", f"project {PROJECT}", f"{sa('gcsplit-sa')} has roles/editor"),
+    *(("member", f"project {PROJECT}", f"{who} has roles/owner") for who in (*LET_IN, PERSON)),
     ("changed", "service gcsplit10-21", "template.containers[0].env[USE_CLOUD_TASKS]"),
     ("changed", "service gcsplit10-21", "template.containers[0].env[API_KEY]"),
     ("traffic", "service gcsplit10-21", "traffic[0].type"),
@@ -78,12 +104,15 @@ def test_each_manual_change_is_found_with_what_puts_it_right(
         hand = estate(run)
         assert app.main(["adopt", "--project", PROJECT, "--cloud", hand.rest, "--to", str(tmp_path / "out")]) == 0
         assert app.main([*words]) == 0
-        changed_by_hand(hand)
+        changed_by_hand(hand, tmp_path / "out")
         capsys.readouterr()
         assert app.main([*words, "--json"]) == 1
         told = json.loads(capsys.readouterr().out)
     findings = {(one["kind"], one["thing"], one["what"]): one for one in told["findings"]}
-    assert sorted(findings) == sorted(FOUND)
+    [(_, account, key)] = [of for of in findings if of[0] == "key"]
+    assert account == "account gcwebhook-sa"
+    assert findings["key", account, key]["fix"].startswith("gcloud iam service-accounts keys delete")
+    assert sorted(findings.keys() - {("key", account, key)}) == sorted(FOUND)
     assert all(one["fix"] and one["where"] and one["specs"] and one["cloud"] for one in told["findings"])
     rate, member = findings[FOUND[0]], findings[FOUND[5]]
     assert (rate["specs"], rate["cloud"]) == ("100", "200")

@@ -28,7 +28,7 @@ def test_pulumi_imports_what_was_adopted_and_previews_no_change(tmp_path: Path) 
     with inside(tmp_path / "cloud") as place, runner(place, tmp_path / "image") as run:
         estate(run)
         assert app.main(["adopt", "--project", PROJECT, "--cloud", place.rest, "--to", str(out)]) == 0
-        for room in ("queue_configs", "service_code"):
+        for room in ("queue_configs", "service_code", "dashboards"):
             (pulumi.project / room).unlink()
         shutil.copytree(out / "queue_configs", pulumi.project / "queue_configs")
         pulumi.init("local", yaml.safe_load((out / "stacks/Pulumi.local.yaml").read_text())["config"] | MORE)
