@@ -120,9 +120,10 @@ class Alert(Named):
             )
         if self.is_log_match and self.at_most_every is None:
             raise Refused(
-                "at_most_every is missing",
+                "a condition on log lines needs at_most_every:",
+                key="conditions",
                 breaks="Monitoring refuses the policy: a log match limits its notifications",
-                fix="write at_most_every: 5m, or up to 48h",
+                fix="write at_most_every: 5m, or up to 48h, at the left margin of the file, beside conditions:",
             )
         if self.at_most_every is not None and not self.is_log_match:
             raise Refused(

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from spec.errors import OF_ITS_KIND, Finding, Refused, choose, nearest, spell
-from spec.model import rule_of, sentences
+from spec.model import Named, rule_of, sentences
 from spec.source import Source
 
 #: What each kind of value is called.
@@ -76,6 +76,8 @@ def _finding(detail: ErrorDetails, source: Source, model: type[BaseModel], name_
         what, breaks, rule = f"there is no key {_shown(str(loc[-1]))} here", _IGNORED, "SL102"
         near = nearest(str(loc[-1]), valid)
         fix = f"did you mean {near}? Otherwise delete the line" if near else _one_of(str(loc[-1]), valid, name_key)
+        if len(loc) > 1 and issubclass(model, Named) and loc[-1] in _keys(model, name_key):
+            fix = f"move it to the left margin: {loc[-1]} is a key of the whole file"
         place = source.at_key(*loc)
     elif kind == "missing":
         what, breaks, fix, rule = "the key is missing", breaks or _MISSING, fix or _describe(info), "SL103"

@@ -9,13 +9,14 @@ Source: https://cloud.google.com/logging/docs/view/logging-query-language, and L
 from __future__ import annotations
 
 import json
-import re
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
+from spec import log_query
 from spec.errors import Refused
 from spec.model import Model, field
+from spec.patterns import NoPattern, pattern
 
 #: What writes log lines, unless a file names another resource.
 DEFAULT_RESOURCE = "cloud_run_revision"
@@ -49,9 +50,6 @@ LABEL = r"^[A-Za-z_][A-Za-z0-9_]{0,99}$"
 
 Severity = Literal["DEFAULT", "DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL", "ALERT", "EMERGENCY"]
 
-#: What joins conditions, and what hides it.
-_JOINED = re.compile(r""" "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' | [()] | \b(?:AND|OR)\b """, re.VERBOSE)
-
 #: One name, or a list of them.
 Names = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...],
@@ -83,8 +81,8 @@ class Extractor(Model):
         if self.pattern is None:
             return self
         try:
-            groups = re.compile(self.pattern).groups
-        except re.error as error:
+            groups = pattern(self.pattern).groups
+        except NoPattern as error:
             raise _refuse_pattern(f"{self.pattern!r} is no regular expression: {error}") from None
         if groups != 1:
             raise _refuse_pattern(f"{self.pattern!r} has {groups} groups")
@@ -180,8 +178,17 @@ class LogLines(Model):
 
     @field_validator("where")
     @classmethod
-    def _joins_in_one_way(cls, where: str | None) -> str | None:
-        if where is not None and _mixes(where):
+    def _can_be_read(cls, where: str | None) -> str | None:
+        if where is None:
+            return None
+        if (flaw := log_query.flaw(where)) is not None:
+            raise Refused(
+                f"the query cannot be read: {flaw}",
+                breaks="Logging refuses it: 400, Unparseable filter",
+                fix="close every quote and parenthesis, and put something on both sides of AND, OR and operators",
+                rule="SL415",
+            )
+        if log_query.mixes(where):
             raise Refused(
                 "AND and OR stand side by side without parentheses",
                 breaks="Logging binds OR before AND, other than most who read it, and finds other lines than are meant",
@@ -202,21 +209,6 @@ class LogLines(Model):
         if self.where:
             parts.append(f"({self.where.strip()})")
         return "\n".join(parts)
-
-
-def _mixes(query: str) -> bool:
-    """Whether both join conditions between the same parentheses."""
-    levels: list[set[str]] = [set()]
-    for word in _JOINED.findall(query):
-        if word == "(":
-            levels.append(set())
-        elif word == ")":
-            levels = levels[:-1] or [set()]
-        elif word in ("AND", "OR"):
-            levels[-1].add(word)
-            if len(levels[-1]) == 2:
-                return True
-    return False
 
 
 def _any(name: str, values: tuple[str, ...]) -> str:

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from spec.durations import Duration
 from spec.errors import Refused
 from spec.model import Model, field
+from spec.patterns import NoPattern, pattern
 from spec.source import scalar_text
 
 MINUTE = Duration.parse("60s")
@@ -75,6 +76,21 @@ class Match(Model):
     unlike: Texts | None = field(None, "None of these values.", alias="not")
     starts: Text | None = field(None, "The value starts so.")
     matches: Text | None = field(None, "A regular expression that the whole value matches.")
+
+    @field_validator("matches")
+    @classmethod
+    def _is_read(cls, matches: str | None) -> str | None:
+        try:
+            if matches is not None:
+                pattern(matches)
+        except NoPattern as error:
+            raise Refused(
+                f"{matches!r} is no regular expression: {error}",
+                breaks="Monitoring refuses it: 400, Invalid regular expression",
+                fix="close every bracket and parenthesis, and write what RE2 reads: no looking around, no \\1",
+                rule="SL415",
+            ) from None
+        return matches
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:

@@ -87,7 +87,7 @@ class ServiceCode:
         for file in self.own(service):
             if not _SENDS.search(self.tree.text(file)) or (code := self.tree.code(file)) is None:
                 continue
-            known = {**self._imported_constants(file), **_constants(self.tree.text(file))}
+            known = self.constants(file)
             for node in ast.walk(code):
                 if isinstance(node, ast.Call) and (queue := _queue(node)) is not None:
                     value = queue.value if isinstance(queue, ast.Constant) else None
@@ -95,9 +95,10 @@ class ServiceCode:
                     if isinstance(value, str):
                         yield Sent(value, file, queue.lineno, queue.col_offset + 1)
 
-    def _imported_constants(self, file: Path) -> dict[str, str]:
+    def constants(self, file: Path) -> dict[str, str]:
+        """Return the names that stand for text in a file: its own, and those of the modules that it imports."""
         found: dict[str, str] = {}
-        for module in self._imported(file):
+        for module in (*self._imported(file), file):
             found.update(_constants(self.tree.text(module)))
         return found
 

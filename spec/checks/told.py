@@ -13,6 +13,7 @@ from spec.alert import Alert
 from spec.checks.draft import Draft, Rule
 from spec.checks.rule import rule
 from spec.errors import Finding, Refused, choose
+from spec.patterns import pattern
 from spec.runbook import RUNBOOK, sections
 from spec.selection import Match, members
 
@@ -107,7 +108,7 @@ def _admits(match: Match, value: str, groups: Mapping[str, tuple[str, ...]]) -> 
         return value not in members(match.unlike, groups)
     if match.starts is not None:
         return value.startswith(match.starts)
-    return re.fullmatch(match.matches or "", value) is not None
+    return pattern(match.matches or "").fullmatch(value) is not None
 
 
 @rule("SL409")

@@ -141,7 +141,7 @@ def test_an_alert_on_a_log_line_is_taken(dashboards: Dashboards) -> None:
         (f"{{metric: {DEPTH}, above: 1, wheer: {{}}}}", "conditions[0].wheer", "no key 'wheer'"),
         ("{slo: attempts, above: 2}", "conditions[0]", "stretch is missing"),
         ("{slo: atempts, over: 1h, above: 2}", "conditions[0].slo", "no objective 'atempts'"),
-        ("{log: {event: x}}", "", "at_most_every is missing"),
+        ("{log: {event: x}}", "conditions", "needs at_most_every"),
         ("{metric: queue/depht, above: 1}", "conditions[0].metric", "no metric"),
         (f"{{metric: {DEPTH}, resource: cloud_run_job, above: 1}}", "conditions[0].resource", "cloud_run_job"),
         (f"{{metric: {DEPTH}, where: {{queue: a}}, above: 1}}", "conditions[0].where.queue", "no label 'queue'"),
