@@ -189,7 +189,7 @@ def test_a_cancelled_comparison_leaves_no_folder(clone: Path, tmp_path: Path) ->
             assert process.poll() is None
         process.terminate()
         assert process.wait(60) == 143
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("sluice-since-*")) == []
 
 
 def test_what_costs_otherwise_for_what_is_free_is_told_in_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
