@@ -13,7 +13,7 @@ from spec import filters, names
 from spec.catalogue import Catalogue
 from spec.checks.draft import Draft, Rule
 from spec.checks.rule import Law, rule
-from spec.errors import Finding, choose
+from spec.errors import Finding, choose, nearest
 from spec.log_lines import DEFAULT_RESOURCE, LogLines, entry_field
 from spec.logged import events
 from spec.patterns import pattern
@@ -56,7 +56,9 @@ def values_name_something(draft: Draft) -> Iterator[Finding]:
                     name,
                     *(*at, "where", label, *key),
                     what=what,
-                    breaks="it would leave out nothing" if match.unlike else "it would never fire, and nothing says so",
+                    breaks="it would leave out nothing"
+                    if match.unlike
+                    else "it would never fire for it, and nothing says so",
                     fix=choose(value, known[kind], noun=kind),
                 )
 
@@ -138,7 +140,9 @@ def events_are_logged(draft: Draft) -> Iterator[Finding]:
                     *(*at, "event", *((index,) if len(wanted) > 1 else ())),
                     what=f"{writer} logs {event!r}",
                     breaks="no line would ever be found, and nothing says so",
-                    fix=choose(event, logged[services], noun="event"),
+                    fix=f"did you mean {near}?"
+                    if (near := nearest(event, logged[services]))
+                    else "write the word that the code gives a log call as `what`",
                 )
 
 

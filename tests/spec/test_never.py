@@ -104,7 +104,9 @@ def test_an_event_that_no_code_logs_is_refused(tmp_path: Path, log: str, rules: 
         whole=True,
     )
     lay([code, example(f"{{log: {log}}}", "at_most_every: 5m\n")], tmp_path / "p")
-    assert [one.rule for one in lint(tmp_path / "p")] == rules
+    found = lint(tmp_path / "p")
+    assert [one.rule for one in found] == rules
+    assert all("did you mean handled?" in one.fix or "gives a log call" in one.fix for one in found)
 
 
 @pytest.mark.parametrize(
