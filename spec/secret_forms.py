@@ -73,6 +73,9 @@ _NAMED = re.compile(
 #: Names that only speak of something secret: where it is, how long it lives, which one it is.
 _ABOUT = re.compile(r"(name|version|id|file|path|ttl|window|expiry|expires|seconds|enabled)$", re.I)
 
+#: What switches, counts or lasts, whatever it is called.
+_SETTING = re.compile(r"true|false|yes|no|on|off|\d+|\d{1,6}(\.\d{1,3})?(ms|s|m|h|d)?", re.I)
+
 #: Names of URLs whose path is the key: to a node, to a chat.
 _KEYED_URL = re.compile(r"(rpc_url|webhook)$", re.I)
 
@@ -113,7 +116,7 @@ def in_named(name: str, value: str) -> str | None:
         return found
     if SECRET_VALUE.search(value):
         return "what is secret whatever it is called"
-    if name and value and named(name) and not value.isdigit() and value.lower() not in ("true", "false"):
+    if name and value and named(name) and not _SETTING.fullmatch(value):
         return "a value whose name says that it is secret"
     for url in _URL.findall(value):
         if found := in_url(url, keyed=bool(_KEYED_URL.search(name.replace("-", "_")))):

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from local_engine import resources
 from local_engine.estate import Estate, Thing
-from ops.adopt import secrets
+from ops.adopt import repair, secrets
 from spec.adopted import COMPONENT_NAME, COMPONENT_TYPE, PROJECT, Adopted
 from spec.people import is_agent, is_nobody
 
@@ -45,6 +45,7 @@ class HeldBack:
     what: str
     why: str
     fix: str
+    identity: str
 
 
 @dataclass(kw_only=True)
@@ -108,26 +109,14 @@ def _held(thing: Thing) -> HeldBack | None:
         return HeldBack(
             what=what,
             why=f"a secret stands in plain text in {', '.join(plain)}, and an import would write it into the state",
-            fix=_out_of_the_text(thing, plain),
+            fix=repair.commands(thing, plain),
+            identity=thing.identity,
         )
     if thing.unmodelled:
         why = f"it has {', '.join(thing.unmodelled)}, which cannot be declared here: an apply would take that away"
-        return HeldBack(what=what, why=why, fix="take it away by hand if nobody needs it, or leave the thing as it is")
+        fix = "take it away by hand if nobody needs it, or leave the thing as it is"
+        return HeldBack(what=what, why=why, fix=fix, identity=thing.identity)
     return None
-
-
-def _out_of_the_text(thing: Thing, plain: Sequence[str]) -> str:
-    match = re.search(r"envs\[(.+)\]$", plain[0])
-    if match is None or NOUNS[thing.type] not in ("service", "job"):
-        return "put it into Secret Manager, make a new version of it (this one is known), and adopt again"
-    name, region = match[1], thing.inputs["location"]
-    kind = f"{NOUNS[thing.type]}s"
-    return (
-        f"gcloud secrets create {name} --replication-policy=automatic --data-file=-   # a new value: this is known\n"
-        f"gcloud run {kind} update {thing.name} --region={region} --remove-env-vars={name}\n"
-        f"gcloud run {kind} update {thing.name} --region={region} --update-secrets={name}={name}:1\n"
-        "then adopt again with --force"
-    )
 
 
 def _entry(token: str, properties: Mapping[str, Any], bindings: list[dict[str, Any]]) -> dict[str, Any]:

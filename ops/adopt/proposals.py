@@ -58,9 +58,12 @@ def _queue(thing: Thing, estate: Estate) -> tuple[dict[str, Any], list[str]]:
         "min_backoff": _span(retry.get("minBackoff")),
         "max_backoff": _span(retry.get("maxBackoff")),
         "max_doublings": retry.get("maxDoublings", 0),
-        "task_age_limit": _span(retry.get("maxRetryDuration") or "0s"),
     }
     notes = [] if senders else ["from: no account may enqueue on this queue alone; list the services that do"]
+    if float(str(retry.get("maxRetryDuration") or "0s").removesuffix("s")):
+        made["retry"]["task_age_limit"] = _span(retry["maxRetryDuration"])
+    else:
+        notes.append("retry.task_age_limit: it is without a limit of age; the window of its tokens is one")
     notes.append("to, path, message: a task names its URL itself, so that the cloud does not say them")
     if not names.QUEUE_ID.fullmatch(thing.name):
         notes.append("the name is not one that the specs take (lower case, digits, hyphens): it stays an entry")

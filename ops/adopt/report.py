@@ -25,7 +25,8 @@ NEXT = """
 1. Import, once: `pulumi stack init {stack}`, then
    `pulumi import --file queue_configs/adopted/{stack}/import.json --stack {stack} --protect=false
    --generate-code=false --yes`.
-   `pulumi preview --stack {stack}` must then change nothing, as `sluice drift --stack {stack} --folder .` does now.
+   `pulumi preview --stack {stack}` must then change nothing, as `sluice drift --stack {stack} --folder .` finds no
+   difference now. It names apart what was held back (above): that is outside on purpose, and is not to be deleted.
    Pulumi runs this folder's program with rooms of Sluice beside it: `ln -s SLUICE/spec SLUICE/components
    SLUICE/local_cloud SLUICE/.venv .`, where SLUICE is its checkout.
 2. Decide on everything that was held back (above); what is put right is taken by `sluice adopt --force`.
@@ -33,6 +34,8 @@ NEXT = """
 4. Move edge by edge. For one queue: finish its draft of `proposals/`, put it and its services into `queue_configs/` and
    `service_code/`, and delete `queue_configs/adopted/{stack}/queue.<name>.yaml`. The preview shows the queue as an
    update of the one that stands, since its name is the same; new services and accounts stand beside the old ones.
+   Where a checkout's specs declare the same names already, `queue_configs/adopted/` is copied there without those
+   entries: SL140 names each.
 5. What has no successor of the same name (old services, accounts, bindings): delete its entry when nobody needs it any
    more. The stack lets go of it and the cloud keeps it: delete it there by hand, as the last step.
 """

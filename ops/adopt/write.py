@@ -25,6 +25,8 @@ IMPORT = "import.json"
 REPORT = "ADOPTED.md"
 PROPOSALS = Path("proposals")
 _PROGRAM = (Path("Pulumi.yaml"), Path("stacks/__main__.py"))
+#: What a preview of a folder reads, and what stands there of an earlier run.
+_READ = (Path("Pulumi.yaml"), files.STACKS, Path("queue_configs"), Path("dashboards"), files.SERVICES)
 
 
 def refuse_to_overwrite(folder: Path, stack: str, project_id: str, *, force: bool) -> None:
@@ -57,6 +59,17 @@ def _config(folder: Path, stack: str) -> spec.StackConfig:
         raise SpecsRefused(error) from error
 
 
+def copied(folder: Path, to: Path) -> Path:
+    """What a preview of the folder reads, at another place, where it can be tried."""
+    to.mkdir(parents=True)
+    for path in _READ:
+        if (folder / path).is_dir():
+            shutil.copytree(folder / path, to / path, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
+        elif (folder / path).is_file():
+            shutil.copyfile(folder / path, to / path)
+    return to
+
+
 def project(folder: Path) -> None:
     """The program and the schemas, where the folder has none of its own."""
     for path in _PROGRAM:
@@ -84,14 +97,17 @@ def entries(folder: Path, stack: str, found: Mapping[str, Mapping[str, Any]]) ->
         _write(folder, files.ADOPTED / stack / f"{name}.yaml", "adopted", entry, ())
 
 
-def drafts(folder: Path, found: Iterable[tuple[str, Mapping[str, Any], Iterable[str]]]) -> int:
-    """The drafts of specs; how many there are."""
+def drafts(folder: Path, found: Iterable[tuple[str, Mapping[str, Any], Iterable[str]]]) -> None:
+    """The drafts of specs; each names its schema as from the place where it will stand."""
     shutil.rmtree(folder / PROPOSALS, ignore_errors=True)
-    count = 0
     for path, values, notes in found:
-        _write(folder, PROPOSALS / path, "", {key: value for key, value in values.items() if value is not None}, notes)
-        count += 1
-    return count
+        said = {key: value for key, value in values.items() if value is not None}
+        _write(folder / PROPOSALS, Path(path), _noun(Path(path)), said, notes)
+
+
+def _noun(path: Path) -> str:
+    nouns = {files.TASKS: "queue", files.TOPICS: "topic", files.SECRETS: "secret"}
+    return nouns.get(path.parent, "service")
 
 
 def import_file(folder: Path, stack: str, found: Mapping[str, Any]) -> Path:

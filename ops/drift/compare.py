@@ -24,6 +24,12 @@ _QUEUE, _SERVICE = "gcp:cloudtasks/queue:Queue", "gcp:cloudrunv2/service:Service
 _CHANNEL: Final = "gcp:monitoring/notificationChannel:NotificationChannel"
 #: What a change of the state at the cloud's end is called, by type.
 _STATES: Final = {_QUEUE: "paused", "gcp:cloudscheduler/job:Job": "paused"}
+#: Cloud Tasks keeps the name of a queue that was deleted.
+_KEPT_NAME: Final = (
+    "; where it was deleted within 7 days, that is refused (existed too recently): wait until they are over, or give "
+    "its file in queue_configs/tasks/ another name and move its senders' tasks there; on a local cloud, "
+    "./sluice clock advance 8d"
+)
 _COMMANDS: Final[Mapping[str, str]] = {
     "queue": "gcloud tasks queues delete {name} --location={location}",
     "service": "gcloud run services delete {name} --region={location}",
@@ -97,6 +103,7 @@ def compare(given: Given) -> Found:
 
 
 def _missing(sight: Sight, place: str, given: Given) -> Finding:
+    fix = given.apply + (_KEPT_NAME if sight.goal.type == _QUEUE else "")
     return Finding(
         kind="missing",
         thing=_named(sight),
@@ -104,7 +111,7 @@ def _missing(sight: Sight, place: str, given: Given) -> Finding:
         where=place,
         specs="declared",
         cloud="nothing",
-        fix=given.apply,
+        fix=fix,
     )
 
 

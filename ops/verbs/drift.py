@@ -16,7 +16,8 @@ from local_engine import estate as estates
 from local_engine.errors import CloudError
 from local_engine.resource_type import Defaults
 from ops import project_cloud
-from ops.drift import by_hand, compare
+from ops.adopt import held
+from ops.drift import by_hand, compare, outside
 from ops.drift.found import Found
 from ops.errors import BadUsage, NotRunning, OpsError
 from ops.home import ROOT, Home
@@ -49,7 +50,9 @@ def drift(
         env = stack.removeprefix(FOUNDATION_PREFIX)
         raise BadUsage(f"{stack} is one layer of {env}", fix=f"--stack {env} looks at both layers together")
     try:
-        found, left_out = _looked(stack, (folder or ROOT).resolve())
+        root = _folder(folder)
+        found, left_out = _looked(stack, root)
+        kept_out = outside.apart(found, held.read(root, stack))
     except OpsError as error:
         error.code = INCOMPLETE
         raise
@@ -61,6 +64,9 @@ def drift(
         out.plain(f"could not be looked at: {unseen}", style="yellow")
     for what in left_out:
         out.plain(f"left out: {what}")
+    for kept in kept_out:
+        out.plain(f"\nheld back by adopt: {kept.thing}", style="yellow")
+        out.plain(f"  why:   {kept.why}\n  cloud: {kept.cloud}\n  fix:   {kept.fix}")
     out.say()
     out.say(f"{counted(len(found.findings), 'difference')} between the specs and the cloud of {stack}")
     out.result(
@@ -70,12 +76,25 @@ def drift(
             "findings": [one.as_json() for one in found.findings],
             "not_looked": found.not_looked,
             "left_out": left_out,
+            "held_back": [kept.as_json() for kept in kept_out],
         }
     )
     if found.not_looked:
         raise typer.Exit(INCOMPLETE)
     if found.findings:
         raise typer.Exit(DRIFT)
+
+
+def _folder(asked: Path | None) -> Path:
+    """The project's folder; OpsError where there is none."""
+    if asked is not None and not asked.is_dir():
+        why = "is a file" if asked.exists() else "is missing"
+        raise OpsError(
+            f"there is no folder {asked}",
+            why=f"it {why}",
+            fix="name what `./sluice adopt` wrote, or leave --folder out",
+        )
+    return (asked or ROOT).resolve()
 
 
 def _looked(stack: str, root: Path) -> tuple[Found, list[str]]:

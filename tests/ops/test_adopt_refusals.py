@@ -46,7 +46,7 @@ def test_a_folder_that_has_an_adoption_is_not_written_over_unless_told(
     assert "half-written" in capsys.readouterr().err
     assert (kept / "queue.gone-queue.yaml").exists()
     assert adopt(place, tmp_path, "--force") == 0
-    assert sorted(path.name for path in kept.iterdir()) == ["import.json", "queue.one-queue.yaml"]
+    assert sorted(path.name for path in kept.iterdir()) == ["held.json", "import.json", "queue.one-queue.yaml"]
 
 
 def test_a_stack_of_another_project_is_refused(
@@ -131,6 +131,8 @@ def test_a_secret_in_plain_text_is_held_back_and_never_written() -> None:
         ({"httpTarget": {"headers": {"Authorization": "Bearer abc"}}}, ["httpTarget.headers.Authorization"]),
         ({"args": ["--key", KEY]}, ["args"]),
         ({"envs": [{"name": "TOKEN_WINDOW_SECONDS", "value": "60"}, {"name": "KEY_VERSION", "value": "a"}]}, []),
+        ({"envs": [{"name": "OLD_TOKENS", "value": "false"}, {"name": "MAX_TOKENS", "value": "100"}]}, []),
+        ({"envs": [{"name": "TOKEN_LIFE", "value": "1.5h"}, {"name": "USE_TOKENS", "value": "off"}]}, []),
         ({"envs": [{"name": "API_KEY", "valueSource": {"secretKeyRef": {"secret": "k", "version": "1"}}}]}, []),
     ],
 )

@@ -34,6 +34,7 @@ def changed_by_hand(hand: Hand, folder: Path) -> None:
     hand.call("POST", f"{QUEUES}/hostpay-execution-queue:pause", {})
     hand.call("POST", f"{QUEUES}/resting-queue:resume", {})  # who found it at rest may start it
     hand.queue("by-hand-queue")
+    hand.call("DELETE", f"{QUEUES}/Odd-Name-Queue")
     hand.call("DELETE", f"/v1/{PROJECT_PATH}/subscriptions/paynow-events-dlq-sub")
     stranger = sa("gcsplit-sa")
     hand.bind(queue, ENQUEUER, stranger)
@@ -93,6 +94,7 @@ FOUND = [
     ("disabled", "account gcwebhook-sa", "disabled"),
     ("version", "secret paynow-signing-key", "version 1"),
     ("version", "secret paynow-signing-key", "a newer version"),
+    ("missing", "queue Odd-Name-Queue", "is not there"),
 ]
 
 
@@ -121,3 +123,5 @@ def test_each_manual_change_is_found_with_what_puts_it_right(
     assert member["fix"].startswith("gcloud tasks queues remove-iam-policy-binding split-payment-queue")
     assert "n0t-to-be-shown" not in json.dumps(told), "what may be a secret is not shown"
     assert "sluice queues resume hostpay-execution-queue" in findings[FOUND[1]]["fix"]
+    gone = findings["missing", "queue Odd-Name-Queue", "is not there"]
+    assert "within 7 days" in gone["fix"], "the apply alone would be refused"
