@@ -87,13 +87,11 @@ _EDGE = {
 #: look for drift leaves it out and says so (local_engine/survey.py).
 UNREAD = ("billing/budget:Budget", "projects/serviceIdentity:ServiceIdentity")
 
-#: What else a look for drift reads: which versions secrets have, which revisions are there, which accounts have keys,
-#: and who else was let in to a job, though nobody is by the specs.
+#: What else a look for drift reads: which versions secrets have, which accounts have keys, and who else was let in to a
+#: job, though nobody is by the specs.
 BESIDES = (
     "iam.serviceAccountKeys.list",
     "run.jobs.getIamPolicy",
-    "run.revisions.get",
-    "run.revisions.list",
     "secretmanager.versions.get",
     "secretmanager.versions.list",
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.payments.bindings import entries
 from tests.payments.hops import id_of
 from tests.payments.judge import judge
 from tests.payments.stack import Stack, copy_project, http, until
@@ -38,8 +39,8 @@ def test_a_dead_payer_is_tried_by_the_law_and_the_payment_dies_and_is_replayed_o
 
     stack.advance(600)  # the sweeper's turn
     until(lambda: state(stack, payment) == "dead", 20, lambda: state(stack, payment))
-    entries = stack.json("logs", "--payment", payment, "--severity", "ERROR")
-    assert any(entry["jsonPayload"].get("event") == "payment_dead" for entry in entries)
+    errors = stack.json("logs", "--payment", payment, "--severity", "ERROR")
+    assert any(entry["jsonPayload"].get("event") == "payment_dead" for entry in errors)
     listed = stack.json("dead", "list")
     assert [row["unique_id"] for row in listed["dead"]] == [payment]
     assert nonces(stack) == 0
@@ -70,8 +71,9 @@ def watch_attempts(stack: Stack) -> list[float]:
     """Seconds from the first attempt to each, by the queue's own log of operations; the clock moves by seconds."""
     for _ in range(80):
         stack.advance(1)
-    entries = stack.json("logs", "--filter", f'resource.labels.queue_id="{QUEUE}"', "--limit", "1000")
-    answered = [entry for entry in entries if "attemptResponseLog" in entry["jsonPayload"]]
+    wanted = f'resource.labels.queue_id="{QUEUE}" AND jsonPayload.attemptResponseLog.dispatchCount>0'
+    probes = 'jsonPayload.task:"/tasks/probe-"'  # the start of the stack has gone over the queue
+    answered = entries(stack, "2000-01-01T00:00:00Z", f"{wanted} AND NOT {probes}")
     counts = [int(entry["jsonPayload"]["attemptResponseLog"]["dispatchCount"]) for entry in answered]
     assert sorted(counts) == list(range(1, len(counts) + 1))  # each attempt once
     sent = [entry["timestamp"] for entry in answered]

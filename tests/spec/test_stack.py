@@ -88,7 +88,9 @@ def test_a_broken_stack_does_not_stop_another(project: Project) -> None:
 
 
 def test_the_foundation_needs_no_image(project: Project) -> None:
-    text = PROD_CONFIG.replace(f"  sluice:imageDigest: sha256:{'a' * 64}\n", "")
+    text = PROD_CONFIG.replace(
+        f"  sluice:imageDigest: sha256:{'a' * 64}\n", "  sluice:databaseTier: db-custom-2-7680\n"
+    )
     project.write("stacks/Pulumi.foundation-prod.yaml", text)
 
     stack = stack_config(project.root, "foundation-prod")

