@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -139,13 +140,19 @@ def test_an_interrupt_ends_the_move_and_a_second_one_meanwhile_is_refused(tmp_pa
         call(cloud, "POST", f"/v2/{PARENT}/queues/slow/tasks", {"task": {"httpRequest": {"url": url}}})
         deaf.accept()  # the move waits for this attempt
         command = [sys.executable, "-m", "ops", "clock", "advance", "30d", "--wait", "1h"]
-        with subprocess.Popen(command, env=environment(tmp_path), cwd=tmp_path, stderr=subprocess.PIPE) as first:
+        place: dict[str, Any] = {"env": environment(tmp_path), "cwd": tmp_path, "stderr": subprocess.PIPE}
+        # Where tests run in the background, a shell has them and their children ignore interrupts.
+        heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        with subprocess.Popen(command, preexec_fn=heeding, **place) as first:  # noqa: PLW1509 - a signal, no lock
             while call(cloud, "GET", "/_sluice/clock")["moving_to"] is None:
                 assert first.poll() is None
             assert "is being moved already" in cloud.sluice("clock", "advance", "1m", check=1).stderr
             assert "being moved, by 2592000 s more" in cloud.sluice("clock", "show").stdout
             first.send_signal(signal.SIGINT)
-            assert first.wait(60) == 130
+            try:
+                assert first.wait(60) == 130
+            finally:
+                first.kill()
         shown = call(cloud, "GET", "/_sluice/clock")
         assert (shown["moving_to"], shown["offset"]) == (None, 0)
         assert "is not being moved" in cloud.sluice("clock", "stop").stdout
