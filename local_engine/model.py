@@ -80,6 +80,26 @@ class Record:
     protect: bool = False
     retain: bool = False
 
+    @classmethod
+    def of(
+        cls, goal: Goal, *, identity: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any], retain: bool
+    ) -> Record:
+        """What is kept of a resource of the cloud that stands as the program registers it."""
+        return cls(
+            urn=goal.urn,
+            type=goal.type,
+            name=goal.name,
+            custom=True,
+            parent=goal.parent,
+            id=identity,
+            inputs=inputs,
+            outputs=outputs,
+            dependencies=goal.dependencies,
+            property_dependencies=goal.property_dependencies,
+            protect=goal.options.protect,
+            retain=retain,
+        )
+
     def as_json(self) -> dict[str, Any]:
         """The form that the state file keeps (secrets still open)."""
         kept: dict[str, Any] = {"urn": self.urn, "type": self.type, "name": self.name, "custom": self.custom}

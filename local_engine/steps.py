@@ -154,20 +154,7 @@ def record(work: Work, identity: str, live: JsonObject) -> Record:
         name: Secret(value) if name in goal.options.secret_outputs and not isinstance(value, Secret) else value
         for name, value in work.kind.outputs(work.sent, live).items()
     }
-    return Record(
-        urn=goal.urn,
-        type=goal.type,
-        name=goal.name,
-        custom=True,
-        parent=goal.parent,
-        id=identity,
-        inputs=work.inputs,
-        outputs=outputs,
-        dependencies=goal.dependencies,
-        property_dependencies=goal.property_dependencies,
-        protect=goal.options.protect,
-        retain=work.retain,
-    )
+    return Record.of(goal, identity=identity, inputs=work.inputs, outputs=outputs, retain=work.retain)
 
 
 def _make(work: Work, cloud: Cloud, state: State) -> tuple[str, JsonObject]:

@@ -118,20 +118,8 @@ class Survey(Deployment):
     def record(self, sight: Sight) -> Record:
         """What a state keeps of a resource that is just as declared."""
         goal = sight.goal
-        return Record(
-            urn=goal.urn,
-            type=goal.type,
-            name=goal.name,
-            custom=True,
-            parent=goal.parent,
-            id=sight.identity,
-            inputs=checks.checked(goal, checks.kind_of(goal), None, self.defaults, final=True),
-            outputs=sight.outputs,
-            dependencies=goal.dependencies,
-            property_dependencies=goal.property_dependencies,
-            protect=goal.options.protect,
-            retain=self.retains(goal),
-        )
+        inputs = checks.checked(goal, checks.kind_of(goal), None, self.defaults, final=True)
+        return Record.of(goal, identity=sight.identity, inputs=inputs, outputs=sight.outputs, retain=self.retains(goal))
 
     def take(self, ids: Ids) -> None:
         """Put the resources of an import file into the state; nothing at all where one of them is not as declared."""

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ops.errors import OpsError
+from ops.google import SCOPE
 
 #: Google's registries, which take an access token as the password of this user.
 GOOGLES = re.compile(r"(.+-docker\.pkg\.dev|(.+\.)?gcr\.io)")
 USER = "oauth2accesstoken"
-SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 #: An access token that the environment hands over, as `gcloud auth print-access-token` prints it.
 TOKEN = "SLUICE_REGISTRY_TOKEN"
 
