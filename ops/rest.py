@@ -11,12 +11,21 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ops.errors import CallFailed, OpsError
 
 #: Seconds for which a refused connection is tried again.
 PATIENCE = 5.0
+
+
+@dataclass(frozen=True)
+class Raw:
+    """An answer as it came; the names of its headers are in lower case."""
+
+    body: bytes
+    headers: Mapping[str, str]
 
 
 def call(
@@ -30,12 +39,26 @@ def call(
 ) -> Any:
     """The JSON answer of a call; CallFailed for an answer that is not 2xx, OpsError where nobody answers."""
     data = None if body is None else json.dumps(body).encode()
+    text = fetch(method, url, data, headers=headers, timeout=timeout, patience=patience).body.decode()
+    return json.loads(text) if text.strip() else {}
+
+
+def fetch(
+    method: str,
+    url: str,
+    data: bytes | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    timeout: float = 30,
+    patience: float = PATIENCE,
+) -> Raw:
+    """The answer of a call as it came; it fails as `call` does."""
     request = urllib.request.Request(url, data=data, method=method, headers={"Content-Type": "application/json"})
     for name, value in (headers or {}).items():
         request.add_header(name, value)
     try:
         with _patiently(request, timeout, patience) as answer:
-            text = answer.read().decode()
+            return Raw(answer.read(), {name.lower(): value for name, value in answer.headers.items()})
     except urllib.error.HTTPError as error:
         text = error.read().decode(errors="replace")
         raise CallFailed(
@@ -44,7 +67,6 @@ def call(
     except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
         why = getattr(error, "reason", error)
         raise OpsError(f"{method} {url}: nobody answers ({why})", fix="./sluice status shows what runs") from error
-    return json.loads(text) if text.strip() else {}
 
 
 def _patiently(request: urllib.request.Request, timeout: float, patience: float) -> Any:

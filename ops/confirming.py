@@ -1,0 +1,52 @@
+"""The question before a change, and who may answer it how: production wants its name.
+
+With a terminal somebody is asked; for production the answer is the stack's name. Without one, `--yes` answers, and for
+production `--confirm prod` beside it, so that no script that was written for another stack changes that one.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ops.asking import confirm
+from ops.errors import BadUsage, OpsError
+from ops.place import Place
+
+#: The stack whose name must be said.
+PROD = "prod"
+
+#: The options of every verb that changes something.
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; for prod, --confirm prod is needed too.")]
+Confirm = Annotated[str, typer.Option("--confirm", metavar="STACK", help="The stack's name, as the answer for prod.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
+
+
+def confirm_change(place: Place, question: str, *, yes: bool = False, named: str = "") -> None:
+    """Go on only where the change is confirmed; `yes` and `named` are the options --yes and --confirm."""
+    if named and named != place.stack:
+        raise BadUsage(
+            f"--confirm {named} is not the stack that is meant: {place.stack}",
+            why="the change would be made where nobody wanted it",
+            fix=f"--stack {named}, or --confirm {place.stack}",
+        )
+    if place.stack != PROD:
+        if not yes:
+            confirm(question)
+        return
+    if named:
+        if not yes:
+            confirm(question)
+        return
+    if not sys.stdin.isatty():
+        raise OpsError(
+            "nothing was done: nobody confirmed it by the stack's name",
+            why=f"this is asked first: {question}",
+            fix=f"without a terminal, add --yes --confirm {PROD}",
+        )
+    typer.echo(question)
+    if typer.prompt(f"This is {PROD}. Type its name to go on", default="", show_default=False).strip() != PROD:
+        raise typer.Abort
