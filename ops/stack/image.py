@@ -22,12 +22,12 @@ ENTRY = "service_code.kit.main:main"
 PRELOAD = ["uvicorn", "service_code.kit.main", "service_code.kit.app", "service_code.kit.runtime"]
 
 
-def digest() -> str:
-    """The name of the code as it stands: `sha256:` and a hash over every file's path and content."""
+def digest(root: Path = ROOT) -> str:
+    """The name of the code below a folder as it stands: `sha256:` and a hash over every file's path and content."""
     hasher = sha256(sys.version.encode())
-    for path in _files():
+    for path in _files(root):
         content = path.read_bytes()
-        hasher.update(f"{path.relative_to(ROOT)}\0{len(content)}\0".encode())
+        hasher.update(f"{path.relative_to(root)}\0{len(content)}\0".encode())
         hasher.update(content)
     return f"sha256:{hasher.hexdigest()}"
 
@@ -39,7 +39,7 @@ def build(home: Home) -> tuple[str, Path]:
     if not folder.exists():
         draft = folder.with_suffix(".new")
         shutil.rmtree(draft, ignore_errors=True)
-        for path in _files():
+        for path in _files(ROOT):
             target = draft / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
@@ -47,6 +47,6 @@ def build(home: Home) -> tuple[str, Path]:
     return name, folder
 
 
-def _files() -> list[Path]:
-    found = (ROOT / "service_code").rglob("*")
+def _files(root: Path) -> list[Path]:
+    found = (root / "service_code").rglob("*")
     return sorted(path for path in found if path.suffix in SUFFIXES and "__pycache__" not in path.parts)
