@@ -33,6 +33,8 @@ def environment(system: System, stack: StackConfig, service: str) -> dict[str, s
         "CALLERS": _json(_callers(system, stack, service)),
         "ENDPOINTS": _json(stack.endpoints),
     }
+    if system.reads_record(service):
+        fixed["ROLLOUT_BUCKET"] = names.rollout_bucket(stack.project)
     if node.public:
         fixed["PUBLIC_MAX_BODY"] = str(node.max_body_bytes)
     if node.database:
@@ -59,7 +61,9 @@ def _edge(stack: StackConfig, queue: TaskQueue) -> dict[str, Any]:
     return {
         "path": names.queue_path(stack.project, stack.region, queue.name),
         "url": stack.url(queue.receiver) + queue.path,
+        "canary_url": stack.url(queue.receiver, names.CANARY_TAG) + queue.path,
         "audience": stack.url(queue.receiver),
+        "receiver": queue.receiver,
         "invoker": names.account_email(names.invoker_account_id(queue.name), stack.project),
         "dispatch_deadline": queue.dispatch_deadline.google,
         "token_window": queue.lifetime.seconds if queue.lifetime else None,

@@ -127,6 +127,10 @@ class System:
             name: route for name, route in self.routes.items() if service == route.service or route.queue in sent_over
         }
 
+    def reads_record(self, service: str) -> bool:
+        """Whether a service chooses: on a route, or between two revisions of whom it sends to."""
+        return bool(self.queues_out_of(service) or self.routes_of(service))
+
     def direct_hops_into(self, service: str) -> tuple[TaskQueue, ...]:
         """Return the queues into a service whose senders may call it themselves, whatever share does so now."""
         hops = {route.queue for route in self.routes.values() if route.is_hop}

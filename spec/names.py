@@ -49,8 +49,20 @@ DEPLOYER_ROLE_ID = "sluiceDeployer"
 IMAGE_REPOSITORY = "sluice"
 IMAGE_NAME = "services"
 
-#: The tag of a release canary; URL labels must have room for it.
-CANARY_TAG = "canary"
+#: The bucket of the rollout record, and what is in it: the record that services read, the running or last rollout, the
+#: lock of whoever walks, what was walked before, and rotations of secrets.
+ROLLOUT_BUCKET = "sluice-rollout"
+RECORD_OBJECT = "record.json"
+ROLLOUT_OBJECT = "rollout.json"
+LOCK_OBJECT = "lock.json"
+HISTORY_FOLDER = "history/"
+ROTATIONS_FOLDER = "rotations/"
+
+#: Tags are roles of revisions, not revisions: what takes the traffic, what is tried, and what was stable before.
+STABLE_TAG, CANARY_TAG, PREVIOUS_TAG = "stable", "canary", "previous"
+
+#: The longest of them; URL labels must have room for it.
+LONGEST_TAG = max(STABLE_TAG, CANARY_TAG, PREVIOUS_TAG, key=len)
 
 #: What separates tag and service in a URL label.
 TAG_SEPARATOR = "---"
@@ -153,6 +165,11 @@ def queue_path(project: str, location: str, queue: str) -> str:
 def network_path(project: str) -> str:
     """Return the full name of the private network."""
     return f"projects/{project}/global/networks/{NETWORK}"
+
+
+def rollout_bucket(project: str) -> str:
+    """Return the bucket of the rollout record; names of buckets are unique in the world, as ids of projects are."""
+    return f"{project}-{ROLLOUT_BUCKET}"
 
 
 def scheduler_job(service: str, schedule: str) -> str:

@@ -50,6 +50,7 @@ RESERVED_ENV = frozenset(
         "DATABASE_URL",
         "DATABASE_POOL",
         "ENDPOINTS",
+        "ROLLOUT_BUCKET",
         "GCE_METADATA_HOST",
     }
 )

@@ -23,6 +23,7 @@ from spec.model import SILENCES, Flag, Model, Silences, field
 from spec.network import Network
 from spec.people import Held, Member
 from spec.quotas import Quotas
+from spec.rollout import RELEASES, ROLLOUT, SHARES, STOP, Release, Rollout
 from spec.route import Percent
 from spec.service import EnvName, EnvText
 from spec.unprotect import Word
@@ -38,7 +39,7 @@ LOCAL = "local"
 GOOGLE_SERVICE_URL = "https://{label}.{region}.run.app"
 
 #: Endpoints that a local stack may point elsewhere.
-ENDPOINTS = ("cloud_tasks", "cloud_tasks_grpc", "pubsub", "oidc_certs", "clock", "changenow", "telegram")
+ENDPOINTS = ("cloud_tasks", "cloud_tasks_grpc", "pubsub", "storage", "oidc_certs", "clock", "changenow", "telegram")
 
 #: The version of a secret that a stack reads when it pins none.
 DEFAULT_SECRET_VERSION = "1"
@@ -169,11 +170,27 @@ class StackConfig(Model):
 
     canary_percent: dict[str, Percent] = field(
         {},
-        "The share of payments on the new way of each route, in per cent, over that of queue_configs/routes.yaml.",
-        alias="sluice:canaryPercent",
+        "The share of payments on the new way of each route, in per cent, over that of queue_configs/routes.yaml; "
+        "of a service, the share that its canary takes.",
+        alias=SHARES,
         breaks="there is no such share of the payments",
-        fix="write route: a whole number from 0 to 100",
+        fix="write the route or service, and a whole number from 0 to 100",
     )
+    stop: tuple[str, ...] = field(
+        (),
+        "Routes and services whose share counts as 0, whatever canary_percent says: the kill switch.",
+        alias=STOP,
+        breaks="payments would go on to what was to be stopped",
+        fix="write a list of routes and services: [payout, gcsplit]",
+    )
+    releases: dict[str, Release] = field(
+        {},
+        "What the revisions of services are for; a service without an entry runs its newest revision alone.",
+        alias=RELEASES,
+        breaks="the newest revision would take all payments at once",
+        fix="write the service, and below it stable: and the revision that takes the traffic",
+    )
+    rollout: Rollout = field(Rollout(), "How a rollout walks in this stack.", alias=ROLLOUT)
 
     network: Network = field(Network(), "The ranges of the private network.", alias="sluice:network")
     database: Database = field(Database(), "How the database is kept.", alias="sluice:database")
@@ -216,6 +233,15 @@ class StackConfig(Model):
     def guards(self, word: str) -> bool:
         """Whether the thing of this word may be neither deleted nor replaced."""
         return self.protect and word not in self.unprotect
+
+    def share(self, name: str, default: int = 0) -> int:
+        """Return what share of the payments takes the new way of a route, or the canary of a service."""
+        return 0 if name in self.stop else self.canary_percent.get(name, default)
+
+    def digest_of(self, service: str) -> str | None:
+        """Return the digest of the image that a service's template runs."""
+        release = self.releases.get(service)
+        return (release.digest if release else None) or self.image_digest
 
     def secret_version(self, secret: str) -> str:
         """Return the version of a secret that this stack pins."""

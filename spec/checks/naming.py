@@ -56,7 +56,7 @@ def url_labels_fit(draft: Draft) -> Iterator[Finding]:
     digits, room = _digits(draft), _room(draft)
     for service in draft.system.services:
         if len(service) > room:
-            label = names.url_label(service, "PROJECT_NUMBER", names.CANARY_TAG)
+            label = names.url_label(service, "PROJECT_NUMBER", names.LONGEST_TAG)
             length = len(service) + names.LABEL_LONGEST - room
             yield draft.error(
                 "service",
@@ -75,7 +75,7 @@ def _digits(draft: Draft) -> int:
 
 def _room(draft: Draft) -> int:
     """The characters that a URL's label leaves a service."""
-    return names.LABEL_LONGEST - len(names.url_label("", "9" * _digits(draft), names.CANARY_TAG))
+    return names.LABEL_LONGEST - len(names.url_label("", "9" * _digits(draft), names.LONGEST_TAG))
 
 
 @rule("SL110")

@@ -50,7 +50,9 @@ def test_an_edge_says_where_as_whom_and_for_how_long(system: System) -> None:
     assert queues["hostpay-execution-queue"] == {
         "path": "projects/sluice-local/locations/us-central1/queues/hostpay-execution-queue",
         "url": "http://127.0.0.1:8580/run/gchostpay-123456789012.us-central1/hostpay_webhook",
+        "canary_url": "http://127.0.0.1:8580/run/canary---gchostpay-123456789012.us-central1/hostpay_webhook",
         "audience": "http://127.0.0.1:8580/run/gchostpay-123456789012.us-central1",
+        "receiver": "gchostpay",
         "invoker": "hostpay-execution-invoker@sluice-local.iam.gserviceaccount.com",
         "dispatch_deadline": "45s",
         "token_window": 60.0,
