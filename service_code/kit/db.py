@@ -125,6 +125,7 @@ class Database:
                 yield connection
                 ended = time.perf_counter()
             measure.waited_for_database(time.perf_counter() - ended)  # the commit: where a write waits for the disk
+            measure.effected()
 
     async def fetch(self, sql: str, *args: Any) -> list[asyncpg.Record]:
         """Run one statement and return its rows."""

@@ -3,6 +3,8 @@
 Google has no metric of any of this (DECISIONS 19), and a line for each statement or call would be most of the log:
 so the slowest wait for the database, and the node's calls, are fields of the lines `handled` and `answered`.
 Fields: `db_ms`; `node` (`ok`, or `away` where one call got no usable answer), `node_ms` (the slowest) and `node_calls`.
+So are what a rollout's gates look at (docs/adr/release-canary.md): `effect`, whether a transaction was committed, a
+task made or a receiver called, and `ways`, the way that was chosen on each route (its name with _ for -).
 """
 
 from __future__ import annotations
@@ -17,13 +19,15 @@ from typing import Any
 class Measures:
     """Of one request, and of all that it starts."""
 
-    __slots__ = ("database", "node_away", "node_calls", "node_longest")
+    __slots__ = ("database", "effect", "node_away", "node_calls", "node_longest", "ways")
 
     def __init__(self) -> None:
         self.database = -1.0
         self.node_calls = 0
         self.node_longest = 0.0
         self.node_away = False
+        self.effect = False
+        self.ways: dict[str, str] = {}
 
 
 _current: ContextVar[Measures | None] = ContextVar("measures", default=None)
@@ -39,6 +43,20 @@ def waited_for_database(seconds: float) -> None:
     measures = _current.get()
     if measures is not None and seconds > measures.database:
         measures.database = seconds
+
+
+def effected() -> None:
+    """Note that this request has changed something."""
+    measures = _current.get()
+    if measures is not None:
+        measures.effect = True
+
+
+def chose(route: str, way: str) -> None:
+    """Note the way that a route's choice gave."""
+    measures = _current.get()
+    if measures is not None:
+        measures.ways[route.replace("-", "_")] = way
 
 
 @contextmanager
@@ -79,6 +97,10 @@ def fields() -> dict[str, Any]:
         found["node"] = "away" if measures.node_away else "ok"
         found["node_ms"] = _ms(measures.node_longest)
         found["node_calls"] = measures.node_calls
+    if measures is not None:
+        found["effect"] = measures.effect
+        if measures.ways:
+            found["ways"] = dict(measures.ways)
     return found
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import asyncpg
 
-from service_code.kit import logs
+from service_code.kit import logs, measure
 from service_code.kit.batch import Batcher
 from service_code.kit.breaker import Breakers
 from service_code.kit.clock import Clock, moment
@@ -31,13 +31,11 @@ from service_code.kit.direct import Direct, DirectError
 from service_code.kit.messages import Message
 from service_code.kit.outcomes import FIRST, Send
 from service_code.kit.routes import Routes
-from service_code.kit.settings import DIRECT
+from service_code.kit.settings import DIRECT, QUEUED
 from service_code.kit.tasks import TaskError, Tasks
 
 #: Turns the stored message into the one that travels, given the row's minted_at.
 Minter = Callable[[dict[str, Any], datetime], Message]
-#: The way of a row that becomes a task.
-QUEUED = "queue"
 #: A row younger than this is still in the hands of the request that wrote it.
 IN_HAND = timedelta(seconds=10)
 #: Rows that one sweep claims.
@@ -140,6 +138,8 @@ class Outbox:
 
     async def send(self, rows: Sequence[Row]) -> int:
         """Send committed rows on their way; never raises: what fails stays for the sweeper."""
+        if rows:
+            measure.effected()  # where many requests' rows were written together, none of them has seen the commit
         return sum(await asyncio.gather(*(self._send(row) for row in rows)))
 
     async def _send(self, row: Row) -> bool:

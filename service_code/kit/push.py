@@ -24,6 +24,8 @@ from service_code.kit.runtime import Kit
 from service_code.kit.service import Handler, Subscription
 from service_code.kit.worker import Worker
 
+#: How a message came that a topic pushed.
+PUSHED = "push"
 #: Deliveries are counted up to here.
 MOST_DELIVERIES = 1_000
 
@@ -91,12 +93,12 @@ class PushWorker(Worker):
         try:
             delivery = read(body)
         except UnreadableError as error:
-            return await self.handle(body, Call(self._kit), refused=Dead(error.code, error.why))
+            return await self.handle(body, Call(self._kit), way=PUSHED, refused=Dead(error.code, error.why))
         call = Call(self._kit, attempt=delivery.attempt, task=delivery.message_id or None)
         at = delivery.published_at
         age = None if at is None else max(0.0, round(self._kit.clock.seconds() - at, 3))
         logs.about(attempt_number=call.attempt, task=call.task, queue=delivery.subscription, task_age=age)
-        return await self.handle(delivery.data, call)
+        return await self.handle(delivery.data, call, way=PUSHED)
 
     async def _bury(self, outcome: Dead, body: bytes, call: Call) -> None:
         letter = DeadLetter(

@@ -2,34 +2,29 @@
 
 A hash of the id with the route's salt gives each payment a place from 0 to 9,999; the new way takes those below the
 percent. So raising the number only moves payments towards the new way. The choice is stored with what it is made for
-(a payout's row, an outbox row, an event) and never made again for it. Source: DESIGN section 5, DECISIONS 15.
+(a payout's row, an outbox row, an event) and never made again for it. The rollout's record says the share, and before
+there is one the service's environment. Source: DESIGN section 5, DECISIONS 15.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from service_code.kit import measure
+from service_code.kit.record import RolloutRecord, Share
 from service_code.kit.settings import DIRECT, RouteEdge, SettingsError
 
 #: Places: a hundredth of a per cent each.
 PLACES = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """How many payments take the new way of a route now, in per cent, and how they are mixed."""
-
-    percent: int
-    salt: str
-
-
 class Routes:
     """The routes on which this service chooses."""
 
-    def __init__(self, declared: Mapping[str, RouteEdge]) -> None:
+    def __init__(self, declared: Mapping[str, RouteEdge], record: RolloutRecord) -> None:
         self._declared = declared
+        self._record = record
         self._hops = {route.queue: name for name, route in declared.items() if route.queue is not None}
 
     def need(self, name: str, choice: str) -> None:
@@ -40,13 +35,15 @@ class Routes:
 
     async def share(self, name: str) -> Share:
         """Read a route's share: the only place that knows where it stands."""
-        route = self._declared[name]
-        return Share(route.percent, route.salt)
+        route, record = self._declared[name], await self._record.now()
+        return record.routes.get(name) or Share(route.percent, route.salt)
 
     async def way(self, name: str, key: str) -> str:
         """Choose the way of a payment (or of whatever the route goes by); for one that has none yet."""
         route, share = self._declared[name], await self.share(name)
-        return route.new if takes_new_way(share.salt, key, share.percent) else route.old
+        way = route.new if takes_new_way(share.salt, key, share.percent) else route.old
+        measure.chose(name, way)
+        return way
 
     async def is_direct(self, queue: str, unique_id: str) -> bool:
         """Tell whether a payment's first message for a queue goes to the receiver's door by ourselves."""

@@ -12,6 +12,7 @@ from service_code.kit.direct import Direct
 from service_code.kit.outbox import Minter, Outbox
 from service_code.kit.outside import Outside
 from service_code.kit.publications import Publications
+from service_code.kit.record import RolloutRecord
 from service_code.kit.routes import Routes
 from service_code.kit.settings import Settings
 from service_code.kit.tasks import Tasks
@@ -33,7 +34,10 @@ class Kit:
         self.clock = clock or open_clock(settings.endpoints.clock)
         self.access = access or GoogleAccess(self.clock)
         self.outside = outside or Outside()
-        self.routes = Routes(settings.routes)
+        self.record = RolloutRecord(
+            settings.endpoints.storage, settings.rollout_bucket, self.outside, self.access, self.clock
+        )
+        self.routes = Routes(settings.routes, self.record)
         #: A service without a database: it may not write, and has no outbox.
         self.stateless = not settings.database_url
         self.db = Database(

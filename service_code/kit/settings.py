@@ -20,8 +20,8 @@ from service_code.kit.token_policy import TokenPolicy
 STACKS = ("local", "dev", "staging", "prod")
 #: Bytes of a request at a public door where the environment says nothing else.
 DEFAULT_PUBLIC_MAX_BODY = 65_536
-#: The old way of a hop: the sender calls the receiver itself.
-DIRECT = "direct"
+#: The ways of a hop: the sender calls the receiver itself, or makes a task.
+DIRECT, QUEUED = "direct", "queue"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)s")
 
 
@@ -36,6 +36,7 @@ class Endpoints:
     cloud_tasks: str = "https://cloudtasks.googleapis.com"
     cloud_tasks_grpc: str = "cloudtasks.googleapis.com:443"
     pubsub: str = "https://pubsub.googleapis.com"
+    storage: str = "https://storage.googleapis.com"
     oidc_certs: str = "https://www.googleapis.com/oauth2/v3/certs"
     clock: str | None = None
     changenow: str = "https://api.changenow.io"
@@ -97,6 +98,8 @@ class Settings:
     callers: Mapping[str, frozenset[str]]
     #: Bytes of a request at a public door.
     public_max_body: int
+    #: Where the rollout's record is; without it the routes' own shares count and no release is tried.
+    rollout_bucket: str | None
     endpoints: Endpoints
     environ: Mapping[str, str] = field(repr=False)
 
@@ -192,6 +195,7 @@ def read(service: str, environ: Mapping[str, str], secrets: Mapping[str, int], *
         routes=MappingProxyType({name: route for name, route in routes.items() if route}),
         callers=MappingProxyType(callers),
         public_max_body=number("PUBLIC_MAX_BODY", DEFAULT_PUBLIC_MAX_BODY),
+        rollout_bucket=environ.get("ROLLOUT_BUCKET") or None,
         endpoints=Endpoints(**{key: value for key, value in overrides.items() if key not in unknown and value}),
         environ=MappingProxyType(dict(environ)),
     )

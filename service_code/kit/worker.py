@@ -22,6 +22,7 @@ from service_code.kit.messages import NewerError, UnreadableError
 from service_code.kit.outcomes import Dead, Done, Forward, Next, Outcome, Retry, Send
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Handler
+from service_code.kit.settings import DIRECT, QUEUED
 from service_code.kit.tasks import DUE_HEADER, TaskError
 
 _log = logs.get("worker")
@@ -41,10 +42,10 @@ class Worker:
         queue, due = request.headers.get("x-cloudtasks-queuename"), _digits(request.headers.get(DUE_HEADER, ""))
         age = None if due is None else max(0.0, round(self._kit.clock.seconds() - due / 1000, 3))
         logs.about(attempt_number=attempt, task=call.task, queue=queue, task_age=age)
-        return await self.handle(body, call)
+        return await self.handle(body, call, way=QUEUED if queue else DIRECT)
 
-    async def handle(self, body: bytes, call: Call, *, refused: Dead | None = None) -> JSONResponse:
-        """Decide and act; `refused` is the outcome of a body that was found to be no message before."""
+    async def handle(self, body: bytes, call: Call, *, way: str, refused: Dead | None = None) -> JSONResponse:
+        """Decide and act; `way` is how it came, `refused` the outcome of a body that was found to be no message."""
         started = time.perf_counter()
         try:
             outcome = refused or await self._decide(body, call)
@@ -61,7 +62,7 @@ class Worker:
             what = "database_unavailable" if unavailable(error) else "unexpected_error"
             _log.error("the handler failed", status="error", what=what, error=error)
         duration = round((time.perf_counter() - started) * 1000, 1)
-        said = {"duration": duration, "why": answer.get("why"), **measure.fields()}
+        said = {"duration": duration, "way": way, "why": answer.get("why"), **measure.fields()}
         age = logs.current("task_age")
         if age is not None and status == 200:
             said["task_seconds"] = round(age + duration / 1000, 3)
@@ -122,6 +123,8 @@ class Worker:
         except TaskError as error:
             _log.error("the task could not be made", what="enqueue_failed", queue=outcome.queue, error=str(error))
             return 500, {"status": "retry", "why": "the next task could not be made"}
+        if made:
+            measure.effected()
         _log.info("task made" if made else "task was made before", queue=outcome.queue, status="sent")
         return 200, {"status": "next"}
 

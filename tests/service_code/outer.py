@@ -1,4 +1,5 @@
-"""What is not ours, as services call it: Cloud Tasks, Google keys, ChangeNow, the Bot API, the door of a node."""
+"""What is not ours, as services call it: Cloud Tasks, Cloud Storage's record of the rollout, Google keys, ChangeNow,
+the Bot API, the door of a node."""
 
 from __future__ import annotations
 
@@ -36,7 +37,16 @@ class Task:
 
     @property
     def service(self) -> str:
-        return self.url.removeprefix("https://").partition("-")[0]
+        return self.host.rpartition("---")[2].partition("-")[0]
+
+    @property
+    def tag(self) -> str:
+        """The tag by which it goes to one revision; nothing where the service's traffic decides."""
+        return self.host.rpartition("---")[0]
+
+    @property
+    def host(self) -> str:
+        return self.url.removeprefix("https://").partition("/")[0]
 
     @property
     def path(self) -> str:
@@ -77,6 +87,11 @@ class Outer:
     tasks: list[Task] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     tasks_status: int = 200
+    #: The object record.json as it stands, how it is answered, and what happens before; and how often it was read.
+    record: bytes = b""
+    record_status: int = 200
+    during_record: Callable[[], Awaitable[Any]] | None = None
+    record_reads: int = 0
     published: list[Pushed] = field(default_factory=list)
     #: Answers of the next publications, then 200; "lost" publishes and answers 500.
     publish_faults: list[int | str] = field(default_factory=list)
@@ -114,6 +129,7 @@ class Outer:
                 web.post("/v2/projects/{p}/locations/{l}/queues/{queue}/tasks", self._create_task),
                 web.post("/v2/projects/{p}/locations/{l}/queues/{queue}/tasks:batchCreate", self._create_tasks),
                 web.post("/v1/projects/{p}/topics/{topic:[^:]+}:publish", self._publish),
+                web.get("/storage/v1/b/{bucket}/o/record.json", self._record),
                 web.get("/certs", self._certs),
                 web.get("/changenow/v2/exchange/estimated-amount", self._estimate),
                 web.post("/changenow/v2/exchange", self._order),
@@ -180,6 +196,14 @@ class Outer:
                 )
             )
         return web.json_response({"messageIds": []}, status=500 if fault == "lost" else 200)
+
+    async def _record(self, request: web.Request) -> web.Response:
+        assert request.headers["Authorization"] == "Bearer access-token"
+        assert request.query == {"alt": "media"}
+        self.record_reads += 1
+        if self.during_record:
+            await self.during_record()
+        return web.Response(body=self.record, status=self.record_status)
 
     async def _slack(self, request: web.Request) -> web.Response:
         if self.slack_status == 200:

@@ -75,10 +75,32 @@ async def test_an_events_age_counts_from_its_publication(world: World, log_lines
             assert (handled(log_lines)[-1]["task_age"], handled(log_lines)[-1]["queue"]) == (age, "paynow-events-sub")
 
 
+async def test_the_last_line_says_how_it_came_what_was_chosen_and_whether_anything_changed(
+    world: World, log_lines: Lines
+) -> None:
+    unique_id, task = await flow.received(world)
+    async with world.run("gcsplit") as splitter:
+        assert (await splitter.deliver(task)).json()["status"] == "next"
+        assert (await splitter.deliver(task, 1)).json()[
+            "status"
+        ] == "next"  # everything was sent: nothing is left to do
+        world.outer.changenow_status = 503
+        _, other = await flow.received(world)
+        token = world.token("gcsplit", "gcwebhook@p.iam.gserviceaccount.com")
+        direct = await splitter.request("POST", other.path, other.body, Authorization=f"Bearer {token}")
+        assert direct.status == 500
+    first, _, failed = handled(log_lines)
+    assert (first["unique_id"], first["way"], first["effect"]) == (unique_id, "queue", True)
+    assert first["ways"] == {"estimate": "inline", "payout": "single", "hostpay_hop": "queue"}
+    assert (failed["way"], failed["effect"]) == ("direct", False)
+    answered = [line for line in log_lines if line.get("event") == "answered"]
+    assert [line["effect"] for line in answered] == [True, True]
+
+
 def test_measures_belong_to_one_request_and_name_only_what_was_measured() -> None:
     measure.waited_for_database(1)  # of no request
     measure.begin()
-    assert measure.fields() == {}
+    assert measure.fields() == {"effect": False}
     for seconds in (0.01, 0.25, 0.02):
         measure.waited_for_database(seconds)
     with pytest.raises(NodeAwayError), measure.node_call(NodeAwayError):
@@ -88,4 +110,4 @@ def test_measures_belong_to_one_request_and_name_only_what_was_measured() -> Non
     found = measure.fields()
     assert (found["db_ms"], found["node"], found["node_calls"]) == (250.0, "away", 2)
     measure.begin()
-    assert measure.fields() == {}
+    assert measure.fields() == {"effect": False}

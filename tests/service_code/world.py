@@ -260,6 +260,8 @@ class World:
         self.usdt = ""
         self._ids = itertools.count(1)
         self.doors = Doors()
+        #: Where services find the rollout's record; without a bucket there is none (`rollout`).
+        self.bucket = ""
         #: queue -> what its edge says otherwise, such as its `token`.
         self.edges: dict[str, dict[str, Any]] = {}
 
@@ -307,6 +309,7 @@ class World:
         endpoints = {
             "cloud_tasks": self.outer.url,
             "pubsub": self.outer.url,
+            "storage": self.outer.url,
             "oidc_certs": f"{self.outer.url}/certs",
             "changenow": f"{self.outer.url}/changenow",
             "telegram": f"{self.outer.url}/telegram",
@@ -321,6 +324,7 @@ class World:
             "QUEUES": json.dumps(queues),
             "TOPICS": json.dumps(TOPICS),
             "ROUTES": routes(),
+            "ROLLOUT_BUCKET": self.bucket,
             "PAYNOW_PRODUCTS": json.dumps(PRODUCTS),
             "CALLERS": json.dumps(callers),
             "ENDPOINTS": json.dumps(endpoints),
@@ -334,6 +338,21 @@ class World:
         unknown = more.keys() - usual.keys() - declared() - RESERVED_ENV
         assert not unknown, f"no service.yaml declares {unknown}: nobody would read it"
         return usual | more
+
+    def rollout(
+        self, routes: Mapping[str, int] | None = None, releases: Mapping[str, tuple[int, str]] | None = None
+    ) -> None:
+        """Write the rollout's record: routes' shares, and the share and revision of each release that is tried."""
+        self.bucket = "p-sluice-rollout"
+        record = {
+            "version": 1,
+            "routes": {name: {"percent": percent, "salt": name} for name, percent in (routes or {}).items()},
+            "releases": {
+                name: {"percent": percent, "salt": canary, "canary": canary}
+                for name, (percent, canary) in (releases or {}).items()
+            },
+        }
+        self.outer.record = json.dumps(record, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
     def token(self, service: str, email: str, *, audience: str | None = None, **claims: Any) -> str:
         now = int(self.clock.seconds())
