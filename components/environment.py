@@ -27,7 +27,7 @@ def environment(system: System, stack: StackConfig, service: str) -> dict[str, s
         "GCP_PROJECT_NUMBER": stack.project_number,
         "GCP_LOCATION": stack.region,
         "SERVICE_URL": stack.url(service),
-        "QUEUES": _json({queue.name: _edge(stack, queue) for queue in system.queues_out_of(service)}),
+        "QUEUES": _json({queue.name: _edge(system, stack, queue) for queue in system.queues_out_of(service)}),
         "ROUTES": _json({name: _route(stack, name, one) for name, one in system.routes_of(service).items()}),
         "TOPICS": _json(_topics(system, stack, service)),
         "CALLERS": _json(_callers(system, stack, service)),
@@ -57,18 +57,33 @@ def connection_name(stack: StackConfig) -> str:
     return f"{stack.project}:{stack.region}:{names.DATABASE_INSTANCE}"
 
 
-def _edge(stack: StackConfig, queue: TaskQueue) -> dict[str, Any]:
+def _edge(system: System, stack: StackConfig, queue: TaskQueue) -> dict[str, Any]:
     return {
         "path": names.queue_path(stack.project, stack.region, queue.name),
         "url": stack.url(queue.receiver) + queue.path,
         "canary_url": stack.url(queue.receiver, names.CANARY_TAG) + queue.path,
         "audience": stack.url(queue.receiver),
         "receiver": queue.receiver,
+        "meets": _meets(system, queue.receiver),
         "invoker": names.account_email(names.invoker_account_id(queue.name), stack.project),
         "dispatch_deadline": queue.dispatch_deadline.google,
         "token_window": queue.lifetime.seconds if queue.lifetime else None,
         "token": _token(stack, queue),
     }
+
+
+def _meets(system: System, receiver: str) -> dict[str, list[str]]:
+    """Whom a message meets by an edge, with the queues into each, by which a payment may have met it before.
+
+    Whom a receiver without a database sends on to is met by it too: it cannot look up which revision was chosen.
+    """
+    met, waiting = set[str](), [receiver]
+    while waiting:
+        one = waiting.pop()
+        if one not in met:
+            met.add(one)
+            waiting += [] if system.service(one).database else [queue.receiver for queue in system.queues_out_of(one)]
+    return {one: [queue.name for queue in system.queues_into(one)] for one in sorted(met)}
 
 
 def _token(stack: StackConfig, queue: TaskQueue) -> dict[str, Any] | None:

@@ -53,6 +53,7 @@ def test_an_edge_says_where_as_whom_and_for_how_long(system: System) -> None:
         "canary_url": "http://127.0.0.1:8580/run/canary---gchostpay-123456789012.us-central1/hostpay_webhook",
         "audience": "http://127.0.0.1:8580/run/gchostpay-123456789012.us-central1",
         "receiver": "gchostpay",
+        "meets": {"gchostpay": ["gchostpay4-news-queue", "hostpay-confirm-queue", "hostpay-execution-queue"]},
         "invoker": "hostpay-execution-invoker@sluice-local.iam.gserviceaccount.com",
         "dispatch_deadline": "45s",
         "token_window": 60.0,
