@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import http.client
 import json
+import secrets
 import select
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
@@ -35,6 +37,22 @@ OPERATION_TIMEOUT: Final = 300.0
 _BUSY: Final = (429, 502, 503, 504)
 
 JsonObject = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Media:
+    """An upload: what is said of an object beside its bytes."""
+
+    said: JsonObject
+    data: bytes
+    kind: str
+
+    def encoded(self) -> tuple[bytes, str]:
+        """The body, and its own content type."""
+        mark = secrets.token_hex(30)
+        parts = (("application/json", json.dumps(self.said).encode()), (self.kind, self.data))
+        made = b"".join(f"--{mark}\r\nContent-Type: {kind}\r\n\r\n".encode() + data + b"\r\n" for kind, data in parts)
+        return made + f"--{mark}--\r\n".encode(), f"multipart/related; boundary={mark}"
 
 
 class Cloud:
@@ -82,6 +100,17 @@ class Cloud:
             else:
                 self.writes += 1
         return self._patiently(method, url, body)
+
+    def upload(
+        self, endpoint: str, path: str, said: JsonObject, data: bytes, *, kind: str, query: Mapping[str, str]
+    ) -> JsonObject:
+        """An object of Cloud Storage in one piece: what is said of it, and its bytes of one ``kind``."""
+        parts = urlsplit(self._url(endpoint, path))
+        asked = urlencode({**query, "uploadType": "multipart"})
+        with self._lock:
+            self.writes += 1
+        media = Media(said, data, kind)
+        return self._patiently("POST", f"{parts.scheme}://{parts.netloc}/upload{parts.path}?{asked}", media)
 
     def control(self, method: str, path: str, body: Any = None) -> JsonObject:
         """A call to the local cloud's own controls, which stand beside its products; counted as nothing."""
@@ -210,7 +239,9 @@ class Cloud:
         target = parts.path + (f"?{parts.query}" if parts.query else "")
         headers = {"User-Agent": "sluice-local-engine", "Accept": "application/json", **self._authorize()}
         content = None
-        if body is not None:
+        if isinstance(body, Media):
+            content, headers["Content-Type"] = body.encoded()
+        elif body is not None:
             content, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
         connection = self._connection(parts.netloc, parts.scheme)
         sent = False

@@ -120,7 +120,9 @@ class Deployment:
             if live is None:
                 work = replace(work, reason="it is gone from the cloud")
             elif not found:
-                found = work.kind.drift(self.cloud, work.sent, live)
+                ignored = work.goal.options.ignore_changes
+                moved = work.kind.drift(self.cloud, work.sent, live)
+                found = [change for change in moved if not any(_within(change.path, name) for name in ignored)]
         work = replace(work, changes=() if work.reason else tuple(found))
         return self._decide(work)(self, work)
 

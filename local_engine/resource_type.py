@@ -41,6 +41,8 @@ class ResourceType(ABC):
     deletion_protection: ClassVar[bool | None] = None
     #: It is planned and checked, and the local cloud does not have it.
     previewed_only: ClassVar[bool] = False
+    #: ``pulumi import`` can find it.
+    importable: ClassVar[bool] = True
 
     def defaults(self, given: Defaults) -> dict[str, Any]:
         """Inputs that the provider takes from its configuration where the program leaves them out."""

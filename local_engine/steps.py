@@ -178,6 +178,9 @@ def _make(work: Work, cloud: Cloud, state: State) -> tuple[str, JsonObject]:
 
 def _adopt(work: Work, cloud: Cloud) -> tuple[str, JsonObject]:
     identity = work.goal.options.import_id
+    if not work.kind.importable:
+        fix = "leave out import_: the first apply writes what is declared over it"
+        raise RefusedError([problem(work.goal, "the provider cannot import this type", fix)])
     live = work.kind.read(cloud, identity, work.sent)
     if live is None:
         raise RefusedError([problem(work.goal, f"there is no {identity} to import", "correct import_")])
