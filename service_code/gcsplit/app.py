@@ -1,8 +1,8 @@
 """gcsplit: divides a payment between client and platform, orders the exchange and has the host pay it.
 
 Its doors: /process_split behind split-payment-queue; /eth-client-swap behind gcsplit-estimate-response-queue; /sweep
-and /fallback for the scheduler; /dead, /dead/{unique_id}/replay, /dead-letters (those of all services),
-/failed-transactions and /ways/{unique_id} for operators.
+and /fallback for the scheduler; /dead/..., /dead-letters/... (those of all services), /failed-transactions/...,
+/operator-actions (of all services) and /ways/{unique_id} for operators.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from service_code.gcsplit.fallback import Fallback
 from service_code.gcsplit.letters import Letters
 from service_code.gcsplit.replay import Replayer
 from service_code.gcsplit.rules import PAYOUT, rules_of
+from service_code.gcsplit.showing import Showing
 from service_code.gcsplit.split import Splitter
 from service_code.gcsplit.standing import Standing
 from service_code.gcsplit.sums import Sums
@@ -40,7 +41,7 @@ def service(kit: Kit) -> Service:
     anew = Anew(kit, rules, exchange)
     replayer = Replayer(kit, splitter, anew)
     fallback = Fallback(kit, rules, anew)
-    failed = Failed(kit)
+    failed, letters = Failed(kit), Letters(kit)
     secret = kit.settings.secret("TPS_HOSTPAY_SIGNING_KEY")
 
     async def way(incoming: Incoming, _call: Call) -> Reply:
@@ -60,7 +61,12 @@ def service(kit: Kit) -> Service:
         operator=[
             Operator("GET", "/dead", replayer.dead),
             Operator("POST", "/dead/{unique_id}/replay", replayer.replay),
-            Operator("GET", "/dead-letters", Letters(kit).listed),
+            Operator("GET", "/dead/{unique_id}", Showing(kit).payment),
+            Operator("GET", "/dead-letters", letters.listed),
+            Operator("GET", "/dead-letters/{number}", letters.one),
+            Operator("POST", "/dead-letters/{number}/archive", letters.archive),
+            Operator("POST", "/dead-letters/{number}/restore", letters.restore),
+            Operator("GET", "/operator-actions", letters.actions),
             Operator("GET", "/ways/{unique_id}", way),
             Operator("GET", "/failed-transactions", failed.listed),
             Operator("POST", "/failed-transactions/{unique_id}/retry", replayer.replay),

@@ -7,11 +7,11 @@ token; its money leaves the liability in the same transaction. The payer pays a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from service_code.gcsplit.anew import Anew
 from service_code.gcsplit.split import Splitter
-from service_code.kit import logs
+from service_code.kit import actions, logs
+from service_code.kit.actions import Action
 from service_code.kit.call import Call
 from service_code.kit.changenow import ExchangeAwayError, ExchangeRefusedError
 from service_code.kit.clock import stamp, to_millis
@@ -28,6 +28,8 @@ from service_code.kit.service import Incoming, Reply
 COINS_LEFT = frozenset(("STRAY_TRANSFER", "NO_TRANSFER"))
 #: Dead payments that one listing shows.
 LISTED = 500
+#: Why a payment that is signed for is not replayed.
+BEING_PAID = "a payout of it is signed: the next sweep takes it back"
 
 _log = logs.get("replay")
 
@@ -65,6 +67,7 @@ class Replayer:
         """POST /dead/{unique_id}/replay."""
         unique_id = incoming.path["unique_id"]
         call.about(unique_id)
+        actions.texts(incoming.body)
         dead = await self._kit.db.row(
             "SELECT generation, status, stage, error_code FROM failed_transactions WHERE unique_id = $1 "
             "ORDER BY generation DESC LIMIT 1",
@@ -72,18 +75,19 @@ class Replayer:
         )
         if dead is None:
             return Reply(404, {"error": "NOT_DEAD", "reason": "no death of this payment is recorded"})
-        if (refused := _not_dead(unique_id, dead["status"], dead["error_code"])) is not None:
+        if (refused := not_dead(unique_id, dead["status"], dead["error_code"])) is not None:
             return refused
         try:
             if dead["stage"] == "split":
-                return await self._replay_split(unique_id, call)
-            return await self._replay_hostpay(unique_id, dead["generation"], dead["error_code"], call)
+                return await self._replay_split(incoming, call)
+            return await self._replay_hostpay(incoming, dead["generation"], dead["error_code"], call)
         except ExchangeAwayError as error:
             return Reply(502, {"error": "EXCHANGE_AWAY", "reason": str(error)})
         except ExchangeRefusedError as error:
             return Reply(409, {"error": error.code, "reason": error.why})
 
-    async def _replay_split(self, unique_id: str, call: Call) -> Reply:
+    async def _replay_split(self, incoming: Incoming, call: Call) -> Reply:
+        unique_id = incoming.path["unique_id"]
         row = await self._kit.db.row("SELECT * FROM split_payout_request WHERE unique_id = $1", unique_id)
         if row is None:
             return Reply(404, {"error": "NOT_FOUND", "reason": "no payment of this id is recorded"})
@@ -99,7 +103,7 @@ class Replayer:
         ordered = await self._splitter.order_exchange(order, None, call.now)
         connection = await call.begin()
         await hold_split(connection, unique_id)
-        if (refused := await self._revive(connection, unique_id, 0, call.now)) is not None:
+        if (refused := await self._revive(incoming, connection, 0, call)) is not None:
             return refused
         pending = await self._splitter.write(connection, order, ordered, call.now)
         if pending is None:
@@ -107,7 +111,8 @@ class Replayer:
         rows = await self._anew.write(connection, pending, ordered.way, call.now)
         return await self._send(pending, rows, call)
 
-    async def _replay_hostpay(self, unique_id: str, generation: int, code: str, call: Call) -> Reply:
+    async def _replay_hostpay(self, incoming: Incoming, generation: int, code: str, call: Call) -> Reply:
+        unique_id = incoming.path["unique_id"]
         row = await self._kit.db.row("SELECT * FROM split_payout_que WHERE unique_id = $1", unique_id)
         if row is None or row["status"] != "dead" or row["generation"] != generation:
             return Reply(200, {"status": "already_replayed", "unique_id": unique_id})
@@ -118,21 +123,27 @@ class Replayer:
         if row is None or row["status"] != "dead" or row["generation"] != generation:
             return Reply(200, {"status": "already_replayed", "unique_id": unique_id})
         if await connection.fetchrow(SIGNED, unique_id) is not None:
-            return Reply(
-                409, {"error": "BEING_PAID", "reason": "a payout of it is signed: the next sweep takes it back"}
-            )
-        if (refused := await self._revive(connection, unique_id, generation, call.now)) is not None:
+            return Reply(409, {"error": "BEING_PAID", "reason": BEING_PAID})
+        if (refused := await self._revive(incoming, connection, generation, call)) is not None:
             return refused
         pending, rows = await self._anew.ask(connection, row, made, since=call.now, at=call.now)
         return await self._send(pending, rows, call)
 
-    async def _revive(self, connection: Connection, unique_id: str, generation: int, at: datetime) -> Reply | None:
+    async def _revive(self, incoming: Incoming, connection: Connection, generation: int, call: Call) -> Reply | None:
         """Take the death back for a replay; the answer where it no longer is one that may be replayed."""
-        lock = "SELECT status FROM failed_transactions WHERE unique_id = $1 AND generation = $2 FOR UPDATE"
-        status = await connection.fetchval(lock, unique_id, generation)
-        if (refused := _not_dead(unique_id, status)) is not None:
+        unique_id = incoming.path["unique_id"]
+        lock = "SELECT status, error_code FROM failed_transactions WHERE unique_id = $1 AND generation = $2 FOR UPDATE"
+        dead = await connection.fetchrow(lock, unique_id, generation)
+        assert dead is not None  # a death is never taken out
+        if (refused := not_dead(unique_id, dead["status"])) is not None:
             return refused
-        await revive(connection, unique_id, generation, status="replayed", at=at)
+        await revive(connection, unique_id, generation, status="replayed", at=call.now)
+        wish = actions.texts(incoming.body)
+        done = Action(
+            verb="replay", kind="payment", subject=unique_id, before=f"dead: {dead['error_code']}", after="replayed",
+            why=wish.get("why"),
+        )  # fmt: skip
+        await actions.note(incoming, call, done, by=wish.get("by"))
         return None
 
     async def _send(self, pending: PendingHostPay, rows: Sequence[Row], call: Call) -> Reply:
@@ -145,7 +156,7 @@ class Replayer:
         return Reply(200, {**body, "cn_api_id": pending.cn_api_id})
 
 
-def _not_dead(unique_id: str, status: str, code: str = "") -> Reply | None:
+def not_dead(unique_id: str, status: str, code: str = "") -> Reply | None:
     """Answer for a death that is not to be replayed, or not now; None for one that is."""
     if status == "dead" and code in COINS_LEFT:
         reason = "its coins left the wallet, or may have: settle it with the exchange, then mark it recovered"

@@ -26,6 +26,7 @@ from service_code.kit import logs, measure, probe
 from service_code.kit.call import Call
 from service_code.kit.db import OverloadedError, unavailable
 from service_code.kit.door import Door, DoorError
+from service_code.kit.messages import UnreadableError
 from service_code.kit.push import PushWorker
 from service_code.kit.runtime import Kit
 from service_code.kit.service import (
@@ -52,9 +53,10 @@ HEALTH_TIMEOUT = 0.6
 HEALTH_LONGEST = 10.0
 HEALTH_LIVES = 1.0
 #: The newest migration that this code needs; an older database is unhealthy.
-SCHEMA = "20261124000006"
+SCHEMA = "20261124000008"
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_ANY = re.compile(r"\{(\w+)\}")
 _log = logs.get("app")
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -96,7 +98,10 @@ class App:
                 for one in service.schedules
             ),
             *(
-                Route(one.path, self._guarded(one.path, self._operator(one)), methods=[one.method])
+                # An id of a partner's may hold a slash.
+                Route(
+                    _ANY.sub(r"{\1:path}", one.path), self._guarded(one.path, self._operator(one)), methods=[one.method]
+                )
                 for one in service.operator
             ),
         ]
@@ -176,8 +181,15 @@ class App:
             _log.info("operator's call", what="operator_call", account=who.partition("@")[0])
             if not all(value.isprintable() for value in request.path_params.values()):
                 raise HTTPException(404)  # no id of ours, and the database takes no NUL
-            incoming = await _incoming(request, LONGEST_BODY)
-            return await self._reply(lambda call: operator.run(incoming, call), refusals_write=False)
+            incoming = await _incoming(request, LONGEST_BODY, caller=who)
+
+            async def answer(call: Call) -> Reply:
+                try:
+                    return await operator.run(incoming, call)
+                except UnreadableError as error:
+                    return Reply(400, {"error": error.code, "reason": error.why})
+
+            return await self._reply(answer, refusals_write=False)
 
         return run
 
@@ -275,9 +287,11 @@ async def read_body(request: Request, longest: int) -> bytes:
     return bytes(body)
 
 
-async def _incoming(request: Request, longest: int) -> Incoming:
+async def _incoming(request: Request, longest: int, caller: str = "") -> Incoming:
     body = await read_body(request, longest)
-    return Incoming(headers=request.headers, query=request.query_params, path=request.path_params, body=body)
+    return Incoming(
+        headers=request.headers, query=request.query_params, path=request.path_params, body=body, caller=caller
+    )
 
 
 def trace_of(request: Request) -> str:

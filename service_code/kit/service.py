@@ -35,6 +35,8 @@ class Incoming:
     query: Mapping[str, str]
     path: Mapping[str, str]
     body: bytes
+    #: The verified account at an operator's door; nobody at a public one.
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)

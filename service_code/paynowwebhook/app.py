@@ -1,6 +1,6 @@
 """paynowwebhook: the entry of PayNow's events. Verifies, records, publishes, and answers at once.
 
-Its doors: POST /api/paynow/webhook (signed) for anybody; /sweep for the scheduler; /dead, /dead/{event_id}/replay,
+Its doors: POST /api/paynow/webhook (signed) for anybody; /sweep for the scheduler; /dead/..., /dead-messages/...,
 /events/{event_id}, /users/{user_id} and /reconcile/... for operators.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 from service_code.kit.paynow.book import catalogue_of
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Operator, Public, Schedule, Service
+from service_code.paynowwebhook.messages import Messages
 from service_code.paynowwebhook.operate import Desk
 from service_code.paynowwebhook.receive import Receiver
 from service_code.paynowwebhook.reconcile import Reconciling
@@ -20,7 +21,7 @@ SECRETS = {"PAYNOW_WEBHOOK_SECRET": 16}
 
 def service(kit: Kit) -> Service:
     """Declare the service's doors."""
-    desk = Desk(kit)
+    desk, messages = Desk(kit), Messages(kit)
     return Service(
         name="paynowwebhook",
         public=[Public("POST", "/api/paynow/webhook", Receiver(kit, catalogue_of(kit.settings)).webhook)],
@@ -28,6 +29,11 @@ def service(kit: Kit) -> Service:
         operator=[
             Operator("GET", "/dead", desk.dead),
             Operator("POST", "/dead/{event_id}/replay", desk.replay),
+            Operator("POST", "/dead/{event_id}/archive", desk.archive),
+            Operator("POST", "/dead/{event_id}/restore", desk.restore),
+            Operator("POST", "/dead-messages/known", messages.known),
+            Operator("POST", "/dead-messages/replay", messages.replay),
+            Operator("POST", "/dead-messages/archive", messages.archive),
             Operator("GET", "/events/{event_id}", desk.event),
             Operator("POST", "/users/{user_id}", desk.register),
             Operator("GET", "/reconcile/events", Reconciling(kit).events),

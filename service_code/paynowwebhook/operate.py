@@ -1,4 +1,6 @@
-"""What operators may do: see an event with its postings, list and replay those that failed or died, name a user."""
+"""What operators may do: see an event with its postings, list those that failed or died, replay them or put them
+aside, name a user.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,8 @@ from typing import Any
 
 import asyncpg
 
-from service_code.kit import logs
+from service_code.kit import actions, logs
+from service_code.kit.actions import Action
 from service_code.kit.call import Call
 from service_code.kit.messages import UnreadableError, parse_json
 from service_code.kit.paynow import book
@@ -18,6 +21,8 @@ from service_code.kit.service import Incoming, Reply
 
 #: Events that one listing shows.
 LISTED = 500
+#: How an event ends that waits for somebody.
+ENDED = ("failed", "dead")
 
 _log = logs.get("operate")
 
@@ -28,23 +33,39 @@ class Desk:
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
 
-    async def dead(self, _incoming: Incoming, _call: Call) -> Reply:
-        """GET /dead: the oldest first."""
+    async def dead(self, incoming: Incoming, _call: Call) -> Reply:
+        """GET /dead?status=&after=: the oldest first; by default those that wait for somebody.
+
+        What a page leaves out comes `after` the event in `next`.
+        """
+        status, after = incoming.query.get("status", "open"), incoming.query.get("after", "")
+        if status not in ("open", "all", "failed", "dead", "archived"):
+            return Reply(400, {"error": "BAD_REQUEST", "reason": "status must be open, all, failed, dead or archived"})
         rows = await self._kit.db.fetch(
-            "SELECT * FROM paynow_events WHERE status IN ('failed', 'dead') ORDER BY received_at LIMIT $1", LISTED
+            """
+            SELECT * FROM paynow_events
+            WHERE status IN ('failed', 'dead')
+              AND CASE WHEN archived_at IS NULL THEN $1 IN ('all', 'open', status) ELSE $1 IN ('all', 'archived') END
+              AND ($3 = '' OR (received_at, event_id) > (
+                  SELECT received_at, event_id FROM paynow_events WHERE event_id = $3
+              ))
+            ORDER BY received_at, event_id LIMIT $2
+            """,
+            *(status, LISTED, after),
         )
-        return Reply(200, {"dead": [book.shown(row) for row in rows]})
+        following = rows[-1]["event_id"] if len(rows) == LISTED else None
+        return Reply(200, {"dead": [book.shown(row) for row in rows], "next": following})
 
     async def replay(self, incoming: Incoming, call: Call) -> Reply:
         """POST /dead/{event_id}/replay: publish it anew; once, however often it is asked for."""
-        event_id = incoming.path["event_id"]
+        event_id, wish = incoming.path["event_id"], actions.texts(incoming.body)
         call.about(event_id)
         connection = await call.begin()
         row = await connection.fetchrow("SELECT * FROM paynow_events WHERE event_id = $1 FOR UPDATE", event_id)
         if row is None:
-            return Reply(404, {"error": "NO_SUCH_EVENT", "reason": "no such event was received"})
-        if row["status"] not in ("failed", "dead"):
-            return Reply(200, {"status": f"already_{row['status']}", "event_id": event_id})
+            return _unknown()
+        if (refused := _not_now(row)) is not None:
+            return refused
         await connection.execute(
             """
             UPDATE paynow_events SET status = 'queued', queued_at = $2, closed_at = NULL, code = NULL, why = NULL,
@@ -61,17 +82,56 @@ class Desk:
             key=str(row["replays"] + 2),
         )
         await self._kit.publications.write(connection, publish, call.now)
+        done = Action(
+            verb="replay", kind="event", subject=event_id, before=f"{row['status']}: {row['code']}", after="replayed",
+            why=wish.get("why"),
+        )  # fmt: skip
+        await actions.note(incoming, call, done, by=wish.get("by"))
         await call.commit()
         await self._kit.publications.send(TOPIC, publish.line)
         _log.info("replayed", what="event_replayed", status="queued", code=row["code"])
         return Reply(200, {"status": "replayed", "event_id": event_id})
+
+    async def archive(self, incoming: Incoming, call: Call) -> Reply:
+        """POST /dead/{event_id}/archive with {"why"}: nobody waits for it any more, and no delivery counts."""
+        return await self._mark(incoming, call, archived=True)
+
+    async def restore(self, incoming: Incoming, call: Call) -> Reply:
+        """POST /dead/{event_id}/restore with {"why"}: take that back."""
+        return await self._mark(incoming, call, archived=False)
+
+    async def _mark(self, incoming: Incoming, call: Call, *, archived: bool) -> Reply:
+        event_id, wish = incoming.path["event_id"], actions.texts(incoming.body)
+        call.about(event_id)
+        if not wish.get("why"):
+            return Reply(400, {"error": "NO_REASON", "reason": "say why: {'why': ...}"})
+        connection = await call.begin()
+        row = await connection.fetchrow("SELECT * FROM paynow_events WHERE event_id = $1 FOR UPDATE", event_id)
+        if row is None:
+            return _unknown()
+        status = row["status"]
+        if status not in ENDED:
+            reason = f"it is {status}: only what failed or died is put aside"
+            return Reply(409, {"error": status.upper(), "reason": reason})
+        after = "archived" if archived else status
+        if archived == (row["archived_at"] is not None):
+            return Reply(200, {"status": f"already_{after}", "event_id": event_id})
+        at = call.now if archived else None
+        await connection.execute("UPDATE paynow_events SET archived_at = $2 WHERE event_id = $1", event_id, at)
+        done = Action(
+            verb="archive" if archived else "restore", kind="event", subject=event_id,
+            before=status if archived else "archived", after=after, why=wish["why"],
+        )  # fmt: skip
+        await actions.note(incoming, call, done, by=wish.get("by"))
+        _log.info("put aside or taken back", what="event_marked", status=after)
+        return Reply(200, {"status": after, "event_id": event_id})
 
     async def event(self, incoming: Incoming, _call: Call) -> Reply:
         """GET /events/{event_id}: what became of it, to the posting."""
         event_id = incoming.path["event_id"]
         row = await self._kit.db.row("SELECT * FROM paynow_events WHERE event_id = $1", event_id)
         if row is None:
-            return Reply(404, {"error": "NO_SUCH_EVENT", "reason": "no such event was received"})
+            return _unknown()
         sent = await self._kit.db.fetch(
             "SELECT created_at, sent_at, attempts, last_error FROM outbox WHERE queue = $1 AND unique_id = $2 "
             "ORDER BY place",
@@ -87,8 +147,14 @@ class Desk:
             """,
             event_id,
         )
-        found = {"publications": sent, "credits": credits_, "ledger": lines}
-        return Reply(200, {**book.shown(row), **{name: [_plain(one) for one in rows] for name, rows in found.items()}})
+        done = await self._kit.db.fetch(
+            "SELECT at, service, account, said_by, verb, kind, subject, before, after, why FROM operator_actions "
+            "WHERE kind = 'event' AND subject = $1 ORDER BY id LIMIT 200",
+            event_id,
+        )
+        found = {"publications": sent, "credits": credits_, "ledger": lines, "actions": done}
+        shown = {name: [_plain(one) for one in rows] for name, rows in found.items()}
+        return Reply(200, {**book.shown(row), **shown, "replay": _verdict(row)})
 
     async def register(self, incoming: Incoming, call: Call) -> Reply:
         """POST /users/{user_id} with {"customer_id"}: who may have a wallet, and as whom PayNow knows him."""
@@ -114,6 +180,30 @@ class Desk:
             return Reply(409, {"error": "CUSTOMER_TAKEN", "reason": "this customer is another user's"})
         assert row is not None
         return Reply(200, _plain(row))
+
+
+def _unknown() -> Reply:
+    return Reply(404, {"error": "NO_SUCH_EVENT", "reason": "no such event was received"})
+
+
+def _not_now(row: Any) -> Reply | None:
+    """Answer for an event that is not to be replayed, or not now; nothing for one that is."""
+    if row["status"] not in ENDED:
+        return Reply(200, {"status": f"already_{row['status']}", "event_id": row["event_id"]})
+    if row["archived_at"] is not None:
+        return Reply(409, {"error": "ARCHIVED", "reason": "it was put aside: take that back before it is replayed"})
+    return None
+
+
+def _verdict(row: Any) -> dict[str, Any]:
+    """Whether a replay may, why not, and what it would do."""
+    refused = _not_now(row)
+    if refused is not None:
+        code = str(refused.body.get("error") or refused.body["status"])
+        return {"may": False, "code": code, "why": refused.body.get("reason") or f"it is {row['status']}"}
+    would = "publishes the same event anew, after whatever of its key is queued"
+    look = f"it is refused again until the reason is gone: {row['code']}" if row["status"] == "dead" else None
+    return {"may": True, "code": None, "why": look, "would": would}
 
 
 def _is_id(text: str) -> bool:

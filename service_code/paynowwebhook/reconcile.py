@@ -27,7 +27,8 @@ EVENTS = """
             WHERE o.queue = 'paynow-events' AND o.unique_id = e.event_id AND o.sent_at IS NOT NULL
         ) AS published
     FROM paynow_events AS e
-    WHERE (e.status = 'queued' AND e.queued_at < $1 OR e.status IN ('failed', 'dead')) AND e.event_id > $2
+    WHERE (e.status = 'queued' AND e.queued_at < $1 OR e.status IN ('failed', 'dead') AND e.archived_at IS NULL)
+        AND e.event_id > $2
     ORDER BY e.event_id LIMIT $3
 """
 #: An order is credited once, a subscription once a period; what has no line of its own credits nothing.

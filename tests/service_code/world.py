@@ -298,7 +298,10 @@ class World:
             *("/reconcile/payments", "/reconcile/ledger", "/reconcile/orders", "/reconcile/wallet"),
             *("/reconcile/payouts", "/reconcile/events", "/reconcile/points"),
         ]
-        operator += ["/dead/{event_id}/replay", "/events/{event_id}", "/users/{user_id}"]
+        operator += ["/dead/{event_id}/replay", "/events/{event_id}", "/users/{user_id}", "/operator-actions"]
+        operator += ["/dead/{unique_id}", *(f"/dead/{{event_id}}/{verb}" for verb in ("archive", "restore"))]
+        operator += ["/dead-letters/{number}", *(f"/dead-letters/{{number}}/{v}" for v in ("archive", "restore"))]
+        operator += [f"/dead-messages/{verb}" for verb in ("known", "replay", "archive")]
         operator += ["/invitations", "/clients", "/clients/{channel_id}"]
         callers = {path: [INVOKER] for _, path, _ in QUEUES.values()}
         callers["/process_split"].append(ACCOUNT.format("gcwebhook"))

@@ -69,7 +69,7 @@ async def process(
 ) -> str | Terminal:
     """Process an event in the caller's transaction, once: what became of it, or why nothing ever will."""
     row = await connection.fetchrow(
-        "SELECT status, code, why FROM paynow_events WHERE event_id = $1 FOR UPDATE", event.unique_id
+        "SELECT status, archived_at FROM paynow_events WHERE event_id = $1 FOR UPDATE", event.unique_id
     )
     if row is None:
         return Terminal("UNKNOWN_EVENT", "no such event was received")
@@ -77,6 +77,8 @@ async def process(
         return "already_processed"
     if row["status"] == "dead":
         return "already_dead"
+    if row["archived_at"] is not None:  # somebody has settled it otherwise: only a replay credits it
+        return "already_archived"
     found = await _credit(connection, event, catalogue, at)
     if isinstance(found, Terminal):
         await _close(connection, event, "dead", at, found)
@@ -129,6 +131,8 @@ async def _close(
 
 def shown(row: Any) -> dict[str, Any]:
     """Return an event as operators see it."""
-    times = {name: row[name] and row[name].isoformat() for name in ("received_at", "queued_at", "closed_at")}
+    times = {
+        name: row[name] and row[name].isoformat() for name in ("received_at", "queued_at", "closed_at", "archived_at")
+    }
     names = ("event_id", "kind", "user_id", "customer_id", "mode", "status", "code", "why", "attempts", "replays")
     return {**{name: row[name] for name in names}, **times}

@@ -7,6 +7,7 @@ is mined settles the nonce, so that an abandoned payout which is mined after all
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from service_code.kit import logs
 from service_code.kit.chain import TRANSFER_GAS, Fees
 from service_code.kit.clock import moment
+from service_code.kit.db import Connection
 from service_code.kit.signer import SignedTransfer, SigningRefusedError, Transfer
 from service_code.kit.wallet.coins import GAS_CURRENCY
 from service_code.kit.wallet.payer import Payer
@@ -44,12 +46,18 @@ async def means_of(payer: Payer) -> Means:
 
 
 async def add_variant(
-    payer: Payer, nonce: int, means: Means, cutoff: datetime | None = None, *, abandon: bool = False
+    payer: Payer,
+    nonce: int,
+    means: Means,
+    cutoff: datetime | None = None,
+    *,
+    abandoned: Callable[[Connection], Awaitable[None]] | None = None,
 ) -> SignedTransfer | None:
     """Sign, store and broadcast a further variant.
 
     Nothing where the nonce is settled, the fee limit is reached, the balance does not cover it, or the newest variant
-    is younger than `cutoff`: another sweeper of this wallet was faster.
+    is younger than `cutoff`: another sweeper of this wallet was faster. With `abandoned` the variant is a transfer to
+    oneself, and that is told in its transaction.
     """
     book, now = await payer.book(), moment(payer.kit.clock)
     async with payer.kit.db.transaction() as connection:
@@ -60,7 +68,7 @@ async def add_variant(
         newest = max(await book.variants(connection, nonce), key=lambda variant: int(variant["max_fee"]))
         if cutoff is not None and newest["signed_at"] >= cutoff:
             return None
-        fill = abandon or row["intent"] == "fill"
+        fill = abandoned is not None or row["intent"] == "fill"
         available = means.balance - await book.held(connection, means.since) + int(row["most"])
         transfer = _raised(payer, newest, means.fees, available, fill=fill)
         if transfer.most > available:
@@ -79,9 +87,10 @@ async def add_variant(
             _log.error("no higher fee is allowed", what="bump_refused", status="stuck", nonce=nonce, code=error.code)
             return None
         await book.add_variant(connection, signed, "fill" if fill else "payout", now)
-        if abandon:
+        if abandoned is not None:
             sql = "UPDATE wallet_nonces SET intent = 'fill' WHERE address = $1 AND chain_id = $2 AND nonce = $3"
             await connection.execute(sql, *book.key, nonce)
+            await abandoned(connection)
         sql = "UPDATE split_payout_hostpay SET tx_hash = $4 WHERE wallet = $1 AND chain_id = $2 AND nonce = $3"
         await connection.execute(sql, *book.key, nonce, signed.tx_hash)
     _log.warning("replaced by a higher fee", what="fee_bumped", unique_id=row["unique_id"], tx_hash=signed.tx_hash)

@@ -11,9 +11,11 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, TypeVar
 
-from service_code.kit import erc20, logs
+from service_code.kit import actions, erc20, logs
+from service_code.kit.actions import Action
 from service_code.kit.call import Call
 from service_code.kit.chain import NodeAwayError, NodeRefusedError
+from service_code.kit.db import Connection
 from service_code.kit.service import Incoming, Reply
 from service_code.kit.wallet.book import Book, unsettled
 from service_code.kit.wallet.bump import add_variant, means_of
@@ -98,6 +100,7 @@ class Operating:
 
         `wallet` names an earlier wallet, of which nothing is signed any more: its nonces are given up alike.
         """
+        wish = actions.texts(incoming.body)
         book, node = await self._book_of(incoming.query.get("wallet", "")), self._payer.node
         if book is None:
             return Reply(404, {"error": "UNKNOWN_WALLET", "reason": "no wallet of this address has signed here"})
@@ -138,6 +141,11 @@ class Operating:
             """,
             *(*book.key, lost, call.now),
         )
+        done = Action(
+            verb="resume", kind="wallet", subject=book.address, before=wallet.stopped_why or "running",
+            after=f"running, next nonce {next_nonce}, lost {lost}", why=wish.get("why"),
+        )  # fmt: skip
+        await actions.note(incoming, call, done, by=wish.get("by"))
         await connection.execute(
             "UPDATE wallets SET stopped_at = NULL, stopped_why = NULL, next_nonce = $3 "
             "WHERE address = $1 AND chain_id = $2",
@@ -158,7 +166,7 @@ class Operating:
     @needs_node
     async def abandon(self, incoming: Incoming, call: Call) -> Reply:
         """POST /payouts/{unique_id}/abandon: fill the nonce of a stuck payout by a transfer to oneself."""
-        unique_id = incoming.path["unique_id"]
+        unique_id, wish = incoming.path["unique_id"], actions.texts(incoming.body)
         call.about(unique_id)
         row = await self._kit.db.row(
             """
@@ -175,7 +183,15 @@ class Operating:
                 f"{row['wallet']} on chain {row['chain_id']} has signed it: this wallet's key cannot fill its nonce"
             )
             return Reply(409, {"error": "OTHER_WALLET", "reason": reason})
-        signed = await add_variant(self._payer, row["nonce"], await means_of(self._payer), abandon=True)
+
+        async def note(connection: Connection) -> None:
+            done = Action(
+                verb="abandon", kind="payment", subject=unique_id, before=f"nonce {row['nonce']} is open",
+                after="abandoning", why=wish.get("why"),
+            )  # fmt: skip
+            await actions.note(incoming, call, done, by=wish.get("by"), connection=connection)
+
+        signed = await add_variant(self._payer, row["nonce"], await means_of(self._payer), abandoned=note)
         if signed is None:
             reason = "it is settled, or the fee limit, the balance or a stop forbids it"
             return Reply(409, {"error": "NOT_POSSIBLE", "reason": reason})
