@@ -47,6 +47,7 @@ def overrides(home: Home, ports: Ports, image_digest: str) -> Mapping[str, Any]:
             "cloud_tasks": f"http://127.0.0.1:{ports.service_rest}",
             "cloud_tasks_grpc": f"127.0.0.1:{ports.service_grpc}",
             "pubsub": f"http://127.0.0.1:{ports.service_rest}",
+            "storage": f"http://127.0.0.1:{ports.service_rest}",
             "oidc_certs": f"http://127.0.0.1:{ports.service_rest}/oauth2/v3/certs",
             "clock": clock_url(home),
             "changenow": f"{sandbox}/changenow",
