@@ -57,8 +57,12 @@ class Trouble:
 class Prober:
     """Probes the hops of some queues."""
 
-    def __init__(self, reach: Reach, system: spec.System, queues: Iterable[str]) -> None:
+    def __init__(
+        self, reach: Reach, system: spec.System, queues: Iterable[str], *, doors: Mapping[str, str] | None = None
+    ) -> None:
         self._reach, self._system = reach, system
+        #: Where a service is reached, if not at its base URL: a new revision by its tag, before any payment meets it.
+        self._doors = dict(doors or {})
         self._queues = [system.queue(name) for name in sorted(queues)]
         self._rests: Rests[Trouble] = Rests(reach.again)
         asked: dict[str, list[str]] = {}
@@ -89,6 +93,10 @@ class Prober:
             ]
             told += pool.map(lambda hop: self._onward(hop[0], f"probe-{run}-{hop[1]}"), passed_on)
         return sorted({trouble for trouble in told if trouble is not None})
+
+    def once(self, name: str) -> Trouble | None:
+        """Probe one queue with a task of ours that goes no further."""
+        return self._made(secrets.token_hex(6), name, ())
 
     def said(self, troubles: Sequence[Trouble]) -> list[str]:
         """What Cloud Tasks and Cloud Run told the services of it, in their own words."""
@@ -127,7 +135,7 @@ class Prober:
         task = {
             "dispatchDeadline": queue.dispatch_deadline.google,
             "httpRequest": {
-                "url": url + queue.path,
+                "url": self._doors.get(queue.receiver, url) + queue.path,
                 "httpMethod": "POST",
                 "headers": {HEADER: " ".join([run, *onward])},
                 "oidcToken": {"serviceAccountEmail": account, "audience": url},

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ops import app, specs
+from ops import app, place, specs
 from ops.errors import CallFailed
 from ops.home import Home
 from ops.output import Output
@@ -91,10 +91,21 @@ class Stack:
         return [name for names in self.made.values() for name in names]
 
 
+class Here:
+    """The place whose name is asked for, and where entries go."""
+
+    def __init__(self, stack: str) -> None:
+        self.stack = stack
+
+    def audit(self, verb: str, subject: str, **detail: Any) -> None:
+        """Takes an entry."""
+
+
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> Stack:
     made = Stack()
     monkeypatch.setattr(reach, "of_stack", lambda _name: made)
+    monkeypatch.setattr(place, "of", Here)
     return made
 
 
@@ -217,7 +228,7 @@ def test_what_goes_on_after_a_refusal_is_what_was_meant_and_no_more(
     monkeypatch.chdir(tmp_path)
     Path("before the apply.json").write_text('{"queues": {}}')
     stack.refused = {name: list(range(1000)) for name in SYSTEM.queues}
-    code, told = sluice("resume", *words, "--probe", "--timeout", "0s", "--stack", "prod")
+    code, told = sluice("resume", *words, "--probe", "--timeout", "0s", "--stack", "prod", "--yes", "--confirm", "prod")
     meant = " ".join(map(shlex.quote, words))
     assert (code, told["error"]["fix"].partition(" goes on")[0]) == (
         1,

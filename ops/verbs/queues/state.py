@@ -1,4 +1,4 @@
-"""`sluice queues`: list and pause queues, and start them once a probe has shown that their hops are let through."""
+"""`sluice queues list|pause|resume`: queues' states; they start once a probe has shown that hops are let through."""
 
 from __future__ import annotations
 
@@ -10,41 +10,28 @@ from typing import Annotated
 import typer
 
 from ops import specs
-from ops.asking import confirm
+from ops.confirming import Confirm, DryRun, Json, Yes, confirm_change
 from ops.errors import BadUsage, OpsError
 from ops.output import Output, counted
 from ops.queues import reach
 from ops.queues.start import PATIENCE, Started, absent, chosen, start
 from ops.verbs.clock import seconds
+from ops.verbs.queues.common import Which, at, audited
 from spec.stack import LOCAL
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="QUEUE...", help="Their names.")]
 Every = Annotated[bool, typer.Option("--all", help="Every queue that the specs declare.")]
-Which = Annotated[str, typer.Option("--stack", help="Which stack: local, or one on Google Cloud.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say which queues are meant, and change nothing.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
-
 #: What is said of a queue that the specs declare and the stack does not have.
 GAP = "declared, not there"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verbs."""
-    group = typer.Typer(help="Queues: list, pause, resume.", no_args_is_help=True, rich_markup_mode=None)
-    group.command("list", help="Their names and states.")(list_)
-    group.command("resume", help="Start paused queues; with --probe once their permissions are in force.")(resume)
-    group.command("pause", help="Stop dispatching; tasks are still taken and wait.")(pause)
-    app.add_typer(group, name="queues")
 
 
 def list_(*, stack: Which = "local", as_json: Json = False) -> None:
     """Print every queue that is there."""
     out = Output(as_json=as_json)
-    at = reach.of_stack(stack)
-    found = reach.states(at)
+    there = reach.of_stack(stack)
+    found = reach.states(there)
     try:
-        gaps = absent(at, specs.load())
+        gaps = absent(there, specs.load())
     except specs.SpecsRefused:  # what is there can be listed in the middle of an edit
         gaps = []
     rows = [[name, state.lower()] for name, state in found.items()] + [[name, GAP] for name in gaps]
@@ -74,17 +61,18 @@ def resume(
     stack: Which = "local",
     dry_run: DryRun = False,
     yes: Yes = False,
+    named: Confirm = "",
     as_json: Json = False,
 ) -> None:
     """Resume; exit 1 with what is refused where the probe does not go well in time."""
     out = Output(as_json=as_json)
     _meant(names, every=every, new_since=new_since)
-    at, system = reach.of_stack(stack), specs.load()
-    meant = chosen(at, system, names or (), every=every or new_since is not None)
+    there, system = reach.of_stack(stack), specs.load()
+    meant = chosen(there, system, names or (), every=every or new_since is not None)
     if new_since is not None:
         before = _listed(new_since)
         meant = {name: state for name, state in meant.items() if name not in before}
-    gaps = [] if names else absent(at, system)
+    gaps = [] if names else absent(there, system)
     if gaps and probe:
         raise OpsError(
             f"{GAP}: {', '.join(gaps)}",
@@ -97,11 +85,12 @@ def resume(
         _tell_gaps(out, gaps)
         out.result({"would_resume": paused, "declared_not_there": gaps})
         return
-    if paused and not (yes or as_json):
-        confirm(f"Resume {counted(len(paused), 'queue')} of {stack}: {', '.join(paused)}?")
+    if paused:
+        question = f"Resume {counted(len(paused), 'queue')} of {stack}: {', '.join(paused)}?"
+        confirm_change(at(stack), question, yes=yes or as_json, named=named)
     which = ["--all"] if every else ["--new-since", str(new_since)] if new_since is not None else names or []
     done = start(
-        at,
+        there,
         system,
         meant,
         probe=probe,
@@ -111,6 +100,8 @@ def resume(
         again=f"./sluice queues resume {shlex.join(which)} --probe --stack {stack}",
         tell=out.progress,
     )
+    if done.resumed:
+        audited(at(stack), out, "queues resume", ", ".join(done.resumed), queues=done.resumed, probed=done.rounds > 0)
     if meant or not gaps:
         show(out, done)
     _tell_gaps(out, gaps)
@@ -124,22 +115,30 @@ def pause(
     stack: Which = "local",
     dry_run: DryRun = False,
     yes: Yes = False,
+    named: Confirm = "",
     as_json: Json = False,
 ) -> None:
     """Pause; no apply starts a queue again that is paused."""
     out = Output(as_json=as_json)
     _meant(names, every=every)
-    at = reach.of_stack(stack)
-    meant = chosen(at, specs.load(), names or (), every=every)
+    there = reach.of_stack(stack)
+    meant = chosen(there, specs.load(), names or (), every=every)
     running = [name for name, state in meant.items() if state == "RUNNING"]
     if dry_run:
         out.say(f"would pause {', '.join(running) or 'none'}")
         out.result({"would_pause": running})
         return
-    if running and not (yes or as_json):
-        confirm(f"Pause {counted(len(running), 'queue')} of {stack}: {', '.join(running)}? Payments wait meanwhile.")
-    for name in running:
-        reach.steer(at, "pause", name)
+    if running:
+        here = at(stack)
+        question = f"Pause {counted(len(running), 'queue')} of {stack}: {', '.join(running)}? Payments wait meanwhile."
+        confirm_change(here, question, yes=yes or as_json, named=named)
+        done: list[str] = []
+        try:
+            for name in running:
+                reach.steer(there, "pause", name)
+                done.append(name)
+        finally:
+            audited(here, out, "queues pause", ", ".join(done) or "none", queues=done)
     out.step(f"paused {', '.join(running)}" if running else "every one of them was paused")
     out.result({"paused": running, "already": [name for name in meant if name not in running]})
 

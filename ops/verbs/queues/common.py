@@ -1,0 +1,76 @@
+"""What the verbs of queues share: options, the confirmation, the audit entry, and the choice of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from ops import place, specs
+from ops.confirming import confirm_change
+from ops.errors import OpsError
+from ops.output import Output
+from ops.place import Place
+from ops.queues.tasks import Task
+from ops.verbs.clock import seconds
+from spec import System
+
+Queue = Annotated[str, typer.Argument(metavar="QUEUE", help="Its name.")]
+Which = Annotated[str, typer.Option("--stack", help="Which stack: local, or one on Google Cloud.")]
+Rate = Annotated[str, typer.Option("--rate", metavar="N/s", help="So many tasks a second at most, such as 5/s.")]
+Code = Annotated[
+    str, typer.Option("--code", help="Only with this last answer: 503, unavailable, or - for none so far.")
+]
+OlderThan = Annotated[str, typer.Option("--older-than", metavar="TIME", help="Only created longer ago, such as 10m.")]
+To = Annotated[str, typer.Option("--to", metavar="SIDE", help="Only to this side of a release: canary or stable.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Which tasks are meant."""
+
+    code: str = ""
+    older_than: str = ""
+    side: str = ""
+
+    def of(self, tasks: Iterable[Task], now: datetime) -> Iterator[Task]:
+        """Those of the tasks."""
+        age = seconds(self.older_than) if self.older_than else 0.0
+        for task in tasks:
+            if self.code and self.code.lower() not in (task.code, task.said.partition("(")[0].lower()):
+                continue
+            if self.side and task.side != self.side:
+                continue
+            if task.age(now) >= age:
+                yield task
+
+
+def at(stack: str) -> Place:
+    """The stack that is meant."""
+    return place.of(stack)
+
+
+def system() -> System | None:
+    """The specs; nothing in the middle of an edit: what is there can be looked at all the same."""
+    try:
+        return specs.load()
+    except specs.SpecsRefused:
+        return None
+
+
+def sure(here: Place, question: str, *, yes: bool, named: str, as_json: bool) -> None:
+    """Go on only where it is confirmed; with --json there is nobody to ask."""
+    if as_json and not yes:
+        raise OpsError("nothing was done: nobody confirmed it", why=f"this is asked first: {question}", fix="add --yes")
+    confirm_change(here, question, yes=yes, named=named)
+
+
+def audited(here: Place, out: Output, verb: str, subject: str, **detail: Any) -> None:
+    """Write the audit entry; what was done is not undone where that is refused, which is said."""
+    try:
+        here.audit(verb, subject, **detail)
+    except OpsError as error:
+        out.refusal(f"no audit entry of it was written: {error.what}", "roles/logging.logWriter lets you write one")

@@ -1,0 +1,92 @@
+"""`sluice queues describe`: one queue as it is, beside what the specs declare. Changes nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from ops.confirming import Json
+from ops.output import Output, counted
+from ops.queues.calls import PAGE, Calls
+from ops.queues.describe import Setting, Waiting, settings, waiting
+from ops.verbs.queues.common import Queue, Which, at, system
+from spec import timeline
+
+#: Attempts of the retry timeline that are shown.
+ROWS = 8
+
+
+def describe(queue: Queue, *, stack: Which = "local", as_json: Json = False) -> None:
+    """Show one queue: config, what waits, retries, answers.
+
+    Beside the config stands what the specs declare. Cloud Tasks lists tasks in no order of time and counts none: what
+    is said of them holds for the first 1000 of its list. Age is the time since a task was created.
+    """
+    out = Output(as_json=as_json)
+    here = at(stack)
+    calls, specs = Calls(here), system()
+    there = calls.queue(queue)
+    declared = specs.queues.get(queue) if specs is not None else None
+    config, held, now = settings(there, declared), waiting(calls, queue), here.now()
+    state = str(there.get("state", "RUNNING"))
+    out.plain(f"{queue} is {state.lower()}; {held.count} waiting{f', {held.running} running' if held.running else ''}")
+    if declared is None:
+        out.plain("  it is not declared in queue_configs/tasks/", style="yellow")
+    else:
+        edge = f"{', '.join(declared.senders)} -> {declared.receiver} {declared.path}, {declared.message}"
+        out.plain(f"  {edge}" + (f"; its token lives {declared.token_window}" if declared.token_window else ""))
+    _tasks(out, held, now)
+    out.say()
+    rows = [[one.name, _shown(one.there), _said(one)] for one in config]
+    out.table(["config", "there", "in the specs"], rows)
+    if any(one.differs for one in config):
+        out.plain(f"an apply puts back what differs: ./sluice preview --stack {stack} shows it", style="yellow")
+    attempts: list[Any] = []
+    if declared is not None:
+        attempts = [row.as_json() for row in islice(timeline.rows(declared), ROWS)]
+        out.plain(f"\n{timeline.render(declared, ROWS)}")
+    out.result(
+        {
+            **{"queue": queue, "state": state, "purged_at": there.get("purgeTime")},
+            **{"waiting": len(held.tasks), "more": held.more, "running": held.running},
+            "oldest": held.oldest.as_json(now) if held.oldest else None,
+            "next": held.next.as_json(now) if held.next else None,
+            **{"last_codes": held.codes, "sides": held.sides},
+            "from": list(declared.senders) if declared else None,
+            "to": f"{declared.receiver}{declared.path}" if declared else None,
+            "message": declared.message if declared else None,
+            "config": {one.name: {"there": one.there, "declared": one.declared} for one in config},
+            "differs": [one.name for one in config if one.differs],
+            **{"attempts": attempts, "given_up": timeline.stop_rule(declared) if declared else None},
+        }
+    )
+
+
+def _tasks(out: Output, held: Waiting, now: datetime) -> None:
+    if held.more:
+        out.plain(f"  of the first {PAGE} in Cloud Tasks' list, which has no order of time:", style="dim")
+    if held.oldest and held.next:
+        late = (now - held.next.scheduled).total_seconds()
+        due = f"due for {_span(late)}" if late > 0 else f"due in {_span(-late)}"
+        out.plain(f"  oldest  {held.oldest.id}, created {_span(held.oldest.age(now))} ago")
+        out.plain(f"  next    {held.next.id}, {due}")
+    if held.codes:
+        said = ", ".join(f"{counted(number, 'task')} {code}" for code, number in held.codes.items())
+        out.plain(f"  last answers  {said}")
+    if set(held.sides) - {"stable"}:
+        out.plain(f"  sides  {', '.join(f'{number} to {side}' for side, number in held.sides.items())}")
+
+
+def _span(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
+
+
+def _shown(value: float) -> str:
+    return f"{value:g}"
+
+
+def _said(one: Setting) -> str:
+    if one.declared is None:
+        return ""
+    return f"{_shown(one.declared)}  differs" if one.differs else "the same"
