@@ -1,0 +1,168 @@
+"""From series to the samples of two sides: what counts as a failure, a refusal, a wait by design.
+
+- A request is counted at its first attempt: the retries of a task fail because it failed. 429 and 503 for overload
+  stand apart, since the queue slows down by them; a retry where tasks wait by design is neither good nor bad.
+- What Cloud Run has answered and no line tells of is a process that died, or a caller that was not known.
+- A token that is older than it may be counts as accepted where the request changed something and was not buried.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from ops.rollout.gate.model import Depth, Samples, Side, Spread
+from ops.rollout.gate.series import Series
+from ops.rollout.gate.target import Target, door_of
+
+#: Log metrics of how the payments of a side stand, which gcsplit's sweeper says, with the fields that they fill.
+STANDING: Final = {"side_begun": "begun", "side_due": "due", "side_unpaid": "unpaid"}
+EXPIRED, OVERLOADED, RETRY, DEAD = "TOKEN_EXPIRED", "overloaded", "retry", "dead"
+UNSAID: Final = "nobody says how the payments of both sides stand: does gcsplit's sweeper run, and is this being tried?"
+#: Deliveries that came later than this, in seconds, are late.
+LATE: Final = 10.0
+
+
+@dataclass
+class _Made:
+    """A side in the making."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    edges: tuple[float, ...] = ()
+    times: Counter[int] = field(default_factory=Counter)
+
+    def side(self) -> Side:
+        told = Spread(self.edges, tuple(self.times[index] for index in range(len(self.edges) + 1)))
+        died = max(0, self.counts.pop("answered_badly", 0) - self.counts.pop("told_badly", 0))
+        return Side(**self.counts, untold=died, times=told if self.times else Spread())
+
+
+def samples(target: Target, series: Mapping[str, Sequence[Series]], missing: Mapping[str, str]) -> Samples:
+    """What the judge looks at."""
+    made = {target.stable: _Made(), target.canary: _Made()}
+
+    def of(name: str) -> Iterator[tuple[_Made, Series]]:
+        for one in series.get(name, ()):
+            side = target.side(one.labels)
+            if side is not None:
+                yield made[side], one
+
+    for side, one in of("outcomes"):
+        _outcome(target, side.counts, one.labels, one.count)
+    for side, one in of("seconds"):
+        if door_of(one.labels) not in target.waiting:
+            _times(side, one)
+    for side, one in of("tokens"):
+        _tokens(target, side.counts, one)
+    for side, one in of("answers"):
+        _answer(target, side.counts, one.labels, one.count)
+    unread = dict(missing)
+    _standing(target, made, series, unread)
+    return Samples(
+        stable=made[target.stable].side(),
+        canary=made[target.canary].side(),
+        names=(target.stable, target.canary),
+        depths=_depths(target, series),
+        missing=unread,
+    )
+
+
+def _outcome(target: Target, side: Counter[str], labels: Mapping[str, str], count: int) -> None:
+    status, answer, door = labels.get("status", ""), int(labels.get("http_status") or 0), door_of(labels)
+    if not labels.get("way"):
+        _at_a_door(target, side, labels, count)
+        return
+    if answer >= 300:
+        side["told_badly"] += count
+    else:
+        side["ended"] += count
+        side["dead"] += count if status == DEAD else 0
+        side["expired"] += count if labels.get("code") == EXPIRED else 0
+        if labels.get("effect") and status != DEAD:
+            side["known"] += count
+            side["idle"] += count if labels["effect"] == "false" else 0
+    if not labels.get("first"):
+        return
+    if status == OVERLOADED:
+        side["overloaded"] += count
+    elif status != RETRY or door not in target.waiting:
+        side["handled"] += count
+        side["failed"] += count if answer >= 300 else 0
+
+
+def _at_a_door(target: Target, side: Counter[str], labels: Mapping[str, str], count: int) -> None:
+    """What a public door, the scheduler or an operator was answered."""
+    answer, public = int(labels.get("http_status") or 0), door_of(labels) in target.public
+    if answer >= 500:
+        side["told_badly"] += count
+    if answer == 503:
+        side["overloaded"] += count
+    elif public:
+        side["handled"] += count
+        side["failed"] += count if answer >= 500 else 0
+        side["answers"] += count
+        side["refused"] += count if 400 <= answer < 500 else 0
+
+
+def _answer(target: Target, side: Counter[str], labels: Mapping[str, str], count: int) -> None:
+    """Cloud Run's own count; at a public door strangers are refused too, which says nothing."""
+    code = int(labels.get("response_code") or 0)
+    bad = code >= 500 if target.public else code >= 300 and code != 429
+    side["answered_badly"] += count if bad else 0
+
+
+def _times(side: _Made, one: Series) -> None:
+    for point in one.points:
+        side.edges = side.edges or point.spread.edges
+        if point.spread.edges == side.edges:
+            side.times.update({index: count for index, count in enumerate(point.spread.counts) if count})
+
+
+def _tokens(target: Target, side: Counter[str], one: Series) -> None:
+    window = target.windows.get(one.labels.get("service_name", ""))
+    side["tokens"] += one.count
+    if window is not None:
+        old = sum(point.spread.above(window) for point in one.points)
+        side["old"] += old
+        if one.labels.get("effect") == "true" and one.labels.get("status") != DEAD:
+            side["accepted"] += old
+
+
+def _standing(
+    target: Target, made: Mapping[str, _Made], series: Mapping[str, Sequence[Series]], missing: dict[str, str]
+) -> None:
+    """The newest word on how the payments of each side stand."""
+    said = set()
+    sides = {"stable": made[target.stable], "canary": made[target.canary]}
+    for name, into in STANDING.items():
+        for one in series.get(name, ()):
+            side = one.labels.get("side", "")
+            if side in sides and one.points:
+                sides[side].counts[into] = round(max(one.points, key=lambda point: point.at).mean)
+                said.add((name, side))
+    if target.pays and len(said) < len(sides) * len(STANDING):
+        missing.setdefault("paid", UNSAID)
+
+
+def _depths(target: Target, series: Mapping[str, Sequence[Series]]) -> tuple[Depth, ...]:
+    def by_queue(name: str) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for one in series.get(name, ()):
+            found.setdefault(one.labels.get("queue_id", ""), []).extend(point.count for point in one.points)
+        return found
+
+    now, before = by_queue("depth"), by_queue("depth_before")
+    delivered, late = Counter[str](), Counter[str]()
+    for one in series.get("task_age", ()):
+        queue = one.labels.get("queue", "")
+        delivered[queue] += one.count
+        late[queue] += sum(point.spread.above(LATE) for point in one.points)
+    return tuple(
+        Depth(
+            queue=queue, minutes=tuple(now.get(queue, ())), before=max(before[queue]) if before.get(queue) else None,
+            delivered=delivered[queue], late=late[queue],
+        )
+        for queue in target.queues
+    )  # fmt: skip

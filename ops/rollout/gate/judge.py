@@ -1,0 +1,175 @@
+"""The judge: samples of two sides in, a verdict out. Pure; it reads no clock and calls nobody.
+
+A gate is a share: so many bad ones of so many. Unhealthy says: the limit is broken, and where the stable side has
+samples enough to compare with, this side is worse; both with the config's confidence, for the whole rollout. That is
+an e-value (`law`) of at least gates * steps / (1 - confidence): looks cost nothing, gates and steps are paid for.
+Healthy says: samples enough, the estimate within the limit, nothing significantly worse than beside it. Everything else
+is inconclusive, and so is what could not be read: nothing that was not seen is taken for zero, or for well.
+
+Where both sides break a limit the release is not the cause. Deaths, requests to no effect and refusals have no limit of
+their own while there is a stable side: what is usual there is the measure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+
+from ops.rollout.gate import law, words
+from ops.rollout.gate.depth import judged as depth_judged
+from ops.rollout.gate.model import GateVerdict, Kind, Rules, Samples, Side, Verdict, Window
+
+#: Attempts of one task that ends without a line count as one: its retries fail because it failed.
+UNTOLD_OF_ONE = 6
+#: Fewer bad ones roll nothing back, whatever the odds: they may be one client, or one bad minute of somebody else's.
+LEAST_BAD = 5
+#: What may be to no effect, or be refused at a public door, where there is nothing to compare with.
+IDLE_ALONE, REFUSED_ALONE = 0.2, 0.5
+#: A p95 is broken by more than one in twenty.
+SLOW = 0.05
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A share that is watched."""
+
+    name: str
+    #: What is counted, and what is bad of it.
+    of: str
+    bad: str
+    take: Callable[[Side, Rules], tuple[int, int]]
+    limit: Callable[[Rules], float]
+    #: The limit holds whatever the stable side does; else the stable side is the measure.
+    limited: bool = True
+    #: There may be few samples, or none, however long one waits.
+    rare: bool = False
+    #: One more than the stable side's share would give holds already.
+    any_more: bool = False
+
+
+def _requests(side: Side, _rules: Rules) -> tuple[int, int]:
+    died = ceil(side.untold / UNTOLD_OF_ONE)
+    return side.failed + died, side.handled + died
+
+
+GATES = (
+    Gate("success", "requests", "failed", _requests, lambda rules: rules.failures),
+    Gate("latency", "tasks", "took too long", lambda side, rules: (side.times.above(rules.p95), sum(side.times.counts)),
+         lambda _rules: SLOW),
+    Gate("token_expiry", "tokens", "had expired", lambda side, _rules: (side.expired, side.tokens),
+         lambda rules: rules.token_expiry),
+    Gate("late_tokens", "tokens past their window", "were accepted", lambda side, _rules: (side.accepted, side.old),
+         lambda rules: rules.token_expiry, rare=True),
+    Gate("dead", "messages", "ended dead", lambda side, _rules: (side.dead, side.ended), lambda rules: rules.dead,
+         limited=False, any_more=True),
+    Gate("effect", "messages", "changed nothing", lambda side, _rules: (side.idle, side.known),
+         lambda _rules: IDLE_ALONE, limited=False),
+    Gate("refusals", "answers at public doors", "were refusals", lambda side, _rules: (side.refused, side.answers),
+         lambda _rules: REFUSED_ALONE, limited=False),
+    Gate("paid", "payments that are due", "are not paid", lambda side, _rules: (side.unpaid, side.due),
+         lambda rules: rules.failures),
+)  # fmt: skip
+#: The one that is no share.
+DEPTH = "queue_depth"
+NAMES = (*(gate.name for gate in GATES), DEPTH)
+
+
+def judge(samples: Samples, rules: Rules, window: Window, now: datetime) -> Verdict:
+    """The verdict on a window."""
+    if window.until > now - timedelta(seconds=rules.lag):
+        raise ValueError(f"{window.until} is not sure to be visible before {rules.lag:g} s have passed")
+    if window.seconds == 0:
+        return Verdict(kind=Kind.INCONCLUSIVE, why=words.nothing_visible(window, rules), gates=(), window=window)
+    gates = [_unread(gate.name, samples) or _share(gate, samples, rules, window) for gate in GATES]
+    gates.append(_unread(DEPTH, samples) or depth_judged(samples.depths, rules, need(rules)))
+    return _together(gates, window)
+
+
+def need(rules: Rules) -> float:
+    """The e-value at which a gate trips: that of one in all gates of all steps."""
+    return len(NAMES) * rules.steps / (1 - rules.confidence)
+
+
+def sure(e_value: float, rules: Rules) -> float:
+    """The confidence of an e-value, for the whole rollout."""
+    return max(0.0, 1 - len(NAMES) * rules.steps / e_value)
+
+
+def _unread(name: str, samples: Samples) -> GateVerdict | None:
+    why = samples.missing.get(name)
+    return None if why is None else GateVerdict(gate=name, kind=Kind.INCONCLUSIVE, why=f"{name}: {why}")
+
+
+def _together(gates: Sequence[GateVerdict], window: Window) -> Verdict:
+    bad = [one for one in gates if one.kind is Kind.UNHEALTHY]
+    unsure = [one for one in gates if one.kind is Kind.INCONCLUSIVE]
+    kind = Kind.UNHEALTHY if bad else Kind.INCONCLUSIVE if unsure else Kind.HEALTHY
+    why = words.together(bad or unsure or [gates[0]])
+    return Verdict(kind=kind, why=why, gates=tuple(gates), window=window)
+
+
+def _share(gate: Gate, samples: Samples, rules: Rules, window: Window) -> GateVerdict:
+    bad, of = gate.take(samples.canary, rules)
+    other_bad, other_of = gate.take(samples.stable, rules)
+    limit, needed = gate.limit(rules), need(rules)
+    low, high = law.bounds(bad, of, rules.confidence)
+    worse, e_worse = _worse((bad, of), (other_bad, other_of), limit, needed)
+    compared = worse is not None
+    e_limit = law.against_limit(bad, of, limit)
+    found = words.Found(
+        gate=gate.name, of=gate.of, bad=gate.bad, names=samples.names, canary=(bad, of), stable=(other_bad, other_of),
+        limit=limit, limited=gate.limited or not compared, compared=compared, rules=rules, window=window,
+    )  # fmt: skip
+    if gate.name == "latency":
+        found = found.timed(samples.canary.times, rules)
+
+    def said(kind: Kind, why: str, confidence: float) -> GateVerdict:
+        return GateVerdict(
+            gate=gate.name, kind=kind, why=why, canary=(bad, of), stable=(other_bad, other_of),
+            estimate=bad / of if of else 0.0, low=low, high=high, confidence=confidence,
+        )  # fmt: skip
+
+    broken = bad >= LEAST_BAD and (e_limit >= needed if found.limited else bool(worse))
+    if broken and worse is not False:
+        confidence = sure(min(e_limit if found.limited else law.CERTAIN, e_worse if compared else law.CERTAIN), rules)
+        return said(Kind.UNHEALTHY, found.unhealthy(confidence), confidence)
+    if broken:
+        return said(Kind.INCONCLUSIVE, found.alike(), 0.0)
+    if (why := _holds(gate, samples, found)) is not None:
+        return said(Kind.INCONCLUSIVE, why, 0.0)
+    return said(Kind.HEALTHY, found.healthy(), rules.confidence)
+
+
+def _worse(here: tuple[int, int], there: tuple[int, int], limit: float, needed: float) -> tuple[bool | None, float]:
+    """Whether this side is worse than the other, and how sure; None where the other has too few to tell."""
+    (bad, of), (other_bad, other_of) = here, there
+    found = law.against_other(bad, of, other_bad, other_of)
+    if found >= needed:
+        return True, found
+    if not other_of:
+        return None, found
+    could_tell = law.against_other(bad, of, 0, other_of) >= needed
+    return (False if could_tell or bad == 0 or other_bad / other_of > limit else None), found
+
+
+def _holds(gate: Gate, samples: Samples, found: words.Found) -> str | None:
+    """Why a gate that is not broken is not healthy either."""
+    (bad, of), (other_bad, other_of) = found.canary, found.stable
+    rules = found.rules
+    #: Requests are to be expected, and payments where some were begun; else what neither side has is not judged.
+    expected = of or other_of or gate.name == "success" or (gate.name == "paid" and samples.canary.begun)
+    least = rules.min_samples if expected and not gate.rare else 0
+    if of < least:
+        return found.too_few(least)
+    if found.limited and bad > found.limit * of:
+        return found.above()
+    maybe = samples.canary.times.perhaps_above(rules.p95) if gate.name == "latency" else bad
+    if found.limited and maybe > found.limit * of:
+        return found.blurred()
+    if other_of and law.fisher(bad, of, other_bad, other_of) <= 1 - rules.confidence:
+        return found.perhaps_worse()
+    if gate.any_more and found.compared and bad * other_of > other_bad * of:
+        return found.perhaps_worse()
+    return None

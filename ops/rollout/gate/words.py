@@ -1,0 +1,135 @@
+"""What a gate says, in a sentence that a person can act on: samples of both sides, share, limit, confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import ceil, inf
+
+from ops.rollout.gate import law
+from ops.rollout.gate.model import GateVerdict, Rules, Spread, Window
+from ops.rollout.state import shown
+
+#: Nothing is said to be surer than this: metrics count wrongly more often.
+SUREST = 0.9999
+#: So many gates' sentences make up that of all.
+MOST = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a gate has seen."""
+
+    gate: str
+    of: str
+    bad: str
+    names: tuple[str, str]
+    canary: tuple[int, int]
+    stable: tuple[int, int]
+    limit: float
+    #: Whether the limit counts, and whether there was something to compare with.
+    limited: bool
+    compared: bool
+    rules: Rules
+    window: Window
+    #: What is said of the times beside, for a gate of times.
+    beside: str = ""
+
+    def timed(self, times: Spread, rules: Rules) -> Found:
+        """With the p95 and its bounds, as far as the buckets tell."""
+        if not sum(times.counts):
+            return self
+        seen, low, high = law.percentile(times.edges, times.counts, 0.95, rules.confidence)
+        above = f"more than {times.edges[-1]:g}" if times.edges else "unknown"
+        text = f"; p95 is at most {seen:g} s" if seen < inf else f"; p95 is {above} s"
+        upper = f"{high:g} s" if high < inf else f"{above} s" if times.edges else above
+        return replace(self, beside=f"{text} (between {low:g} s and {upper}, as exact as the buckets are)")
+
+    @property
+    def counts(self) -> str:
+        """Both sides in numbers."""
+        (bad, of), (other_bad, other_of) = self.canary, self.stable
+        stable, canary = self.names
+        there = f", on {stable} {other_bad} of {other_of}" if other_of else f", and {stable} had none"
+        return f"{bad} of {of} {self.of} on {canary} {self.bad}{there}"
+
+    def unhealthy(self, confidence: float) -> str:
+        """The limit is broken."""
+        parts = []
+        if self.limited:
+            parts.append(f"more than {percent(self.limit)}")
+        if self.compared:
+            parts.append(f"worse than {self.names[0]}")
+        elif self.stable[1]:
+            parts.append(f"{self.names[0]} has too few to compare with")
+        return f"{self.counts}: with {percent(min(confidence, SUREST))} confidence {' and '.join(parts)}{self.beside}"
+
+    def alike(self) -> str:
+        """Both sides break it."""
+        return f"{self.counts}: both sides fail alike, so this is not the cause{self.beside}"
+
+    def too_few(self, least: int) -> str:
+        """Samples are missing."""
+        of = self.canary[1]
+        return f"{of} of {least} samples: {self._time(least - of)} ({self.counts})"
+
+    def above(self) -> str:
+        """The estimate is above the limit, and may be so by chance."""
+        bad, of = self.canary
+        more = ceil(bad / self.limit) - of if self.limit else 0
+        when = f"; {more} more without another one would be within it, {self._time(more)}" if more > 0 else ""
+        return f"{self.counts}: above {percent(self.limit)}, perhaps by chance{when}{self.beside}"
+
+    def blurred(self) -> str:
+        """The bucket that holds the limit hides on which side of it the values are."""
+        return f"{self.counts}: the bucket around {self.rules.p95:g} s is too wide to tell{self.beside}"
+
+    def perhaps_worse(self) -> str:
+        """Worse than beside it, and not surely so."""
+        likely = law.fisher(*self.canary, *self.stable)
+        return f"{self.counts}: more than on {self.names[0]}, by chance in {percent(likely)} of such cases{self.beside}"
+
+    def healthy(self) -> str:
+        """All is well as far as one sees."""
+        bad, of = self.canary
+        if of == 0:
+            return f"no {self.of} on {self.names[1]}: nothing to judge"
+        sure = percent(self.rules.confidence)
+        if bad == 0:
+            upper = law.rule_of_three(of, self.rules.confidence)
+        else:
+            upper = law.bounds(bad, of, 2 * self.rules.confidence - 1)[1]
+        return f"{self.counts}: with {sure} confidence not above {percent(upper)}{self.beside}"
+
+    def _time(self, missing: int) -> str:
+        """How long it takes until so many more are there."""
+        rate = self.canary[1] / self.window.seconds
+        if not rate:
+            return f"{missing} are missing, and none came in {shown(self.window.seconds)}"
+        hourly = rate * 3600
+        each = f"{hourly:.0f} an hour" if hourly >= 1 else f"{hourly * 24:.1f} a day"
+        return f"{missing} are missing, {shown(missing / rate)} at {each}"
+
+
+def nothing_visible(window: Window, rules: Rules) -> str:
+    """Metrics come late."""
+    return (
+        f"nothing since {window.since:%H:%M:%S} is visible yet: points are of whole minutes, and are taken as complete "
+        f"{rules.lag:g} s later"
+    )
+
+
+def percent(share: float) -> str:
+    """A share in per cent, with as many digits as say something."""
+    if share >= 0.9995:
+        return f"{share * 100:.2f} %"
+    if share >= 0.1:
+        return f"{share * 100:.3g} %"
+    return f"{share * 100:.2g} %"
+
+
+def together(said: Sequence[GateVerdict]) -> str:
+    """The sentences of several gates, each once: some miss the same series, and the rest is in the verdict."""
+    found = list(dict.fromkeys(one.why for one in said))
+    more = f"; and so on at {len(found) - MOST} more gates" if len(found) > MOST else ""
+    return "; ".join(found[:MOST]) + more
