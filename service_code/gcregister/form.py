@@ -19,7 +19,6 @@ from service_code.kit.messages import AmountField, Message, UnreadableError, par
 from service_code.kit.money import Amount, MoneyError
 from service_code.kit.orders import Millis, Text, UniqueId
 from service_code.kit.threshold import UNIT
-from service_code.kit.tokens import read_keys
 
 #: Bytes of a registration; an honest one has a few hundred.
 LONGEST = 8_192
@@ -70,8 +69,11 @@ def fields_of(body: bytes, content_type: str) -> dict[str, str]:
     return {name: text.strip() for name, text in given.items()}
 
 
-def client_of(fields: Mapping[str, str], invited_at: int, secret: str) -> RegisterClient:
-    """Make the registration of the fields, or raise a FormError with every problem."""
+def client_of(fields: Mapping[str, str], invited_at: int, key: bytes) -> RegisterClient:
+    """Make the registration of the fields, or raise a FormError with every problem.
+
+    `key` signed the invitation: whoever repeats himself has the same id, also while the secret's keys change.
+    """
     problems = list(_problems(fields))
     if problems:
         raise FormError(*problems)
@@ -87,7 +89,7 @@ def client_of(fields: Mapping[str, str], invited_at: int, secret: str) -> Regist
     }
     # Nobody who does not hold the key can guess it, and whoever repeats himself has the same.
     whole = "\0".join(str(said[name]) for name in sorted(said)).encode()
-    unique_id = hmac.digest(read_keys(secret)[0], b"gcregister registration\0" + whole, hashlib.sha256)[:8].hex()
+    unique_id = hmac.digest(key, b"gcregister registration\0" + whole, hashlib.sha256)[:8].hex()
     return RegisterClient(unique_id=unique_id, **said)
 
 

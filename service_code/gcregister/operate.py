@@ -11,6 +11,7 @@ from service_code.gcregister.invitation import Invitation
 from service_code.gcregister.register import stamp
 from service_code.kit import logs
 from service_code.kit.call import Call
+from service_code.kit.keys import NAMED, PLAIN
 from service_code.kit.messages import UnreadableError, parse_json
 from service_code.kit.money import Amount
 from service_code.kit.runtime import Kit
@@ -32,6 +33,7 @@ class Desk:
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
         self._key = kit.settings.secret("REGISTRATION_KEY")
+        self._version = NAMED if kit.settings.config("KEY_IDS", "false") == "true" else PLAIN
 
     async def invite(self, incoming: Incoming, call: Call) -> Reply:
         """POST /invitations {channel_id, valid_hours}: a newer one lets its holder change what is registered."""
@@ -47,7 +49,7 @@ class Desk:
             return Reply(400, {"error": "BAD_HOURS", "reason": f"valid_hours is a whole number up to {LONGEST_HOURS}"})
         made = Invitation(channel_id=channel_id, issued_at=call.now, expires_at=call.now + timedelta(hours=hours))
         _log.info("invited", status="invited", expires_at=stamp(made.expires_at))
-        text = invitation.mint(made, self._key)
+        text = invitation.mint(made, self._key, version=self._version)
         return Reply(200, {"invitation": text, "channel_id": channel_id, "expires_at": stamp(made.expires_at)})
 
     async def clients(self, _incoming: Incoming, _call: Call) -> Reply:

@@ -40,7 +40,7 @@ class Registering:
             invited = invitation.read(fields.get("invitation", ""), self._key)
             if call.now > invited.expires_at:
                 return Reply(401, {"error": "INVITATION_EXPIRED", "reason": "ask the operator for a new invitation"})
-            wish = client_of(fields, to_millis(invited.issued_at), self._key)
+            wish = client_of(fields, to_millis(invited.issued_at), invited.key)
         except TokenError as error:
             return Reply(401, {"error": error.code, "reason": f"{error.why}: an operator issues invitations"})
         except FormError as error:

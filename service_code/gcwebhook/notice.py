@@ -17,6 +17,7 @@ from typing import Any
 from service_code.kit import order_token, strict_json
 from service_code.kit.binary import TokenError
 from service_code.kit.clock import from_millis
+from service_code.kit.keys import read_keys
 from service_code.kit.money import Amount, MoneyError, read
 
 SIGNATURE_HEADER = "x-nowpayments-sig"
@@ -61,10 +62,10 @@ def verify(body: bytes, signature: str, secret: str) -> dict[str, Any]:
     if not signature:
         raise NoticeError(401, "NO_SIGNATURE", f"the header {SIGNATURE_HEADER} is missing")
     given = signature.strip().lower().encode("ascii", "replace")
-    key = secret.strip().encode()
     for signed in _forms(body, fields):
-        if hmac.compare_digest(hmac.digest(key, signed, "sha512").hex().encode(), given):
-            return fields
+        for key in read_keys(secret):
+            if hmac.compare_digest(hmac.digest(key, signed, "sha512").hex().encode(), given):
+                return fields
     raise NoticeError(401, "BAD_SIGNATURE", "the signature does not match")
 
 

@@ -2,9 +2,11 @@
 
 Layout v1, big-endian, URL-safe base64 without padding: version u8 = 1 | unique_id 16 ascii | user_id i64 |
 channel_id i64 | issued_at u64 seconds | subscription_days u16 | amount u256 base units | currency | client wallet |
-payout currency | payout network (a length byte each) | the first 16 bytes of HMAC-SHA256 of all before. DECISIONS 1:
-it arrives in the processor's signed notice and by the success_url redirect, under one idempotency key. What it says
-must fit the messages that carry it on (`orders`): an order that no station can read is refused here, where it is kept.
+payout currency | payout network (a length byte each) | the first 16 bytes of HMAC-SHA256 of all before. Version 2 has
+the id of its key (4) after the version, so that one key is tried and not all; the bot may write it, since this release
+reads it. DECISIONS 1: it arrives in the processor's signed notice and by the success_url redirect, under one
+idempotency key. What it says must fit the messages that carry it on (`orders`): an order that no station can read is
+refused here, where it is kept.
 """
 
 from __future__ import annotations
@@ -17,10 +19,9 @@ from datetime import datetime
 
 from service_code.kit.binary import Reader, TokenError, armour, fixed, short, unarmour
 from service_code.kit.clock import from_millis
+from service_code.kit.keys import PLAIN, fits, labelled, read_keys, unlabelled, verifying
 from service_code.kit.money import Amount, MoneyError
-from service_code.kit.tokens import read_keys
 
-VERSION = 1
 #: The grammar of the messages' UniqueId and Text.
 _UNIQUE_ID = re.compile(r"[!-~]{1,16}")
 _LONGEST_TEXT = 200
@@ -41,11 +42,11 @@ class Order:
     payout_network: str
 
 
-def mint(order: Order, secret: str) -> str:
+def mint(order: Order, secret: str, *, version: int = PLAIN) -> str:
     """Sign an order, as the bot does."""
     body = b"".join(
         (
-            bytes([VERSION]),
+            bytes([PLAIN]),
             fixed(order.unique_id, 16),
             struct.pack(
                 ">qqQH", order.user_id, order.channel_id, int(order.issued_at.timestamp()), order.subscription_days
@@ -57,7 +58,9 @@ def mint(order: Order, secret: str) -> str:
             short(order.payout_network),
         )
     )
-    return armour(body + hmac.digest(read_keys(secret)[0], body, "sha256")[:16])
+    key = read_keys(secret)[0]
+    body = labelled(body, key, version)
+    return armour(body + _sign(key, body))
 
 
 def read(token: str, secret: str) -> Order:
@@ -66,10 +69,11 @@ def read(token: str, secret: str) -> Order:
     if len(raw) < 17:
         raise TokenError("TOKEN_INVALID", "the token is cut short")
     body, signature = raw[:-16], raw[-16:]
-    if not any(hmac.compare_digest(hmac.digest(key, body, "sha256")[:16], signature) for key in read_keys(secret)):
+    plain, named = unlabelled(body)
+    if verifying(read_keys(secret), fits(lambda key: _sign(key, body), signature), named=named) is None:
         raise TokenError("TOKEN_SIGNATURE", "the token's signature does not match")
-    reader = Reader(body)
-    if reader.unpack(">B") != VERSION:
+    reader = Reader(plain)
+    if reader.unpack(">B") != PLAIN:
         raise TokenError("TOKEN_VERSION", "the token's version is not known here")
     unique_id, user_id, channel_id = reader.fixed(16), reader.unpack(">q"), reader.unpack(">q")
     issued_at, days, units = reader.unpack(">Q"), reader.unpack(">H"), reader.u256()
@@ -93,3 +97,7 @@ def read(token: str, secret: str) -> Order:
         )
     except (MoneyError, OverflowError, ValueError, OSError) as error:
         raise TokenError("TOKEN_INVALID", str(error)) from error
+
+
+def _sign(key: bytes, body: bytes) -> bytes:
+    return hmac.digest(key, body, "sha256")[:16]

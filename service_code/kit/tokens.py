@@ -14,7 +14,6 @@ Time is judged by the caller (`age`), since a signed payout outlives its token.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import struct
 from datetime import timedelta
@@ -24,6 +23,7 @@ from typing import Any, Generic, TypeVar, cast
 from service_code.kit import token_layouts as layouts
 from service_code.kit.binary import Reader, TokenError, armour, fixed, unarmour
 from service_code.kit.clock import to_millis
+from service_code.kit.keys import fits, key_id, read_keys, used, verifying
 from service_code.kit.settings import Settings
 from service_code.kit.token_layouts import NEW, OLD, Claim, ExecuteClaim, HostPayClaim, Kind, PaidClaim, StatusClaim
 
@@ -56,16 +56,6 @@ KINDS: dict[Purpose, Kind] = {
     Purpose.PAYMENT_EXECUTE: layouts.EXECUTE,
     Purpose.PAYMENT_RESULT: layouts.PAID,
 }
-
-
-def read_keys(secret: str) -> list[bytes]:
-    """Read a signing secret: one key a line, the first signs, all verify, so that a key can be rotated."""
-    return [line.strip().encode() for line in secret.splitlines() if line.strip()]
-
-
-def key_id(key: bytes) -> bytes:
-    """Return the four bytes by which a token names its key."""
-    return hashlib.sha256(b"TPS_HOSTPAY key id\0" + key).digest()[:4]
 
 
 def takes_old(settings: Settings) -> bool:
@@ -126,6 +116,7 @@ class Tokens(Generic[C]):
             raise TokenError("TOKEN_UNKNOWN_KEY", "the token was signed by a key that is not known here")
         if not hmac.compare_digest(hmac.digest(key, body, "sha256"), signature):
             raise TokenError("TOKEN_SIGNATURE", "the token's signature does not match")
+        used(self._keys, key)
         if body[1] != self.purpose:
             raise TokenError("TOKEN_PURPOSE", "the token was not made for this service")
         reader = Reader(body[6:])
@@ -136,8 +127,8 @@ class Tokens(Generic[C]):
         if len(raw) <= _OLD_SIGNATURE:
             raise TokenError("TOKEN_INVALID", "the token is cut short")
         body, signature = raw[:-_OLD_SIGNATURE], raw[-_OLD_SIGNATURE:]
-        digests = (hmac.digest(key, body, "sha256")[:_OLD_SIGNATURE] for key in self._keys)
-        if not any(hmac.compare_digest(digest, signature) for digest in digests):
+        signed = fits(lambda key: hmac.digest(key, body, "sha256")[:_OLD_SIGNATURE], signature)
+        if verifying(self._keys, signed) is None:
             raise TokenError("TOKEN_SIGNATURE", "the token's signature does not match")
         reader = Reader(body)
         fields = {"unique_id": reader.fixed(16), **self._kind.read(reader, OLD)}

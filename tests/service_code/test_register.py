@@ -167,7 +167,7 @@ async def test_a_stranger_is_refused_before_anything_is_asked_or_written(world: 
 def test_what_is_wrong_is_said_by_field_with_what_to_do(field: str, text: str | None) -> None:
     said = {name: value for name, value in {**GOOD, field: text}.items() if value is not None}
     with pytest.raises(FormError) as refused:
-        client_of(fields_of(json.dumps(said).encode(), "application/json"), 0, KEY)
+        client_of(fields_of(json.dumps(said).encode(), "application/json"), 0, KEY.encode())
     (problem,) = refused.value.problems
     assert problem["field"] == field
     assert problem["what"]
@@ -236,7 +236,7 @@ async def test_an_invitation_for_no_channel_is_not_issued(world: World) -> None:
 @given(st.binary(max_size=200), st.sampled_from(["application/json", "application/x-www-form-urlencoded", ""]))
 def test_no_body_is_anything_but_read_or_refused(body: bytes, kind: str) -> None:
     with contextlib.suppress(FormError):
-        client_of(fields_of(body, kind), 0, KEY)
+        client_of(fields_of(body, kind), 0, KEY.encode())
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
