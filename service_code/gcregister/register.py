@@ -86,7 +86,7 @@ class Registering:
         if known not in (None, "submitted"):
             return await self._now(wish, call)
         send = Send(queue=QUEUE, message=wish, unique_id=wish.unique_id)
-        rows = await self._kit.outbox.write(connection, [send], call.now)
+        rows = await self._kit.outbox.write(connection, [send], call.now, taken_in=True)
         await call.commit()
         # Committed: the client gets his 202 even if no task can be made now.
         await self._kit.outbox.send(rows)

@@ -168,7 +168,7 @@ class Payments:
                 at = fresh[0].received_at
                 postings = [ledger.notice(one.order.unique_id, one.paid, one.event_key) for one in fresh]
                 await ledger.post(connection, postings, at)
-                rows = await self._kit.outbox.write(connection, sends, at)
+                rows = await self._kit.outbox.write(connection, sends, at, taken_in=True)
             repeats = [arrival for arrival in arrivals if arrival.order.unique_id not in new]
             differences = await _differences(connection, repeats) if repeats else {}
         by_payment: dict[str, list[Row]] = {}

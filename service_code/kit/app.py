@@ -154,6 +154,7 @@ class App:
             await self._door.check(request, path)
             if (mark := request.headers.get(probe.HEADER)) is not None:
                 return await probe.answer(self._kit, mark)
+            await self._kit.record.latest()  # before any transaction: a read may take its time, and choices go by it
             return await worker.answer(request, await read_body(request, LONGEST_BODY))
 
         return run
@@ -198,6 +199,7 @@ class App:
         started = time.perf_counter()
         call = Call(self._kit)
         try:
+            await self._kit.record.latest()
             reply = await work(call)
             if reply.status < 400 or refusals_write:
                 await call.commit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -19,10 +20,12 @@ _log = logs.get("call")
 class Call:
     """What a handler may know and use. A handler that writes calls `begin` and never commits by itself."""
 
-    def __init__(self, kit: Kit, *, attempt: int = 1, task: str | None = None) -> None:
+    def __init__(self, kit: Kit, *, attempt: int = 1, task: str | None = None, pins: Mapping[str, str] = {}) -> None:
         self.kit = kit
         self.attempt = attempt
         self.task = task
+        #: Which revisions the payment is pinned to, as the message said that brought it.
+        self.pins = pins
         self.unique_id: str | None = None
         self.generation = 1
         self._stack = AsyncExitStack()

@@ -7,8 +7,11 @@ by the queue: the receiver may have done it all the same, and is idempotent. Sou
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from service_code.kit.access import Access, once_more
 from service_code.kit.outside import Answer, Outside, UnreachableError
+from service_code.kit.releases import HEADER
 from service_code.kit.settings import QueueEdge, Settings
 from service_code.kit.tasks import traceparent
 
@@ -30,29 +33,34 @@ class Direct:
         """Return the seconds for which the receiver is waited for."""
         return self._timeouts[queue]
 
-    async def deliver(self, queue: str, outbox_id: str, body: bytes, *, trace: str = "") -> None:
+    async def deliver(
+        self, queue: str, outbox_id: str, body: bytes, *, trace: str = "", canary: bool = False, pins: str = ""
+    ) -> None:
         """Have the receiver handle a message, or raise a DirectError."""
         edge = self._queues.get(queue)
         if edge is None:
             raise DirectError(f"{queue} is not among this service's QUEUES")
-        answer = await once_more(self._access, lambda: self._post(edge, outbox_id, body, trace))
+        url = edge.canary_url if canary and edge.canary_url else edge.url
+        headers = {"Content-Type": "application/json"}
+        if trace:
+            headers["traceparent"] = traceparent(trace, outbox_id)
+        if pins:
+            headers[HEADER] = pins
+        answer = await once_more(self._access, lambda: self._post(edge, url, headers, body))
         if not 200 <= answer.status < 300:
             raise DirectError(f"the receiver of {queue} answered {answer.status}")
 
-    async def _post(self, edge: QueueEdge, outbox_id: str, body: bytes, trace: str) -> Answer:
+    async def _post(self, edge: QueueEdge, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         try:
             token = await self._access.id_token(edge.audience)
         except Exception as error:
             raise DirectError(f"no ID token: {type(error).__name__}") from error
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        if trace:
-            headers["traceparent"] = traceparent(trace, outbox_id)
         try:
             return await self._outside.call(
                 "POST",
-                edge.url,
+                url,
                 what=f"the receiver of {edge.name}",
-                headers=headers,
+                headers={"Authorization": f"Bearer {token}", **headers},
                 body=body,
                 timeout=self.patience(edge.name),
             )

@@ -3,6 +3,9 @@
 Where the hop is a route (`routes`), a payment's first message over it may go to the receiver directly instead
 (`direct`); the row says so. Whatever is sent again, after a failure or as a repeat, goes by the queue.
 
+While a release of the receiver is tried, a row keeps the pins of its payment (`releases`), by which it goes to the
+canary's tag or to the base URL, whenever it is sent.
+
 While a receiver is down a breaker (`breaker`) may keep rows back: nothing is minted then, and `withheld_at` says so.
 
 The caller gets its 2xx even if the task cannot be made; `resend`, by the scheduler and with SKIP LOCKED, is the safety
@@ -30,6 +33,7 @@ from service_code.kit.db import Connection, Database
 from service_code.kit.direct import Direct, DirectError
 from service_code.kit.messages import Message
 from service_code.kit.outcomes import FIRST, Send
+from service_code.kit.releases import Pins, Releases
 from service_code.kit.routes import Routes
 from service_code.kit.settings import DIRECT, QUEUED
 from service_code.kit.tasks import TaskError, Tasks
@@ -57,6 +61,8 @@ class Row:
     minted_at: datetime
     #: The receiver is called, and no task made.
     direct: bool = False
+    #: Which revision of whom it meets, where a release is tried.
+    pins: Pins | None = None
 
 
 class Outbox:
@@ -72,6 +78,7 @@ class Outbox:
         tasks: Tasks,
         direct: Direct,
         routes: Routes,
+        releases: Releases,
         breakers: Breakers,
     ) -> None:
         self._service = service
@@ -79,6 +86,7 @@ class Outbox:
         self._tasks = tasks
         self._direct = direct
         self._routes = routes
+        self._releases = releases
         self._breakers = breakers
         self._clock = clock
         self._minters = minters
@@ -97,21 +105,30 @@ class Outbox:
             minted_at=at,
         )
 
-    async def write(self, connection: Connection, sends: Sequence[Send], at: datetime) -> list[Row]:
-        """Write sends in the caller's transaction; returns those to be sent: new ones, and old ones never sent."""
+    async def write(
+        self, connection: Connection, sends: Sequence[Send], at: datetime, *, taken_in: bool = False
+    ) -> list[Row]:
+        """Write sends in the caller's transaction; returns those to be sent: new ones, and old ones never sent.
+
+        `taken_in`: their payments came in at this service's public door.
+        """
         rows = [await self._routed(self.row(send, at), send) for send in sends]
+        asked = [(row.queue, row.unique_id) for row in rows]
+        pinned = await self._releases.pin(connection, asked, at, taken_in=taken_in)
+        rows = [replace(row, pins=pins or None) for row, pins in zip(rows, pinned, strict=True)]
         written = await connection.fetch(
             """
             INSERT INTO outbox
-                (id, service, queue, message, unique_id, trace, due_at, created_at, minted_at, way, held_until)
-            SELECT id, $1, queue, message::jsonb, unique_id, trace, due_at, $2, $2, way, held_until
+                (id, service, queue, message, unique_id, trace, due_at, created_at, minted_at, way, held_until, pins)
+            SELECT id, $1, queue, message::jsonb, unique_id, trace, due_at, $2, $2, way, held_until, pins::jsonb
             FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::text[],
-                $10::timestamptz[]) AS new (id, queue, message, unique_id, trace, due_at, way, held_until)
+                $10::timestamptz[], $11::text[]) AS new (id, queue, message, unique_id, trace, due_at, way, held_until,
+                pins)
             ON CONFLICT (id) DO UPDATE SET minted_at = EXCLUDED.minted_at, attempts = outbox.attempts + 1,
                 withheld_at = NULL
                 WHERE outbox.sent_at IS NULL AND outbox.cancelled_at IS NULL
                   AND (outbox.held_until IS NULL OR outbox.held_until < EXCLUDED.minted_at)
-            RETURNING id, attempts
+            RETURNING id, attempts, pins
             """,
             self._service,
             at,
@@ -123,9 +140,14 @@ class Outbox:
             [row.due_at for row in rows],
             [DIRECT if row.direct else QUEUED for row in rows],
             [self._until(row) for row in rows],
+            [json.dumps(row.pins) if row.pins else None for row in rows],
         )
-        attempts = {record["id"]: record["attempts"] for record in written}
-        return [replace(row, direct=row.direct and attempts[row.id] == 1) for row in rows if row.id in attempts]
+        found = {record["id"]: record for record in written}
+        return [
+            replace(row, direct=row.direct and found[row.id]["attempts"] == 1, pins=found[row.id]["pins"])
+            for row in rows
+            if row.id in found
+        ]
 
     async def _routed(self, row: Row, send: Send) -> Row:
         """Choose the way of a payment's first message for its queue."""
@@ -151,12 +173,13 @@ class Outbox:
                 return False
             minter = self._minters.get(str(row.message.get("message")))
             body = minter(row.message, row.minted_at).encode() if minter else json.dumps(row.message).encode()
+            canary, pins = await self._side(row)
             if row.direct:
-                await self._direct.deliver(row.queue, row.id, body, trace=row.trace)
+                await self._direct.deliver(row.queue, row.id, body, trace=row.trace, canary=canary, pins=pins)
                 said = "delivered directly"
             else:
                 made = await self._tasks.create(
-                    row.queue, row.id, body, at=row.minted_at, trace=row.trace, due=row.due_at
+                    row.queue, row.id, body, at=row.minted_at, trace=row.trace, due=row.due_at, canary=canary, pins=pins
                 )
                 said = "task made" if made else "task was made before"
         except (TaskError, DirectError) as error:
@@ -184,6 +207,12 @@ class Outbox:
         except Exception as error:  # a lost mark costs one refused create in the next sweep
             _log.warning("the sent mark was lost", queue=row.queue, unique_id=row.unique_id, error=error)
         return True
+
+    async def _side(self, row: Row) -> tuple[bool, str]:
+        """Whether a row goes to the receiver's canary, and the header of the pins that are handed on."""
+        if not row.pins:
+            return False, ""
+        return await self._releases.to_canary(row.queue, row.pins), self._releases.handed_on(row.queue, row.pins)
 
     async def _mark(self, ids: list[str]) -> list[None]:
         # Losing a mark in a crash only costs a create that is refused as existing: no need to wait for the disk.
@@ -230,7 +259,7 @@ class Outbox:
                        OR (cardinality($7::text[]) > 0 AND queue <> ALL ($7)))
                 ORDER BY minted_at LIMIT $6 FOR UPDATE SKIP LOCKED
             )
-            RETURNING id, queue, message, unique_id, trace, due_at, minted_at
+            RETURNING id, queue, message, unique_id, trace, due_at, minted_at, pins
             """,
             *(self._service, now, now - IN_HAND, queue, created_after, CLAIM, list(dated)),
         )

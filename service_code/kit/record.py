@@ -118,7 +118,7 @@ class RolloutRecord:
         self._asked_at = float("-inf")
         self._asking = asyncio.Lock()
 
-    async def now(self) -> Record:
+    async def latest(self) -> Record:
         """Return the record, read anew where the last one is too old; whoever comes meanwhile waits for that read."""
         if self._url is not None and self._due():
             async with self._asking:

@@ -35,7 +35,7 @@ class Routes:
 
     async def share(self, name: str) -> Share:
         """Read a route's share: the only place that knows where it stands."""
-        route, record = self._declared[name], await self._record.now()
+        route, record = self._declared[name], await self._record.latest()
         return record.routes.get(name) or Share(route.percent, route.salt)
 
     async def way(self, name: str, key: str) -> str:

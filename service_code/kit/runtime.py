@@ -13,6 +13,7 @@ from service_code.kit.outbox import Minter, Outbox
 from service_code.kit.outside import Outside
 from service_code.kit.publications import Publications
 from service_code.kit.record import RolloutRecord
+from service_code.kit.releases import Releases
 from service_code.kit.routes import Routes
 from service_code.kit.settings import Settings
 from service_code.kit.tasks import Tasks
@@ -38,6 +39,7 @@ class Kit:
             settings.endpoints.storage, settings.rollout_bucket, self.outside, self.access, self.clock
         )
         self.routes = Routes(settings.routes, self.record)
+        self.releases = Releases(settings, self.record)
         #: A service without a database: it may not write, and has no outbox.
         self.stateless = not settings.database_url
         self.db = Database(
@@ -54,6 +56,7 @@ class Kit:
             tasks=self.tasks,
             direct=Direct(settings, self.outside, self.access),
             routes=self.routes,
+            releases=self.releases,
             breakers=self.breakers,
         )
         self.topics = Topics(settings.endpoints.pubsub, settings.topics, self.outside, self.access)

@@ -55,6 +55,12 @@ class QueueEdge:
     dispatch_deadline: str
     token_window: timedelta | None
     token: TokenPolicy
+    #: Where the revision of the receiver is that is being tried; None in an environment of an older release.
+    canary_url: str | None = None
+    receiver: str | None = None
+    #: Whom a message meets by this queue, and the queues into each: the receiver, and whom it sends on to without
+    #: looking anything up.
+    meets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -219,10 +225,17 @@ def _edge(name: str, value: Any, wrong: list[str]) -> QueueEdge | None:
             dispatch_deadline=deadline,
             token_window=timedelta(seconds=float(window)) if window is not None else None,
             token=token_policy.read(value.get("token")),
+            canary_url=_optional(value.get("canary_url")),
+            receiver=_optional(value.get("receiver")),
+            meets={str(one): tuple(map(str, queues)) for one, queues in (value.get("meets") or {}).items()},
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         wrong.append(f"QUEUES has no proper {error} for {name}")
         return None
+
+
+def _optional(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _topic(name: str, value: Any, wrong: list[str]) -> TopicEdge | None:
@@ -244,7 +257,7 @@ def _route(name: str, value: Any, wrong: list[str]) -> RouteEdge | None:
             new=str(value["new"]),
             percent=percent,
             salt=str(value["salt"]),
-            queue=None if queue is None else str(queue),
+            queue=_optional(queue),
             timeout=0.0 if queue is None else float(value["timeout"]),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:

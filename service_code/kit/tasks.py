@@ -15,6 +15,7 @@ from typing import Any
 from service_code.kit.access import Access, once_more
 from service_code.kit.clock import to_millis
 from service_code.kit.outside import Answer, Outside, UnreachableError
+from service_code.kit.releases import HEADER
 from service_code.kit.settings import QueueEdge
 from service_code.kit.together import Together
 
@@ -53,20 +54,38 @@ class Tasks:
         self._together = Together(self._post)
 
     async def create(
-        self, queue: str, outbox_id: str, body: bytes, *, at: datetime, trace: str = "", due: datetime | None = None
+        self,
+        queue: str,
+        outbox_id: str,
+        body: bytes,
+        *,
+        at: datetime,
+        trace: str = "",
+        due: datetime | None = None,
+        canary: bool = False,
+        pins: str = "",
     ) -> bool:
         """Create the task of an outbox row; False if its name was taken, so that it had been made before."""
         headers = {"Content-Type": "application/json", DUE_HEADER: str(to_millis(due or at))}
         if trace:
             headers["traceparent"] = traceparent(trace, outbox_id)
-        return await self._create(queue, task_id(outbox_id), headers, body, due)
+        if pins:
+            headers[HEADER] = pins
+        return await self._create(queue, task_id(outbox_id), headers, body, due, canary=canary)
 
     async def probe(self, queue: str, task: str, headers: Mapping[str, str]) -> None:
         """Create a task that is no message (`kit.probe`)."""
         await self._create(queue, task, headers, b"", None)
 
     async def _create(
-        self, queue: str, called: str, headers: Mapping[str, str], body: bytes, due: datetime | None
+        self,
+        queue: str,
+        called: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        due: datetime | None,
+        *,
+        canary: bool = False,
     ) -> bool:
         edge = self._queues.get(queue)
         if edge is None:
@@ -75,7 +94,7 @@ class Tasks:
             "name": f"{edge.path}/tasks/{called}",
             "dispatchDeadline": edge.dispatch_deadline,
             "httpRequest": {
-                "url": edge.url,
+                "url": edge.canary_url if canary and edge.canary_url else edge.url,
                 "httpMethod": "POST",
                 "headers": dict(headers),
                 "body": base64.b64encode(body).decode(),

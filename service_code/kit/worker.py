@@ -15,7 +15,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from service_code.kit import deadletters, logs, measure
+from service_code.kit import deadletters, logs, measure, releases
 from service_code.kit.call import Call
 from service_code.kit.db import OverloadedError, unavailable
 from service_code.kit.messages import NewerError, UnreadableError
@@ -38,7 +38,8 @@ class Worker:
     async def answer(self, request: Request, body: bytes, /) -> JSONResponse:
         """Handle one delivery whose caller has been verified."""
         attempt = attempt_number(request)
-        call = Call(self._kit, attempt=attempt, task=request.headers.get("x-cloudtasks-taskname"))
+        pins = releases.decode(request.headers.get(releases.HEADER, ""))
+        call = Call(self._kit, attempt=attempt, task=request.headers.get("x-cloudtasks-taskname"), pins=pins)
         queue, due = request.headers.get("x-cloudtasks-queuename"), _digits(request.headers.get(DUE_HEADER, ""))
         age = None if due is None else max(0.0, round(self._kit.clock.seconds() - due / 1000, 3))
         logs.about(attempt_number=attempt, task=call.task, queue=queue, task_age=age)
@@ -63,7 +64,9 @@ class Worker:
             _log.error("the handler failed", status="error", what=what, error=error)
         duration = round((time.perf_counter() - started) * 1000, 1)
         said = {"duration": duration, "way": way, "why": answer.get("why"), **measure.fields()}
-        age = logs.current("task_age")
+        if "code" in answer:
+            said["code"] = answer["code"]
+        age = 0.0 if way == DIRECT else logs.current("task_age")  # a direct call is as old as its request
         if age is not None and status == 200:
             said["task_seconds"] = round(age + duration / 1000, 3)
         _log.info("handled", what="handled", status=answer["status"], http_status=status, **said)
@@ -118,8 +121,12 @@ class Worker:
 
     async def _forward(self, outcome: Forward, call: Call) -> tuple[int, dict[str, str]]:
         trace, body = str(logs.current("trace") or ""), outcome.message.encode()
+        canary = await self._kit.releases.to_canary(outcome.queue, call.pins)
+        pins = self._kit.releases.handed_on(outcome.queue, call.pins)
         try:
-            made = await self._kit.tasks.create(outcome.queue, outcome.key, body, at=call.now, trace=trace)
+            made = await self._kit.tasks.create(
+                outcome.queue, outcome.key, body, at=call.now, trace=trace, canary=canary, pins=pins
+            )
         except TaskError as error:
             _log.error("the task could not be made", what="enqueue_failed", queue=outcome.queue, error=str(error))
             return 500, {"status": "retry", "why": "the next task could not be made"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -261,6 +261,18 @@ class Outer:
             return web.json_response(body, status=self.telegram_status)
         self.telegram.append((request.match_info["method"], await request.json()))
         return web.json_response({"ok": True, "result": {"invite_link": f"https://t.me/+{len(self.telegram)}"}})
+
+
+def record(routes: Mapping[str, int], releases: Mapping[str, tuple[int, str]]) -> bytes:
+    """The rollout's record, as the program declares it."""
+    said = {
+        "version": 1,
+        "routes": {name: {"percent": percent, "salt": name} for name, percent in routes.items()},
+        "releases": {
+            name: {"percent": percent, "salt": canary, "canary": canary} for name, (percent, canary) in releases.items()
+        },
+    }
+    return json.dumps(said, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
 
 @asynccontextmanager

@@ -26,9 +26,10 @@ from service_code.kit.app import build
 from service_code.kit.runtime import Kit
 from spec.service import RESERVED_ENV
 from tests.service_code.doors import Doors, Wire
-from tests.service_code.outer import Outer, Pushed, Task
+from tests.service_code.outer import Outer, Pushed, Task, record
 
 BASE = "https://{}-1.us-central1.run.app"
+CANARY = "https://canary---{}-1.us-central1.run.app"
 INVOKER = "invoker@p.iam.gserviceaccount.com"
 ACCOUNT = "{}@p.iam.gserviceaccount.com"
 OPERATOR = "operator@p.iam.gserviceaccount.com"
@@ -54,6 +55,8 @@ QUEUES = {
     "registration-processing-queue": ("gcregister", "/process_registration", None),
     "gcmicrobatchprocessor-failed-queue": ("gcmicrobatchprocessor", "/batch-payment-failed", None),
 }
+#: Who has no database, and whom it sends on to.
+HANDS_ON = {"gchostpay2": ("gchostpay1",)}
 #: route -> its old way, its new one, the queue of a hop, and the share of the new way.
 ROUTES = {
     "split-hop": ("direct", "queue", "split-payment-queue", 100),
@@ -128,6 +131,12 @@ def routes(**percents: int) -> str:
             for name, (old, new, queue, percent) in ROUTES.items()
         }
     )  # fmt: skip
+
+
+@functools.cache
+def queues_into(service: str) -> list[str]:
+    """The queues whose tasks a service receives."""
+    return [name for name, (to, _, _) in QUEUES.items() if to == service]
 
 
 @functools.cache
@@ -270,6 +279,9 @@ class World:
             name: {
                 "path": f"projects/p/locations/us-central1/queues/{name}",
                 "url": BASE.format(to) + path,
+                "canary_url": CANARY.format(to) + path,
+                "receiver": to,
+                "meets": {one: queues_into(one) for one in (to, *HANDS_ON.get(to, ()))},
                 "audience": BASE.format(to),
                 "invoker": INVOKER,
                 "dispatch_deadline": "45s",
@@ -347,15 +359,7 @@ class World:
     ) -> None:
         """Write the rollout's record: routes' shares, and the share and revision of each release that is tried."""
         self.bucket = "p-sluice-rollout"
-        record = {
-            "version": 1,
-            "routes": {name: {"percent": percent, "salt": name} for name, percent in (routes or {}).items()},
-            "releases": {
-                name: {"percent": percent, "salt": canary, "canary": canary}
-                for name, (percent, canary) in (releases or {}).items()
-            },
-        }
-        self.outer.record = json.dumps(record, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+        self.outer.record = record(routes or {}, releases or {})
 
     def token(self, service: str, email: str, *, audience: str | None = None, **claims: Any) -> str:
         now = int(self.clock.seconds())
@@ -371,8 +375,8 @@ class World:
         return jwt.encode(body, self.outer.key, algorithm="RS256", headers={"kid": "one"})
 
     @asynccontextmanager
-    async def run(self, service: str, **more: str) -> AsyncIterator[Running]:
-        """Run an instance of a service; more than one of the same may run."""
+    async def run(self, service: str, *, door: str = BASE, **more: str) -> AsyncIterator[Running]:
+        """Run an instance of a service; more than one of the same may run, and one behind a tag (`CANARY`)."""
         module = importlib.import_module(f"service_code.{service}.app")
         stateless = getattr(module, "STATELESS", False)
         settings = settings_module.read(service, self.environ(service, **more), module.SECRETS, stateless=stateless)
@@ -381,11 +385,11 @@ class World:
         app = build(kit, module.service(kit))
         async with app.router.lifespan_context(app):
             running = Running(self, kit, app)
-            self.doors.open(BASE.format(service), running)
+            self.doors.open(door.format(service), running)
             try:
                 yield running
             finally:
-                self.doors.close(BASE.format(service), running)
+                self.doors.close(door.format(service), running)
 
     def unique_id(self) -> str:
         return f"pay{next(self._ids):013d}"
