@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ops.errors import CallFailed, OpsError
+from ops.queues.move import moved_id
 from ops.reconcile.found import Finding, Found
 from ops.reconcile.helps import Helps
 from ops.reconcile.reach import Reach
@@ -177,15 +178,21 @@ def _unsent(row: dict[str, Any]) -> str:
 
 def _task(reach: Reach, last: dict[str, Any]) -> str:
     queue = last["queue"]
-    try:
-        task = reach.tasks(f"/v2/{reach.location}/queues/{queue}/tasks/{last['task']}")
-    except CallFailed as error:
-        if error.status == 404:
-            return f"{GONE} from {queue}, queued {last['sent_at'][:19]}"
-        raise
+    task = _asked(reach, queue, last["task"]) or _asked(reach, queue, moved_id(last["task"]))
+    if task is None:
+        return f"{GONE} from {queue}, queued {last['sent_at'][:19]}"
     answered = (task.get("lastAttempt") or {}).get("responseStatus") or {}
     said = f", last answer {answered.get('message') or answered.get('code')}" if answered else ""
     return f"its task waits in {queue}: {task.get('dispatchCount', 0)} attempts{said}, next {task['scheduleTime'][:19]}"
+
+
+def _asked(reach: Reach, queue: str, task: str) -> dict[str, Any] | None:
+    try:
+        return dict(reach.tasks(f"/v2/{reach.location}/queues/{queue}/tasks/{task}"))
+    except CallFailed as error:
+        if error.status == 404:
+            return None
+        raise
 
 
 def look_at_events(reach: Reach, found: Found, older_than: str) -> None:

@@ -15,14 +15,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ops import app
+from ops import app, specs
 from ops.home import DEFAULT_PORTS, Home
 from ops.supervisor import LOCK
+from spec import System
 from tests.local_cloud.cloud_places import PARENT, PROJECT, Place, inside
 from tests.local_cloud.cloud_tasks.tasks_target import advance, call, idle
 from tests.local_cloud.receiver import Receiver, receiver
@@ -127,6 +129,12 @@ class Hands:
         self.receiver.answers = [200]
 
 
+@cache
+def declared() -> System:
+    """The specs of this checkout."""
+    return specs.load()
+
+
 @contextmanager
 def hands(folder: Path) -> Iterator[Hands]:
     """The cloud with its queues."""
@@ -156,6 +164,8 @@ def at_hand(stack: Hands, monkeypatch: pytest.MonkeyPatch) -> Hands:
     """The stack with paused and empty queues, found by every command of this process."""
     stack.clean()
     monkeypatch.setenv("SLUICE_HOME", str(stack.home))
+    system = declared()
+    monkeypatch.setattr(specs, "load", lambda *_words, **_more: system)  # read once, not for every command
     for module in ("pace", "calls", "draining"):
         monkeypatch.setattr(f"ops.queues.{module}.{'wait' if module == 'draining' else 'pause'}", lambda _seconds: None)
     return stack

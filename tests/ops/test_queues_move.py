@@ -9,10 +9,15 @@ from typing import Any
 import pytest
 
 from ops import place
+from ops.cloud import Cloud
 from ops.errors import OpsError
 from ops.queues import move as moving
 from ops.queues.calls import Calls
 from ops.queues.move import copy_of
+from ops.reconcile.found import Found
+from ops.reconcile.helps import Helps, Verbs
+from ops.reconcile.payments import look_for_lost_tasks
+from tests.local_cloud.cloud_places import PARENT
 from tests.ops.hands import OTHER, PAYING, RETRYING, SPLITS, Hands, Sluice, at_hand, sluice, stack
 
 __all__ = ["at_hand", "sluice", "stack"]
@@ -164,3 +169,43 @@ def test_a_move_that_is_not_clear_is_bad_usage(
     code, told = sluice("queues", "move", *words)
     assert (code, said in told["error"]["what"]) == (2, True), told
     assert at_hand.waiting(OTHER) == {}
+
+
+def test_a_task_that_was_moved_is_no_lost_one(at_hand: Hands, sluice: Sluice) -> None:
+    [moved, lost] = at_hand.names(2)
+    at_hand.put(PAYING, moved, tag="canary", after=3600)
+    assert sluice("queues", "move", PAYING, "--to-side", "stable")[1]["moved"] == 1
+    found = Found(now="2026-01-01T00:00:00Z")
+    look_for_lost_tasks(_Stuck(at_hand, [moved, lost]), found)
+    assert [one.about for one in found.findings] == [lost]
+
+
+class _Stuck:
+    """A stack in which payments wait for these tasks."""
+
+    location = PARENT
+    helps: Helps = Verbs("us-central1")
+
+    def __init__(self, hands: Hands, tasks: list[str]) -> None:
+        self._hands, self._tasks = hands, tasks
+
+    def call(self, _service: str, path: str) -> Any:
+        last = {"queue": PAYING, "sent_at": "2026-01-01T00:00:00Z", "direct": False}
+        rows = [
+            {
+                "unique_id": one,
+                "flow": "staged",
+                "stage": "staged",
+                "since": None,
+                "code": "",
+                "last": {**last, "task": one},
+            }
+            for one in self._tasks
+        ]
+        return {"payments": rows if "stage=staged" in path else []}
+
+    def tasks(self, path: str) -> Any:
+        return Cloud(self._hands.place.rest).google("GET", path)
+
+    def funded(self, address: str) -> dict[str, int]:
+        return {}

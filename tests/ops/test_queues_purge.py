@@ -136,6 +136,31 @@ def test_a_purge_asks_says_what_follows_and_wants_a_word_about_the_export(
     assert sluice("queues", "purge", SPLITS, "--without-export")[1]["destroyed"] == 0
 
 
+def test_what_was_exported_is_put_back_once_as_it_was(at_hand: Hands, sluice: Sluice, tmp_path: Path) -> None:
+    ids, file = at_hand.names(3), tmp_path / "x"
+    at_hand.put(PAYING, *ids[:2], tag="canary")
+    at_hand.put(PAYING, ids[2], after=3600)
+    before = at_hand.waiting(PAYING)
+    assert sluice("queues", "purge", PAYING, "--export", str(file))[0] == 0
+    assert sluice("queues", "restore", PAYING, str(file), "--dry-run", yes=False)[1]["would_restore"] == sorted(ids)
+    assert sluice("queues", "restore", PAYING, str(file), yes=False)[0] == 1
+    assert sluice("queues", "restore", PAYING, str(file))[1]["restored"] == 3
+    after = at_hand.waiting(PAYING)
+    assert {name.removesuffix("-moved"): one["httpRequest"] for name, one in after.items()} == {
+        name: one["httpRequest"] for name, one in before.items()
+    }
+    assert after[f"{ids[2]}-moved"]["scheduleTime"] == before[ids[2]]["scheduleTime"]
+    told = sluice("queues", "restore", PAYING, str(file))[1]
+    assert (told["restored"], told["restored_before"]) == (0, 3)
+    at_hand.steer(PAYING, "resume")
+    at_hand.idle()
+    assert at_hand.delivered() == dict.fromkeys(ids[:2], 1)
+    assert [one["meant"] for one in at_hand.audits("queues restore")] == [3, 3]
+    assert sluice("queues", "restore", SPLITS, str(file))[0] == 2
+    file.write_text("mine")
+    assert "is no export of tasks" in sluice("queues", "restore", PAYING, str(file))[1]["error"]["what"]
+
+
 def test_what_follows_is_known_of_every_queue_that_the_specs_declare() -> None:
     queues = specs.load().queues.values()
     assert [queue.name for queue in queues if aftermath.of_queue(queue) == aftermath.UNKNOWN] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from ops.verbs.queues import describe, move, purge, state, tasks
+from ops.verbs.queues import describe, move, purge, restore, state, tasks
 
 
 def register(app: typer.Typer) -> None:
@@ -22,4 +22,5 @@ def register(app: typer.Typer) -> None:
     group.command("run")(tasks.run)
     group.command("move")(move.move)
     group.command("purge")(purge.purge)
+    group.command("restore")(restore.restore)
     app.add_typer(group, name="queues")

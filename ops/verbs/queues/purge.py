@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +22,7 @@ from ops.output import Output, counted
 from ops.queues import aftermath, pace
 from ops.queues.calls import Calls
 from ops.verbs.queues.common import Queue, Rate, Which, at, audited, sure, system
+from spec.stack import LOCAL
 
 
 def purge(
@@ -95,6 +97,9 @@ def purge(
     gone = f"{counts['gone']} had gone by themselves" if counts["gone"] else about
     out.step(f"{counted(counts['destroyed'], 'task')} of {queue} destroyed", gone)
     out.plain(f"{after}\n{aftermath.LOOK}")
+    if export is not None:
+        there = "" if stack == LOCAL else f" --stack {stack}"
+        out.plain(f"./sluice queues restore {queue} {shlex.quote(str(export))}{there} puts them back")
     out.result(
         {
             **{"queue": queue, "destroyed": counts["destroyed"], "gone": counts["gone"]},
