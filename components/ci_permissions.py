@@ -99,12 +99,14 @@ BESIDES = (
 #: How the end of a write to Cloud Run is seen.
 OPERATIONS = ("run.executions.get", "run.operations.get")
 
-#: What starts a new queue: the probe's own tasks (`sluice queues resume --probe`), and what the log says of a refusal.
+#: What starts a new queue: the probe's own tasks (`sluice queues resume --probe`), what the log says of a refusal, and
+#: the audit entry.
 PROBE = (
     "cloudtasks.tasks.create",
     "cloudtasks.tasks.delete",
     "cloudtasks.tasks.get",
     "cloudtasks.tasks.run",
+    "logging.logEntries.create",
     "logging.logEntries.list",
 )
 
