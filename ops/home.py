@@ -34,7 +34,7 @@ FREE_PORTS = range(20000, 32000)
 #: What a stack keeps in its home; `down --erase` deletes these and nothing else.
 OWN = re.compile(
     r"(?:cloud|postgres|sandbox|engine|images|logs|supervisor\.lock"
-    r"|(?:stack|supervisor|secrets|first-payment|new-queues)\.json(?:\.\d+\.new)?)"
+    r"|(?:stack|supervisor|secrets|first-payment|new-queues)\.json(?:\.\d+\.new)?|stack\.yaml(?:\.\d+\.new)?)"
 )
 
 

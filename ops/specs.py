@@ -7,6 +7,7 @@ from typing import Any
 import spec
 from ops.errors import BadUsage, OpsError
 from ops.home import ROOT
+from ops.stack_config import overlay_of
 from spec import files
 from spec.errors import choose
 from spec.stack import FOUNDATION_PREFIX, LOCAL
@@ -51,7 +52,7 @@ def load(stack: str | None = None, *, outcome: str = "") -> spec.System:
     if stack is not None:
         known(stack)
     try:
-        return spec.load(ROOT, stack)
+        return spec.load(ROOT, stack, overlay=overlay_of(stack))
     except spec.SpecErrors as error:
         raise SpecsRefused(error, outcome) from error
 
@@ -60,6 +61,6 @@ def config_of(stack: str) -> spec.StackConfig:
     """The config of one stack, from its file alone: the other specs may be in the middle of an edit."""
     known(stack)
     try:
-        return spec.stack_config(ROOT, stack)
+        return spec.stack_config(ROOT, stack, overlay=overlay_of(stack))
     except spec.SpecErrors as error:
         raise SpecsRefused(error) from error

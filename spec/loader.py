@@ -38,13 +38,17 @@ from spec.topic import Topic
 Kind = TypeVar("Kind", bound=Named)
 
 
-def load(root: Path, stack: str | None = None, config: Mapping[str, Any] | None = None) -> System:
+def load(
+    root: Path, stack: str | None = None, config: Mapping[str, Any] | None = None, *, overlay: Path | None = None
+) -> System:
     """Return the system of a project, or raise `SpecErrors` with everything that is wrong.
 
     With a stack, its config is checked too and stands in `System.stack`. `config` replaces what the stack's file
-    says: it is the config as Pulumi hands it to a running program, with overrides of the command line in it.
+    says: it is the config as Pulumi hands it to a running program, with overrides of the command line in it. An
+    `overlay` is a file of the same form that is laid over the stack's.
     """
-    draft = _draft(Path(root), [stack] if stack else [], {stack: config} if stack and config is not None else {})
+    configs = {stack: config} if stack and config is not None else {}
+    draft = _draft(Path(root), [stack] if stack else [], configs, overlay)
     found = run(draft).findings
     if any(finding.severity is Severity.ERROR for finding in found):
         raise SpecErrors([finding for finding in found if finding.severity is Severity.ERROR])
@@ -62,19 +66,23 @@ def report(root: Path) -> Report:
     return run(_draft(root, list(files.stacks(root)), {}), whole=True)
 
 
-def stack_config(root: Path, stack: str, config: Mapping[str, Any] | None = None) -> StackConfig:
+def stack_config(
+    root: Path, stack: str, config: Mapping[str, Any] | None = None, *, overlay: Path | None = None
+) -> StackConfig:
     """Return the config of one stack from its file alone, or raise `SpecErrors`.
 
     Whoever looks at what is deployed needs a project and names, whatever state the other specs are in.
     """
     draft = Draft(System(root=Path(root), services={}, queues={}, secrets={}))
-    _read_stack(draft, stack, config)
+    _read_stack(draft, stack, config, overlay)
     if errors := [finding for finding in draft.findings if finding.severity is Severity.ERROR]:
         raise SpecErrors(errors)
     return draft.stacks[stack]
 
 
-def _draft(root: Path, stacks: list[str], configs: Mapping[str, Mapping[str, Any]]) -> Draft:
+def _draft(
+    root: Path, stacks: list[str], configs: Mapping[str, Mapping[str, Any]], overlay: Path | None = None
+) -> Draft:
     draft = Draft(System(root=root, services={}, queues={}, secrets={}))
     draft.system = replace(
         draft.system,
@@ -97,7 +105,7 @@ def _draft(root: Path, stacks: list[str], configs: Mapping[str, Mapping[str, Any
     if not draft.declared["service"] and not adopted:
         draft.findings.append(_nothing(root))
     for stack in stacks:
-        _read_stack(draft, stack, configs.get(stack))
+        _read_stack(draft, stack, configs.get(stack), overlay)
     return draft
 
 
@@ -155,7 +163,7 @@ def _read_silences(draft: Draft) -> None:
         draft.findings.extend(explain(error, source, SilencesFile))
 
 
-def _read_stack(draft: Draft, stack: str, config: Mapping[str, Any] | None) -> None:
+def _read_stack(draft: Draft, stack: str, config: Mapping[str, Any] | None, overlay: Path | None = None) -> None:
     file = files.stacks(draft.system.root).get(stack)
     source: Source | None
     if config is not None:
@@ -167,8 +175,10 @@ def _read_stack(draft: Draft, stack: str, config: Mapping[str, Any] | None) -> N
         return
     else:
         source = read(file.path, file.shown_as, draft.findings)
+    over = read(overlay, overlay, draft.findings) if overlay and config is None else None
     if source is None:
         return
+    source = source.under(over) if over else source
     draft.sources["stack", stack] = source
     inner = source.values.get("config")
     values = {**source.values, "config": {**inner, "name": stack}} if isinstance(inner, dict) else source.values

@@ -167,6 +167,11 @@ def network_path(project: str) -> str:
     return f"projects/{project}/global/networks/{NETWORK}"
 
 
+def is_revision_of(revision: str, service: str) -> bool:
+    """Return whether a revision may be one of a service: SERVICE-HASH of ours, SERVICE-00012-abc of Google."""
+    return revision.startswith(f"{service}-")
+
+
 def rollout_bucket(project: str) -> str:
     """Return the bucket of the rollout record; names of buckets are unique in the world, as ids of projects are."""
     return f"{project}-{ROLLOUT_BUCKET}"

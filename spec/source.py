@@ -8,6 +8,7 @@ text. Leaves alone what the values mean: the models do that.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,16 @@ class Source:
         """Return where a key stands, or else the nearest thing around it that is in the file."""
         return self.key_places.get(path) or self._nearest(path, self.value_places)
 
+    def under(self, over: Source) -> Source:
+        """Return what both say, with what the other says over this; a value stands where it was said."""
+        return Source(
+            self.file,
+            first_line=self.first_line,
+            values=laid_over(self.values, over.values),
+            key_places=self.key_places | over.key_places,
+            value_places=self.value_places | over.value_places,
+        )
+
     def _nearest(self, path: Path_, places: dict[Path_, Where]) -> Where:
         for length in range(len(path), 0, -1):
             if place := places.get(path[:length]):
@@ -88,8 +99,11 @@ class Source:
 def read(path: Path, shown_as: Path, findings: list[Finding]) -> Source | None:
     """Read one file; what is wrong with it is added to the findings, and None returned if nothing can be used."""
     text = read_text(path, shown_as, findings)
-    if text is None:
-        return None
+    return None if text is None else parse(text, shown_as, findings)
+
+
+def parse(text: str, shown_as: Path, findings: list[Finding]) -> Source | None:
+    """Read a file's text; what is wrong with it is added to the findings, and None returned if nothing can be used."""
     source = Source(shown_as, first_line=text.partition("\n")[0].rstrip("\r"))
     before = len(findings)
     try:
@@ -111,6 +125,20 @@ def read(path: Path, shown_as: Path, findings: list[Finding]) -> Source | None:
         return None
     source.values = _Reader(source, findings).mapping(root, ())
     return source if len(findings) == before else None
+
+
+def laid_over(below: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one file's values with another's over them, key by key; a null takes away what stands below."""
+    both = dict(below)
+    for key, value in over.items():
+        there = both.get(key)
+        if value is None:
+            both.pop(key, None)
+        elif isinstance(value, Mapping):
+            both[key] = laid_over(there if isinstance(there, Mapping) else {}, value)
+        else:
+            both[key] = value
+    return both
 
 
 class _Reader:

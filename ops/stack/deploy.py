@@ -122,7 +122,7 @@ def apply(home: Home, ports: Ports, layer: str, digest: str, tell: _Teller) -> d
             mode="up",
             state_dir=home.folder("engine"),
             ports=local_engine.Ports(**asdict(ports)),
-            overrides=identity.overrides(home, ports, digest),
+            overrides=identity.overrides(home, ports, digest, layer),
             on_event=tell,
         )
     except local_engine.StateBusyError as error:
@@ -136,6 +136,14 @@ def apply(home: Home, ports: Ports, layer: str, digest: str, tell: _Teller) -> d
     tell.out.step(f"layer {layer}", local_engine.totals(result))
     return {"writes": result.writes, "reads": result.reads, "counts": result.counts, "outputs": result.outputs,
             "resources": sum(result.counts.values())}  # fmt: skip
+
+
+def app_layer(home: Home, out: Output, digest: str) -> dict[str, Any]:
+    """Deploy the layer that a release changes, alone; the services' image is this one but where config says another."""
+    ports = home.choose_ports()
+    stored = [name for name, service in specs.load("local").services.items() if service.database]
+    teller = _Teller(out, Migrations(LocalCloud(home), out, stored), Fresh(home))
+    return apply(home, ports, identity.LAYERS[-1], digest, teller)
 
 
 def start_queues(home: Home, system: spec.System, out: Output) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import spec
-from ops import specs
+from ops import specs, stack_config
 from ops.home import Home, Ports
 
 #: The two stacks of the local environment, in the order in which they are deployed.
@@ -36,10 +36,11 @@ def clock_url(home: Home) -> str:
     return (home.path / "cloud" / "clock").as_uri()
 
 
-def overrides(home: Home, ports: Ports, image_digest: str) -> Mapping[str, Any]:
-    """The config that differs between homes: image, ports, clock, the sandbox's addresses."""
+def overrides(home: Home, ports: Ports, image_digest: str, layer: str = spec.stack.LOCAL) -> Mapping[str, Any]:
+    """The config that differs between homes: image, ports, clock, the sandbox's addresses, and the home's overlay."""
     sandbox = f"http://127.0.0.1:{ports.sandbox}"
     return {
+        **(stack_config.overlay(home) if layer == spec.stack.LOCAL else {}),
         "sluice:imageDigest": image_digest,
         "sluice:serviceUrl": service_template(ports),
         "sluice:databaseUrl": f"postgresql://{{user}}@127.0.0.1:{ports.postgres}/payments",

@@ -24,6 +24,7 @@ from ops.home import ROOT, Home
 from ops.output import Output, counted
 from ops.specs import SpecsRefused
 from ops.stack import identity, image
+from ops.stack_config import overlay_of
 from ops.supervisor import control
 from spec.stack import FOUNDATION_PREFIX
 
@@ -100,7 +101,7 @@ def _folder(asked: Path | None) -> Path:
 def _looked(stack: str, root: Path) -> tuple[Found, list[str]]:
     """What differs, and what is not looked at on purpose."""
     try:
-        system = spec.load(root, stack)
+        system = spec.load(root, stack, overlay=overlay_of(stack) if root == ROOT else None)
         assert system.stack is not None
         lookers = _lookers(stack, root, system)
         surveys = [looker.surveyed() for looker in lookers]
@@ -148,17 +149,19 @@ def _lookers(stack: str, root: Path, system: spec.System) -> list[local_engine.L
     layers = [f"foundation-{stack}", stack] if system.services else [stack]
     known: Mapping[str, Any] = {}
     home = Home.find() if stack == "local" and root == ROOT else None
+    ports = home.ports() if home else None
     if home is not None:
-        ports = home.ports()
         if ports is None or not control.running(home):
             raise NotRunning(str(home.path))
         cloud = project_cloud.local(f"http://127.0.0.1:{ports.rest}")
-        known = {
-            "state_dir": home.folder("engine"),
-            "ports": local_engine.Ports(**asdict(ports)),
-            "overrides": identity.overrides(home, ports, image.digest()),
-        }
+        known = {"state_dir": home.folder("engine"), "ports": local_engine.Ports(**asdict(ports))}
     else:
         places = engine_config.endpoints(engine_config.stack_config(root, stack))
         cloud = local_engine.Cloud(places, attribution={}) if places else project_cloud.google(stack)
-    return [local_engine.Looker(stack=layer, root=root, cloud=cloud, **known) for layer in layers]
+    overrides = {
+        layer: identity.overrides(home, ports, image.digest(), layer) if home and ports else {} for layer in layers
+    }
+    return [
+        local_engine.Looker(stack=layer, root=root, cloud=cloud, overrides=overrides[layer], **known)
+        for layer in layers
+    ]

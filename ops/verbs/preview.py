@@ -15,13 +15,14 @@ import typer
 
 import local_engine
 import spec
-from ops import specs
+from ops import specs, stack_config
 from ops.errors import BadUsage, OpsError
 from ops.home import ROOT, Home
 from ops.output import Output, writable, write
 from ops.since import checkout, report
 from ops.stack import identity, image
 from ops.supervisor import control
+from spec.stack import LOCAL
 
 
 def register(app: typer.Typer) -> None:
@@ -118,7 +119,9 @@ def _side(root: Path, stack: str) -> report.Side:
 
 def _planned(layer: str, below: Sequence[local_engine.Result]) -> local_engine.Result:
     """The plan of this tree, asked of nobody; the local stack's image is made of the code at hand."""
-    made = {"sluice:imageDigest": image.digest()} if layer in identity.LAYERS else None
+    made = {"sluice:imageDigest": image.digest()} if layer in identity.LAYERS else {}
+    if layer == LOCAL:
+        made = {**stack_config.overlay(), **made}
     return _run(layer, state_dir=None, offline=True, planned=below, overrides=made)
 
 
@@ -131,7 +134,7 @@ def _plan(layer: str, below: Sequence[local_engine.Result]) -> local_engine.Resu
         layer,
         state_dir=home.folder("engine"),
         ports=local_engine.Ports(**asdict(ports)) if ports else None,
-        overrides=identity.overrides(home, ports, image.digest()) if ports else None,
+        overrides=identity.overrides(home, ports, image.digest(), layer) if ports else None,
         offline=False,
         planned=below,
     )

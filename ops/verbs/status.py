@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ops import stack_config
 from ops.cloud import LocalCloud
 from ops.home import Home
 from ops.output import Output
@@ -32,6 +33,7 @@ def collect(home: Home) -> dict[str, Any]:
     return {
         "stack": "local",
         "home": str(home.path),
+        "overlay": list(stack_config.overlay(home)),
         "project": told["project"],
         "location": told["location"],
         "rest": cloud.rest,
@@ -47,6 +49,9 @@ def collect(home: Home) -> dict[str, Any]:
 def show(out: Output, value: dict[str, Any]) -> None:
     """Tables for people."""
     out.say(f"[bold]{value['stack']}[/bold]  project {value['project']}, {value['location']}, state in {value['home']}")
+    if value["overlay"]:
+        keys = ", ".join(value["overlay"])
+        out.say(f"  {value['home']}/{stack_config.OVERLAY} says otherwise than stacks/Pulumi.local.yaml: {keys}")
     out.say(f"  REST {value['rest']}   gRPC {value['grpc']}   sandbox {value['sandbox']}\n")
     instances = {name: len(running) for name, running in value["instances"].items()}
     out.table(

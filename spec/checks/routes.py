@@ -145,25 +145,6 @@ def what_is_chosen_on_exists(draft: Draft) -> Iterator[Finding]:
             )
 
 
-@rule("SL125")
-def shares_are_of_routes(draft: Draft) -> Iterator[Finding]:
-    """A stack sets the shares of such routes as there are."""
-    known = draft.declared["route"]
-    for stack in draft.stacks.values():
-        for name in stack.canary_percent:
-            if name not in known:
-                yield draft.error(
-                    "stack",
-                    stack.name,
-                    "config",
-                    "sluice:canaryPercent",
-                    name,
-                    what=f"there is no route {name!r}",
-                    breaks="the share that was meant would stay as it is",
-                    fix=choose(name, known, noun="route"),
-                )
-
-
 def _hops(draft: Draft) -> Iterator[tuple[str, TaskQueue]]:
     for name, route in draft.system.routes.items():
         queue = draft.system.queues.get(route.queue or "")
@@ -178,5 +159,4 @@ RULES: tuple[Rule, ...] = (
     senders_outlast_the_call,
     choosers_know_the_ways,
     what_is_chosen_on_exists,
-    shares_are_of_routes,
 )
