@@ -24,14 +24,15 @@ __all__ = ["at_hand", "sluice", "stack"]
 
 
 def test_what_is_addressed_to_a_canary_goes_to_stable_with_all_that_it_is(at_hand: Hands, sluice: Sluice) -> None:
-    at_hand.put(PAYING, "c1", tag="canary", after=3600, headers={"X-Sluice-Due": "7", "traceparent": "00-1"})
-    at_hand.put(PAYING, "s1")
-    old = at_hand.waiting(PAYING)["c1"]
+    [one, other] = at_hand.names(2)
+    at_hand.put(PAYING, one, tag="canary", after=3600, headers={"X-Sluice-Due": "7", "traceparent": "00-1"})
+    at_hand.put(PAYING, other)
+    old = at_hand.waiting(PAYING)[one]
     code, told = sluice("queues", "move", PAYING, "--to-side", "stable")
     assert (code, told["moved"]) == (0, 1)
     now = at_hand.waiting(PAYING)
-    assert set(now) == {"c1-moved", "s1"}
-    new = now["c1-moved"]
+    assert set(now) == {f"{one}-moved", other}
+    new = now[f"{one}-moved"]
     assert new["httpRequest"]["url"] == at_hand.url("gchostpay3", "/")
     for what in ("body", "headers", "httpMethod"):
         assert new["httpRequest"][what] == old["httpRequest"][what]
@@ -126,7 +127,8 @@ def test_under_load_each_task_arrives_though_both_queues_run_and_two_move_them(a
 
 
 def test_a_task_whose_attempt_runs_stays(at_hand: Hands, sluice: Sluice) -> None:
-    at_hand.put(PAYING, "busy", tag="canary")
+    [busy] = at_hand.names(1)
+    at_hand.put(PAYING, busy, tag="canary")
     at_hand.hold()
     at_hand.steer(PAYING, "resume")
     at_hand.place.do(lambda _cloud: at_hand.receiver.arrived(1))
@@ -134,20 +136,21 @@ def test_a_task_whose_attempt_runs_stays(at_hand: Hands, sluice: Sluice) -> None
     at_hand.let_go()
     assert (told["moved"], told["left"]["running"]) == (0, 1)
     at_hand.idle()
-    assert at_hand.delivered() == {"busy": 1}
+    assert at_hand.delivered() == {busy: 1}
 
 
 def test_what_the_other_queue_does_not_carry_is_refused_before_anything_moves(at_hand: Hands, sluice: Sluice) -> None:
-    at_hand.put(RETRYING, "fits")
+    [fits, stray, alien] = at_hand.names(3)
+    at_hand.put(RETRYING, fits)
     code, told = sluice("queues", "move", RETRYING, SPLITS)
     assert (code, "the receiver of gchostpay3-retry-queue is gchostpay3" in told["error"]["what"]) == (2, True)
-    at_hand.put(RETRYING, "stray", to="gcsplit", path="/process_split")
+    at_hand.put(RETRYING, stray, to="gcsplit", path="/process_split")
     code, told = sluice("queues", "move", RETRYING, PAYING)
     assert (code, "one goes to gcsplit/process_split" in told["error"]["what"]) == (1, True)
     at_hand.steer(RETRYING, "purge")
-    at_hand.put(RETRYING, "alien", message={"message": "PayoutMined", "token": "t"})
+    at_hand.put(RETRYING, alien, message={"message": "PayoutMined", "token": "t"})
     assert "one is a PayoutMined" in sluice("queues", "move", RETRYING, PAYING)[1]["error"]["what"]
-    assert set(at_hand.waiting(RETRYING)) == {"alien"}
+    assert set(at_hand.waiting(RETRYING)) == {alien}
     assert at_hand.waiting(PAYING) == {}
 
 

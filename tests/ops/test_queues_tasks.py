@@ -140,11 +140,12 @@ def test_a_queue_is_described_beside_its_spec(
 
 
 def test_pauses_and_resumes_are_written_down(at_hand: Hands, sluice: Sluice) -> None:
+    before = len(at_hand.audits("queues pause"))
     assert sluice("queues", "resume", SPLITS)[1]["resumed"] == [SPLITS]
     assert sluice("queues", "pause", SPLITS)[1]["paused"] == [SPLITS]
     assert sluice("queues", "pause", SPLITS)[1]["already"] == [SPLITS]
-    assert [one["queues"] for one in at_hand.audits("queues pause")] == [[SPLITS]]
-    [entry] = at_hand.audits("queues resume")
+    paused, entry = at_hand.audits("queues pause"), at_hand.audits("queues resume")[0]
+    assert (len(paused), paused[0]["queues"]) == (before + 1, [SPLITS])
     assert (entry["queues"], entry["probed"], entry["stack"]) == ([SPLITS], False, "local")
     assert "@" in entry["who"]
 
