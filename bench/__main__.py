@@ -18,7 +18,7 @@ import time
 import bench
 from bench._measure import NotKeptError
 
-PROOFS = ("chain_faults", "nonces", "simulation", "mixed", "cloud_tasks_kills", "pubsub_kills")
+PROOFS = ("chain_faults", "nonces", "simulation", "mixed", "cloud_tasks_kills", "pubsub_kills", "rollout", "rollback")
 
 
 def main(wanted: list[str]) -> int:

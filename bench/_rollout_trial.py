@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 from bench._rollout_load import Load, settle
 from bench._rollout_revisions import Bad, register
-from bench._rollout_seen import Attempt, Traffic, attempts, moment, tags
+from bench._rollout_seen import Attempt, Traffic, attempts, tags
 from ops import stack_config
 from ops.home import Home
 from spec import names
@@ -82,7 +83,8 @@ class Walk:
 
     def kill(self) -> None:
         """End the process where it stands."""
-        self._process.kill()
+        with suppress(ProcessLookupError):
+            self._process.kill()
         self._process.wait()
 
 
@@ -92,69 +94,121 @@ class Trial:
 
     fault: str
     step: int
+    #: How it is to end.
+    expected: str = "rolled_back"
     sent: int = 0
-    #: Payments of which the bad revision got a task, and what share of those that were sent it is.
+    #: Payments of which the new revision got a task, and what share of those that were sent it is.
     met: int = 0
     met_percent: float = 0.0
     phase: str = ""
+    verdict: str = ""
     why: str = ""
-    #: From the end of the first attempt on the bad revision to the tag's move.
+    #: The shares that stood, one after the other.
+    steps: list[int] = field(default_factory=list)
+    #: From the end of the first attempt on the new revision to the tag's move.
     seconds_to_moved: float | None = None
     #: First attempts on it after the move, and attempts that were retries of its own tasks.
     first_after: int = 0
     retries_after: int = 0
     drift: bool = False
     settled: dict[str, Any] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def kept(self) -> list[str]:
+    def wrong(self) -> list[str]:
         """What was promised and is not so."""
-        wrong = list(self.settled.get("differences", []))
-        if self.phase != "rolled_back":
-            wrong.append(f"it ended as {self.phase or 'running'}: {self.why}")
+        found = list(self.settled.get("differences", []))
+        if self.phase != self.expected:
+            found.append(f"it ended as {self.phase or 'nothing'}, not as {self.expected}: {self.why}")
         if self.settled.get("completed_after_replay") != self.sent:
-            wrong.append(f"{self.settled.get('completed_after_replay')} of {self.sent} payments are completed")
+            found.append(f"{self.settled.get('completed_after_replay')} of {self.sent} payments are completed")
+        if self.first_after:
+            found.append(f"{self.first_after} tasks met the bad revision after its tag was moved")
         if self.drift:
-            wrong.append("a preview shows changes")
-        return wrong
+            found.append("a preview shows changes")
+        return found
 
     def as_json(self) -> dict[str, Any]:
         """Its figures."""
-        return {**asdict(self), "wrong": self.kept}
+        return {**asdict(self), "wrong": self.wrong}
+
+
+@dataclass(kw_only=True)
+class Play:
+    """A rollout of one revision, under way on a stack, and the load that it meets."""
+
+    stack: Stack
+    bad: Bad
+    load: Load
+    walk: Walk
+    traffic: Traffic
+    since: str
+    revision: str
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The rollout as it is kept."""
+        found: dict[str, Any] = kept(self.stack, names.ROLLOUT_OBJECT) or {}
+        return found
+
+    @property
+    def verdict(self) -> dict[str, Any]:
+        """What the gates said last."""
+        steps = self.state.get("steps") or [{}]
+        return dict(steps[-1].get("seen") or {})
+
+    def judged(self, trial: Trial) -> Trial:
+        """Fill in what it came to, after everything is settled."""
+        state, verdict = self.state, self.verdict
+        trial.sent, trial.phase = len(self.load.sent), state.get("phase", "")
+        trial.why, trial.verdict = state.get("why", "") or verdict.get("why", ""), verdict.get("kind", "")
+        trial.steps = [one["percent"] for one in state.get("steps", [])]
+        trial.drift = drifted(self.stack)
+        trial.settled = asdict(settle(self.stack, self.load.sent))
+        told(trial, attempts(self.stack, self.bad.service, self.revision, self.since), self.traffic.left(self.revision))
+        return trial
+
+
+@contextmanager
+def playing(stack: Stack, bad: Bad, steps: list[int], *, rate: float, **said: Any) -> Iterator[Play]:
+    """A rollout that stands at its first share; it is over after the block, by an abort if by nothing else."""
+    rules(stack, **{"steps": steps, "first_dwell": LONG, "dwell": LONG, "lag": "0s", **said})
+    digest = register(stack, bad)
+    since = now(stack)
+    with Traffic(stack, bad.service) as traffic:
+        walk = Walk(stack, bad.service, "--image", digest)
+        try:
+            until(lambda: share(stack, bad.service) == steps[0] or not walk.going, AT_ONCE, lambda: walk.told[-2000:])
+            assert walk.going, walk.told[-2000:]
+            revision = tags(stack, bad.service)["canary"]
+            load = Load(stack, rate)
+            yield Play(
+                stack=stack, bad=bad, load=load, walk=walk, traffic=traffic, since=since, revision=revision
+            )  # fmt: skip
+            load.stop()
+            if walk.going:
+                stack.sluice("rollout", "abort", "--yes")
+            walk.end()
+        finally:
+            walk.kill()
 
 
 def bad_rollout(
     stack: Stack, bad: Bad, step: int, *, payments: int, rate: float, say: Callable[[str], None] = print, **said: Any
 ) -> Trial:
     """Roll a revision with a fault out to one share under load, and see it taken back."""
-    trial = Trial(fault=bad.name, step=step)
-    rules(stack, steps=sorted({step, 100}), first_dwell=LONG, dwell=LONG, **{"lag": "0s", **said})
-    digest = register(stack, bad)
-    since, load = now(stack), Load(stack, rate)
-    with Traffic(stack, bad.service) as traffic:
-        walk = Walk(stack, bad.service, "--digest", digest)
-        until(lambda: share(stack, bad.service) == step or not walk.going, AT_ONCE, lambda: walk.told[-2000:])
-        revision = tags(stack, bad.service).get("canary", "")
-        load.start(payments)
-        until(lambda: not (walk.going and load.going), payments / rate + AT_ONCE)
+    with playing(stack, bad, sorted({step, 100}), rate=rate, **said) as play:
+        play.load.start(payments)
+        until(lambda: not (play.walk.going and play.load.going), payments / rate + AT_ONCE)
         deadline = time.monotonic() + PATIENCE
-        until(lambda: not walk.going or time.monotonic() > deadline, PATIENCE + AT_ONCE)
-        load.stop()
-        if walk.going:
-            stack.sluice("rollout", "abort", bad.service, "--yes")
-        walk.end()
-    trial.sent = len(load.sent)
-    state = kept(stack, names.ROLLOUT_OBJECT) or {}
-    trial.phase, trial.why = state.get("phase", ""), state.get("why", "")
-    told(trial, attempts(stack, bad.service, revision, since), traffic.left(revision))
-    trial.drift = drifted(stack)
-    trial.settled = asdict(settle(stack, load.sent))
+        until(lambda: not play.walk.going or time.monotonic() > deadline, PATIENCE + AT_ONCE)
+    trial = play.judged(Trial(fault=bad.name, step=step))
     say(f"{bad.name} at {step} %: {json.dumps(trial.as_json())}")
     return trial
 
 
 def told(trial: Trial, found: list[Attempt], moved: datetime | None) -> None:
-    """Fill in what attempts on the bad revision say."""
+    """Fill in what attempts on the new revision say."""
     trial.met = len({one.task for one in found})
     trial.met_percent = round(trial.met / trial.sent * 100, 2) if trial.sent else 0.0
     if found and moved is not None:
@@ -167,8 +221,3 @@ def told(trial: Trial, found: list[Attempt], moved: datetime | None) -> None:
 def drifted(stack: Stack) -> bool:
     """Whether a preview of the stack shows any change."""
     return bool(stack.json("preview", "--stack", "local")["changed"])
-
-
-def at(text: str) -> datetime:
-    """A time of the rollout's state."""
-    return moment(text)

@@ -60,7 +60,7 @@ def mixed(
     say(f"sent in {time.monotonic() - began:.0f} s with {mix.faults} faults: {sizes(mix)}")
     completed, dead = settle(stack, mix)
     say(f"{len(completed)} completed, {len(dead)} dead")
-    replayed = stack.json("dead", "replay", "--all")["replayed"] if dead else 0
+    replayed = stack.json("dead", "replay", "--all", "--yes", "--rate", "50/s")["replayed"] if dead else 0
     again, _ = settle(stack, mix) if dead else (completed, dead)
     stack.exchanged()
     stack.idle()
