@@ -14,6 +14,7 @@ from typing import Any
 
 from service_code.gcsplit.fallback import REFUSED, WAY, Fallback
 from service_code.gcsplit.rules import GRACE, HOSTPAY_QUEUES, SPLIT_WINDOW, Rules
+from service_code.gcsplit.sides import Sides
 from service_code.gcsplit.standing import Standing
 from service_code.kit import deadletters, ledger, logs
 from service_code.kit.call import Call
@@ -40,6 +41,7 @@ class Sweeper:
         self._rules = rules
         self._fallback = fallback
         self._standing = Standing(kit, rules)
+        self._sides = Sides(kit)
 
     async def sweep(self, call: Call) -> Mapping[str, Any]:
         """Do one round; each payment in a transaction of its own, so that one cannot hold up the rest."""
@@ -52,6 +54,7 @@ class Sweeper:
         dead = await self._bury_unpaid(now, oldest) + await self._bury_unsplit(now)
         late = await self._revive_paid(now)
         await self._standing.say(now)
+        await self._sides.say(now)
         let_go = await self._fallback.let_go(now)  # last: it asks the exchange, which may take all the time there is
         done = {"resent": resent, "let_go": let_go, "dead": dead, "late": late}
         if any(done.values()):

@@ -23,13 +23,20 @@ from spec import System, load
 from tests.service_code import flow, paynow
 from tests.service_code.conftest import Chain
 from tests.service_code.outer import Rpc
+from tests.service_code.test_register import invite, register
 from tests.service_code.town import lived
 from tests.service_code.window import FALLBACK, set_to
 from tests.service_code.world import Running, World
 
 ROOT = Path(__file__).parents[2]
 #: Labels that only some of a metric's lines have.
-SOMETIMES = {"payments_ended": {"way", "code", "stage"}, "attempts": {"queue"}}
+SOMETIMES = {
+    "payments_ended": {"way", "code", "stage"},
+    "attempts": {"queue"},
+    "outcomes": {"way", "first", "status", "code", "effect", "estimate", "registration", "paynow"},
+    "request_seconds": {"estimate"},
+    "token_age": {"status"},
+}
 
 _writer: ContextVar[str] = ContextVar("writer", default="")
 Entry = dict[str, Any]
@@ -109,6 +116,15 @@ async def paynow_events(world: World) -> None:
             await worker.push(message)
 
 
+async def tried(world: World) -> None:
+    """A release and routes are tried, a client registers."""
+    shares = {"payout": 50, "estimate": 50, "split-hop": 100, "hostpay-hop": 50}
+    world.rollout(shares, {"gcsplit": (10, "gcsplit-tried")})
+    async with world.run("gcsplit") as splitter, world.run("gcregister") as registry:
+        await splitter.sweep()
+        assert (await register(registry, await invite(registry))).status == 201
+
+
 async def test_each_metric_finds_the_lines_that_the_services_write(
     world: World, chain: Chain, rpc: Rpc, sql: Any, entries: list[Entry]
 ) -> None:
@@ -119,6 +135,7 @@ async def test_each_metric_finds_the_lines_that_the_services_write(
             await town.running[name].sweep()
     await paynow_events(world)
     await trouble(world, rpc)
+    await tried(world)
 
     missing: dict[str, str] = {}
     for name, metric in system().metrics.items():
