@@ -1,7 +1,7 @@
 """PayNow's flow from outside: register buyers, have the sandbox send events, follow each to its wallet's posting.
 
-Owns what `sluice pay --flow paynow` and `sluice dead` need of it. All of it goes over HTTP: the sandbox's PayNow and
-the operator's doors of the entry service.
+Owns what `sluice pay --flow paynow` needs of it. All of it goes over HTTP: the sandbox's PayNow and the operator's
+doors of the entry service.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import time
 from typing import Any
 
 from ops import rest
-from ops.afar import Doors
-from ops.errors import BadUsage, CallFailed
+from ops.errors import CallFailed
 from ops.operator import Operator
 from ops.output import Output
 
@@ -61,21 +60,6 @@ def follow(operator: Operator, events: list[str], *, seconds: float) -> list[dic
         if seen[open_[0]]["status"] not in ENDS:
             time.sleep(LOOK_EVERY)
     return [seen[event] for event in events]
-
-
-def dead(operator: Doors) -> list[dict[str, Any]]:
-    """Events that failed or died, oldest first."""
-    return [dict(event) for event in operator.call("GET", ENTRY, "/dead")["dead"]]
-
-
-def replay(operator: Operator, event: str) -> dict[str, Any]:
-    """Publish an event anew; what the service said."""
-    try:
-        return dict(operator.call("POST", ENTRY, f"/dead/{event}/replay"))
-    except CallFailed as error:
-        if error.status == 404:
-            raise BadUsage(f"{event}: {rest.reason(error.body)}", fix="./sluice dead events lists them") from error
-        raise
 
 
 def _look(operator: Operator, event: str) -> dict[str, Any] | None:

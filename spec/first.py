@@ -17,9 +17,15 @@ PLACEHOLDERS = ("stack", "project", "region")
 
 #: Verbs of ours that look at, or steer, the stack that they are told; others know this machine alone.
 VERBS = (
+    "dead drop",
     "dead events",
+    "dead history",
     "dead letters",
     "dead list",
+    "dead mark",
+    "dead replay",
+    "dead settle",
+    "dead show",
     "drain",
     "drift",
     "logs",
@@ -34,6 +40,8 @@ VERBS = (
     "queues run",
     "queues tasks",
     "reconcile",
+    "wallet abandon",
+    "wallet resume",
     "wallet show",
 )
 

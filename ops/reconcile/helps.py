@@ -68,7 +68,7 @@ class Verbs:
 
     def replay_event(self, event: str) -> str:
         """Replay."""
-        return f"./sluice dead replay-event {shlex.quote(event)}"
+        return f"./sluice dead replay {shlex.quote(event)}"
 
     def letters(self) -> str:
         """List."""

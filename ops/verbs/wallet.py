@@ -1,6 +1,6 @@
 """`sluice wallet`: look at the host wallet, resume it when it is stopped, abandon a stuck payout. Nothing here pays.
 
-It can be looked at in any stack (`--stack`), and changed on this machine alone.
+In any stack (`--stack`), by the operator's doors, which write down who did what.
 """
 
 from __future__ import annotations
@@ -9,26 +9,25 @@ import json
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import typer
 
-from ops import rest
-from ops.afar import Afar, Doors, WhichStack
-from ops.asking import confirm
+from ops import place, rest
+from ops.afar import WhichStack
+from ops.confirming import Confirm, DryRun, Json, Yes
 from ops.errors import CallFailed, OpsError
 from ops.follow import coins
-from ops.home import Home
-from ops.operator import Operator
 from ops.output import Output
+from ops.place import Place
+from ops.verbs.queues.common import sure
 from spec.stack import LOCAL
 
 #: The service that holds the wallet's key.
 KEEPER = "gchostpay"
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
 Earlier = Annotated[str, typer.Option("--wallet", help="Address of an earlier wallet: give up its lost nonces.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Why it is done: kept with it.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +42,7 @@ def register(app: typer.Typer) -> None:
 def show(*, stack: WhichStack = LOCAL, as_json: Json = False) -> None:
     """Print the wallet."""
     out = Output(as_json=as_json)
-    wallet = _called(lambda: _doors(stack).call("GET", KEEPER, "/wallet"))
+    wallet = _called(lambda: place.of(stack).doors.call("GET", KEEPER, "/wallet"))
     out.plain(f"{wallet['address']}  chain {wallet['chain_id']}")
     for what, field in (("balance", "balance"), ("held by open payouts", "held"), ("spent in 24 hours", "spent_today")):
         out.plain(f"  {what:<22} {_ether(wallet[field])} ETH")
@@ -63,45 +62,59 @@ def show(*, stack: WhichStack = LOCAL, as_json: Json = False) -> None:
     out.result(wallet)
 
 
-def resume(*, wallet: Earlier = "", yes: Yes = False, as_json: Json = False) -> None:
+def resume(
+    *,
+    wallet: Earlier = "",
+    why: Why = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    confirm: Confirm = "",
+    stack: WhichStack = LOCAL,
+    as_json: Json = False,
+) -> None:
     """Resume; refused while a nonce that somebody else used is not final."""
-    out = Output(as_json=as_json)
-    operator = Operator(Home.find())
-    if not (yes or as_json):
-        confirm("Sign with this wallet again? Only once it is known who used its key.")
+    out, here = Output(as_json=as_json), place.of(stack)
+    if dry_run:
+        stands = _called(lambda: here.doors.call("GET", KEEPER, "/wallet"))
+        out.say(f"would sign again; stopped: {stands['stopped'] or 'no'}")
+        out.result({"would_resume": stands["address"], "stopped": stands["stopped"]})
+        return
+    question = "Sign with this wallet again? Only once it is known who used its key."
+    sure(here, question, yes=yes, named=confirm, as_json=as_json)
     door = "/wallet/resume" + (f"?{urlencode({'wallet': wallet})}" if wallet else "")
-    answer = _called(lambda: operator.call("POST", KEEPER, door))
+    answer = _called(lambda: here.doors.call("POST", KEEPER, door, _said(here, why)))
     lost = ", ".join(map(str, answer["lost"]))
     out.step(f"the wallet is {answer['status']}", f"next nonce {answer['next_nonce']}; lost: {lost or 'none'}")
     out.result(answer)
 
 
 def abandon(
-    payment: Annotated[str, typer.Argument(help="Its id.")], *, yes: Yes = False, as_json: Json = False
+    payment: Annotated[str, typer.Argument(help="Its id.")],
+    *,
+    why: Why = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    confirm: Confirm = "",
+    stack: WhichStack = LOCAL,
+    as_json: Json = False,
 ) -> None:
     """Abandon; the chain decides which of the two transactions wins, and until then the payout may still happen."""
-    out = Output(as_json=as_json)
-    operator = Operator(Home.find())
-    if not yes:
-        _ask(payment, as_json=as_json)
-    answer = _called(lambda: operator.call("POST", KEEPER, f"/payouts/{payment}/abandon"))
+    out, here = Output(as_json=as_json), place.of(stack)
+    if dry_run:
+        waiting = _called(lambda: here.doors.call("GET", KEEPER, "/wallet"))["open_nonces"]
+        out.say(f"would fill the nonce of {payment} with a transfer to oneself; open nonces: {waiting}")
+        out.result({"would_abandon": payment, "open_nonces": waiting})
+        return
+    sure(here, f"Abandon the payout of {payment}? This cannot be taken back.", yes=yes, named=confirm, as_json=as_json)
+    door = f"/payouts/{quote(payment, safe='')}/abandon"
+    answer = _called(lambda: here.doors.call("POST", KEEPER, door, _said(here, why)))
     out.step(f"{answer['unique_id']}  {answer['status']}", answer["tx_hash"])
     out.say("final on the chain, it is in ./sluice dead list and may be replayed; or the payout won after all")
     out.result(answer)
 
 
-def _doors(stack: str) -> Doors:
-    return Operator(Home.find()) if stack == LOCAL else Afar(stack)
-
-
-def _ask(payment: str, *, as_json: bool) -> None:
-    if as_json:
-        raise OpsError(
-            f"the payout of {payment} is not abandoned: nobody was asked",
-            why="with --json there is nobody to ask, and this cannot be taken back",
-            fix="add --yes",
-        )
-    confirm(f"Abandon the payout of {payment}? This cannot be taken back.")
+def _said(here: Place, why: str) -> dict[str, str]:
+    return {"by": here.who[:200], **({"why": why[:1000]} if why else {})}
 
 
 def _called(call: Callable[[], Any]) -> dict[str, Any]:

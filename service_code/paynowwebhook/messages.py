@@ -141,22 +141,27 @@ class Messages:
 
 
 async def _stands_for(connection: Connection, found: Found) -> dict[str, Any] | None:
-    """The event or the letter that a message of the dead-letter topic is about; nothing for a stranger's."""
+    """The event or the letter that a message of the dead-letter topic is about, and whether that still waits for
+    somebody; nothing for a stranger's message.
+    """
     content = found.content
     subject = content.get("unique_id")
     ours = content.get("message") in (PayNowEvent.__name__, DeadLetter.__name__)
-    known = "SELECT event_id FROM paynow_events WHERE event_id = $1"
-    if ours and isinstance(subject, str) and "\0" not in subject and await connection.fetchval(known, subject):
-        return {"kind": "event", "id": subject}
+    if ours and isinstance(subject, str) and "\0" not in subject:
+        sql = "SELECT status <> 'processed' AND archived_at IS NULL FROM paynow_events WHERE event_id = $1"
+        waits = await connection.fetchval(sql, subject)
+        if waits is not None:
+            return {"kind": "event", "id": subject, "open": waits}
     if content.get("message") != DeadLetter.__name__:
         return None
     texts = [content.get(name) for name in ("service", "code", "body")]
     if not all(isinstance(text, str) and "\0" not in text for text in texts):
         return None
-    number = await connection.fetchval(
-        "SELECT id FROM dead_letters WHERE service = $1 AND code = $2 AND body = $3 ORDER BY id LIMIT 1", *texts
+    row = await connection.fetchrow(
+        "SELECT id, archived_at FROM dead_letters WHERE service = $1 AND code = $2 AND body = $3 ORDER BY id LIMIT 1",
+        *texts,
     )
-    return None if number is None else {"kind": "letter", "id": str(number)}
+    return None if row is None else {"kind": "letter", "id": f"letter-{row['id']}", "open": row["archived_at"] is None}
 
 
 def _wish(body: bytes) -> tuple[Found, Mapping[str, str]]:

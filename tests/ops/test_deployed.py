@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ops import app, operator, rest, specs
+from ops import app, operator, place, rest, specs
 from ops.home import ROOT, Home
 
 URL = "http://127.0.0.1:1/run/gcsplit-1.us-central1"
@@ -21,7 +21,11 @@ class DeployedCloud:
         self.home = home
 
     def status(self) -> dict[str, Any]:
-        return {"project": "p", "location": "us-central1", "services": {"gcsplit": {"url": URL}}, "queues": {}}
+        services = {"gcsplit": {"url": URL}}
+        return {"project": "p", "project_number": 1, "location": "us-central1", "services": services, "queues": {}}
+
+    def admin(self, _method: str, _path: str) -> dict[str, Any]:
+        return {"now": "2026-11-23T00:00:00+00:00"}
 
     def as_account(self, email: str, audience: str) -> Mapping[str, str]:
         return {"Authorization": f"{email} for {audience}"}
@@ -47,12 +51,13 @@ def test_an_operator_is_served_while_the_specs_are_refused(
 
     def call(method: str, url: str, body: Any = None, *, headers: Mapping[str, str]) -> Any:
         asked.append((method, url, body, headers["Authorization"]))
-        return {"failed_transactions": []}
+        return {"failed_transactions": [], "next": None}
 
-    monkeypatch.setattr(operator, "LocalCloud", DeployedCloud)
+    for module in (operator, place):
+        monkeypatch.setattr(module, "LocalCloud", DeployedCloud)
     monkeypatch.setattr(rest, "call", call)
-    assert app.main(["dead", "list"]) == 0
-    assert "no payment is dead" in capsys.readouterr().out
+    assert app.main(["dead", "list", "--kind", "payment"]) == 0
+    assert "nothing is recorded like this" in capsys.readouterr().out
     account = "sluice-operator@p.iam.gserviceaccount.com"
     assert asked == [("GET", f"{URL}/failed-transactions?status=open", None, f"{account} for {URL}")]
     assert app.main(["wallet", "show"]) == 1

@@ -1,15 +1,19 @@
-"""`sluice wallet` and `sluice dead letters`: what they call, what they print, and what they ask before they do it."""
+"""`sluice wallet` and `sluice dead`: what they call, what they print, and what they ask before they do it.
+
+What the doors do is tests/service_code/test_dead.py's.
+"""
 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from ops import app
-from ops.errors import CallFailed
-from ops.verbs import dead, wallet
+from ops import app, place
+from ops.errors import CallFailed, OpsError
+from ops.queues import pace
 
 ETHER = 10**18
 WALLET = {
@@ -33,19 +37,51 @@ LETTER = {
     "task_name": None,
     "attempt_number": 1,
     "created_at": "2026-11-22T20:00:00+00:00",
+    "archived_at": None,
+    "status": "open",
+    "flow": "single",
 }
+DEATH = {
+    "unique_id": "pay1",
+    "failed_at": "2026-11-22T20:00:00+00:00",
+    "closed_at": None,
+    "error_code": "WINDOW_PASSED",
+    "error_message": "why",
+    "flow": "single",
+    "attempt_count": 0,
+    "status": "dead",
+    "retryable": True,
+    "amount": "5",
+    "currency": "eth",
+    "note": None,
+}
+ONE = {"deaths": [DEATH], "replay": {"may": True, "code": None, "why": None, "would": "makes generation 2"}}
 
 
-class Doors:
-    """Stands for the operator's account: records calls, answers what it was given."""
+class Stack:
+    """Stands for a stack and its doors: records calls, answers what it was given."""
+
+    project, who = "p", "ann@laptop"
 
     def __init__(self) -> None:
+        self.stack = "local"
         self.calls: list[tuple[str, ...]] = []
+        self.bodies: list[Any] = []
         self.answer: Any = {}
         self.by_path: dict[str, Any] = {}
 
-    def call(self, method: str, service: str, path: str, _body: Any = None) -> Any:
+    @property
+    def doors(self) -> Stack:
+        return self
+
+    def now(self) -> datetime:
+        return datetime(2026, 11, 23, tzinfo=UTC)
+
+    def call(self, method: str, service: str, path: str, body: Any = None) -> Any:
+        if method == "pubsub":
+            return {}
         self.calls.append((method, service, path))
+        self.bodies.append(body)
         answer = self.by_path.get(path, self.answer)
         if isinstance(answer, Exception):
             raise answer
@@ -53,14 +89,19 @@ class Doors:
 
 
 @pytest.fixture
-def doors(monkeypatch: pytest.MonkeyPatch) -> Doors:
-    made = Doors()
-    for module in (wallet, dead):
-        monkeypatch.setattr(module, "Operator", lambda _home: made)
+def doors(monkeypatch: pytest.MonkeyPatch) -> Stack:
+    made = Stack()
+
+    def of(stack: str) -> Stack:
+        made.stack = stack
+        return made
+
+    monkeypatch.setattr(place, "of", of)
+    monkeypatch.setattr(pace, "pause", lambda _seconds: None)
     return made
 
 
-def test_the_wallet_is_shown_in_ether(doors: Doors, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_wallet_is_shown_in_ether(doors: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     doors.answer = WALLET
     assert app.main(["wallet", "show"]) == 0
     shown = capsys.readouterr().out
@@ -72,7 +113,7 @@ def test_the_wallet_is_shown_in_ether(doors: Doors, capsys: pytest.CaptureFixtur
     assert doors.calls == [("GET", "gchostpay", "/wallet")] * 2
 
 
-def test_resuming_is_asked_first(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resuming_is_asked_first(doors: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     doors.answer = {"status": "running", "next_nonce": 6, "lost": [4]}
     monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: SIM115 - nobody answers
     assert app.main(["wallet", "resume"]) == 1
@@ -83,7 +124,7 @@ def test_resuming_is_asked_first(doors: Doors, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("flags", [[], ["--json"]])
-def test_a_payout_is_abandoned_by_no_slip(doors: Doors, flags: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_payout_is_abandoned_by_no_slip(doors: Stack, flags: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     doors.answer = {"status": "abandoning", "unique_id": "p1", "tx_hash": "0x1"}
     monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: SIM115 - nobody answers
     assert app.main(["wallet", "abandon", "p1", *flags]) == 1
@@ -92,42 +133,50 @@ def test_a_payout_is_abandoned_by_no_slip(doors: Doors, flags: list[str], monkey
     assert doors.calls == [("POST", "gchostpay", "/payouts/p1/abandon")]
 
 
-def test_a_refusal_is_shown_with_its_code_and_reason(doors: Doors, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refusal_is_shown_with_its_code_and_reason(doors: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     body = json.dumps({"error": "NOT_OPEN", "reason": "no payout is waiting"})
     doors.answer = CallFailed("answered 404", status=404, body=body)
     assert app.main(["wallet", "abandon", "p1", "--yes"]) == 1
     assert "gchostpay refuses (404): NOT_OPEN: no payout is waiting" in capsys.readouterr().err
 
 
-def test_dead_letters_are_listed_as_they_are(doors: Doors, capsys: pytest.CaptureFixture[str]) -> None:
-    doors.answer = {"dead_letters": [LETTER]}
+def test_dead_letters_are_listed_as_they_are(doors: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    doors.answer = {"dead_letters": [LETTER], "next": None}
     assert app.main(["dead", "letters"]) == 0
     shown = capsys.readouterr().out
     assert "gchostpay/hostpay_webhook" in shown
     assert "BAD_MESSAGE" in shown
     assert "a [bold] field" in shown
     assert app.main(["dead", "letters", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"letters": [LETTER]}
-    assert doors.calls == [("GET", "gcsplit", "/dead-letters")] * 2
+    (letter,) = json.loads(capsys.readouterr().out)["dead"]
+    assert (letter["id"], letter["record"]) == ("letter-1", LETTER)
+    assert doors.calls == [("GET", "gcsplit", "/dead-letters?status=open")] * 2
 
 
-def test_no_letters_is_said(doors: Doors, capsys: pytest.CaptureFixture[str]) -> None:
-    doors.answer = {"dead_letters": []}
+def test_a_long_list_is_read_page_by_page(doors: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = "/failed-transactions?status=open", "/failed-transactions?status=open&after=7"
+    doors.by_path[first] = {"failed_transactions": [DEATH], "next": 7}
+    doors.by_path[second] = {"failed_transactions": [{**DEATH, "unique_id": "pay2"}], "next": None}
+    assert app.main(["dead", "list", "--kind", "payment", "--json"]) == 0
+    assert [one["id"] for one in json.loads(capsys.readouterr().out)["dead"]] == ["pay1", "pay2"]
+
+
+def test_no_letters_is_said(doors: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    doors.answer = {"dead_letters": [], "next": None}
     assert app.main(["dead", "letters"]) == 0
-    assert "there is no dead letter" in capsys.readouterr().out
+    assert "nothing is recorded like this" in capsys.readouterr().out
 
 
-def test_all_that_are_replayed_are_dead_and_retryable(doors: Doors, capsys: pytest.CaptureFixture[str]) -> None:
-    doors.answer = {
-        "failed_transactions": [{"unique_id": "pay1", "retryable": True}, {"unique_id": "pay2", "retryable": False}]
-    }
-    assert app.main(["dead", "replay", "--all", "--dry-run", "--json"]) == 0
+def test_all_that_are_replayed_are_dead_and_retryable(doors: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    hopeless = {**DEATH, "unique_id": "pay2", "retryable": False}
+    watched = {**DEATH, "unique_id": "pay3", "status": "investigating"}
+    doors.answer = {"failed_transactions": [DEATH, hopeless, watched], "next": None}
+    assert app.main(["dead", "replay", "--all", "--kind", "payment", "--dry-run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["would_replay"] == ["pay1"]
-    assert doors.calls == [("GET", "gcsplit", "/failed-transactions?status=dead")]
+    assert doors.calls == [("GET", "gcsplit", "/failed-transactions?status=open")]
 
 
-OPEN = "/failed-transactions?status=open"
-NOT_DEAD = json.dumps({"error": "NOT_DEAD", "reason": "no death of this payment is recorded"})
+NONE = CallFailed("answered 404", status=404, body=json.dumps({"error": "NOT_DEAD", "reason": "no death"}))
 
 
 @pytest.fixture
@@ -136,36 +185,68 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: SIM115 - closed with the test's process
 
 
-def test_a_replay_that_is_refused_is_no_success(doors: Doors, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_replay_that_is_refused_is_no_success(doors: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    signed = json.dumps({"error": "BEING_PAID", "reason": "a payout of it is signed"})
+    doors.by_path = {"/dead/pay1": ONE, "/dead/pay2": {**ONE, "deaths": [{**DEATH, "unique_id": "pay2"}]}}
     doors.by_path["/dead/pay1/replay"] = {"unique_id": "pay1", "status": "replayed"}
-    doors.answer = CallFailed("answered 404", status=404, body=NOT_DEAD)
-    assert app.main(["dead", "replay", "pay1", "nosuch", "--yes"]) == 1
+    doors.by_path["/dead/pay2/replay"] = CallFailed("answered 409", status=409, body=signed)
+    assert app.main(["dead", "replay", "pay1", "pay2", "--yes", "--why", "mended"]) == 1
     done, refused = capsys.readouterr().out.splitlines()
     assert done == "\u2713 pay1  replayed"
-    assert refused == "\u2717 nosuch  refused  no death of this payment is recorded"
+    assert refused == "\u2717 pay2  refused  a payout of it is signed"
+    assert doors.bodies[-2:] == [{"by": "ann@laptop", "why": "mended"}] * 2
+
+
+def test_where_nobody_answers_the_rest_is_left_and_told(doors: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    doors.by_path = {"/dead/pay1": ONE, "/dead/pay1/replay": OpsError("nobody answers")}
+    doors.by_path["/dead/pay2"] = {**ONE, "deaths": [{**DEATH, "unique_id": "pay2"}]}
+    assert app.main(["dead", "replay", "pay1", "pay2", "--yes"]) == 1
+    assert "2 of 2 are left: nobody answers" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("verb", [["replay", "pay1", "nosuch"], ["settle", "nosuch", "--note", "by hand"]])
 @pytest.mark.usefixtures("nobody")
 def test_nobody_is_asked_about_what_is_not_dead(
-    doors: Doors, verb: list[str], capsys: pytest.CaptureFixture[str]
+    doors: Stack, verb: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    doors.answer = {"failed_transactions": [{"unique_id": "pay1", "retryable": True}]}
+    doors.answer = NONE
+    doors.by_path["/dead/pay1"] = ONE
     assert app.main(["dead", *verb]) == 2
     shown = capsys.readouterr()
     assert "not dead: nosuch\n" in shown.err
     assert "?" not in shown.out
-    assert doors.calls == [("GET", "gcsplit", OPEN)]
+    assert {method for method, *_ in doors.calls} == {"GET"}
 
 
 @pytest.mark.parametrize(
-    "verb", [["dead", "replay", "pay1"], ["dead", "settle", "pay1", "--note", "by hand"], ["wallet", "resume"]]
+    "verb",
+    [
+        ["dead", "replay", "pay1"],
+        ["dead", "settle", "pay1", "--note", "by hand"],
+        ["dead", "drop", "pay1", "--why", "x"],
+        ["wallet", "resume"],
+    ],
 )
 @pytest.mark.usefixtures("nobody")
 def test_without_a_terminal_it_is_said_how_to_confirm(
-    doors: Doors, verb: list[str], capsys: pytest.CaptureFixture[str]
+    doors: Stack, verb: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    doors.answer = {"failed_transactions": [{"unique_id": "pay1", "retryable": True}]}
+    doors.by_path["/dead/pay1"] = ONE
     assert app.main(verb) == 1
     assert "fix: without a terminal, add --yes" in capsys.readouterr().err
+    assert app.main([*verb, "--stack", "prod", "--yes"]) == 1
+    assert "add --yes --confirm prod" in capsys.readouterr().err
     assert all(method == "GET" for method, *_ in doors.calls)
+
+
+def test_prod_is_changed_where_it_is_named(doors: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    doors.by_path = {"/dead/pay1": ONE, "/dead/pay1/replay": {"unique_id": "pay1", "status": "replayed"}}
+    named = ["--stack", "prod", "--yes", "--confirm"]
+    assert app.main(["dead", "replay", "pay1", *named, "dev"]) == 2
+    assert all(method == "GET" for method, *_ in doors.calls)
+    assert app.main(["dead", "replay", "pay1", *named, "prod"]) == 0
+    assert doors.calls[-1] == ("POST", "gcsplit", "/dead/pay1/replay")
+    doors.answer = {"status": "running", "next_nonce": 6, "lost": []}
+    assert app.main(["wallet", "resume", *named, "prod", "--why", "our own script"]) == 0
+    assert doors.bodies[-1] == {"by": "ann@laptop", "why": "our own script"}
+    assert "next nonce 6" in capsys.readouterr().out

@@ -107,7 +107,7 @@ def test_on_google_cloud_every_command_names_the_stack_it_is_for() -> None:
 
 
 def test_on_the_local_stack_every_command_is_a_verb_or_a_gcloud_that_means_the_local_cloud() -> None:
-    verbs = {path.stem for path in (ROOT / "ops/verbs").glob("[a-z]*.py")}
+    verbs = {path.stem for path in (ROOT / "ops/verbs").glob("[a-z]*")}
     for one in commands(Verbs("us-central1")):
         if one.startswith("./sluice "):
             assert one.split()[1] in verbs

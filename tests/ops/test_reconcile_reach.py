@@ -92,9 +92,8 @@ def test_a_stack_that_is_none_is_no_matter_of_credentials(capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("words", "service", "path"),
     [
-        (("dead", "list"), "gcsplit", "/failed-transactions?status=open"),
-        (("dead", "letters"), "gcsplit", "/dead-letters"),
-        (("dead", "events"), "paynowwebhook", "/dead"),
+        (("dead", "list", "--kind", "payment"), "gcsplit", "/failed-transactions?status=open"),
+        (("dead", "events"), "paynowwebhook", "/dead?status=open"),
         (("wallet", "show"), "gchostpay", "/wallet"),
     ],
 )

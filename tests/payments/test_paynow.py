@@ -88,8 +88,8 @@ def test_what_cannot_be_handled_ends_in_the_dead_letters_and_is_replayed_by_one_
     stack.idle()
     (letter,) = dead_letters(stack)
     assert (letter["message"], letter["code"]) == ("DeadLetter", "UNKNOWN_PRODUCT")
-    (dead,) = stack.json("dead", "events")["events"]
-    assert (dead["event_id"], dead["code"]) == (letter["unique_id"], "UNKNOWN_PRODUCT")
+    (dead,) = stack.json("dead", "events")["dead"]
+    assert (dead["id"], dead["code"]) == (letter["unique_id"], "UNKNOWN_PRODUCT")
 
     stack.sql("ALTER TABLE wallet_credits RENAME TO away")  # transient: given up by Pub/Sub
     buy(stack, buyer, ("points-1000",))
@@ -101,12 +101,12 @@ def test_what_cannot_be_handled_ends_in_the_dead_letters_and_is_replayed_by_one_
     ):  # two hours of sweeps are long
         stack.sql(f"UPDATE {row} - interval '3 hours'")
     until(
-        lambda: bool(stack.advance(61)) and len(stack.json("dead", "events")["events"]) == 2,
+        lambda: bool(stack.advance(61)) and len(stack.json("dead", "events")["dead"]) == 2,
         60,
         lambda: "the sweeper notices",
     )
-    failed = next(one for one in stack.json("dead", "events")["events"] if one["status"] == "failed")
+    failed = next(one for one in stack.json("dead", "events")["dead"] if one["standing"] == "failed")
     for _ in range(2):
-        stack.json("dead", "replay-event", failed["event_id"])
+        stack.json("dead", "replay", failed["id"], "--yes")
     until(lambda: balances(stack, buyer) == [100, 1100], 150, lambda: str(balances(stack, buyer)))
-    assert [one["event_id"] for one in stack.json("dead", "events")["events"]] == [dead["event_id"]]
+    assert [one["id"] for one in stack.json("dead", "events")["dead"]] == [dead["id"]]

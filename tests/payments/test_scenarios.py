@@ -106,7 +106,7 @@ def test_when_the_24_hours_run_out_payouts_are_recorded_alerted_and_recovered_by
             stack.advance(24 * HOUR + MINUTE)
         assert waiting(stack, CHECKS) == 0  # Cloud Tasks has dropped it, and told nobody
         stack.advance(5 * MINUTE)
-    listed = {row["unique_id"]: row["error_code"] for row in stack.json("dead", "list")["dead"]}
+    listed = {row["id"]: row["code"] for row in stack.json("dead", "list")["dead"]}
     assert {listed.get(one) for one in lost} == {"WINDOW_PASSED"}
     for one in lost:
         entries = stack.json("logs", "--payment", one, "--severity", "ERROR")
@@ -132,10 +132,11 @@ def test_a_users_poison_stops_nobody_elses_events_and_is_replayed_by_one_command
     finally:
         stack.sql("ALTER TABLE wallet_credits DROP CONSTRAINT poison")
     assert balance(stack, poisoned) == 0
-    mine = [one for one in stack.json("dead", "events")["events"] if one["customer_id"] == poisoned["customer"]]
-    assert [one["status"] for one in mine] == ["failed"]
+    listed = stack.json("dead", "events")["dead"]
+    mine = [one for one in listed if one["record"]["customer_id"] == poisoned["customer"]]
+    assert [one["standing"] for one in mine] == ["failed"]
     for _ in range(2):
-        stack.json("dead", "replay-event", mine[0]["event_id"])
+        stack.json("dead", "replay", mine[0]["id"], "--yes")
     until(lambda: balance(stack, poisoned) == 100, 60, lambda: f"{balance(stack, poisoned)} points")
     verdict(stack)
 

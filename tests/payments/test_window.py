@@ -42,7 +42,7 @@ def test_a_dead_payer_is_tried_by_the_law_and_the_payment_dies_and_is_replayed_o
     errors = stack.json("logs", "--payment", payment, "--severity", "ERROR")
     assert any(entry["jsonPayload"].get("event") == "payment_dead" for entry in errors)
     listed = stack.json("dead", "list")
-    assert [row["unique_id"] for row in listed["dead"]] == [payment]
+    assert [row["id"] for row in listed["dead"]] == [payment]
     assert nonces(stack) == 0
 
     stack.up()  # the payer is deployed again

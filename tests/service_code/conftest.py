@@ -150,6 +150,18 @@ async def chain(anvil: str, world: World) -> AsyncIterator[Chain]:
 
 
 @pytest.fixture
+async def dead(
+    world: World, log_lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> AsyncIterator[Any]:
+    """`sluice dead` over running services, whose lines are not printed."""
+    from tests.service_code import dead_here  # which few tests need, and which imports the command line
+
+    assert log_lines == []
+    async with dead_here.commanded(world, monkeypatch, capsys) as command:
+        yield command
+
+
+@pytest.fixture
 def rpc(chain: Chain) -> Rpc:
     """The door by which services reach the chain: it counts, and does harm on demand."""
     return chain.door

@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import jwt
 import yaml
@@ -135,8 +136,8 @@ def routes(**percents: int) -> str:
 
 @functools.cache
 def queues_into(service: str) -> list[str]:
-    """The queues whose tasks a service receives."""
-    return [name for name, (to, _, _) in QUEUES.items() if to == service]
+    """The queues whose tasks a service receives, and those of whom hands on to it."""
+    return [name for name, (to, _, _) in QUEUES.items() if service in (to, *HANDS_ON.get(to, ()))]
 
 
 @functools.cache
@@ -172,7 +173,7 @@ async def ask(app: Any, method: str, target: str, headers: Mapping[str, str], bo
         "http_version": "1.1",
         "method": method,
         "scheme": "http",
-        "path": path,
+        "path": unquote(path),
         "raw_path": path.encode(),
         "query_string": query.encode(),
         "root_path": "",

@@ -1,0 +1,159 @@
+"""What died, at the services' operator doors: read page by page, found by its id, and changed.
+
+Who is at the keyboard is said with each change, and written into operator_actions beside the verified account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from ops import rest
+from ops.dead.things import EVENT, LETTER, NUMBERED, PAYMENT, Thing, Wanted, of_event, of_letter, of_payment
+from ops.errors import BadUsage, CallFailed
+from ops.place import Place
+
+#: The service that records the deaths of payments and lists all letters; PayNow's entry, whose events they are; the
+#: service that shows a payment's whole way.
+KEEPER, ENTRY, VIEW = "gcsplit", "paynowwebhook", "gcwebhook"
+#: Actions that are read at most where a number is asked for.
+MOST = 100_000
+
+
+class Refused(Exception):
+    """A door would not do it: what it answered."""
+
+    def __init__(self, error: CallFailed) -> None:
+        super().__init__(rest.reason(error.body))
+        self.status = error.status
+        self.reason = rest.reason(error.body)
+
+
+class DeadDoors:
+    """The doors of one stack."""
+
+    def __init__(self, here: Place) -> None:
+        self._here = here
+
+    def listed(self, wanted: Wanted) -> Iterator[Thing]:
+        """What the tables have of these kinds, in this standing."""
+        read: dict[str, Callable[[str], Iterator[Thing]]] = {
+            PAYMENT: self._payments,
+            EVENT: self._events,
+            LETTER: self._letters,
+        }
+        for kind in wanted.kinds:
+            yield from read[kind](wanted.status)
+
+    def get(self, kind: str, id_: str) -> dict[str, Any] | None:
+        """Everything about one; nothing where there is none."""
+        number = id_.removeprefix(NUMBERED)
+        at = {
+            PAYMENT: (KEEPER, f"/dead/{_path(id_)}"),
+            EVENT: (ENTRY, f"/events/{_path(id_)}"),
+            LETTER: (KEEPER, f"/dead-letters/{_path(number)}"),
+        }
+        try:
+            return dict(self._here.doors.call("GET", *at[kind]))
+        except CallFailed as error:
+            if error.status in (404, 414):
+                return None
+            raise
+
+    def way(self, payment: str) -> dict[str, Any] | None:
+        """A payment's rows in every table."""
+        try:
+            return dict(self._here.doors.call("GET", VIEW, f"/payments/{_path(payment)}"))
+        except CallFailed as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def find(self, id_: str, kind: str = "") -> Thing | None:
+        """What this id names, of this kind where one is said."""
+        letter = id_.startswith(NUMBERED) and id_.removeprefix(NUMBERED).isdigit()
+        kinds = [kind] if kind else [LETTER, PAYMENT, EVENT] if letter else [PAYMENT, EVENT]
+        for one in kinds:
+            if (found := self.get(one, id_)) is not None:
+                return _thing(one, found)
+        return None
+
+    def replay(self, thing: Thing, why: str) -> dict[str, Any]:
+        """Pay one after all, or publish it anew."""
+        if thing.kind == PAYMENT:
+            return self._change(KEEPER, f"/dead/{_path(thing.id)}/replay", why)
+        return self._change(ENTRY, f"/dead/{_path(thing.id)}/replay", why)
+
+    def mark(self, thing: Thing, verb: str, why: str) -> dict[str, Any]:
+        """Archive or restore one."""
+        if thing.kind == EVENT:
+            return self._change(ENTRY, f"/dead/{_path(thing.id)}/{verb}", why)
+        return self._change(KEEPER, f"/dead-letters/{thing.raw['id']}/{verb}", why)
+
+    def message(self, verb: str, message: dict[str, Any], why: str) -> dict[str, Any]:
+        """Replay or archive what stands in Pub/Sub alone."""
+        return self._change(ENTRY, f"/dead-messages/{verb}", why, {"message": message})
+
+    def known(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
+        """What stands for each of some messages."""
+        return dict(self._here.doors.call("POST", ENTRY, "/dead-messages/known", {"messages": messages})["known"])
+
+    def change(self, payment: str, what: str, body: dict[str, str]) -> dict[str, Any]:
+        """Mark or settle a payment."""
+        return self._change(KEEPER, f"/failed-transactions/{_path(payment)}/{what}", "", dict(body))
+
+    def history(self, subject: str, limit: int) -> list[dict[str, Any]]:
+        """What operators did, the newest first."""
+        found: list[dict[str, Any]] = []
+        query = {"subject": subject} if subject else {}
+        while len(found) < min(limit, MOST):
+            page = self._here.doors.call("GET", KEEPER, f"/operator-actions?{urlencode(query)}")
+            found += [dict(one) for one in page["actions"]]
+            if page["next"] is None:
+                break
+            query["before"] = str(page["next"])
+        return found[:limit]
+
+    def _change(self, service: str, path: str, why: str, more: dict[str, Any] | None = None) -> dict[str, Any]:
+        body = {"by": self._here.who[:200], **({"why": why} if why else {}), **(more or {})}
+        try:
+            return dict(self._here.doors.call("POST", service, path, body))
+        except CallFailed as error:
+            raise Refused(error) from error
+
+    def _payments(self, status: str) -> Iterator[Thing]:
+        for row in self._pages(KEEPER, "/failed-transactions", "failed_transactions", "after", status):
+            yield of_payment(row)
+
+    def _events(self, status: str) -> Iterator[Thing]:
+        for row in self._pages(ENTRY, "/dead", "dead", "after", status):
+            yield of_event(row)
+
+    def _letters(self, status: str) -> Iterator[Thing]:
+        for row in self._pages(KEEPER, "/dead-letters", "dead_letters", "before", status):
+            yield of_letter(row)
+
+    def _pages(self, service: str, path: str, rows: str, cursor: str, status: str) -> Iterator[dict[str, Any]]:
+        query: dict[str, str] = {"status": status}
+        while True:
+            try:
+                page = self._here.doors.call("GET", service, f"{path}?{urlencode(query)}")
+            except CallFailed as error:
+                if error.status == 400:
+                    raise BadUsage(rest.reason(error.body)) from error
+                raise
+            yield from page[rows]
+            if page.get("next") is None:
+                return
+            query[cursor] = str(page["next"])
+
+
+def _thing(kind: str, found: dict[str, Any]) -> Thing:
+    if kind == PAYMENT:
+        return of_payment({**found["deaths"][-1], "replay": found["replay"]})
+    return of_event(found) if kind == EVENT else of_letter(found)
+
+
+def _path(id_: str) -> str:
+    return quote(id_, safe="")

@@ -1,0 +1,89 @@
+"""`sluice dead list`, `show`, `history`: look, and change nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from ops import place
+from ops.afar import WhichStack
+from ops.confirming import Json
+from ops.dead import page
+from ops.dead.doors import DeadDoors
+from ops.dead.things import COLUMNS, EVENT, LETTER, MESSAGE, NUMBERED, PAYMENT, Wanted
+from ops.dead.work import verdict
+from ops.output import Output
+from ops.verbs.dead.common import Code, Flow, Kind, Newer, Older, One, in_hand, is_message, messages_in, the_one
+from spec.stack import LOCAL
+
+
+def list_(
+    *,
+    kind: Kind = "",
+    status: Annotated[str, typer.Option("--status", help="open, all, or one such as recovered or archived.")] = "open",
+    code: Code = "",
+    flow: Flow = "",
+    older_than: Older = "",
+    newer_than: Newer = "",
+    stack: WhichStack = LOCAL,
+    as_json: Json = False,
+) -> None:
+    """Print the table."""
+    wanted = Wanted(kind=kind, status=status, code=code, flow=flow, older_than=older_than, newer_than=newer_than)
+    out, here = Output(as_json=as_json), place.of(stack)
+    doors = DeadDoors(here)
+    with in_hand(here, doors, out, wanted=LETTER in wanted.kinds) as hand:
+        things = list(wanted.of([*doors.listed(wanted), *messages_in(hand, wanted)], here.now()))
+        if things:
+            out.table(COLUMNS, [thing.row() for thing in things])
+            out.say("\n./sluice dead show ID tells everything about one; ./sluice dead replay ID does it after all")
+        else:
+            out.say("nothing waits for a decision" if wanted.everything else "nothing is recorded like this")
+        if hand is not None and hand.more:
+            out.say(f"of Pub/Sub's dead letters {len(hand.held)} were looked at; there are more")
+        looked = hand is not None or LETTER not in wanted.kinds
+        out.result({"dead": [thing.as_json() for thing in things], "pubsub_looked_at": looked})
+
+
+def show(one: One, *, kind: Kind = "", stack: WhichStack = LOCAL, as_json: Json = False) -> None:
+    """Print everything about one."""
+    Wanted(kind=kind)
+    out, here = Output(as_json=as_json), place.of(stack)
+    doors = DeadDoors(here)
+    message = is_message(one, kind)
+    with in_hand(here, doors, out, wanted=message, needed=message) as hand:
+        thing = the_one(doors, hand, one, kind)
+        found: dict[str, Any] = thing.raw if message else (doors.get(thing.kind, thing.id) or {})
+        way = doors.way(thing.id) if thing.kind == PAYMENT else None
+        page.show(out, thing, found, way, stack)
+        may, why = verdict(thing)
+        out.result({**thing.as_json(), "record": found, "way": way, "replay": {"may": may, "why": why}})
+
+
+def history(
+    subject: Annotated[str, typer.Argument(metavar="[ID]", help="Of one thing alone.")] = "",
+    *,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="So many, the newest.")] = 50,
+    stack: WhichStack = LOCAL,
+    as_json: Json = False,
+) -> None:
+    """Print what operators did."""
+    out = Output(as_json=as_json)
+    bare = subject.removeprefix(NUMBERED).removeprefix(MESSAGE)
+    found = DeadDoors(place.of(stack)).history(bare, limit)
+    for one in found:
+        out.plain(page.action(one))
+    if not found:
+        out.say("nothing is recorded")
+    out.result({"actions": found})
+
+
+def letters(*, stack: WhichStack = LOCAL, as_json: Json = False) -> None:
+    """Print the letters that wait."""
+    list_(kind=LETTER, stack=stack, as_json=as_json)
+
+
+def events(*, stack: WhichStack = LOCAL, as_json: Json = False) -> None:
+    """Print the events that wait."""
+    list_(kind=EVENT, stack=stack, as_json=as_json)
