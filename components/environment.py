@@ -73,9 +73,10 @@ def _edge(system: System, stack: StackConfig, queue: TaskQueue) -> dict[str, Any
 
 
 def _meets(system: System, receiver: str) -> dict[str, list[str]]:
-    """Whom a message meets by an edge, with the queues into each, by which a payment may have met it before.
+    """Whom a message meets by an edge, with the queues by which a payment may have met each before.
 
-    Whom a receiver without a database sends on to is met by it too: it cannot look up which revision was chosen.
+    A receiver without a database cannot look up which revision was chosen: whom it sends on to is met by the same
+    message, and whoever has sent to it has met them.
     """
     met, waiting = set[str](), [receiver]
     while waiting:
@@ -83,7 +84,14 @@ def _meets(system: System, receiver: str) -> dict[str, list[str]]:
         if one not in met:
             met.add(one)
             waiting += [] if system.service(one).database else [queue.receiver for queue in system.queues_out_of(one)]
-    return {one: [queue.name for queue in system.queues_into(one)] for one in sorted(met)}
+    return {one: sorted(_ways_to(system, one, frozenset())) for one in sorted(met)}
+
+
+def _ways_to(system: System, service: str, seen: frozenset[str]) -> set[str]:
+    """The queues into a service, and those into the ones without a database that send to it."""
+    into = system.queues_into(service)
+    between = {one for queue in into for one in queue.senders if not system.service(one).database} - seen - {service}
+    return {queue.name for queue in into}.union(*(_ways_to(system, one, seen | {service}) for one in between))
 
 
 def _token(stack: StackConfig, queue: TaskQueue) -> dict[str, Any] | None:

@@ -44,6 +44,24 @@ def test_every_service_can_start_with_its_environment(system: System, service: s
     assert set(settings.callers) == set(system.callers(service))
 
 
+def test_who_is_met_by_way_of_a_service_without_a_database_is_said_with_all_ways_there(system: System) -> None:
+    assert system.stack is not None
+    into_gchostpay1 = [
+        "gchostpay-payment-failed-queue",
+        "gchostpay-payment-response-queue",
+        "gchostpay-status-check-queue",
+        "gchostpay-status-response-queue",
+        "gcsplit-hostpay-trigger-queue",
+    ]
+    queues = json.loads(environment(system, system.stack, "gchostpay1")["QUEUES"])
+    assert queues["gchostpay-status-check-queue"]["meets"] == {
+        "gchostpay1": into_gchostpay1,
+        "gchostpay2": ["gchostpay-status-check-queue"],
+    }
+    queues = json.loads(environment(system, system.stack, "gchostpay2")["QUEUES"])
+    assert queues["gchostpay-status-response-queue"]["meets"] == {"gchostpay1": into_gchostpay1}
+
+
 def test_an_edge_says_where_as_whom_and_for_how_long(system: System) -> None:
     assert system.stack is not None
     queues = json.loads(environment(system, system.stack, "gcsplit")["QUEUES"])
