@@ -110,3 +110,17 @@ def test_what_cannot_be_handled_ends_in_the_dead_letters_and_is_replayed_by_one_
         stack.json("dead", "replay", failed["id"], "--yes")
     until(lambda: balances(stack, buyer) == [100, 1100], 150, lambda: str(balances(stack, buyer)))
     assert [one["id"] for one in stack.json("dead", "events")["dead"]] == [dead["id"]]
+
+    rubbish = {"messages": [{"data": base64.b64encode(b"rubbish").decode(), "attributes": {"a": "b"}}]}
+    http("POST", f"{stack.rest}/v1/projects/sluice-local/topics/paynow-events-dlq:publish", rubbish)
+    (stranger,) = [one["id"] for one in stack.json("dead", "list")["dead"] if one["kind"] == "letter"]
+    assert stranger.startswith("message-")
+    dropped = stack.json("dead", "drop", stranger, dead["id"], "--why", "a test", "--yes")
+    assert [one["status"] for one in dropped["answers"]] == ["archived", "archived"]
+    assert stack.json("dead", "list")["dead"] == []
+    done = stack.json("dead", "history")["actions"]
+    assert [one["verb"] for one in done] == ["archive", "archive", "replay"]
+    assert done[0]["account"] == "sluice-operator@sluice-local.iam.gserviceaccount.com"
+    stack.json("dead", "drop", dead["id"], "--undo", "--why", "a test", "--yes")
+    assert [one["id"] for one in stack.json("dead", "list")["dead"]] == [dead["id"]]
+    assert dead_letters(stack) == []  # acknowledged, but only after it was recorded
