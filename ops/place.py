@@ -100,13 +100,24 @@ class Place(ABC):
     def id_token(self, account: str, audience: str) -> Mapping[str, str]:
         """Headers that show a service an ID token of an account."""
 
+    # Google's clients: at the local cloud without credentials, which its owner's door does not ask for; at Google with
+    # application-default credentials. One each, since a new one is a new connection.
+
+    @property
     @abstractmethod
+    def _run(self) -> RunClients: ...
+
+    @property
+    @abstractmethod
+    def _metrics(self) -> monitoring_v3.MetricServiceClient: ...
+
     def run_clients(self) -> RunClients:
         """Google's clients of Cloud Run."""
+        return self._run
 
-    @abstractmethod
     def metrics_client(self) -> monitoring_v3.MetricServiceClient:
         """Google's client of Cloud Monitoring's series."""
+        return self._metrics
 
     @abstractmethod
     def _at(self, api: str, /) -> str:
@@ -202,8 +213,8 @@ class Local(Place):
         """Asked of the local cloud."""
         return self.cloud.as_account(account, audience)
 
-    def run_clients(self) -> RunClients:
-        """At the local cloud, without credentials: its owner's door asks for none."""
+    @cached_property
+    def _run(self) -> RunClients:
         import grpc
         from google.cloud import run_v2
         from google.cloud.run_v2.services.revisions.transports import RevisionsGrpcTransport
@@ -215,8 +226,8 @@ class Local(Place):
             revisions=run_v2.RevisionsClient(transport=RevisionsGrpcTransport(channel=channel)),
         )
 
-    def metrics_client(self) -> monitoring_v3.MetricServiceClient:
-        """At the local cloud."""
+    @cached_property
+    def _metrics(self) -> monitoring_v3.MetricServiceClient:
         import grpc
         from google.cloud import monitoring_v3
         from google.cloud.monitoring_v3.services.metric_service.transports import MetricServiceGrpcTransport
@@ -267,14 +278,14 @@ class Google(Place):
         """Of an account that the caller may impersonate."""
         return {"Authorization": f"Bearer {self._login.id_token(account, audience)}"}
 
-    def run_clients(self) -> RunClients:
-        """With application-default credentials."""
+    @cached_property
+    def _run(self) -> RunClients:
         from google.cloud import run_v2
 
         return RunClients(services=run_v2.ServicesClient(), revisions=run_v2.RevisionsClient())
 
-    def metrics_client(self) -> monitoring_v3.MetricServiceClient:
-        """With application-default credentials."""
+    @cached_property
+    def _metrics(self) -> monitoring_v3.MetricServiceClient:
         from google.cloud import monitoring_v3
 
         return monitoring_v3.MetricServiceClient()

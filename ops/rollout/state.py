@@ -91,12 +91,16 @@ class Rollout:
     wanted: int
     #: When `percent` came into force.
     since: str
-    #: The revisions of a release, and the digest of its image where it is not the stack's.
+    #: The revisions of a release, and the digests of their images where they are not the stack's.
     stable: str = ""
     canary: str = ""
     digest: str = ""
-    #: What was stable before `stable`, where the last promotion is still kept.
+    stable_digest: str = ""
+    #: Cloud Run splits its traffic: nobody who sends to it could choose.
+    split: bool = False
+    #: What was stable before `stable` where the last promotion is still kept, and until when.
     previous: str = ""
+    keep_until: str = ""
     steps: tuple[Step, ...] = ()
     #: Why it stands where it stands, and who said so.
     why: str = ""

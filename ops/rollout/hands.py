@@ -1,0 +1,27 @@
+"""The effects of a place, with its config and its apply, which are loaded when they are needed.
+
+A rollback moves traffic and record before anything else: it must not wait for the engine's imports.
+"""
+
+from __future__ import annotations
+
+from ops.output import Output
+from ops.place import Place
+from ops.rollout.effects import Effects
+from ops.rollout.written import Written
+
+
+def effects(place: Place, out: Output) -> Effects:
+    """The hands of this place."""
+
+    def configure(change: Written) -> None:
+        from ops.rollout import apply
+
+        apply.configure(place, change)
+
+    def applied(service: str | None) -> None:
+        from ops.rollout import apply
+
+        apply.apply(place, out, service)
+
+    return Effects(place, configure=configure, apply=applied)

@@ -1,0 +1,90 @@
+"""A walk in this terminal: puts the walker together, holds the lock, and says what becomes of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import typer
+
+import spec
+from ops.output import Output
+from ops.place import Place
+from ops.rollout import gates, hands, lock, page, ready
+from ops.rollout.lock import Lock
+from ops.rollout.state import Phase, Rollout
+from ops.rollout.store import Store
+from ops.rollout.walk import LOOK, LOOK_LOCALLY, Walker
+
+#: Real seconds for which a walk that runs gets to do what was asked of it.
+PATIENCE = 60.0
+
+
+def walker(place: Place, system: spec.System, out: Output, held: Lock, *, every: float = 0.0) -> Walker:
+    """The walker of this place; `every` so many real seconds it looks."""
+    pause = every or (LOOK_LOCALLY if place.local else LOOK)
+    return Walker(
+        place,
+        Store(place),
+        hands.effects(place, out),
+        held,
+        look=gates.looker(place, system),
+        probe=lambda rollout: ready.probe(place, system, rollout),
+        tell=out.progress,
+        pause=lambda: time.sleep(pause),
+    )
+
+
+def walk(
+    place: Place,
+    store: Store,
+    system: spec.System,
+    out: Output,
+    *,
+    begin: Callable[[], None] | None = None,
+    what: str = "rollout",
+    every: float = 0.0,
+) -> None:
+    """Walk to the end in the foreground; Ctrl-C leaves the rollout as it stands. Exit 1 where it was rolled back."""
+    with lock.held(place, what) as held:
+        if begin is not None:
+            begin()
+        try:
+            done = walker(place, system, out, held, every=every).walk()
+        except KeyboardInterrupt:
+            left, _ = store.read()
+            if left is not None:
+                out.say()
+                out.plain(f"left: {page.line(left)}")
+                out.plain(f"./sluice rollout resume --stack {place.stack} goes on; nobody looks at it meanwhile")
+            raise
+    ended(out, done)
+
+
+def ended(out: Output, done: Rollout) -> None:
+    """Say how it ended, or who has taken it over."""
+    good = done.phase in (Phase.PROMOTED, Phase.ABORTED)
+    tell = out.step if good else out.refusal
+    tell(page.line(done))
+    if done.phase.over:
+        out.plain(f"    ./sluice rollout show {done.id} is its page", style="dim")
+    out.result(done.as_json())
+    if not good:
+        raise typer.Exit(1)
+
+
+def seen_to(place: Place, store: Store, system: spec.System, out: Output, until: Callable[[Rollout], bool]) -> Rollout:
+    """See that what was asked for is done: by the walk that runs, or where none does, here."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        found, _ = store.read()
+        assert found is not None
+        if until(found):
+            return found
+        try:
+            with lock.held(place, f"rollout of {found.target}") as held:
+                return walker(place, system, out, held).walk(until)
+        except lock.Locked:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(lock.LOOK)

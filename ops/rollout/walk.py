@@ -1,0 +1,189 @@
+"""The walk of a rollout: look, decide, do, write down, and again, until it is over or somebody takes it away.
+
+Every effect is written down before it begins (`wanted`, or a phase that ends the rollout), each write bound to the
+generation that was read. So a walk that is killed between any two writes leaves a state from which the next one goes
+on, and a walk whose rollout a rollback has taken over finds its next write refused and stops. Owns the loop; what is
+done next is decide.py's, how it is done effects.py's, who may walk lock.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from ops.place import Place
+from ops.rollout import decide, rollback
+from ops.rollout.decide import Abort, Hold, Prepare, Promote, RollBack, SetShare, Stop, Verdict
+from ops.rollout.effects import Effects
+from ops.rollout.lock import Lock
+from ops.rollout.state import Phase, Rollout
+from ops.rollout.store import Lost, Store
+from spec.names import ROLLOUT_OBJECT
+
+#: Real seconds between two looks.
+LOOK_LOCALLY, LOOK = 1.0, 15.0
+#: A state that says nothing new is written again after so many seconds of the place's time.
+KEEP_LOOKS = 60.0
+
+
+class Seen(Verdict, Protocol):
+    """A verdict that can be kept."""
+
+    def as_json(self) -> dict[str, Any]:
+        """With each gate's samples and confidence."""
+
+
+#: Asks the gates about the share that stands.
+Look = Callable[[Rollout, datetime], Seen]
+
+
+class TakenOver(Exception):
+    """Another process walks this rollout now, or takes it back."""
+
+
+@dataclass
+class Walker:
+    """One walk."""
+
+    place: Place
+    store: Store
+    effects: Effects
+    lock: Lock
+    look: Look
+    #: Sees that a new revision answers before a payment meets it; "" or why not.
+    probe: Callable[[Rollout], str]
+    tell: Callable[[str], None]
+    #: Lets time pass between two looks.
+    pause: Callable[[], None]
+    rollout: Rollout = field(init=False)
+    _generation: int = field(init=False, default=0)
+    _kept_at: datetime | None = field(init=False, default=None)
+
+    def walk(self, until: Callable[[Rollout], bool] = lambda _: False) -> Rollout:
+        """Until it is over, or stands as is wanted; what became of it."""
+        self._load()
+        while not until(self.rollout):
+            try:
+                if self._once():
+                    return self.rollout
+            except (TakenOver, Lost):
+                if not self._still_ours():
+                    return self.rollout
+        return self.rollout
+
+    def _once(self) -> bool:
+        """One round; whether nothing is left to do."""
+        self._refresh()
+        verdict = self._looked()
+        match decide.next_action(self.rollout, verdict, self.place.now()):
+            case Stop():
+                return True
+            case Prepare():
+                self._prepare()
+            case SetShare(percent):
+                self._set(percent)
+            case Promote():
+                self._promote()
+            case RollBack(why):
+                self._back(why)
+            case Abort():
+                self._abort()
+            case Hold(why):
+                self.tell(f"{self.rollout.target} at {self.rollout.percent} %: {why}")
+                self.pause()
+        return False
+
+    def guard(self) -> None:
+        """Raise where the state is another than this walk wrote: somebody else decides now."""
+        if self.lock.lost or self.store.objects.read(ROLLOUT_OBJECT).generation != self._generation:
+            raise TakenOver
+
+    # The actions
+
+    def _prepare(self) -> None:
+        self.tell(f"deploying {self.rollout.canary} beside {self.rollout.stable}, at 0 %")
+        self.effects.prepare(self.rollout)
+        self.guard()
+        if why := self.probe(self.rollout):
+            self._back(f"it did not answer before its first payment: {why}")
+            return
+        self._save(self.rollout.turned(Phase.RUNNING, "", self.rollout.by))
+
+    def _set(self, percent: int) -> None:
+        fence = self.effects.fence(self.rollout)  # first: whoever takes it back after the next line writes after this
+        self._save(self.rollout.wanting(percent))
+        self.effects.share(self.rollout, fence, self.guard)
+        self._save(self.rollout.standing(self.place.now()))
+        self.tell(f"{self.rollout.target} stands at {percent} %")
+
+    def _promote(self) -> None:
+        if self.rollout.phase is not Phase.PROMOTING:
+            self._save(self.rollout.turned(Phase.PROMOTING, "healthy at its last step", self.rollout.by))
+        self.effects.promote(self.rollout, self.guard)
+        done = self.rollout.over(Phase.PROMOTED, self.place.now(), 100)
+        self.store.remember(done)
+        self._save(done)
+        self.place.audit("rollout promoted", done.target, rollout=done.id, canary=done.canary)
+        self.tell(f"{done.target} is promoted")
+
+    def _back(self, why: str) -> None:
+        if self.rollout.phase is not Phase.ROLLING_BACK:
+            self._save(self.rollout.turned(Phase.ROLLING_BACK, why, "the gates"))
+        self.tell(f"rolling {self.rollout.target} back: {why}")
+        self.rollout = rollback.bring_about(self.place, self.store, self.effects, self.rollout)
+        self._generation = self.store.read()[1]
+
+    def _abort(self) -> None:
+        self.effects.move_back(self.rollout)
+        self.effects.settle(self.rollout, bad=False)
+        done = self.rollout.over(Phase.ABORTED, self.place.now(), 0)
+        self.store.remember(done)
+        self._save(done)
+        self.place.audit("rollout aborted", done.target, rollout=done.id, why=done.why)
+        self.tell(f"{done.target} is back at 0 %")
+
+    # What is known
+
+    def _looked(self) -> Seen | None:
+        """Ask the gates while a share stands that somebody may have met."""
+        now = self.place.now()
+        if self.rollout.phase not in (Phase.RUNNING, Phase.PAUSED) or self.rollout.unset or not self.rollout.steps:
+            return None
+        verdict = self.look(self.rollout, now)
+        before = self.rollout.steps[-1]
+        self.rollout = self.rollout.looked(str(verdict.kind), verdict.why, verdict.as_json())
+        stale = self._kept_at is None or (now - self._kept_at).total_seconds() >= KEEP_LOOKS
+        if stale or before.verdict != str(verdict.kind):
+            self._save(self.rollout)
+        return verdict
+
+    def _load(self) -> None:
+        found, self._generation = self.store.read()
+        assert found is not None
+        self.rollout = found
+
+    def _refresh(self) -> None:
+        """Take over what somebody else has written: a pause, another share, the way back."""
+        if self.lock.lost:
+            raise TakenOver
+        kept = self.store.objects.read(ROLLOUT_OBJECT)
+        if kept.generation != self._generation:
+            self._load()
+            if self.rollout.phase is Phase.ROLLING_BACK:
+                raise TakenOver
+
+    def _still_ours(self) -> bool:
+        """After a refused write: whether this walk goes on from what is kept now."""
+        if self.lock.lost:
+            return False
+        own = self.rollout.id
+        self._load()
+        return self.rollout.id == own and self.rollout.phase is not Phase.ROLLING_BACK
+
+    def _save(self, rollout: Rollout) -> None:
+        if self.lock.lost:
+            raise TakenOver
+        self._generation = self.store.write(rollout, self._generation)
+        self.rollout, self._kept_at = rollout, self.place.now()

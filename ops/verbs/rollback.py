@@ -1,0 +1,69 @@
+"""`sluice rollback`: a route to 0 %, a service to the revision before: payments first, everything else after them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Annotated
+
+import typer
+
+from ops import place
+from ops.confirming import Confirm, DryRun, Json, Yes, confirm_change
+from ops.output import Output
+from ops.rollout import hands, record, rollback
+from ops.rollout.state import Kind
+from ops.rollout.store import Store
+from spec.stack import LOCAL
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("rollback", help="Take a route to 0 %, or a service back to the revision before.")(command)
+
+
+def command(
+    target: Annotated[str, typer.Argument(help="A route or a service.")],
+    *,
+    why: Annotated[str, typer.Option("--why", help="What others should know.")] = "",
+    stack: Annotated[str, typer.Option("--stack", help="Which stack: local, or one on Google Cloud.")] = LOCAL,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    confirm: Confirm = "",
+    as_json: Json = False,
+) -> None:
+    """Move traffic and record, then config and state, then tell."""
+    began = time.monotonic()
+    threading.Thread(target=_load, daemon=True).start()
+    out = Output(as_json=as_json)
+    here = place.of(stack)
+    store = Store(here)
+    # What routes there are the record says: the specs may be in the middle of an edit, and take their time to load.
+    routes = record.read(store.objects).json["routes"]
+    kind = Kind.ROUTE if target in routes else Kind.RELEASE
+    meant = f"{target} in {stack} " + ("to 0 %" if kind is Kind.ROUTE else "to the revision before")
+    if dry_run:
+        out.say(f"would roll back {meant}")
+        out.result({"would_roll_back": target})
+        return
+    confirm_change(here, f"Roll back {meant}?", yes=yes, named=confirm)
+    try:
+        rollout = rollback.begin(here, store, target, kind, why or "asked for")
+    except rollback.AlreadyBack as error:
+        out.step(error.what)
+        out.result({"already": True, "why": error.what})
+        return
+    effects = hands.effects(here, out)
+    effects.move_back(rollout)
+    moved = time.monotonic() - began
+    out.step(f"traffic and record are moved, {moved:.1f} s after the command", f"{rollout.stable or '0 %'}")
+    done = rollback.run(here, store, effects, rollout)
+    out.step(f"{target} is rolled back", f"./sluice rollout show {done.id} is its page")
+    out.result({**done.as_json(), "seconds_to_moved": round(moved, 3)})
+
+
+def _load() -> None:
+    """Google's client takes its time to load: it does so while the state is read."""
+    from google.cloud import run_v2
+
+    _ = run_v2.ServicesClient

@@ -1,0 +1,371 @@
+"""`sluice rollout`: raise the share of a route, or of a service's new release, step by step, held by gates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+import spec
+from ops import place, specs
+from ops.confirming import Confirm, DryRun, Json, Yes, confirm_change
+from ops.errors import BadUsage, OpsError
+from ops.output import Output
+from ops.place import Place
+from ops.rollout import apply, gates, lock, page, record, session, start, written
+from ops.rollout.decide import WHOLE, next_step
+from ops.rollout.state import Phase, Rollout, moment, text
+from ops.rollout.store import Lost, Store
+from ops.verbs.clock import seconds
+from spec.stack import LOCAL
+
+Which = Annotated[str, typer.Option("--stack", help="Which stack: local, or one on Google Cloud.")]
+Every = Annotated[str, typer.Option("--every", metavar="TIME", help="Look so often; 1s locally, 15s on Google Cloud.")]
+#: The exit status of `status --check` while what is in force is not what this checkout declares.
+DIFFERS = 3
+#: So often a word to a rollout is written again where its walk was quicker.
+TRIES = 20
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    group = typer.Typer(
+        help="Shares of a route or a release, raised step by step.", no_args_is_help=True, rich_markup_mode=None
+    )
+    group.command("start", help="Begin, and walk in the foreground; Ctrl-C leaves it as it stands.")(begin)
+    group.command("resume", help="Go on with one that was left, paused or killed.")(resume)
+    group.command("status", help="How it stands, and what the gates said last.")(status)
+    group.command("pause", help="Hold the share; gates still roll back.")(pause)
+    group.command("promote", help="Take the next step now, whatever its dwell; --to 100 the last one.")(promote)
+    group.command("abort", help="Back to 0 without calling it bad.")(abort)
+    group.command("finish", help="Let go of what was stable before the last promotion.")(finish)
+    group.command("history", help="Those that are over.")(history)
+    group.command("show", help="The page of one: what was seen at each step, and why it was decided.")(show)
+    app.add_typer(group, name="rollout")
+
+
+def begin(
+    target: Annotated[str, typer.Argument(help="A route, or a service whose new release is tried.")],
+    *,
+    image: Annotated[
+        str, typer.Option("--image", metavar="DIGEST", help="The release's image; the stack's where none is named.")
+    ] = "",
+    steps: Annotated[str, typer.Option("--steps", metavar="N,N,...", help="The shares, up to 100.")] = "",
+    dwell: Annotated[str, typer.Option("--dwell", metavar="TIME", help="How long each lasts at least: 1h.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Also what was rolled back before.")] = False,
+    every: Every = "",
+    stack: Which = LOCAL,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    confirm: Confirm = "",
+    as_json: Json = False,
+) -> None:
+    """Begin a rollout and walk it."""
+    out = Output(as_json=as_json)
+    here, system = place.of(stack), specs.load(stack)
+    store = Store(here)
+    wish = start.Wish(
+        target=target, steps=_steps(steps), dwell=seconds(dwell) if dwell else None,
+        digest=image or _at_hand(here, target, system), force=force,
+    )  # fmt: skip
+    plan = start.planned(here, store, system, wish)
+    what = f"{target} in {stack}: {' '.join(f'{step} %' for step in plan.rules.steps)}"
+    if plan.canary:
+        what += f", {plan.canary} beside {plan.stable}"
+    if dry_run:
+        out.say(f"would roll out {what}")
+        out.result({"would_start": plan.as_json()})
+        return
+    confirm_change(here, f"Roll out {what}?", yes=yes, named=confirm)
+
+    def first() -> None:
+        found, generation = store.read()
+        if found is not None and found.running:
+            raise start.Refused(f"somebody was quicker: {page.line(found)}", fix="./sluice rollout status")
+        store.write(plan, generation)
+        here.audit("rollout start", target, rollout=plan.id, steps=list(plan.rules.steps), canary=plan.canary)
+
+    session.walk(here, store, system, out, begin=first, what=f"rollout of {target}", every=_every(every))
+
+
+def resume(
+    *, every: Every = "", stack: Which = LOCAL, yes: Yes = False, confirm: Confirm = "", as_json: Json = False
+) -> None:
+    """Go on."""
+    out = Output(as_json=as_json)
+    here, system = place.of(stack), specs.load(stack)
+    store = Store(here)
+    found = _running(store)
+    confirm_change(here, f"Go on with this in {stack}: {page.line(found)}?", yes=yes, named=confirm)
+    if found.phase is Phase.PAUSED:
+        found = _word(store, lambda kept: kept.turned(Phase.RUNNING, "", here.who))
+        here.audit("rollout resume", found.target, rollout=found.id)
+    if lock.holder_of(here) is not None and found.phase is not Phase.ROLLING_BACK:
+        out.step(f"{page.line(found)}; its walk goes on where it runs")
+        out.result(found.as_json())
+        return
+    session.walk(here, store, system, out, what=f"rollout of {found.target}", every=_every(every))
+
+
+def status(
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help=f"Exit {DIFFERS} where what is in force is not this checkout's config.")
+    ] = False,
+    stack: Which = LOCAL,
+    as_json: Json = False,
+) -> None:
+    """Print how it stands."""
+    out = Output(as_json=as_json)
+    here = place.of(stack)
+    store = Store(here)
+    found, _ = store.read()
+    holder = lock.holder_of(here)
+    if found is None:
+        out.say("nothing was ever rolled out here")
+    else:
+        out.say(page.line(found))
+        if found.steps and found.running:
+            out.plain(f"    {found.steps[-1].verdict or 'not looked at yet'}: {found.steps[-1].why}", style="dim")
+        walks = f"{holder.who}, process {holder.pid} on {holder.host}" if holder else "nobody; ./sluice rollout resume"
+        if found.running:
+            out.plain(f"    walked by {walks}", style="dim")
+        out.plain(f"    ./sluice rollout show {found.id} is its page", style="dim")
+    differs = check and not _declared(here, store)
+    if differs:
+        out.refusal(f"the shares in force in {stack} are not those of this checkout's config")
+        out.plain("    an apply of it would undo them: commit what the rollout wrote, or wait for its end", style="dim")
+    held = {"who": holder.who, "host": holder.host, "pid": holder.pid, "since": holder.since} if holder else None
+    out.result({"rollout": found.as_json() if found else None, "lock": held, **({"differs": differs} if check else {})})
+    if differs:
+        raise typer.Exit(DIFFERS)
+
+
+def pause(
+    *,
+    why: Annotated[str, typer.Option("--why", help="What others should know.")] = "",
+    stack: Which = LOCAL,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    confirm: Confirm = "",
+    as_json: Json = False,
+) -> None:
+    """Hold the share that stands."""
+    out = Output(as_json=as_json)
+    here = place.of(stack)
+    store = Store(here)
+    found = _running(store)
+    if found.phase is not Phase.PAUSED:
+        if found.phase is not Phase.RUNNING:
+            raise OpsError(page.line(found), why="its end was decided already", fix="./sluice rollout status")
+        if dry_run:
+            out.say(f"would hold {found.target} at {found.percent} %")
+            out.result({"would_pause": found.as_json()})
+            return
+        confirm_change(here, f"Hold {found.target} in {stack} at {found.percent} %?", yes=yes, named=confirm)
+        found = _word(store, lambda kept: kept.turned(Phase.PAUSED, why, here.who))
+        here.audit("rollout pause", found.target, rollout=found.id, why=why)
+    out.step(f"{found.target} is held at {found.percent} %", "./sluice rollout resume goes on")
+    out.result(found.as_json())
+
+
+def promote(
+    *,
+    to: Annotated[int, typer.Option("--to", help="The share; the next step where none is named.")] = 0,
+    stack: Which = LOCAL,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    confirm: Confirm = "",
+    as_json: Json = False,
+) -> None:
+    """Say what the gates say, ask, and take the step."""
+    out = Output(as_json=as_json)
+    here, system = place.of(stack), specs.load(stack)
+    store = Store(here)
+    found = _running(store)
+    if found.phase not in (Phase.RUNNING, Phase.PAUSED):
+        raise OpsError(page.line(found), why="there is no share to raise", fix="./sluice rollout status")
+    meant = to or next_step(found) or WHOLE
+    if not found.percent < meant <= WHOLE and found.percent != WHOLE:
+        raise BadUsage(f"{meant} % is no step from {found.percent} %", fix="name a higher share: --to 100")
+    said = "no share stands yet" if not found.steps else _verdict(here, system, found)
+    out.say(f"the gates at {found.percent} %: {said}")
+    if dry_run:
+        out.result({"would_promote_to": meant, "gates": said})
+        return
+    confirm_change(here, f"Raise {found.target} in {stack} to {meant} % now?", yes=yes, named=confirm)
+    whole = found.percent == WHOLE
+    _word(store, lambda kept: _raised(kept, meant, here.who, said))
+    here.audit("rollout promote", found.target, rollout=found.id, percent=meant, gates=said)
+    done = session.seen_to(
+        here, store, system, out,
+        lambda kept: kept.phase.over or (not whole and not kept.unset and kept.percent >= meant),
+    )  # fmt: skip
+    out.step(page.line(done))
+    out.result(done.as_json())
+
+
+def abort(
+    *,
+    why: Annotated[str, typer.Option("--why", help="What others should know.")] = "",
+    stack: Which = LOCAL,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    confirm: Confirm = "",
+    as_json: Json = False,
+) -> None:
+    """Take it back; it may be started again."""
+    out = Output(as_json=as_json)
+    here, system = place.of(stack), specs.load(stack)
+    store = Store(here)
+    found = _running(store)
+    if dry_run:
+        out.say(f"would take {found.target} back from {found.percent} % to 0")
+        out.result({"would_abort": found.as_json()})
+        return
+    if found.phase is not Phase.ABORTING:
+        if found.phase.ending:
+            raise OpsError(page.line(found), why="its end was decided already", fix="./sluice rollout resume")
+        confirm_change(
+            here, f"Take {found.target} in {stack} back from {found.percent} % to 0?", yes=yes, named=confirm
+        )
+        found = _word(store, lambda kept: kept.turned(Phase.ABORTING, why, here.who))
+    session.ended(out, session.seen_to(here, store, system, out, lambda kept: kept.phase.over))
+
+
+def finish(
+    service: Annotated[str, typer.Argument(help="A service that was promoted.")],
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Also before the time for which it is kept.")] = False,
+    stack: Which = LOCAL,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    confirm: Confirm = "",
+    as_json: Json = False,
+) -> None:
+    """Take away the tag of what was stable before, so that it is kept warm no longer."""
+    out = Output(as_json=as_json)
+    here = place.of(stack)
+    entry = here.config.releases.get(service)
+    if entry is None or entry.previous is None:
+        out.say(f"nothing is kept beside {service}'s stable revision")
+        out.result({"finished": None})
+        return
+    if entry.keep_until is not None and here.now() < entry.keep_until and not force:
+        raise OpsError(
+            f"{entry.previous} is kept until {text(entry.keep_until)}",
+            why="a rollback would find nothing to go back to",
+            fix=f"wait, or ./sluice rollout finish {service} --force",
+        )
+    if dry_run:
+        out.say(f"would let go of {entry.previous}")
+        out.result({"would_finish": entry.previous})
+        return
+    confirm_change(here, f"Let go of {entry.previous} of {service} in {stack}?", yes=yes, named=confirm)
+    store = Store(here)
+    with lock.held(here, f"finish of {service}"):
+        found, _ = store.read()
+        if found is not None and found.running:
+            raise start.Refused(f"a rollout is under way: {page.line(found)}", fix="./sluice rollout status")
+        left = {role: value for role in written.ROLES if (value := getattr(entry, role)) is not None}
+        left = {role: value for role, value in left.items() if role not in ("previous", "keep_until")}
+        apply.configure(here, written.Written(releases={service: left}))
+        apply.apply(place.of(stack), out, service)
+    here.audit("rollout finish", service, previous=entry.previous)
+    out.step(f"{entry.previous} is let go of")
+    out.result({"finished": entry.previous})
+
+
+def history(
+    target: Annotated[str, typer.Argument(help="Of this route or service alone.")] = "",
+    *,
+    stack: Which = LOCAL,
+    as_json: Json = False,
+) -> None:
+    """List them, the newest last."""
+    out = Output(as_json=as_json)
+    store = Store(place.of(stack))
+    found = [one for name in store.past(target) if (one := store.show(name)) is not None]
+    found.sort(key=lambda one: moment(one.began))
+    if found:
+        out.table(
+            ["id", "began", "by", "end", "why"],
+            [[one.id, one.began[:19], one.who, one.phase, one.why] for one in found],
+        )
+    else:
+        out.say("nothing was rolled out and is over")
+    out.result({"rollouts": [one.as_json() for one in found]})
+
+
+def show(
+    rollout: Annotated[str, typer.Argument(metavar="ID", help="Its id; the last one where none is named.")] = "",
+    *,
+    stack: Which = LOCAL,
+    as_json: Json = False,
+) -> None:
+    """Print the page."""
+    out = Output(as_json=as_json)
+    store = Store(place.of(stack))
+    last, _ = store.read()
+    found = last if last is not None and rollout in ("", last.id) else store.show(rollout)
+    if found is None:
+        raise BadUsage(f"there is no rollout {rollout!r}", fix="./sluice rollout history lists them")
+    out.plain(page.markdown(found), end="")
+    out.result(found.as_json())
+
+
+def _running(store: Store) -> Rollout:
+    found, _ = store.read()
+    if found is None or not found.running:
+        last = f"; the last one: {page.line(found)}" if found else ""
+        raise OpsError(f"nothing is being rolled out{last}", fix="./sluice rollout start TARGET begins")
+    return found
+
+
+def _word(store: Store, change: Callable[[Rollout], Rollout]) -> Rollout:
+    """Write a word to the rollout, whoever walks it; its walk takes it up at its next look."""
+    for _ in range(TRIES):
+        found, generation = store.read()
+        if found is None or not found.running or found.phase.ending:
+            raise OpsError(page.line(found) if found else "nothing is being rolled out", why="its end was quicker")
+        changed = change(found)
+        try:
+            store.write(changed, generation)
+        except Lost:
+            continue
+        return changed
+    raise Lost("the rollout's state is being written by somebody else all the time", fix="repeat the command")
+
+
+def _raised(kept: Rollout, percent: int, who: str, said: str) -> Rollout:
+    if kept.percent == WHOLE:
+        return kept.turned(Phase.PROMOTING, f"by {who}; the gates: {said}", who)
+    return replace(kept.wanting(percent), why="", by=who) if kept.phase is Phase.RUNNING else kept.wanting(percent)
+
+
+def _verdict(here: Place, system: spec.System, rollout: Rollout) -> str:
+    verdict = gates.looker(here, system)(rollout, here.now())
+    return f"{verdict.kind}: {verdict.why}"
+
+
+def _declared(here: Place, store: Store) -> bool:
+    declared = spec.record.encode(spec.record.record(specs.load(here.stack), here.config))
+    return record.read(store.objects).data == declared.encode()
+
+
+def _at_hand(here: Place, target: str, system: spec.System) -> str:
+    """The image of the code at hand, for a release on this machine; elsewhere the stack's own."""
+    return apply.code_at_hand(here) if here.local and target in system.services else ""
+
+
+def _steps(text_: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text_.split(",")) if text_ else ()
+    except ValueError as error:
+        raise BadUsage(f"{text_!r} are no shares", fix="write --steps 10,50,100") from error
+
+
+def _every(text_: str) -> float:
+    return seconds(text_) if text_ else 0.0
