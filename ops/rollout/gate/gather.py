@@ -70,7 +70,7 @@ def samples(target: Target, series: Mapping[str, Sequence[Series]], missing: Map
 
 
 def _outcome(target: Target, side: Counter[str], labels: Mapping[str, str], count: int) -> None:
-    status, answer, door = labels.get("status", ""), int(labels.get("http_status") or 0), door_of(labels)
+    status, answer, door = labels.get("status", ""), _number(labels, "http_status"), door_of(labels)
     if not labels.get("way"):
         _at_a_door(target, side, labels, count)
         return
@@ -94,7 +94,7 @@ def _outcome(target: Target, side: Counter[str], labels: Mapping[str, str], coun
 
 def _at_a_door(target: Target, side: Counter[str], labels: Mapping[str, str], count: int) -> None:
     """What a public door, the scheduler or an operator was answered."""
-    answer, public = int(labels.get("http_status") or 0), door_of(labels) in target.public
+    answer, public = _number(labels, "http_status"), door_of(labels) in target.public
     if answer >= 500:
         side["told_badly"] += count
     if answer == 503:
@@ -108,9 +108,14 @@ def _at_a_door(target: Target, side: Counter[str], labels: Mapping[str, str], co
 
 def _answer(target: Target, side: Counter[str], labels: Mapping[str, str], count: int) -> None:
     """Cloud Run's own count; at a public door strangers are refused too, which says nothing."""
-    code = int(labels.get("response_code") or 0)
+    code = _number(labels, "response_code")
     bad = code >= 500 if target.public else code >= 300 and code != 429
     side["answered_badly"] += count if bad else 0
+
+
+def _number(labels: Mapping[str, str], name: str) -> int:
+    """A label's number; a JSON number may be spelt with a point."""
+    return int(float(labels.get(name) or 0))
 
 
 def _times(side: _Made, one: Series) -> None:
