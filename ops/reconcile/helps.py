@@ -1,15 +1,10 @@
-"""What helps with a finding, as a command for the stack that it is of: our verbs for the local one, Google's elsewhere.
-
-The verbs of `sluice` that call services know the local stack alone; on Google Cloud the same doors are called by hand,
-as docs/deploy.md has it under `Operators`.
-"""
+"""What helps with a finding, as a command for the stack that it is of: our verbs, and elsewhere also Google's own."""
 
 from __future__ import annotations
 
 import json
 import shlex
 from typing import Protocol
-from urllib.parse import quote
 
 import spec
 
@@ -95,12 +90,11 @@ class Verbs:
         return f'(eval "$(./sluice env)"; gcloud tasks queues resume {name} --location {self._region})'
 
 
-class ByHand:
-    """A stack's on Google Cloud: the services' doors as the operator's account, and gcloud."""
+class Elsewhere:
+    """A stack's on Google Cloud: the verbs that know `--stack`, and gcloud."""
 
     def __init__(self, config: spec.StackConfig) -> None:
         self._config = config
-        self._operator = spec.names.account_email(spec.names.OPERATOR_ACCOUNT_ID, config.project)
 
     def logs(self, about: str) -> str:
         """Read Cloud Logging."""
@@ -108,28 +102,28 @@ class ByHand:
         return f"gcloud logging read {wanted} --order asc --freshness 30d --project {self._config.project}"
 
     def replay(self, payment: str) -> str:
-        """Call the door."""
-        return self._door("gcsplit", f"/dead/{quote(payment, safe='')}/replay", "-X POST ")
+        """Replay."""
+        return self._there(f"dead replay {shlex.quote(payment)}")
 
     def dead(self, status: str, code: str) -> str:
-        """Call the door."""
-        return self._door("gcsplit", f"/failed-transactions?status={status}&code={quote(code, safe='')}")
+        """List."""
+        return self._there(f"dead list --status {status} --code {shlex.quote(code)}")
 
     def replay_event(self, event: str) -> str:
-        """Call the door."""
-        return self._door("paynowwebhook", f"/dead/{quote(event, safe='')}/replay", "-X POST ")
+        """Replay."""
+        return self._there(f"dead replay {shlex.quote(event)}")
 
     def letters(self) -> str:
-        """Call the door."""
-        return self._door("gcsplit", "/dead-letters")
+        """List."""
+        return self._there("dead letters")
 
     def events(self) -> str:
-        """Call the door."""
-        return self._door("paynowwebhook", "/dead")
+        """List."""
+        return self._there("dead events")
 
     def wallet(self) -> str:
-        """Call the door."""
-        return self._door("gchostpay", "/wallet")
+        """Show."""
+        return self._there("wallet show")
 
     def queue(self, name: str) -> str:
         """Describe it."""
@@ -143,14 +137,8 @@ class ByHand:
         """Resume it."""
         return self._queues("resume", name)
 
-    def _door(self, service: str, path: str, method: str = "") -> str:
-        url = self._config.url(service)
-        # The door looks at who is calling: a token of an impersonated account says so with --include-email alone.
-        token = f"gcloud auth print-identity-token --audiences {url} --include-email"
-        return (
-            f'curl {method}-H "Authorization: Bearer $({token} --impersonate-service-account {self._operator})" '
-            f"{shlex.quote(url + path)}"
-        )
+    def _there(self, verb: str) -> str:
+        return f"./sluice {verb} --stack {self._config.name}"
 
     def _queues(self, verb: str, name: str) -> str:
         return f"gcloud tasks queues {verb} {name} --location {self._config.region} --project {self._config.project}"

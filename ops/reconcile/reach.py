@@ -10,7 +10,7 @@ from ops.afar import Afar
 from ops.errors import OpsError
 from ops.home import Home
 from ops.operator import Operator
-from ops.reconcile.helps import ByHand, Helps, Verbs
+from ops.reconcile.helps import Elsewhere, Helps, Verbs
 
 #: Where Google answers.
 TASKS = "https://cloudtasks.googleapis.com"
@@ -71,7 +71,7 @@ class Google:
     def __init__(self, stack: str) -> None:
         self._afar = Afar(stack)
         self.location = _location(self._afar.config)
-        self.helps: Helps = ByHand(self._afar.config)
+        self.helps: Helps = Elsewhere(self._afar.config)
 
     def call(self, service: str, path: str) -> Any:
         """GET an operator's door as the operator's account."""
