@@ -27,6 +27,9 @@ _FIELDS = {
     "doublings": ("retryConfig", "maxDoublings"),
 }
 
+#: Those that are seconds.
+TIMES = frozenset(("age limit", "shortest wait", "longest wait"))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
@@ -35,6 +38,11 @@ class Setting:
     name: str
     there: float
     declared: float | None
+
+    @property
+    def is_time(self) -> bool:
+        """Whether the value is a number of seconds."""
+        return self.name in TIMES
 
     @property
     def differs(self) -> bool:

@@ -75,7 +75,7 @@ def copy_of(task: Mapping[str, Any], queue: str, account: str = "") -> dict[str,
 
 def to_stable(calls: Calls, queue: str, *, limit: int = 0) -> Move:
     """Find the tasks of a queue that are addressed to a tag, whichever."""
-    return _found(calls, queue, queue, lambda task: tasks.read(task).side not in (tasks.STABLE, "other"), limit)
+    return _found(calls, queue, queue, lambda task: tasks.read(task).side not in (tasks.STABLE, tasks.OTHER), limit)
 
 
 def to_queue(calls: Calls, system: spec.System, source: str, target: str, *, limit: int = 0) -> Move:

@@ -18,7 +18,9 @@ from typing import Any, Final
 
 from spec import names
 
-STABLE: Final = "stable"
+STABLE: Final = names.STABLE_TAG
+#: The side of a task whose URL is no service's.
+OTHER: Final = "other"
 #: What stands for the answer of a task that has had none.
 UNTRIED = "-"
 
@@ -99,7 +101,7 @@ def side_of(url: str) -> str:
     """Which side of a release a URL leads to."""
     found = _LABEL.search(url)
     if found is None:
-        return "other"
+        return OTHER
     return (found["tag"] or STABLE).removesuffix(names.TAG_SEPARATOR)
 
 

@@ -23,7 +23,7 @@ from ops.verbs.queues.common import Which, audited, sure
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("drain", help="Wait until the queues into a service are empty, before a risky change.")(drain)
+    app.command("drain")(drain)
 
 
 def drain(
@@ -40,7 +40,13 @@ def drain(
     named: Confirm = "",
     as_json: Json = False,
 ) -> None:
-    """Wait; exit 1 with what is left where that does not come about in time."""
+    """Wait until nothing queued meets a change.
+
+    Waits until no task in the queues that lead into TARGET is being dispatched, or is due before a change that takes
+    --change is over; exit 1 with what is left when --timeout is up. Senders go on: with --pause the queues rest once
+    they are empty, what comes then waits in them, and the command that resumes is printed. Schedules, topics, public
+    doors and direct calls are named, not held back.
+    """
     out = Output(as_json=as_json)
     system = specs.load()
     names, beside = queues_of(system, target), not_held(system, target)

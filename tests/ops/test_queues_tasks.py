@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -71,6 +72,8 @@ def test_tasks_are_chosen_by_answer_age_and_side(at_hand: Hands, sluice: Sluice)
     assert found("--code", "-") == [canary]
     assert found("--code", "503") == []
     assert sluice("queues", "tasks", PAYING, "--limit", "1", yes=False)[1]["more"] is True
+    code, told = sluice("queues", "tasks", PAYING, "--to", "canery", yes=False)
+    assert (code, told["error"]["fix"]) == (2, "did you mean canary?")
 
 
 def test_run_heeds_no_pause_and_leaves_alone_what_is_over(at_hand: Hands, sluice: Sluice) -> None:
@@ -137,6 +140,8 @@ def test_a_queue_is_described_beside_its_spec(
     assert "an apply puts back what differs" in shown
     assert "Given up 24h after the first attempt" in shown
     assert "1 task 500" in shown
+    assert re.search(r"age limit +none +24h  differs", shown)
+    assert re.search(r"longest wait +\S+ +60s  differs", shown)
 
 
 def test_pauses_and_resumes_are_written_down(at_hand: Hands, sluice: Sluice) -> None:

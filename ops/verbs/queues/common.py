@@ -11,12 +11,14 @@ import typer
 
 from ops import place, specs
 from ops.confirming import confirm_change
-from ops.errors import OpsError
+from ops.errors import BadUsage, OpsError
 from ops.output import Output
 from ops.place import Place
-from ops.queues.tasks import Task
+from ops.queues.tasks import OTHER, Task
 from ops.verbs.clock import seconds
 from spec import System
+from spec.errors import choose
+from spec.names import CANARY_TAG, PREVIOUS_TAG, STABLE_TAG
 
 Queue = Annotated[str, typer.Argument(metavar="QUEUE", help="Its name.")]
 Which = Annotated[str, typer.Option("--stack", help="Which stack: local, or one on Google Cloud.")]
@@ -27,6 +29,9 @@ Code = Annotated[
 OlderThan = Annotated[str, typer.Option("--older-than", metavar="TIME", help="Only created longer ago, such as 10m.")]
 To = Annotated[str, typer.Option("--to", metavar="SIDE", help="Only to this side of a release: canary or stable.")]
 
+#: What a task's side may be: a tag of its receiver, or none that is known.
+SIDES = (STABLE_TAG, CANARY_TAG, PREVIOUS_TAG, OTHER)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
@@ -35,6 +40,10 @@ class Choice:
     code: str = ""
     older_than: str = ""
     side: str = ""
+
+    def __post_init__(self) -> None:
+        if self.side and self.side not in SIDES:
+            raise BadUsage(f"--to is {self.side}", fix=choose(self.side, SIDES, noun="side"))
 
     def of(self, tasks: Iterable[Task], now: datetime) -> Iterator[Task]:
         """Those of the tasks."""

@@ -12,6 +12,7 @@ from ops.queues.calls import PAGE, Calls
 from ops.queues.describe import Setting, Waiting, settings, waiting
 from ops.verbs.queues.common import Queue, Which, at, system
 from spec import timeline
+from spec.durations import Duration
 
 #: Attempts of the retry timeline that are shown.
 ROWS = 8
@@ -38,7 +39,9 @@ def describe(queue: Queue, *, stack: Which = "local", as_json: Json = False) -> 
         out.plain(f"  {edge}" + (f"; its token lives {declared.token_window}" if declared.token_window else ""))
     _tasks(out, held, now)
     out.say()
-    rows = [[one.name, _shown(one.there), _said(one)] for one in config]
+    if there.get("purgeTime"):
+        out.plain(f"  purged  {str(there['purgeTime'])[:19]}, all that was created before")
+    rows = [[one.name, _shown(one, one.there), _said(one)] for one in config]
     out.table(["config", "there", "in the specs"], rows)
     if any(one.differs for one in config):
         out.plain(f"an apply puts back what differs: ./sluice preview --stack {stack} shows it", style="yellow")
@@ -82,11 +85,13 @@ def _span(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
-def _shown(value: float) -> str:
-    return f"{value:g}"
+def _shown(one: Setting, value: float) -> str:
+    if one.is_time:
+        return str(Duration.of(seconds=value)) if value else "none"
+    return "no limit" if value < 0 else f"{value:g}"
 
 
 def _said(one: Setting) -> str:
     if one.declared is None:
         return ""
-    return f"{_shown(one.declared)}  differs" if one.differs else "the same"
+    return f"{_shown(one, one.declared)}  differs" if one.differs else "the same"

@@ -24,9 +24,7 @@ from ops.verbs.queues.common import Queue, Rate, Which, at, audited, sure
 
 def move(
     queue: Queue,
-    target: Annotated[
-        str, typer.Argument(metavar="[TO]", help="A queue with the same receiver, path and message.")
-    ] = "",
+    target: Annotated[str, typer.Argument(metavar="TO", help="A queue with the same receiver, path and message.")] = "",
     *,
     side: Annotated[str, typer.Option("--to-side", help="stable: to the service's base URL, in this queue.")] = "",
     limit: Annotated[int, typer.Option("--limit", min=0, help="So many at most; 0 is all.")] = 0,

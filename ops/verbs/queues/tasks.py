@@ -49,10 +49,10 @@ def tasks(
     else stable. The payment is the one that the receiver's log names beside the task; one that was never tried has no
     line there, and --payments reads its body for the id. Bodies and tokens are never printed.
     """
-    out = Output(as_json=as_json)
+    out, wanted = Output(as_json=as_json), Choice(code=code, older_than=older_than, side=to)
     here = at(stack)
     calls, now = Calls(here), here.now()
-    found = Choice(code=code, older_than=older_than, side=to).of(_listed(calls, queue, bodies=payments), now)
+    found = wanted.of(_listed(calls, queue, bodies=payments), now)
     shown = list(islice(found, limit + 1))
     more, shown = len(shown) > limit, shown[:limit]
     try:
@@ -96,12 +96,12 @@ def run(
         raise BadUsage("say which tasks to run", fix="give their ids, or --all")
     if chosen and (code or older_than or to):
         raise BadUsage("tasks are named and chosen by what they are", fix="give ids, or --all with --code and the like")
-    per_second = pace.per_second(rate)
+    per_second, wanted = pace.per_second(rate), Choice(code=code, older_than=older_than, side=to)
     here = at(stack)
     calls = Calls(here)
     state = str(calls.queue(queue).get("state", "RUNNING")).lower()
     found = [task for task in _listed(calls, queue) if not task.running] if every else []
-    meant = [task.id for task in Choice(code=code, older_than=older_than, side=to).of(found, here.now())]
+    meant = [task.id for task in wanted.of(found, here.now())]
     meant = meant or list(dict.fromkeys(one.rpartition("/")[2] for one in chosen or []))
     if dry_run:
         _say_dry(out, queue, meant, per_second)
