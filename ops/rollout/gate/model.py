@@ -63,7 +63,11 @@ def rules_of(config: spec.StackConfig) -> Rules:
 
 @dataclass(frozen=True)
 class Window:
-    """The whole minutes that are looked at: after `since`, and none that is not sure to be visible."""
+    """The whole minutes that are looked at: from that in which the share was set, to the last that is surely visible.
+
+    What met the canary in the minute's first part met an earlier share of the same one; to leave the minute out would
+    make a bad release known a minute later, and not at all where all its payments came in that minute.
+    """
 
     since: datetime
     until: datetime
@@ -72,7 +76,7 @@ class Window:
     def ending(cls, since: datetime, now: datetime, rules: Rules) -> Window:
         """From `since` to what is visible now."""
         visible = now - timedelta(seconds=rules.lag)
-        return cls(_whole(since, up=True), _whole(visible, up=False))
+        return cls(_whole(since), _whole(visible))
 
     @property
     def seconds(self) -> float:
@@ -80,9 +84,8 @@ class Window:
         return max(0.0, (self.until - self.since).total_seconds())
 
 
-def _whole(moment: datetime, *, up: bool) -> datetime:
-    start = moment.replace(second=0, microsecond=0)
-    return start + timedelta(minutes=1) if up and start < moment else start
+def _whole(moment: datetime) -> datetime:
+    return moment.replace(second=0, microsecond=0)
 
 
 @dataclass(frozen=True)

@@ -107,13 +107,13 @@ def test_at_two_samples_an_hour_nobody_can_tell_and_it_says_until_when() -> None
     for failed in (0, 1, 2):
         verdict = said(Side(handled=2, failed=failed), replace(GOOD, handled=18))
         assert verdict.kind is Kind.INCONCLUSIVE
-        assert "2 of 50 samples: 48 are missing, 22h 24m at 2 an hour" in gate(verdict, "success")[1]
+        assert "2 of 50 samples: 48 are missing, 22h 48m at 2 an hour" in gate(verdict, "success")[1]
 
 
 def test_an_idle_service_is_never_healthy() -> None:
     verdict = said(Side(), Side())
     assert verdict.kind is Kind.INCONCLUSIVE
-    assert "0 of 50 samples: 50 are missing, and none came in 56m" in verdict.why
+    assert "0 of 50 samples: 50 are missing, and none came in 57m" in verdict.why
 
 
 def test_one_more_death_than_beside_it_holds() -> None:
