@@ -37,16 +37,21 @@ def cloud(home: Home, ports: Ports) -> Spec:
     )  # fmt: skip
 
 
+def signs_with(value: str) -> str:
+    """The key of a secret that signs: of several, which a rotation leaves there for a while, the first."""
+    return value.splitlines()[0].strip()
+
+
 def sandbox(home: Home, ports: Ports) -> Spec:
     """The outside world: exchange, payment processor, Telegram and the chain."""
     folder = home.folder("sandbox")
     secrets = material.load(home)
     config = {
-        "success_url_signing_key": secrets["SUCCESS_URL_SIGNING_KEY"],
-        "processor_ipn_key": secrets["PROCESSOR_IPN_KEY"],
+        "success_url_signing_key": signs_with(secrets["SUCCESS_URL_SIGNING_KEY"]),
+        "processor_ipn_key": signs_with(secrets["PROCESSOR_IPN_KEY"]),
         "changenow_api_key": secrets["CHANGENOW_API_KEY"],
         "telegram_bot_token": secrets["TELEGRAM_BOT_TOKEN"],
-        "paynow_webhook_secret": secrets["PAYNOW_WEBHOOK_SECRET"],
+        "paynow_webhook_secret": signs_with(secrets["PAYNOW_WEBHOOK_SECRET"]),
         "paynow_url": f"{identity.service_url(ports, 'paynowwebhook')}/api/paynow/webhook",
         "alchemy_signing_key": secrets["ALCHEMY_WEBHOOK_SIGNING_KEY"],
         "alchemy_url": f"{identity.service_url(ports, 'gchostpay4')}/",

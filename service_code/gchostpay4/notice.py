@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from service_code.kit import strict_json
+from service_code.kit.keys import fits, verifying
 from service_code.kit.settings import SettingsError
 
 SIGNATURE_HEADER = "x-alchemy-signature"
@@ -82,8 +83,7 @@ def verify(body: bytes, signature: str, keys: Sequence[bytes]) -> None:
     if not signature:
         raise NoticeError(401, "NO_SIGNATURE", f"the header {SIGNATURE_HEADER} is missing")
     given = signature.strip().lower().encode("ascii", "replace")
-    good = [hmac.compare_digest(hmac.digest(key, body, "sha256").hex().encode(), given) for key in keys]
-    if not any(good):
+    if verifying(keys, fits(lambda key: hmac.digest(key, body, "sha256").hex().encode(), given)) is None:
         raise NoticeError(401, "BAD_SIGNATURE", "the signature does not match")
 
 

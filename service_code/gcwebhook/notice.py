@@ -17,7 +17,7 @@ from typing import Any
 from service_code.kit import order_token, strict_json
 from service_code.kit.binary import TokenError
 from service_code.kit.clock import from_millis
-from service_code.kit.keys import read_keys
+from service_code.kit.keys import read_keys, used
 from service_code.kit.money import Amount, MoneyError, read
 
 SIGNATURE_HEADER = "x-nowpayments-sig"
@@ -62,9 +62,11 @@ def verify(body: bytes, signature: str, secret: str) -> dict[str, Any]:
     if not signature:
         raise NoticeError(401, "NO_SIGNATURE", f"the header {SIGNATURE_HEADER} is missing")
     given = signature.strip().lower().encode("ascii", "replace")
+    keys = read_keys(secret)
     for signed in _forms(body, fields):
-        for key in read_keys(secret):
+        for key in keys:
             if hmac.compare_digest(hmac.digest(key, signed, "sha512").hex().encode(), given):
+                used(keys, key)
                 return fields
     raise NoticeError(401, "BAD_SIGNATURE", "the signature does not match")
 

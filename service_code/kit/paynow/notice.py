@@ -14,7 +14,7 @@ from typing import Any
 
 from service_code.kit import strict_json
 from service_code.kit.clock import from_millis
-from service_code.kit.keys import read_keys
+from service_code.kit.keys import fits, read_keys, verifying
 from service_code.kit.paynow.event import Line, PayNowEvent
 
 SIGNATURE_HEADER = "paynow-signature"
@@ -49,8 +49,8 @@ def verify(body: bytes, signature: str, timestamp: str, secret: str) -> datetime
         raise NoticeError(401, "NO_SIGNATURE", f"the header {missing} is missing")
     signed = timestamp.encode("ascii", "replace") + b"." + body
     given = signature.strip().encode("ascii", "replace")
-    made = [base64.b64encode(hmac.digest(key, signed, "sha256")) for key in read_keys(secret)]
-    if not any([hmac.compare_digest(one, given) for one in made]):
+    signs = fits(lambda key: base64.b64encode(hmac.digest(key, signed, "sha256")), given)
+    if verifying(read_keys(secret), signs) is None:
         raise NoticeError(401, "BAD_SIGNATURE", "the signature does not match")
     if not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 14:
         raise NoticeError(400, "NO_TIME", f"{TIMESTAMP_HEADER} is no time in milliseconds")

@@ -1,0 +1,138 @@
+"""What services run with: the pinned version in stack config, the apply of those that read it, and Cloud Run's word.
+
+Owns who reads a secret, what forbids to change their template now, and the proof that a version is served: every
+revision that takes traffic or has a role mounts it, by google-cloud-run. On this machine it also keeps the value in the
+home, from which `sluice up` and the sandbox take it.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, cast
+
+from ops import specs, stack_config
+from ops.errors import CallFailed, OpsError
+from ops.home import ROOT
+from ops.output import Output
+from ops.place import Local, Place
+from ops.rollout.apply import SERVICE_TYPE, base_digest
+from ops.rollout.store import Store
+from ops.stack import deploy
+
+if TYPE_CHECKING:
+    from google.cloud import run_v2
+
+#: The key of the pinned versions in stack config.
+PINNED = "sluice:secretVersions"
+
+
+class NotServed(OpsError):
+    """Not every reader runs with the value; nothing that needs it was done."""
+
+
+class Deployed:
+    """The readers of one secret in one place."""
+
+    def __init__(self, place: Place, name: str, out: Output) -> None:
+        self._place, self._name, self._out = place, name, out
+        self.readers = tuple(service.name for service in specs.load(place.stack).consumers(name))
+
+    @property
+    def pinned(self) -> str:
+        """The version that stack config pins now."""
+        return specs.config_of(self._place.stack).secret_version(self._name)
+
+    def free(self) -> None:
+        """Refuse while a template may not change, or while a way back leads to a revision of the old key."""
+        running, _ = Store(self._place).read()
+        if running is not None and running.running:
+            raise OpsError(
+                f"a rollout of {running.target} is running in {self._place.stack}",
+                why="a change of template during a rollout is refused, and a rotation changes templates",
+                fix=f"./sluice rollout status --stack {self._place.stack}; rotate when it is over",
+            )
+        releases = specs.config_of(self._place.stack).releases
+        kept = [name for name in self.readers if name in releases and releases[name].stable]
+        if kept:
+            raise OpsError(
+                f"{', '.join(kept)} read{'s' if len(kept) == 1 else ''} {self._name} and takes traffic by a revision "
+                "that stack config names",
+                why="the new value would be deployed beside it at 0 %, and the way back leads to one with the old key",
+                fix="; ".join(f"./sluice rollout finish {name} --stack {self._place.stack}" for name in kept),
+            )
+
+    def pin(self, version: str) -> None:
+        """Write the version into stack config."""
+        home = self._place.home if isinstance(self._place, Local) else None
+        if stack_config.change(self._place.stack, {PINNED: {self._name: int(version)}}, home=home):
+            self._out.step(f"{PINNED} says {self._name}: {version}")
+
+    def apply(self) -> None:
+        """Bring it about: the services that read the secret, and nothing else."""
+        if isinstance(self._place, Local):
+            assert self._place.home is not None
+            deploy.app_layer(self._place.home, self._out, base_digest(self._place))
+            return
+        command = ["pulumi", "up", "--stack", self._place.stack, "--yes", "--skip-preview"]
+        command += [f"--target=**{SERVICE_TYPE}::{name}" for name in self.readers]
+        if shutil.which("pulumi") is None:
+            raise OpsError(
+                "the Pulumi CLI is not on the PATH",
+                why="the services still run with the value before",
+                fix=f"run this where it is, then this command again: {shlex.join(command)}",
+            )
+        done = subprocess.run(command, cwd=ROOT, check=False)
+        if done.returncode:
+            raise OpsError(
+                f"pulumi ended with {done.returncode}",
+                why="some services may still run with the value before; nobody signs with a key that others lack",
+                fix="mend what it says and run this command again: it goes on from there",
+            )
+
+    def served(self, version: str) -> None:
+        """Refuse to go on unless all revisions that anybody can reach have the version."""
+        found = [problem for name in self.readers for problem in self._problems(name, version)]
+        if found:
+            raise NotServed(
+                f"version {version} of {self._name} is not what all its readers run with:\n  " + "\n  ".join(found),
+                why="the next step would sign with a key that they do not know, and their payments would die",
+                fix="mend what is said and run this command again: it goes on from there",
+            )
+
+    def _problems(self, service: str, version: str) -> Iterator[str]:
+        from google.api_core.exceptions import GoogleAPICallError
+
+        clients = self._place.run_clients()
+        path = f"{self._place.parent}/services/{service}"
+        try:
+            live = clients.services.get_service(name=path)
+            names = {one.revision.rpartition("/")[2] for one in live.traffic if one.percent or one.tag}
+            if not names or "" in names:
+                yield f"{service}: its traffic names no revision"
+            for name in sorted(names - {""}):
+                revision = clients.revisions.get_revision(name=f"{path}/revisions/{name}")
+                has = self._mounted(revision)
+                if has != version:
+                    yield f"{service}: {name} has {f'version {has}' if has else 'no such secret'}"
+            if live.reconciling:
+                yield f"{service}: Cloud Run is still bringing it about"
+        except (GoogleAPICallError, CallFailed) as error:
+            yield f"{service}: {error}"
+
+    def _mounted(self, revision: run_v2.Revision) -> str:
+        for container in revision.containers:
+            for variable in container.env:
+                reference = variable.value_source.secret_key_ref
+                if variable.name == self._name and reference.secret.rpartition("/")[2] == self._name:
+                    return str(reference.version)
+        return ""
+
+    def remember(self, value: str) -> None:
+        """On this machine: keep the value where the local stack's values are kept, for its owner alone."""
+        if isinstance(self._place, Local) and self._place.home is not None:
+            known = cast(dict[str, str], self._place.home.read("secrets.json") or {})
+            if self._name in known and known[self._name] != value:
+                self._place.home.write("secrets.json", {**known, self._name: value})
