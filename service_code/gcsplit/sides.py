@@ -17,8 +17,9 @@ from service_code.kit.runtime import Kit
 
 #: A payment that was begun so long ago is due: no stage before its payout has a shorter window.
 DUE_AFTER = timedelta(minutes=5)
-#: Payments that were begun within this time count; of a route that all payments take, those of the last hour.
-LATELY, WHOLE_LATELY = timedelta(days=1), timedelta(hours=1)
+#: Payments that were begun within this time count: the first step's. Of a route that all payments take, for ever
+#: perhaps, those of the last hours.
+LATELY, WHOLE_LATELY = timedelta(days=2), timedelta(hours=6)
 #: The hops that payments take, by route.
 HOPS = {"split-hop": "split-payment-queue", "hostpay-hop": "hostpay-execution-queue"}
 #: The old side and the new one.

@@ -15,7 +15,7 @@ from typing import Final
 
 from ops.rollout.gate.model import Depth, Samples, Side, Spread
 from ops.rollout.gate.series import Series
-from ops.rollout.gate.target import Target, door_of
+from ops.rollout.gate.target import Door, Target, door_of
 
 #: Log metrics of how the payments of a side stand, which gcsplit's sweeper says, with the fields that they fill.
 STANDING: Final = {"side_begun": "begun", "side_due": "due", "side_unpaid": "unpaid"}
@@ -23,6 +23,8 @@ EXPIRED, OVERLOADED, RETRY, DEAD = "TOKEN_EXPIRED", "overloaded", "retry", "dead
 UNSAID: Final = "nobody says how the payments of both sides stand: does gcsplit's sweeper run, and is this being tried?"
 #: Deliveries that came later than this, in seconds, are late.
 LATE: Final = 10.0
+#: A door at which more than this share changes nothing on the stable side is one of news, or of questions.
+USUAL: Final = 0.1
 
 
 @dataclass
@@ -51,6 +53,7 @@ def samples(target: Target, series: Mapping[str, Sequence[Series]], missing: Map
 
     for side, one in of("outcomes"):
         _outcome(target, side.counts, one.labels, one.count)
+    _effects(list(of("outcomes")), made[target.stable])
     for side, one in of("seconds"):
         if door_of(one.labels) not in target.waiting:
             _times(side, one)
@@ -80,9 +83,6 @@ def _outcome(target: Target, side: Counter[str], labels: Mapping[str, str], coun
         side["ended"] += count
         side["dead"] += count if status == DEAD else 0
         side["expired"] += count if labels.get("code") == EXPIRED else 0
-        if labels.get("effect") and status != DEAD:
-            side["known"] += count
-            side["idle"] += count if labels["effect"] == "false" else 0
     if not labels.get("first"):
         return
     if status == OVERLOADED:
@@ -90,6 +90,25 @@ def _outcome(target: Target, side: Counter[str], labels: Mapping[str, str], coun
     elif status != RETRY or door not in target.waiting:
         side["handled"] += count
         side["failed"] += count if answer >= 300 else 0
+
+
+def _effects(outcomes: Sequence[tuple[_Made, Series]], stable: _Made) -> None:
+    """Count what changed nothing, but not at doors where that is usual: there it would hide what is not."""
+    told = [
+        (side, door_of(one.labels), one.count, one.labels["effect"] == "false")
+        for side, one in outcomes
+        if one.labels.get("way") and _number(one.labels, "http_status") < 300
+        if one.labels.get("effect") and one.labels.get("status") != DEAD
+    ]
+    known, idle = Counter[Door](), Counter[Door]()
+    for side, door, count, nothing in told:
+        if side is stable:
+            known[door] += count
+            idle[door] += count if nothing else 0
+    for side, door, count, nothing in told:
+        if idle[door] <= USUAL * known[door]:
+            side.counts["known"] += count
+            side.counts["idle"] += count if nothing else 0
 
 
 def _at_a_door(target: Target, side: Counter[str], labels: Mapping[str, str], count: int) -> None:

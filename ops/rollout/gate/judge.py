@@ -26,7 +26,7 @@ UNTOLD_OF_ONE = 6
 #: Fewer bad ones roll nothing back, whatever the odds: they may be one client, or one bad minute of somebody else's.
 LEAST_BAD = 5
 #: What may be to no effect, or be refused at a public door, where there is nothing to compare with.
-IDLE_ALONE, REFUSED_ALONE = 0.2, 0.5
+IDLE_ALONE, REFUSED_ALONE = 0.5, 0.5
 #: A p95 is broken by more than one in twenty.
 SLOW = 0.05
 

@@ -40,10 +40,9 @@ class Found:
         if not sum(times.counts):
             return self
         seen, low, high = law.percentile(times.edges, times.counts, 0.95, rules.confidence)
-        above = f"more than {times.edges[-1]:g}" if times.edges else "unknown"
-        text = f"; p95 is at most {seen:g} s" if seen < inf else f"; p95 is {above} s"
-        upper = f"{high:g} s" if high < inf else f"{above} s" if times.edges else above
-        return replace(self, beside=f"{text} (between {low:g} s and {upper}, as exact as the buckets are)")
+        most = f"p95 is at most {seen:g} s" if seen < inf else f"p95 is more than {times.edges[-1]:g} s"
+        upper = f"{high:g} s" if high < inf else "no upper bound, with so few" if seen < inf else "no upper bound"
+        return replace(self, beside=f"; {most} (between {low:g} s and {upper}, as exact as the buckets are)")
 
     @property
     def counts(self) -> str:

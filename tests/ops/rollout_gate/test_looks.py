@@ -150,6 +150,17 @@ def test_expected_waits_and_overload_are_no_failures_and_a_retry_is_no_second_on
     assert (found.handled, found.failed, found.overloaded, found.untold) == (31, 1, 7, 0)
 
 
+def test_a_door_where_nothing_is_usual_hides_nothing(field: Field, system: spec.System) -> None:
+    target, since = tried(system), field.begins()
+    well(field, target)
+    look = {"endpoint": "/look", "queue": "gchostpay4-news-queue", "token_age": None}
+    for side, many in ((target.stable, 300), (target.canary, 30)):
+        field.handled(side, many, **look)
+        field.handled(side, many, effect=False, **look)
+    samples, _ = field.look(target, since)
+    assert (samples.stable.known, samples.canary.known, samples.canary.idle) == (300, 30, 0)
+
+
 def test_the_ways_of_a_hop_are_sides(field: Field, system: spec.System) -> None:
     target, since = route(system, "hostpay-hop"), field.begins()
     assert (target.stable, target.canary) == ("direct", "queue")
