@@ -44,10 +44,7 @@ class Helps(Protocol):
 
 
 class Verbs:
-    """The local stack's: verbs of `sluice`, and gcloud pointed at its cloud."""
-
-    def __init__(self, region: str) -> None:
-        self._region = region
+    """The local stack's: verbs of `sluice`."""
 
     def logs(self, about: str) -> str:
         """Print the entries."""
@@ -77,17 +74,17 @@ class Verbs:
         """Show."""
         return "./sluice wallet show"
 
-    def queue(self, name: str) -> str:  # noqa: ARG002 - the verb shows all
-        """Show it among all queues."""
-        return "./sluice status"
+    def queue(self, name: str) -> str:
+        """Describe it."""
+        return f"./sluice queues describe {name}"
 
     def schedules(self) -> str:
         """Show them among all that runs."""
         return "./sluice status"
 
     def resume(self, name: str) -> str:
-        """In a shell of its own: this one's gcloud goes on meaning what it meant."""
-        return f'(eval "$(./sluice env)"; gcloud tasks queues resume {name} --location {self._region})'
+        """Resume it."""
+        return f"./sluice queues resume {name}"
 
 
 class Elsewhere:
@@ -127,7 +124,7 @@ class Elsewhere:
 
     def queue(self, name: str) -> str:
         """Describe it."""
-        return self._queues("describe", name)
+        return self._there(f"queues describe {name}")
 
     def schedules(self) -> str:
         """List the jobs."""
@@ -135,10 +132,7 @@ class Elsewhere:
 
     def resume(self, name: str) -> str:
         """Resume it."""
-        return self._queues("resume", name)
+        return self._there(f"queues resume {name}")
 
     def _there(self, verb: str) -> str:
         return f"./sluice {verb} --stack {self._config.name}"
-
-    def _queues(self, verb: str, name: str) -> str:
-        return f"gcloud tasks queues {verb} {name} --location {self._config.region} --project {self._config.project}"

@@ -40,7 +40,7 @@ class Local:
     def __init__(self, home: Home) -> None:
         self._operator = Operator(home)
         self.location = f"projects/{self._operator.project}/locations/{self._operator.region}"
-        self.helps: Helps = Verbs(self._operator.region)
+        self.helps: Helps = Verbs()
 
     def call(self, service: str, path: str) -> Any:
         """GET an operator's door."""

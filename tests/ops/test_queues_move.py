@@ -187,7 +187,7 @@ class _Stuck:
     """A stack in which payments wait for these tasks."""
 
     location = PARENT
-    helps: Helps = Verbs("us-central1")
+    helps: Helps = Verbs()
 
     def __init__(self, hands: Hands, tasks: list[str]) -> None:
         self._hands, self._tasks = hands, tasks

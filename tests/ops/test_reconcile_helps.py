@@ -105,16 +105,14 @@ def test_on_google_cloud_every_command_names_the_stack_it_is_for() -> None:
         assert f"--project {config.project}" in one or (one.startswith("./sluice ") and one.endswith(" --stack prod"))
 
 
-def test_on_the_local_stack_every_command_is_a_verb_or_a_gcloud_that_means_the_local_cloud() -> None:
+def test_on_the_local_stack_every_command_is_a_verb() -> None:
     verbs = {path.stem for path in (ROOT / "ops/verbs").glob("[a-z]*")}
-    for one in commands(Verbs("us-central1")):
-        if one.startswith("./sluice "):
-            assert one.split()[1] in verbs
-        else:
-            assert one.startswith('(eval "$(./sluice env)"; gcloud ')
+    for one in commands(Verbs()):
+        assert one.startswith("./sluice ")
+        assert one.split()[1] in verbs
 
 
-@pytest.mark.parametrize("helps", [Verbs("us-central1"), Elsewhere(specs.config_of("prod"))], ids=["local", "prod"])
+@pytest.mark.parametrize("helps", [Verbs(), Elsewhere(specs.config_of("prod"))], ids=["local", "prod"])
 def test_every_command_is_one_that_a_shell_reads(helps: Helps) -> None:
     for one in commands(helps):
         done = subprocess.run(["bash", "-n", "-c", one], capture_output=True, text=True, check=False)
@@ -122,15 +120,14 @@ def test_every_command_is_one_that_a_shell_reads(helps: Helps) -> None:
 
 
 def test_a_dead_payment_is_replayed_in_the_stack_that_it_is_of() -> None:
-    there, here = prescribed(Elsewhere(specs.config_of("prod"))), prescribed(Verbs("us-central1"))
+    there, here = prescribed(Elsewhere(specs.config_of("prod"))), prescribed(Verbs())
     assert here["of dead", "dead"] == "./sluice dead replay 'of dead'"
     assert there["of dead", "dead"] == f"{here['of dead', 'dead']} --stack prod"
 
 
 def test_a_paused_queue_is_resumed_in_the_cloud_that_it_is_of() -> None:
-    config = specs.config_of("prod")
-    there, here = prescribed(Elsewhere(config)), prescribed(Verbs("us-central1"))
-    resume = f"gcloud tasks queues resume paused --location {config.region}"
-    assert there["paused", "paused"] == f"{resume} --project {config.project}"
-    assert there["running", "overdue"].startswith("gcloud tasks queues describe running ")
-    assert here["paused", "paused"].endswith("; gcloud tasks queues resume paused --location us-central1)")
+    there, here = prescribed(Elsewhere(specs.config_of("prod"))), prescribed(Verbs())
+    assert here["paused", "paused"] == "./sluice queues resume paused"
+    assert there["paused", "paused"] == "./sluice queues resume paused --stack prod"
+    assert here["running", "overdue"] == "./sluice queues describe running"
+    assert there["running", "overdue"] == "./sluice queues describe running --stack prod"

@@ -36,7 +36,7 @@ class Loop:
     before: dict[str, list[Callable[[], Awaitable[Any]]]] = field(default_factory=dict)
     given: dict[str, int] = field(default_factory=dict)
     location: str = "projects/p/locations/us-central1"
-    helps: Helps = field(default_factory=lambda: Verbs("us-central1"))
+    helps: Helps = field(default_factory=Verbs)
 
     def call(self, service: str, path: str) -> Any:
         answer = asyncio.run_coroutine_threadsafe(self._ask(service, path), self.loop).result(30)

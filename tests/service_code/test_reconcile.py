@@ -87,7 +87,7 @@ async def test_what_is_young_is_in_flight_and_what_is_late_is_named_with_its_tas
     loop.paused.add(PAYOUTS)
     queue = (await look(town.running)).one(PAYOUTS, "queue")
     assert queue["stage"] == "paused"
-    assert f"gcloud tasks queues resume {PAYOUTS} --location us-central1" in queue["help"]
+    assert queue["help"] == f"./sluice queues resume {PAYOUTS}"
     loop.paused.add("channel-access-queue")
     empty = (await look(town.running)).one("channel-access-queue", "queue")
     assert empty["why"] == "the queue is paused with 0 tasks, 0 of them long due; whatever comes will wait"

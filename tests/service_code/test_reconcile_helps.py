@@ -39,7 +39,7 @@ async def test_what_a_breaker_keeps_back_is_one_finding_and_what_happens_by_itse
     world.clock.at += 900
     found = await look(town.running)
     (back,) = found.of(kept)
-    assert (back["stage"], back["help"]) == ("single", "./sluice status")
+    assert (back["stage"], back["help"]) == ("single", "./sluice queues describe hostpay-execution-queue")
     assert f"kept back: the receiver of {PAYOUTS} is down or degraded; it goes on by itself" in back["why"]
     ends = "by itself, after 2027-01-16T08:0"
     assert ends in back["why"]

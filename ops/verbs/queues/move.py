@@ -80,6 +80,8 @@ def move(
             else ""
         )
         fresh = " Their attempts and age limits begin anew, their tokens do not."
+        if side:
+            fresh += " Payments that have met the other side meet both, as after a rollback."
         sure(
             here,
             f"Move {counted(len(found.chosen), 'task')} of {queue} in {stack} {where}?{fresh}{twice}",
