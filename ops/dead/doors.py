@@ -17,6 +17,8 @@ from ops.place import Place
 #: The service that records the deaths of payments and lists all letters; PayNow's entry, whose events they are; the
 #: service that shows a payment's whole way.
 KEEPER, ENTRY, VIEW = "gcsplit", "paynowwebhook", "gcwebhook"
+#: Characters of an id in a URL: what is longer is no id of ours, and no server reads it.
+LONGEST = 8_000
 #: Actions that are read at most where a number is asked for.
 MOST = 100_000
 
@@ -48,6 +50,8 @@ class DeadDoors:
 
     def get(self, kind: str, id_: str) -> dict[str, Any] | None:
         """Everything about one; nothing where there is none."""
+        if len(_path(id_)) > LONGEST:
+            return None
         number = id_.removeprefix(NUMBERED)
         at = {
             PAYMENT: (KEEPER, f"/dead/{_path(id_)}"),

@@ -72,7 +72,7 @@ def _payment(out: Output, found: dict[str, Any], way: dict[str, Any] | None) -> 
     if way is not None:
         _part(out, "way", [f"{one['at'][:19]}  {one['hop']}" + _detail(one) for one in way["hops"]])
     _part(out, "outbox", [_sent(one) for one in found["outbox"]])
-    pins = [f"{one['service']} {one['revision']}" for one in found.get("pins", [])]
+    pins = [f"{one['service']}: {one['revision']}, chosen by {one['pinned_by']}" for one in found["pins"]]
     _part(out, "revisions that it is pinned to", pins)
     _part(
         out,

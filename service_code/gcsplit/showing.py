@@ -26,13 +26,14 @@ SUMS = """
     GROUP BY e.account, e.currency HAVING sum(e.amount) <> 0 ORDER BY e.account, e.currency
 """
 OUTBOX = """
-    SELECT service, queue, way, created_at, attempts, sent_at, cancelled_at, withheld_at, last_error FROM outbox
+    SELECT service, queue, way, created_at, attempts, sent_at, cancelled_at, withheld_at, last_error, pins FROM outbox
     WHERE unique_id = $1 ORDER BY created_at, id LIMIT 200
 """
 LETTERS = """
     SELECT id, service, endpoint, code, why, attempt_number, created_at, archived_at FROM dead_letters
     WHERE unique_id = $1 ORDER BY id LIMIT 200
 """
+PINS = "SELECT service, revision, pinned_by, pinned_at FROM release_pins WHERE unique_id = $1 ORDER BY service"
 ACTIONS = """
     SELECT at, service, account, said_by, verb, kind, subject, before, after, why FROM operator_actions
     WHERE kind = $2 AND subject = $1 ORDER BY id LIMIT 200
@@ -56,6 +57,7 @@ class Showing:
             "ledger": await self._kit.db.fetch(SUMS, unique_id),
             "outbox": await self._kit.db.fetch(OUTBOX, unique_id),
             "letters": await self._kit.db.fetch(LETTERS, unique_id),
+            "pins": await self._kit.db.fetch(PINS, unique_id),
             "actions": await self._kit.db.fetch(ACTIONS, unique_id, "payment"),
         }
         signed = await self._kit.db.row(SIGNED, unique_id) is not None

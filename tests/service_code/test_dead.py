@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from ops import app
 from tests.service_code import flow
 from tests.service_code.dead_here import Command
 from tests.service_code.flow import balances
@@ -16,6 +17,13 @@ from tests.service_code.world import World
 
 pytestmark = pytest.mark.asyncio
 HOSTPAY = "hostpay-execution-queue"
+#: A payout of a payment that is dead, as a payer whose clock is behind would sign it.
+SIGNED = """
+    INSERT INTO split_payout_hostpay (unique_id, generation, cn_api_id, from_currency, from_network, from_amount,
+        payin_address, status, wallet, chain_id, nonce, tx_hash, signed_at)
+    SELECT unique_id, 1, cn_api_id, from_currency, from_network, from_amount, payin_address, 'signed', '0xw', 1, 0,
+        '0xh', '2026-11-23' FROM split_payout_que WHERE unique_id = $1
+"""
 
 
 async def died(dead: Command, *, count: int = 1) -> list[str]:
@@ -131,6 +139,46 @@ async def test_all_that_may_go_well_are_replayed_and_a_run_that_was_cut_short_go
     assert [one["why"] for one in done] == ["the payer is back"] * 3
     left = -int(await sql.fetchval("SELECT amount FROM failed_transactions WHERE unique_id = $1", payments[3]))
     assert (await balances(sql))["dead_payouts"] == left
+
+
+async def test_two_operators_who_replay_all_at_once_replay_each_once(dead: Command, world: World, sql: Any) -> None:
+    payments = await died(dead, count=6)
+    await asyncio.gather(*(asyncio.to_thread(app.main, ["dead", "replay", "--all", "--yes"]) for _ in range(2)))
+    sent = [flow.tokens().read(task.json()["token"]).unique_id for task in world.outer.take(HOSTPAY)]
+    assert sorted(sent) == sorted(payments)
+    assert await sql.fetchval("SELECT count(*) FROM operator_actions") == 6
+    assert (await balances(sql))["dead_payouts"] == 0
+
+
+async def test_one_that_is_signed_for_is_refused_and_its_revision_and_way_are_shown(
+    dead: Command, world: World, sql: Any
+) -> None:
+    (payment,) = await died(dead)
+    await sql.execute(
+        """
+        INSERT INTO release_pins (unique_id, service, revision, pinned_by, pinned_at)
+        VALUES ($1, 'gchostpay', 'gchostpay-T', 'gcsplit', '2026-11-23');
+        """,
+        payment,
+    )
+    await sql.execute(SIGNED, payment)
+    found = await dead("show", payment)
+    assert (found["replay"]["may"], found["record"]["replay"]["code"]) == (False, "BEING_PAID")
+    shown = await dead.text("show", payment)
+    for text in (
+        "gchostpay: gchostpay-T, chosen by gcsplit",
+        "dead_payouts",
+        "hostpay-execution-queue",
+        "is refused: a payout",
+    ):
+        assert text in shown
+    assert "dead replay" not in shown
+    before = await balances(sql)
+    assert (await dead("replay", payment, "--dry-run"))["would_replay"] == []
+    refused = (await dead("replay", payment, "--yes", ends=1))["answers"][0]
+    assert (refused["status"], refused["error"]) == ("refused", 409)
+    await dead("settle", payment, "--note", "x", "--yes", ends=1)
+    assert (await balances(sql), (await dead("history"))["actions"]) == (before, [])
 
 
 async def test_a_payments_money_is_never_put_aside(dead: Command, sql: Any) -> None:
@@ -280,7 +328,8 @@ async def test_a_strangers_message_is_kept_as_a_letter_before_it_is_acknowledged
 
 
 @pytest.mark.parametrize(
-    "id_", ["nosuch", "a/../b", "%2e%2e/x", "letter-99", "letter-" + "9" * 40, "x" * 5000, "\u00e9 ?#&"]
+    "id_",
+    ["nosuch", "a/../b", "%2e%2e/x", "letter-99", "letter-" + "9" * 40, "x" * 5000, "\u20ac" * 9000, "\u00e9 ?#&"],
 )
 async def test_an_id_that_is_none_is_said_before_anybody_is_asked(dead: Command, id_: str) -> None:
     for verb in (["replay"], ["drop", "--why", "x"], ["settle", "--note", "x"], ["show"]):

@@ -36,7 +36,9 @@ async def test_a_nonce_that_a_stranger_used_stops_the_wallet_until_an_operator_r
         # A reorganisation may still take it back, and its nonce would be nobody's.
         assert (await payer.operate("POST", "/wallet/resume")).json()["error"] == "NOT_FINAL"
         await chain.mine(70)
-        assert (await payer.operate("POST", "/wallet/resume")).json()["next_nonce"] == 2
+        assert (await payer.operate("POST", "/wallet/resume", {"by": "ann"})).json()["next_nonce"] == 2
+        (done,) = await sql.fetch("SELECT verb, before, after, said_by FROM operator_actions")
+        assert tuple(done) == ("resume", wallet["stopped"], "running, next nonce 2, lost []", "ann")
         assert (await payer.deliver(second, 2)).status == 200
         await confirm_all(world, payer)
 

@@ -39,8 +39,10 @@ async def test_an_abandoned_payout_is_filled_dies_when_final_and_is_replayed(
     chain.automine = False
     async with world.run("gchostpay") as payer, world.run("gcsplit") as splitter:
         assert (await payer.deliver(task)).status == 200
-        answer = await payer.operate("POST", f"/payouts/{unique_id}/abandon")
+        answer = await payer.operate("POST", f"/payouts/{unique_id}/abandon", {"by": "ann", "why": "stuck"})
         assert (answer.status, answer.json()["status"]) == (202, "abandoning")
+        done = await sql.fetchrow("SELECT verb, subject, after, said_by, why FROM operator_actions")
+        assert tuple(done) == ("abandon", unique_id, "abandoning", "ann", "stuck")
         await chain.mine()
         await confirm_all(world, payer)
         assert await sql.fetchval("SELECT status FROM split_payout_hostpay") == "broadcast"
