@@ -114,8 +114,9 @@ class Walker:
     def _set(self, percent: int) -> None:
         fence = self.effects.fence(self.rollout)  # first: whoever takes it back after the next line writes after this
         self._save(self.rollout.wanting(percent))
+        since = self.place.now()  # payments meet it from here on, and an apply may take minutes
         self.effects.share(self.rollout, fence, self.guard)
-        self._save(self.rollout.standing(self.place.now()))
+        self._save(self.rollout.standing(since))
         self.tell(f"{self.rollout.target} stands at {percent} %")
 
     def _promote(self) -> None:
