@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from ops.cloud import Cloud as OpsCloud
+from ops.place import Local
 from ops.queues.reach import Google
 from ops.queues.rests import Rests
 from tests.dashboards.stage import Stage
@@ -43,6 +45,15 @@ def logged(event: str, instead: str, service: str = "gcsplit", **fields: Any) ->
         return run
 
     return Scenario(quiet=act(instead), loud=act(event), apart=0)
+
+
+def audited(verb: str, **detail: str) -> Act:
+    """A command of an operator's writes down what it did."""
+
+    def act(stage: Stage) -> None:
+        Local(OpsCloud(stage.place.rest)).audit(verb, "gcsplit", severity="WARNING", rollout="gcsplit-1", **detail)
+
+    return act
 
 
 def at(value: Callable[[Stage, float], None], *, enough: float, short: float, minutes: int = 1) -> Scenario:
@@ -375,4 +386,5 @@ SCENARIOS: dict[str, Scenario] = {
     "batches-off": logged("batches_off", "handled", status="next"),
     "credentials-wrong": logged("bad_changenow_key", "changenow_call", outcome="ok"),
     "alert-lost": logged("alert_lost", "alert", "gchostpay3"),
+    "rolled-back": Scenario(quiet=audited("rollout promoted"), loud=audited("rollback", event="rolled_back"), apart=0),
 }
