@@ -27,6 +27,8 @@ _FIELDS = {
     "doublings": ("retryConfig", "maxDoublings"),
 }
 
+#: Attempts that the log is asked for.
+ATTEMPTS = 200
 #: Those that are seconds.
 TIMES = frozenset(("age limit", "shortest wait", "longest wait"))
 
@@ -96,6 +98,21 @@ def waiting(calls: Calls, queue: str) -> Waiting:
     """Look at the first page of a queue's tasks."""
     page, more = calls.first(queue)
     return Waiting(tasks=[read(task) for task in page], more=more)
+
+
+def attempts(calls: Calls, queue: str) -> dict[str, int]:
+    """How often each code was the answer to the last attempts, those of tasks that are over among them.
+
+    Of Cloud Tasks' own log, which the specs' queues write in full (TaskActivityLog, `OK`, `UNAVAILABLE`, ...).
+    """
+    wanted = (
+        f'log_id("cloudtasks.googleapis.com/task_operations_log") AND resource.labels.queue_id="{queue}" '
+        "AND jsonPayload.attemptResponseLog.status:*"
+    )
+    body = {"resourceNames": [f"projects/{calls.place.project}"], "filter": wanted}
+    asked = {**body, "orderBy": "timestamp desc", "pageSize": ATTEMPTS}
+    entries = calls.place.call("logging", "POST", "entries:list", asked).get("entries", ())
+    return dict(Counter(str(one["jsonPayload"]["attemptResponseLog"]["status"]) for one in entries).most_common())
 
 
 def settings(there: Mapping[str, Any], declared: spec.TaskQueue | None) -> list[Setting]:

@@ -34,6 +34,8 @@ NUMBER = "123456789012"
 PAYING, RETRYING = "gchostpay-payment-execute-queue", "gchostpay3-retry-queue"
 SPLITS, OTHER = "split-payment-queue", "gcsplit2-queue"
 QUEUES = (PAYING, RETRYING, SPLITS, OTHER)
+#: As the specs' queues are.
+LOGGED = {"stackdriverLoggingConfig": {"samplingRatio": 1}}
 
 Sluice = Callable[..., tuple[int, Any]]
 
@@ -148,7 +150,7 @@ def hands(folder: Path) -> Iterator[Hands]:
         listening = receiver(place.cloud.now)
         made = Hands(place, home.path, asyncio.run_coroutine_threadsafe(listening.__aenter__(), place.loop).result(20))
         for queue in QUEUES:
-            call(place, "POST", f"/v2/{PARENT}/queues", {"name": made.path(queue)})
+            call(place, "POST", f"/v2/{PARENT}/queues", {"name": made.path(queue), **LOGGED})
         yield made
         asyncio.run_coroutine_threadsafe(listening.__aexit__(None, None, None), place.loop).result(20)
 

@@ -130,6 +130,7 @@ def test_a_queue_is_described_beside_its_spec(
     assert told["oldest"]["task"] == first
     assert told["oldest"]["age_seconds"] >= 59
     assert (told["last_codes"], told["sides"]) == ({"500": 1}, {"canary": 1, "stable": 1})
+    assert told["last_attempts"]["INTERNAL"] >= 1
     assert (told["from"], told["to"], told["message"]) == (["gchostpay3"], "gchostpay3/", "ExecutePayout")
     # Made with Google's defaults, and not as the specs say.
     assert told["config"]["dispatches a second"] == {"there": 500.0, "declared": 5}

@@ -7,9 +7,10 @@ from itertools import islice
 from typing import Any
 
 from ops.confirming import Json
+from ops.errors import OpsError
 from ops.output import Output, counted
 from ops.queues.calls import PAGE, Calls
-from ops.queues.describe import Setting, Waiting, settings, waiting
+from ops.queues.describe import Setting, Waiting, attempts, settings, waiting
 from ops.verbs.queues.common import Queue, Which, at, system
 from spec import timeline
 from spec.durations import Duration
@@ -38,6 +39,7 @@ def describe(queue: Queue, *, stack: Which = "local", as_json: Json = False) -> 
         edge = f"{', '.join(declared.senders)} -> {declared.receiver} {declared.path}, {declared.message}"
         out.plain(f"  {edge}" + (f"; its token lives {declared.token_window}" if declared.token_window else ""))
     _tasks(out, held, now)
+    last = _attempts(out, calls, queue)
     out.say()
     if there.get("purgeTime"):
         out.plain(f"  purged  {str(there['purgeTime'])[:19]}, all that was created before")
@@ -45,9 +47,9 @@ def describe(queue: Queue, *, stack: Which = "local", as_json: Json = False) -> 
     out.table(["config", "there", "in the specs"], rows)
     if any(one.differs for one in config):
         out.plain(f"an apply puts back what differs: ./sluice preview --stack {stack} shows it", style="yellow")
-    attempts: list[Any] = []
+    tries: list[Any] = []
     if declared is not None:
-        attempts = [row.as_json() for row in islice(timeline.rows(declared), ROWS)]
+        tries = [row.as_json() for row in islice(timeline.rows(declared), ROWS)]
         out.plain(f"\n{timeline.render(declared, ROWS)}")
     out.result(
         {
@@ -55,13 +57,13 @@ def describe(queue: Queue, *, stack: Which = "local", as_json: Json = False) -> 
             **{"waiting": len(held.tasks), "more": held.more, "running": held.running},
             "oldest": held.oldest.as_json(now) if held.oldest else None,
             "next": held.next.as_json(now) if held.next else None,
-            **{"last_codes": held.codes, "sides": held.sides},
+            **{"last_codes": held.codes, "last_attempts": last, "sides": held.sides},
             "from": list(declared.senders) if declared else None,
             "to": f"{declared.receiver}{declared.path}" if declared else None,
             "message": declared.message if declared else None,
             "config": {one.name: {"there": one.there, "declared": one.declared} for one in config},
             "differs": [one.name for one in config if one.differs],
-            **{"attempts": attempts, "given_up": timeline.stop_rule(declared) if declared else None},
+            **{"attempts": tries, "given_up": timeline.stop_rule(declared) if declared else None},
         }
     )
 
@@ -76,9 +78,22 @@ def _tasks(out: Output, held: Waiting, now: datetime) -> None:
         out.plain(f"  next    {held.next.id}, {due}")
     if held.codes:
         said = ", ".join(f"{counted(number, 'task')} {code}" for code, number in held.codes.items())
-        out.plain(f"  last answers  {said}")
+        out.plain(f"  of what waits, last answered  {said}")
     if set(held.sides) - {"stable"}:
         out.plain(f"  sides  {', '.join(f'{number} to {side}' for side, number in held.sides.items())}")
+
+
+def _attempts(out: Output, calls: Calls, queue: str) -> dict[str, int] | None:
+    """The codes of the last attempts; nothing where the log may not be read."""
+    try:
+        last = attempts(calls, queue)
+    except OpsError as error:
+        out.plain(f"  the last attempts are not told: {error.what}", style="yellow")
+        return None
+    if last:
+        said = ", ".join(f"{number} {code}" for code, number in last.items())
+        out.plain(f"  last attempts  {said}")
+    return last
 
 
 def _span(seconds: float) -> str:
