@@ -7,6 +7,7 @@ beside it, so that whatever differs in its metrics comes from the fault.
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,15 +113,13 @@ def register(stack: Stack, bad: Bad) -> str:
     draft = stack.home / "images" / f"{bad.name}.new"
     shutil.rmtree(draft, ignore_errors=True)
     shutil.copytree(running["root"], draft, ignore=shutil.ignore_patterns("__pycache__"))
-    (draft / FAULTY).write_text(bad.text())
+    # An image that was rolled back is refused: each is another one.
+    (draft / FAULTY).write_text(f"{bad.text()}\n\nNUMBER = {secrets.token_hex(8)!r}\n")
     app = draft / "service_code" / bad.service / "app.py"
     app.write_text(app.read_text() + USE)
     name = image.digest(draft)
     folder = draft.with_name(name.removeprefix("sha256:"))
-    if folder.exists():
-        shutil.rmtree(draft)
-    else:
-        draft.rename(folder)
+    draft.rename(folder)
     manifest = {"digest": name, "root": str(folder), "entry": running["entry"], "preload": running["preload"]}
     stack.admin("POST", "images", manifest)
     return name
