@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from itertools import cycle
 from typing import Any
 
 from bench import _rollout_seen as seen
 from bench._rollout_revisions import Bad
-from bench._rollout_trial import AT_ONCE, Play, Trial, playing
+from bench._rollout_trial import AT_ONCE, Play, Trial, burst, driven, playing
 from service_code.kit.routes import place
 from tests.payments.bindings import now
 from tests.payments.hops import id_of
@@ -79,24 +78,20 @@ def _tasks(queue: str) -> list[dict[str, Any]]:
     return found
 
 
-def metric_lag(stack: Stack, *, rate: float, say: Say, burst: int = 6) -> Trial:
+def metric_lag(stack: Stack, *, rate: float, say: Say, payments: int = 300) -> Trial:
     """Points are seen three minutes late: it is found out all the same, and says how long it waits. The clock moves."""
     bad = Bad(kind="raises")
-    with seen.metric_lag(stack, LAG), playing(stack, bad, [25, 100], rate=rate, lag=f"{LAG}s") as play:
-        for _ in range(60):
-            send(play, burst)
-            stack.advance(15)
-            if not play.walk.going:
-                break
+    with seen.metric_lag(stack, LAG), playing(stack, bad, [25, 100], rate=rate, lag=LAG) as play:
+        driven(play, payments, 15)
     return _said(play.judged(Trial(fault=f"{bad.name}-lag", step=25)), say)
 
 
 def twenty_an_hour(stack: Stack, *, rate: float, say: Say) -> Trial:
     """Too few payments to tell: it holds, says so and how long it would take, and never goes on. The clock moves."""
     bad = Bad(kind="raises")
-    with playing(stack, bad, [10, 100], rate=rate, first_dwell="1h", dwell="1h", lag=f"{LAG}s") as play:
+    with playing(stack, bad, [10, 100], rate=rate, first_dwell="1h", dwell="1h", lag=LAG) as play:
         for _ in range(HOURLY * HOURS):
-            send(play, 1)
+            burst(play, 1)
             stack.advance(3600 / HOURLY)
         held = look(play)
     trial = play.judged(Trial(fault=f"{bad.name}-sparse", step=10, expected="aborted"))
@@ -107,7 +102,7 @@ def twenty_an_hour(stack: Stack, *, rate: float, say: Say) -> Trial:
 def idle(stack: Stack, *, rate: float, say: Say) -> Trial:
     """Nobody pays: a good revision stays at its first share."""
     bad = Bad(kind="good")
-    with playing(stack, bad, [10, 100], rate=rate, first_dwell="1h", dwell="1h", lag=f"{LAG}s") as play:
+    with playing(stack, bad, [10, 100], rate=rate, first_dwell="1h", dwell="1h", lag=LAG) as play:
         for _ in range(12):
             stack.advance(900)
         held = look(play)
@@ -123,23 +118,20 @@ def good(
     say: Say,
     steps: tuple[int, ...] = (10, 25, 50, 75, 90, 100),
     payments: int = 2000,
+    moves: float = 0.0,
     **said: Any,
 ) -> Trial:
     """A revision without a fault goes through all steps."""
     bad = Bad(kind="good", service="gcsplit")
     wanted = {"first_dwell": "60s", "dwell": "60s", **said}
     with playing(stack, bad, list(steps), rate=rate, **wanted) as play:
-        play.load.start(payments)
-        until(lambda: not (play.walk.going and play.load.going), payments / rate + AT_ONCE)
-        until(lambda: not play.walk.going, 3 * AT_ONCE, lambda: f"it stands: {play.verdict}")
+        if moves:
+            driven(play, payments, moves)
+        else:
+            play.load.start(payments)
+            until(lambda: not (play.walk.going and play.load.going), payments / rate + AT_ONCE)
+            until(lambda: not play.walk.going, 3 * AT_ONCE, lambda: f"it stands: {play.verdict}")
     return _said(play.judged(Trial(fault=bad.name, step=steps[0], expected="promoted")), say)
-
-
-def send(play: Play, count: int) -> None:
-    """Some payments of both ways at once."""
-    ids = [id_of(way) for way, _ in zip(cycle(("single", "staged")), range(count), strict=False)]
-    play.stack.send(amount="0.01", count=len(ids), unique_ids=ids, wait=True)
-    play.load.sent += ids
 
 
 def look(play: Play) -> dict[str, Any]:

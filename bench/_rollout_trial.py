@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,19 @@ from ops.home import Home
 from spec import names
 from spec.rollout import ROLLOUT
 from tests.payments.bindings import now
+from tests.payments.hops import id_of
 from tests.payments.stack import Stack, http, until
 
 #: A share stands longer than any trial takes, so that only a verdict ends it.
 LONG = "48h"
 #: Seconds for what is to happen at once: a new revision, a share, the end of a command.
-AT_ONCE = 60.0
+AT_ONCE = 240.0
 #: Seconds that the gates have after the load's end.
 PATIENCE = 150.0
+#: Payments of a burst, and how often the clock is moved after the last.
+BURST, SETTLING = 6, 20
+#: A state that says nothing new is written once a minute, and its window may end so long before.
+LATEST = timedelta(minutes=2)
 
 
 def rules(stack: Stack, **said: Any) -> None:
@@ -144,6 +150,8 @@ class Play:
     traffic: Traffic
     since: str
     revision: str
+    #: How late metrics are taken to be.
+    lag: timedelta
 
     @property
     def state(self) -> dict[str, Any]:
@@ -156,6 +164,16 @@ class Play:
         """What the gates said last."""
         steps = self.state.get("steps") or [{}]
         return dict(steps[-1].get("seen") or {})
+
+    def looked(self) -> None:
+        """Wait until the gates were asked at the present time, or the walk is over."""
+        minute = datetime.fromisoformat(now(self.stack)).replace(second=0, microsecond=0)
+
+        def done() -> bool:
+            until_ = self.verdict.get("until")
+            return not self.walk.going or bool(until_ and datetime.fromisoformat(until_) >= minute - LATEST - self.lag)
+
+        until(done, AT_ONCE, lambda: f"the gates said last: {self.verdict}")
 
     def judged(self, trial: Trial) -> Trial:
         """Fill in what it came to, after everything is settled."""
@@ -172,7 +190,8 @@ class Play:
 @contextmanager
 def playing(stack: Stack, bad: Bad, steps: list[int], *, rate: float, **said: Any) -> Iterator[Play]:
     """A rollout that stands at its first share; it is over after the block, by an abort if by nothing else."""
-    rules(stack, **{"steps": steps, "first_dwell": LONG, "dwell": LONG, "lag": "0s", **said})
+    lag = said.pop("lag", 0)
+    rules(stack, **{"steps": steps, "first_dwell": LONG, "dwell": LONG, "lag": f"{lag}s", **said})
     digest = register(stack, bad)
     since = now(stack)
     with Traffic(stack, bad.service) as traffic:
@@ -183,7 +202,8 @@ def playing(stack: Stack, bad: Bad, steps: list[int], *, rate: float, **said: An
             revision = tags(stack, bad.service)["canary"]
             load = Load(stack, rate)
             yield Play(
-                stack=stack, bad=bad, load=load, walk=walk, traffic=traffic, since=since, revision=revision
+                stack=stack, bad=bad, load=load, walk=walk, traffic=traffic, since=since, revision=revision,
+                lag=timedelta(seconds=lag),
             )  # fmt: skip
             load.stop()
             if walk.going:
@@ -194,17 +214,40 @@ def playing(stack: Stack, bad: Bad, steps: list[int], *, rate: float, **said: An
 
 
 def bad_rollout(
-    stack: Stack, bad: Bad, step: int, *, payments: int, rate: float, say: Callable[[str], None] = print, **said: Any
-) -> Trial:
-    """Roll a revision with a fault out to one share under load, and see it taken back."""
+    stack: Stack, bad: Bad, step: int, *, payments: int, rate: float, say: Callable[[str], None] = print,
+    moves: float = 0.0, **said: Any,
+) -> Trial:  # fmt: skip
+    """Roll a revision with a fault out to one share under load, and see it taken back; `moves` as in `driven`."""
     with playing(stack, bad, sorted({step, 100}), rate=rate, **said) as play:
-        play.load.start(payments)
-        until(lambda: not (play.walk.going and play.load.going), payments / rate + AT_ONCE)
-        deadline = time.monotonic() + PATIENCE
-        until(lambda: not play.walk.going or time.monotonic() > deadline, PATIENCE + AT_ONCE)
+        if moves:
+            driven(play, payments, moves)
+        else:
+            play.load.start(payments)
+            until(lambda: not (play.walk.going and play.load.going), payments / rate + AT_ONCE)
+            deadline = time.monotonic() + PATIENCE
+            until(lambda: not play.walk.going or time.monotonic() > deadline, PATIENCE + AT_ONCE)
     trial = play.judged(Trial(fault=bad.name, step=step))
     say(f"{bad.name} at {step} %: {json.dumps(trial.as_json())}")
     return trial
+
+
+def driven(play: Play, payments: int, moves: float) -> None:
+    """Send payments in bursts while the clock is moved by so many seconds each time, until the rollout is over."""
+    while play.walk.going and len(play.load.sent) < payments:
+        burst(play, BURST)
+        play.stack.advance(moves)
+    for _ in range(SETTLING):
+        if not play.walk.going:
+            break
+        play.stack.advance(moves)
+        play.looked()
+
+
+def burst(play: Play, count: int) -> None:
+    """Some payments of both ways at once."""
+    ids = [id_of(way) for way, _ in zip(cycle(("single", "staged")), range(count), strict=False)]
+    play.stack.send(amount="0.01", count=len(ids), unique_ids=ids, wait=True)
+    play.load.sent += ids
 
 
 def told(trial: Trial, found: list[Attempt], moved: datetime | None) -> None:

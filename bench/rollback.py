@@ -84,7 +84,7 @@ def run(say: Callable[[str], None]) -> dict[str, Any]:
 def back(stack: Stack, sent: list[str], rate: float) -> Back:
     """One rollback under load; what was sent is added to `sent`."""
     bad = Bad(kind="raises")
-    with seen.metric_lag(stack, LATE), playing(stack, bad, [50, 100], rate=rate, lag=f"{LATE}s") as play:
+    with seen.metric_lag(stack, LATE), playing(stack, bad, [50, 100], rate=rate, lag=LATE) as play:
         play.load.start(10_000)
         until(lambda: _met(stack, play.revision, play.since) >= MET, AT_ONCE)
         command = now(stack)
