@@ -132,6 +132,13 @@ def held(place: Place, what: str, *, wait: float = 0.0) -> Iterator[Lock]:
         lock.release()
 
 
+def free(place: Place) -> None:
+    """Refuse to go on while somebody holds it."""
+    holder = holder_of(place)
+    if holder is not None:
+        raise refusal(place, holder)
+
+
 def refusal(place: Place, holder: Holder) -> Locked:
     """What the second of two is told."""
     since = (place.now() - moment(holder.since)).total_seconds()

@@ -25,7 +25,7 @@ SAID = {
 def line(rollout: Rollout) -> str:
     """How it stands, in a line."""
     what = f"{rollout.target} {SAID[rollout.phase]}"
-    if rollout.running:
+    if rollout.running and not rollout.phase.ending:
         following = next_step(rollout)
         what += f", at {rollout.percent} %" + (f", next {following} %" if following is not None else "")
     return what + (f": {rollout.why}" if rollout.why else "")

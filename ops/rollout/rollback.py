@@ -11,7 +11,9 @@ command has thrown would hold the next rollout at 0. Source: DESIGN section 5, D
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from ops.errors import OpsError
 from ops.place import Place
@@ -27,6 +29,13 @@ EVENT = "rolled_back"
 PATIENCE = 60.0
 #: So often the state is written where somebody else was quicker.
 TRIES = 20
+
+#: Says a line to whoever watches.
+Say = Callable[[str], None]
+
+
+def _nobody(_: str) -> None:
+    """Nobody watches."""
 
 
 class NothingToRollBack(OpsError):
@@ -57,29 +66,29 @@ def begin(place: Place, store: Store, target: str, kind: Kind, why: str) -> Roll
     raise Lost("the state of the rollout is being written by somebody else all the time", fix="repeat the command")
 
 
-def run(place: Place, store: Store, effects: Effects, rollout: Rollout) -> Rollout:
+def run(place: Place, store: Store, effects: Effects, rollout: Rollout, say: Say = _nobody) -> Rollout:
     """All of it, after `begin`."""
     effects.move_back(rollout)
     other, _ = store.read()
     if other is not None and other.id != rollout.id and other.running:
-        return _beside(place, store, effects, rollout, other)
+        return _beside(place, store, effects, rollout, say)
     with lock.held(place, f"rollback of {rollout.target}", wait=PATIENCE):
         kept, _ = store.read()
         if kept is not None and kept.id == rollout.id and kept.phase is Phase.ROLLED_BACK:
             return kept  # two who asked for it: the other one was quicker
-        return bring_about(place, store, effects, rollout)
+        return bring_about(place, store, effects, rollout, say)
 
 
-def bring_about(place: Place, store: Store, effects: Effects, rollout: Rollout) -> Rollout:
+def bring_about(place: Place, store: Store, effects: Effects, rollout: Rollout, say: Say = _nobody) -> Rollout:
     """The whole way back, by whoever holds the lock; moving twice is moving once."""
     effects.move_back(rollout)
     moved = text(place.now())
     try:
         effects.settle(rollout, bad=True)
     except OpsError as error:
-        tell(place, rollout, left=str(error))
+        tell(place, rollout, say, left=str(error))
         raise
-    tell(place, rollout)
+    tell(place, rollout, say)
     counts = aftermath.after(place, rollout, moved)
     done = replace(rollout.over(Phase.ROLLED_BACK, place.now(), 0), counts=counts)
     store.remember(done)
@@ -87,9 +96,11 @@ def bring_about(place: Place, store: Store, effects: Effects, rollout: Rollout) 
     return done
 
 
-def tell(place: Place, rollout: Rollout, left: str = "") -> None:
+def tell(place: Place, rollout: Rollout, say: Say, left: str = "") -> None:
     """The word to people: an entry in the log, which an alert sends on."""
-    place.audit(
+    audit(
+        place,
+        say,
         "rollback",
         rollout.target,
         severity="WARNING",
@@ -104,10 +115,18 @@ def tell(place: Place, rollout: Rollout, left: str = "") -> None:
     )
 
 
-def _beside(place: Place, store: Store, effects: Effects, rollout: Rollout, other: Rollout) -> Rollout:
+def audit(place: Place, say: Say, verb: str, subject: str, **detail: Any) -> None:
+    """Write it down; what was done is not undone where that is refused, which is said."""
+    try:
+        place.audit(verb, subject, **detail)
+    except OpsError as error:
+        say(f"no audit entry of it was written ({error.what}): roles/logging.logWriter lets you write one")
+
+
+def _beside(place: Place, store: Store, effects: Effects, rollout: Rollout, say: Say) -> Rollout:
     """While another target is rolled out: its next apply brings this one's state, too."""
     effects.configure_back(rollout)
-    tell(place, rollout, left=f"the state follows with the next step of {other.id}")
+    tell(place, rollout, say, left="the state follows with the next step of the rollout that is under way")
     done = rollout.over(Phase.ROLLED_BACK, place.now(), 0)
     store.remember(done)
     return done

@@ -13,7 +13,7 @@ from typing import Any
 import spec
 from ops.errors import BadUsage, OpsError
 from ops.place import Place
-from ops.rollout import apply, record
+from ops.rollout import apply, gates, record
 from ops.rollout.decide import WHOLE
 from ops.rollout.state import Kind, Phase, Rollout, Rules, identity, text
 from ops.rollout.store import Store
@@ -73,8 +73,10 @@ def planned(place: Place, store: Store, system: spec.System, wish: Wish) -> Roll
     )  # fmt: skip
     if kind is Kind.ROUTE:
         _not_bad(store, wish)
-        return begun
-    return _release(place, system, begun, wish)
+    else:
+        begun = _release(place, system, begun, wish)
+    gates.sides(system, begun)  # what nothing can judge is not begun
+    return begun
 
 
 def _release(place: Place, system: spec.System, begun: Rollout, wish: Wish) -> Rollout:

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from ops.errors import OpsError
 from ops.place import Place
 from ops.rollout import decide, rollback
 from ops.rollout.decide import Abort, Hold, Prepare, Promote, RollBack, SetShare, Stop, Verdict
 from ops.rollout.effects import Effects
 from ops.rollout.lock import Lock
+from ops.rollout.rollback import audit
 from ops.rollout.state import Phase, Rollout
 from ops.rollout.store import Lost, Store
 from spec.names import ROLLOUT_OBJECT
@@ -37,6 +39,18 @@ class Seen(Verdict, Protocol):
 
 #: Asks the gates about the share that stands.
 Look = Callable[[Rollout, datetime], Seen]
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A look that failed: it says nothing about the share, and the next one may."""
+
+    why: str
+    kind: str = decide.Judged.INCONCLUSIVE
+
+    def as_json(self) -> dict[str, Any]:
+        """As a verdict without gates."""
+        return {"kind": self.kind, "why": self.why, "gates": []}
 
 
 class TakenOver(Exception):
@@ -126,14 +140,14 @@ class Walker:
         done = self.rollout.over(Phase.PROMOTED, self.place.now(), 100)
         self.store.remember(done)
         self._save(done)
-        self.place.audit("rollout promoted", done.target, rollout=done.id, canary=done.canary)
+        audit(self.place, self.tell, "rollout promoted", done.target, rollout=done.id, canary=done.canary)
         self.tell(f"{done.target} is promoted")
 
     def _back(self, why: str) -> None:
         if self.rollout.phase is not Phase.ROLLING_BACK:
             self._save(self.rollout.turned(Phase.ROLLING_BACK, why, "the gates"))
         self.tell(f"rolling {self.rollout.target} back: {why}")
-        self.rollout = rollback.bring_about(self.place, self.store, self.effects, self.rollout)
+        self.rollout = rollback.bring_about(self.place, self.store, self.effects, self.rollout, self.tell)
         self._generation = self.store.read()[1]
 
     def _abort(self) -> None:
@@ -142,7 +156,7 @@ class Walker:
         done = self.rollout.over(Phase.ABORTED, self.place.now(), 0)
         self.store.remember(done)
         self._save(done)
-        self.place.audit("rollout aborted", done.target, rollout=done.id, why=done.why)
+        audit(self.place, self.tell, "rollout aborted", done.target, rollout=done.id, why=done.why)
         self.tell(f"{done.target} is back at 0 %")
 
     # What is known
@@ -152,7 +166,10 @@ class Walker:
         now = self.place.now()
         if self.rollout.phase not in (Phase.RUNNING, Phase.PAUSED) or self.rollout.unset or not self.rollout.steps:
             return None
-        verdict = self.look(self.rollout, now)
+        try:
+            verdict = self.look(self.rollout, now)
+        except OpsError as error:
+            verdict = Unread(f"the gates could not look: {error.what}")
         before = self.rollout.steps[-1]
         self.rollout = self.rollout.looked(str(verdict.kind), verdict.why, verdict.as_json())
         stale = self._kept_at is None or (now - self._kept_at).total_seconds() >= KEEP_LOOKS

@@ -21,7 +21,9 @@ from ops.cloud import LocalCloud
 from ops.errors import OpsError
 from ops.home import ROOT, Home, Ports
 from ops.output import Output, counted
+from ops.place import Local
 from ops.queues import reach, start
+from ops.rollout import lock
 from ops.stack import identity, image, material, versions
 from ops.stack.migrations import Migrations
 from ops.supervisor import control
@@ -53,6 +55,7 @@ def up(home: Home, out: Output) -> dict[str, Any]:
     ports = home.choose_ports()
     out.step("specs checked")
     started = control.start(home, ports, out.step)
+    lock.free(Local(LocalCloud(home), home))  # two who change shares at once would undo each other
     digest, folder = image.build(home)
     cloud = LocalCloud(home)
     register_image(cloud, digest, folder)

@@ -57,7 +57,7 @@ def command(
     effects.move_back(rollout)
     moved = time.monotonic() - began
     out.step(f"traffic and record are moved, {moved:.1f} s after the command", f"{rollout.stable or '0 %'}")
-    done = rollback.run(here, store, effects, rollout)
+    done = rollback.run(here, store, effects, rollout, out.progress)
     out.step(f"{target} is rolled back", f"./sluice rollout show {done.id} is its page")
     out.result({**done.as_json(), "seconds_to_moved": round(moved, 3)})
 

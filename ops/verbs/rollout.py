@@ -16,6 +16,7 @@ from ops.output import Output
 from ops.place import Place
 from ops.rollout import apply, gates, lock, page, record, session, start, written
 from ops.rollout.decide import WHOLE, next_step
+from ops.rollout.rollback import audit
 from ops.rollout.state import Phase, Rollout, moment, text
 from ops.rollout.store import Lost, Store
 from ops.verbs.clock import seconds
@@ -85,7 +86,15 @@ def begin(
         if found is not None and found.running:
             raise start.Refused(f"somebody was quicker: {page.line(found)}", fix="./sluice rollout status")
         store.write(plan, generation)
-        here.audit("rollout start", target, rollout=plan.id, steps=list(plan.rules.steps), canary=plan.canary)
+        audit(
+            here,
+            out.progress,
+            "rollout start",
+            target,
+            rollout=plan.id,
+            steps=list(plan.rules.steps),
+            canary=plan.canary,
+        )
 
     session.walk(here, store, system, out, begin=first, what=f"rollout of {target}", every=_every(every))
 
@@ -101,7 +110,7 @@ def resume(
     confirm_change(here, f"Go on with this in {stack}: {page.line(found)}?", yes=yes, named=confirm)
     if found.phase is Phase.PAUSED:
         found = _word(store, lambda kept: kept.turned(Phase.RUNNING, "", here.who))
-        here.audit("rollout resume", found.target, rollout=found.id)
+        audit(here, out.progress, "rollout resume", found.target, rollout=found.id)
     if lock.holder_of(here) is not None and found.phase is not Phase.ROLLING_BACK:
         out.step(f"{page.line(found)}; its walk goes on where it runs")
         out.result(found.as_json())
@@ -166,7 +175,7 @@ def pause(
             return
         confirm_change(here, f"Hold {found.target} in {stack} at {found.percent} %?", yes=yes, named=confirm)
         found = _word(store, lambda kept: kept.turned(Phase.PAUSED, why, here.who))
-        here.audit("rollout pause", found.target, rollout=found.id, why=why)
+        audit(here, out.progress, "rollout pause", found.target, rollout=found.id, why=why)
     out.step(f"{found.target} is held at {found.percent} %", "./sluice rollout resume goes on")
     out.result(found.as_json())
 
@@ -198,7 +207,7 @@ def promote(
     confirm_change(here, f"Raise {found.target} in {stack} to {meant} % now?", yes=yes, named=confirm)
     whole = found.percent == WHOLE
     _word(store, lambda kept: _raised(kept, meant, here.who, said))
-    here.audit("rollout promote", found.target, rollout=found.id, percent=meant, gates=said)
+    audit(here, out.progress, "rollout promote", found.target, rollout=found.id, percent=meant, gates=said)
     done = session.seen_to(
         here, store, system, out,
         lambda kept: kept.phase.over or (not whole and not kept.unset and kept.percent >= meant),
@@ -273,7 +282,7 @@ def finish(
         left = {role: value for role, value in left.items() if role not in ("previous", "keep_until")}
         apply.configure(here, written.Written(releases={service: left}))
         apply.apply(place.of(stack), out, service)
-    here.audit("rollout finish", service, previous=entry.previous)
+    audit(here, out.progress, "rollout finish", service, previous=entry.previous)
     out.step(f"{entry.previous} is let go of")
     out.result({"finished": entry.previous})
 
