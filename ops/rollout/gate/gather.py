@@ -21,6 +21,8 @@ from ops.rollout.gate.target import Door, Target, door_of
 STANDING: Final = {"side_begun": "begun", "side_due": "due", "side_unpaid": "unpaid"}
 EXPIRED, OVERLOADED, RETRY, DEAD = "TOKEN_EXPIRED", "overloaded", "retry", "dead"
 UNSAID: Final = "nobody says how the payments of both sides stand: does gcsplit's sweeper run, and is this being tried?"
+#: A payment is due, and counted, in the minute that begins so many minutes after that in which it was begun.
+DUE_AFTER: Final = 6
 #: Deliveries that came later than this, in seconds, are late.
 LATE: Final = 10.0
 #: A door at which more than this share changes nothing on the stable side is one of news, or of questions.
@@ -157,16 +159,16 @@ def _tokens(target: Target, side: Counter[str], one: Series) -> None:
 def _standing(
     target: Target, made: Mapping[str, _Made], series: Mapping[str, Sequence[Series]], missing: dict[str, str]
 ) -> None:
-    """The newest word on how the payments of each side stand."""
+    """How the payments stand that were begun on each side in the window: lines tell of so many each."""
     said = set()
     sides = {"stable": made[target.stable], "canary": made[target.canary]}
     for name, into in STANDING.items():
         for one in series.get(name, ()):
             side = one.labels.get("side", "")
             if side in sides and one.points:
-                sides[side].counts[into] = round(max(one.points, key=lambda point: point.at).mean)
+                sides[side].counts[into] += round(sum(point.mean * point.count for point in one.points))
                 said.add((name, side))
-    if target.pays and len(said) < len(sides) * len(STANDING):
+    if target.pays and not {("side_begun", side) for side in sides} <= said:
         missing.setdefault("paid", UNSAID)
 
 

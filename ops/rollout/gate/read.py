@@ -48,6 +48,8 @@ class Query:
     aligner: str = "ALIGN_SUM"
     #: Minutes before the end that are asked for; the whole window where it is 0.
     last: int = 0
+    #: Minutes by which what is counted lies behind its line.
+    after: int = 0
     #: The end is that of the window, or its beginning.
     before: bool = False
 
@@ -83,7 +85,8 @@ def queries(target: Target) -> list[Query]:
     if target.is_release:
         asked.append(Query("answers", run_filter("request_count", services), ("success",)))
     for name in gather.STANDING if target.pays else ():
-        asked.append(Query(name, log_filter(name, (), subject=target.name), ("paid",), "ALIGN_NONE", last=3))
+        after = gather.DUE_AFTER if name != "side_begun" else 1
+        asked.append(Query(name, log_filter(name, (), subject=target.name), ("paid",), after=after))
     if target.queues:
         depth, late = depth_filter(target.queues), log_filter("task_age", (), queue=target.queues)
         asked += [
@@ -104,7 +107,9 @@ def _ask(
     end = since if query.before else until
     start = end - timedelta(minutes=query.last) if query.last else since
     if not query.before:
-        start = max(start, since)
+        start = max(start, since + timedelta(minutes=query.after))
+    if start >= end:
+        return []
     request: dict[str, Any] = {
         "name": f"projects/{project}",
         "filter": query.filter,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from itertools import count
 
 import pytest
@@ -29,8 +30,13 @@ def well(field: Field, target: Target, canary: int = 30, stable: int = 300) -> N
     """Both sides do what they should."""
     field.handled(target.stable, stable)
     field.handled(target.canary, canary)
-    for side, many in (("stable", stable), ("canary", canary)):
-        field.stands(target.name, side, many, many, 0)
+
+
+def pays(field: Field, target: Target) -> None:
+    """What both sides began is due, and paid."""
+    field.passes(minutes=6)
+    field.stands(target.name, "stable", 300, 300, 0)
+    field.stands(target.name, "canary", 30, 30, 0)
 
 
 def kinds(verdict: Verdict) -> dict[str, Kind]:
@@ -67,8 +73,8 @@ def does_nothing(field: Field, target: Target) -> None:
 
 
 def does_not_pay(field: Field, target: Target) -> None:
-    field.stands(target.name, "canary", 60, 40, 25)
-    field.stands(target.name, "stable", 600, 400, 1)
+    field.stands(target.name, "canary", 30, 40, 25)
+    field.stands(target.name, "stable", 300, 400, 1)
 
 
 FAULTS: dict[str, tuple[str, Callable[[Field, Target], None]]] = {
@@ -88,6 +94,7 @@ def test_a_gate_is_silent_until_its_fault_comes(field: Field, system: spec.Syste
     gate, harm = FAULTS[fault]
     target, since = tried(system), field.begins()
     well(field, target)
+    pays(field, target)
     _, before = field.look(target, since)
     assert set(kinds(before)) == set(GATES)
     assert kinds(before)[gate] is Kind.HEALTHY, before.why
@@ -252,7 +259,7 @@ def test_an_api_that_refuses_or_is_away_makes_no_gate_healthy_or_ill(
     field: Field, system: spec.System, error: Callable[[str], Exception], told: str
 ) -> None:
     target, since = tried(system), field.begins()
-    samples = read(Refusing(error("no")), target, since, field.now())
+    samples = read(Refusing(error("no")), target, since, since + timedelta(minutes=9))
     assert set(samples.missing) == set(GATES)
     assert all(told in why for why in samples.missing.values())
 
