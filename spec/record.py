@@ -13,7 +13,7 @@ from typing import Any
 from spec.graph import System
 from spec.stack import StackConfig
 
-#: The shape's number; a reader refuses one that it does not know.
+#: The shape's number. A reader passes over keys that it does not know, so only another meaning raises it.
 VERSION = 1
 
 
