@@ -1,7 +1,7 @@
-"""Config and state after a share: stack config written, and the apply of the record and one service.
+"""Config and state after a share: stack config written, and the apply of the record, one service and its migrations.
 
 On this machine the layer is applied by the local engine, which finds nothing else to do; at Google `pulumi up` is told
-the two targets, and where the CLI is missing the command is said. Owns also which image the other services run, which
+the targets, and where the CLI is missing the command is said. Owns also which image the other services run, which
 an apply must not change, and what a template would be called.
 """
 
@@ -24,10 +24,13 @@ from ops.output import Output
 from ops.place import Local, Place
 from ops.rollout.written import ROLES, Written
 from ops.stack import deploy, identity, image
+from spec import names
 from spec.rollout import RELEASES
 
 #: Where the record and a service stand among the resources.
 RECORD_TYPE, SERVICE_TYPE = "gcp:storage/bucketObject:BucketObject", "gcp:cloudrunv2/service:Service"
+#: The migrations are those of the release that is tried, and before it: they come with it, and go back with it.
+JOB_TYPE = "gcp:cloudrunv2/job:Job"
 RECORD_NAME = "rollout-record"
 
 
@@ -77,7 +80,9 @@ def apply(place: Place, out: Output, service: str | None) -> None:
 
 def pulumi(stack: str, service: str | None) -> list[str]:
     """The command that applies these resources alone."""
-    targets = [f"**{RECORD_TYPE}::{RECORD_NAME}", *([f"**{SERVICE_TYPE}::{service}"] if service else [])]
+    targets = [f"**{RECORD_TYPE}::{RECORD_NAME}"]
+    if service:
+        targets += [f"**{JOB_TYPE}::{names.MIGRATION_JOB}", f"**{SERVICE_TYPE}::{service}"]
     return ["pulumi", "up", "--stack", stack, "--yes", "--skip-preview", *(f"--target={one}" for one in targets)]
 
 

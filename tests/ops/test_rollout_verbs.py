@@ -227,10 +227,11 @@ def test_what_was_stable_before_is_let_go_of_when_its_time_is_over(here: World, 
     assert here.settled()
 
 
-def test_the_apply_at_google_names_its_two_resources() -> None:
+def test_the_apply_at_google_names_what_a_release_changes() -> None:
     assert apply.pulumi("prod", SERVICE) == [
         "pulumi", "up", "--stack", "prod", "--yes", "--skip-preview",
         "--target=**gcp:storage/bucketObject:BucketObject::rollout-record",
+        "--target=**gcp:cloudrunv2/job:Job::sluice-migrate",
         "--target=**gcp:cloudrunv2/service:Service::gcsplit",
     ]  # fmt: skip
 
