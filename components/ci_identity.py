@@ -29,6 +29,8 @@ FEDERATED = "roles/iam.workloadIdentityUser"
 #: Changes the project's policy, here only as far as the short list of roles goes.
 POLICY_ADMIN = "roles/resourcemanager.projectIamAdmin"
 IMAGE_WRITER = "roles/artifactregistry.writer"
+#: On the bucket of the rollout record alone: what is in it, and who reads it.
+ROLLOUT_READER, ROLLOUT_WRITER = "roles/storage.objectViewer", "roles/storage.admin"
 STATE_READER, STATE_WRITER = "roles/storage.objectViewer", "roles/storage.objectUser"
 KEY_READER, KEY_WRITER = "roles/cloudkms.cryptoKeyDecrypter", "roles/cloudkms.cryptoKeyEncrypterDecrypter"
 
@@ -42,6 +44,8 @@ class CiIdentityConfig:
     project_number: str
     #: The image repository, into which the deployer pushes.
     repository: pulumi.Input[str]
+    #: The bucket of the rollout record, whose object and readers an apply changes.
+    rollout_bucket: pulumi.Input[str]
 
 
 class CiIdentity(pulumi.ComponentResource):
@@ -68,6 +72,17 @@ class CiIdentity(pulumi.ComponentResource):
         self._limited_policy_admin(deployer)
         self._on_state(previewer, STATE_READER, KEY_READER)
         self._on_state(deployer, STATE_WRITER, KEY_WRITER)
+        for account_id, account, role in (
+            (names.PREVIEWER_ACCOUNT_ID, previewer, ROLLOUT_READER),
+            (names.DEPLOYER_ACCOUNT_ID, deployer, ROLLOUT_WRITER),
+        ):
+            gcp.storage.BucketIAMMember(
+                f"{account_id}-rollout",
+                bucket=config.rollout_bucket,
+                role=role,
+                member=account.member,
+                opts=self._child,
+            )
         gcp.artifactregistry.RepositoryIamMember(
             f"{names.DEPLOYER_ACCOUNT_ID}-images",
             repository=config.repository,

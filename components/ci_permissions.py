@@ -66,6 +66,9 @@ _TYPES = {
     "serviceaccount/account:Account": ("iam.serviceAccounts", "get", "create update delete actAs"),
     "serviceaccount/iAMMember:IAMMember": ("iam.serviceAccounts", *_POLICY),
     "servicenetworking/connection:Connection": ("servicenetworking.services", "get", ""),
+    # The record and who reads it: bound on its one bucket (ci_identity), since other buckets hold other things.
+    "storage/bucket:Bucket": ("storage.buckets", "get", ""),
+    "storage/bucketObject:BucketObject": ("storage.objects", "", ""),
     "storage/bucketIAMMember:BucketIAMMember": ("storage.buckets", "getIamPolicy", ""),
     "sql/database:Database": ("cloudsql.databases", "get", ""),
     "sql/databaseInstance:DatabaseInstance": ("cloudsql.instances", "get", ""),

@@ -28,7 +28,7 @@ def environment(system: System, stack: StackConfig, service: str) -> dict[str, s
         "GCP_LOCATION": stack.region,
         "SERVICE_URL": stack.url(service),
         "QUEUES": _json({queue.name: _edge(system, stack, queue) for queue in system.queues_out_of(service)}),
-        "ROUTES": _json({name: _route(stack, name, one) for name, one in system.routes_of(service).items()}),
+        "ROUTES": _json({name: _route(name, one) for name, one in system.routes_of(service).items()}),
         "TOPICS": _json(_topics(system, stack, service)),
         "CALLERS": _json(_callers(system, stack, service)),
         "ENDPOINTS": _json(stack.endpoints),
@@ -115,11 +115,12 @@ def _token(stack: StackConfig, queue: TaskQueue) -> dict[str, Any] | None:
     }
 
 
-def _route(stack: StackConfig, name: str, route: Route) -> dict[str, Any]:
+def _route(name: str, route: Route) -> dict[str, Any]:
+    """The share is the specs' own, until the rollout record is read: a stack's would make a revision at each step."""
     return {
         "old": route.old,
         "new": route.new,
-        "percent": stack.canary_percent.get(name, route.canary_percent),
+        "percent": route.canary_percent,
         "salt": route.salt or name,
         "queue": route.queue,
         "timeout": DIRECT_TIMEOUT.seconds if route.is_hop else None,

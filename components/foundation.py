@@ -5,6 +5,8 @@ Owns nothing itself. What a release may change is ``system``'s; the app reads th
 
 from __future__ import annotations
 
+from typing import Any
+
 import pulumi
 
 from components.api_enablement import ApiEnablement, ApiEnablementConfig
@@ -15,6 +17,7 @@ from components.database import Database, DatabaseConfig
 from components.log_buckets import LogBuckets, LogBucketsConfig
 from components.network import Network, NetworkConfig
 from components.registry import Registry, RegistryConfig
+from components.rollout_bucket import RolloutBucket, RolloutBucketConfig
 from components.secret import Secret, SecretConfig
 from components.service_agent import ServiceAgent, ServiceAgentConfig
 from components.site import Site
@@ -22,7 +25,7 @@ from components.task_creator_role import TaskCreatorRole, TaskCreatorRoleConfig
 from spec import System, names
 
 #: Outputs by name.
-Outputs = dict[str, pulumi.Output[str] | str | dict[str, str]]
+Outputs = dict[str, pulumi.Output[str] | str | dict[str, Any]]
 
 
 def foundation(system: System) -> Outputs:
@@ -49,15 +52,21 @@ def foundation(system: System) -> Outputs:
     LogBuckets("logs", LogBucketsConfig(site=site, spec=stack.logs), after)
     if stack.budget:
         Budget("budget", BudgetConfig(site=site, spec=stack.budget, project_number=stack.project_number), after)
+    rollout = RolloutBucket("rollout", RolloutBucketConfig(site=site), after)
     registry = Registry("images", RegistryConfig(site=site), after)
     outputs: Outputs = {
         "taskCreatorRole": role.role,
         "databaseConnection": database.connection_name,
         "imageRepository": registry.uri,
+        "rolloutBucket": rollout.bucket,
     }
     if stack.ci:
         jobs = CiIdentityConfig(
-            site=site, spec=stack.ci, project_number=stack.project_number, repository=registry.repository
+            site=site,
+            spec=stack.ci,
+            project_number=stack.project_number,
+            repository=registry.repository,
+            rollout_bucket=rollout.bucket,
         )
         identity = CiIdentity("ci", jobs, after)
         outputs |= {

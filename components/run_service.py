@@ -1,7 +1,7 @@
 """One service on Cloud Run, with everything that it may do and everybody who may call it.
 
-Owns its account, its right to each secret, its one revision and its traffic, which names the revision and never the
-latest. Leaves alone what the service does, and its image, which is named by digest.
+Owns its account, its right to each secret, its newest revision and its traffic, which names revisions by their roles
+and never the latest. Leaves alone what the service does, and its image, which is named by digest.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from components.environment import SQL_SOCKETS
 from components.revision import revision_name
 from components.service_account import ServiceAccount
 from components.site import Site
+from components.traffic import Target, check, targets
 from spec import Service as ServiceSpec
 from spec import names
 from spec.permissions import INVOKER, SECRET_READER
+from spec.rollout import Release
 from spec.unprotect import word
 
 #: Only calls to private addresses go into the network; the rest leaves Cloud Run as ever, so that there is no NAT.
 PRIVATE_RANGES = "PRIVATE_RANGES_ONLY"
-#: The role's tag on the revision that takes the traffic.
-STABLE = "stable"
 #: The startup probe: a service answers once it can work; forty seconds are far beyond any cold start.
 PROBE_PATH = "/health"
 PROBE_PERIOD, PROBE_TIMEOUT, PROBE_TRIES = 2, 1, 20
@@ -48,6 +48,12 @@ class RunServiceConfig:
     secrets: Mapping[str, str]
     #: Account id -> the member that may call.
     invokers: Mapping[str, pulumi.Output[str]]
+    #: What its revisions are for; without it the newest takes all traffic at once.
+    release: Release | None = None
+    #: The share of what is tried, where callers cannot choose.
+    percent: int = 0
+    #: Pub/Sub pushes to it, to its base URL.
+    pushed_to: bool = False
     #: Other services may call it themselves, which internal ingress refuses.
     called_directly: bool = False
     #: A load balancer stands before it, and nobody comes in beside that but Google's own callers.
@@ -63,6 +69,10 @@ class RunServiceConfig:
     def tries(self) -> int:
         """How often a new instance is asked whether it can work."""
         return NETWORKED_TRIES if self.networked else PROBE_TRIES
+
+    def traffic(self, template: str) -> list[Target]:
+        """Which revision takes what, beside the one that is deployed."""
+        return targets(template, self.release, self.percent, split=bool(self.spec.public) or self.pushed_to)
 
     @property
     def template(self) -> dict[str, Any]:
@@ -97,6 +107,7 @@ class RunService(pulumi.ComponentResource):
     def __init__(self, name: str, config: RunServiceConfig, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("sluice:components:RunService", name, None, opts)
         self.revision = revision_name(name, config.template)
+        check(name, self.revision, config.release, config.site.env)
         readable = [
             gcp.secretmanager.SecretIamMember(
                 f"{name}-{secret}",
@@ -138,8 +149,12 @@ class RunService(pulumi.ComponentResource):
             template=self._template(config),
             traffics=[
                 run.ServiceTrafficArgs(
-                    type="TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", revision=self.revision, percent=100, tag=STABLE
+                    type="TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION",
+                    revision=one.revision,
+                    percent=one.percent,
+                    tag=one.tag,
                 )
+                for one in config.traffic(self.revision)
             ],
             # A revision that cannot read its secrets or reach its database never becomes ready.
             opts=pulumi.ResourceOptions(

@@ -12,9 +12,10 @@ from components.adopted import Adopted, AdoptedConfig
 from components.database_user import DatabaseUser, DatabaseUserConfig
 from components.edge import Edge, EdgeConfig
 from components.environment import connection_name, database_url, environment
-from components.foundation import foundation
+from components.foundation import Outputs, foundation
 from components.migration_job import MigrationJob, MigrationJobConfig
 from components.operator import Operator, OperatorConfig
+from components.rollout_record import RolloutRecord, RolloutRecordConfig
 from components.run_service import RunService, RunServiceConfig, image_of
 from components.schedule import Schedule, ScheduleConfig
 from components.service_account import ServiceAccount, ServiceAccountConfig
@@ -24,6 +25,7 @@ from components.topic import Topic, TopicConfig
 from components.watching import Watching, WatchingConfig
 from spec import System, names
 from spec.adopted import COMPONENT_NAME
+from spec.record import encode, record
 
 
 class MissingImageError(pulumi.RunError):
@@ -34,14 +36,14 @@ class MissingFoundationError(pulumi.RunError):
     """The layer below was never applied, or by a program that exported less: apply it first."""
 
 
-def build(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]:
+def build(system: System) -> Outputs:
     """Declare the stack that ``system`` was loaded for, and return its outputs."""
     if system.stack is None:
         raise ValueError("The specs were loaded without a stack.")
     return foundation(system) if system.stack.is_foundation else _app(system)
 
 
-def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]:
+def _app(system: System) -> Outputs:
     stack = system.stack
     assert stack is not None
     if system.adopted:
@@ -53,7 +55,9 @@ def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]
     site = Site.of(stack, took_over=system.took_over)
     full_name = f"{pulumi.get_organization()}/{pulumi.get_project()}/foundation-{stack.env}"
     below = pulumi.StackReference(f"foundation-{stack.env}", stack_name=full_name)
-    creator_role = below.get_output("taskCreatorRole").apply(lambda role: role or _unapplied(full_name))
+    creator_role = below.get_output("taskCreatorRole").apply(
+        lambda role: role or _unapplied(full_name, "taskCreatorRole")
+    )
 
     accounts = {name: _account(site, name, system) for name in system.services}
     operator = Operator(names.OPERATOR_ACCOUNT_ID, OperatorConfig(site=site))
@@ -91,7 +95,6 @@ def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]
     members[names.OPERATOR_ACCOUNT_ID] = operator.member
 
     connector = None if stack.database_url else connection_name(stack)
-    image = image_of(site, stack.image_digest)
     logins = [
         DatabaseUser(f"{name}-login", DatabaseUserConfig(site=site, service=name, account=accounts[name]))
         for name, spec in system.services.items()
@@ -99,12 +102,20 @@ def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]
     ]
     migrations = MigrationJobConfig(
         site=site,
-        image=image,
+        image=image_of(site, stack.migrating_digest or stack.image_digest),
         database_url=database_url(stack, names.MIGRATOR_ACCOUNT_ID),
         sql_instance=connector,
         logins=logins,
     )
     migrated = [MigrationJob(names.MIGRATION_JOB, migrations).job] if logins else []
+    said = record(system, stack)
+    written = RolloutRecordConfig(
+        site=site,
+        bucket=below.get_output("rolloutBucket").apply(lambda name: name or _unapplied(full_name, "rolloutBucket")),
+        content=encode(said),
+        readers={name: accounts[name].member for name in system.services if system.reads_record(name)},
+    )
+    recorded = RolloutRecord("rollout-record", written).ready
     services = {
         name: RunService(
             name,
@@ -112,15 +123,18 @@ def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]
                 site=site,
                 spec=spec,
                 account=accounts[name],
-                image=image,
+                image=image_of(site, stack.digest_of(name) or stack.image_digest),
                 environment=environment(system, stack, name),
                 secrets={secret: stack.secret_version(secret) for secret in spec.secrets},
                 invokers={account_id: members[account_id] for account_id in system.invokers(name)},
+                release=stack.releases.get(name),
+                percent=stack.share(name),
+                pushed_to=bool(system.topics_into(name)),
                 called_directly=bool(system.direct_hops_into(name)),
                 behind_edge=stack.edge is not None and bool(spec.public),
                 networked=spec.database,
                 sql_instance=connector if spec.database else None,
-                after=migrated if spec.database else (),
+                after=[*recorded, *(migrated if spec.database else ())],
             ),
         )
         for name, spec in system.services.items()
@@ -133,7 +147,7 @@ def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]
     slow = [one.service for one in services.values()][:1]  # one stands for all: they are deployed at the same time
     Watching("watching", WatchingConfig(site=site, system=system, stack=stack, after=slow))
     doors = [name for name, spec in system.services.items() if spec.public]
-    edge: dict[str, pulumi.Output[str] | str | dict[str, str]] = {}
+    edge: Outputs = {}
     if stack.edge is not None:
         before = EdgeConfig(site=site, spec=stack.edge, services=doors, after=[services[name] for name in doors])
         edge = {"edgeAddress": Edge("edge", before).address}
@@ -142,12 +156,13 @@ def _app(system: System) -> dict[str, pulumi.Output[str] | str | dict[str, str]]
         "doors": {name: stack.edge.url(name) if stack.edge else stack.url(name) for name in doors},
         "services": {name: stack.url(name) for name in services},
         "revisions": {name: service.revision for name, service in services.items()},
+        "rollout": said,
     }
 
 
-def _unapplied(foundation: str) -> str:
+def _unapplied(foundation: str, output: str) -> str:
     name = foundation.rpartition("/")[2]
-    raise MissingFoundationError(f"{foundation} exports no taskCreatorRole. Apply it first: pulumi up --stack {name}")
+    raise MissingFoundationError(f"{foundation} exports no {output}. Apply it first: pulumi up --stack {name}")
 
 
 def _account(site: Site, service: str, system: System) -> ServiceAccount:

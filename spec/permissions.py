@@ -14,7 +14,7 @@ from spec import names
 from spec.graph import System
 from spec.service import DATABASE_ROLES
 
-Kind = Literal["queue", "account", "topic", "subscription", "service", "secret", "project"]
+Kind = Literal["queue", "account", "topic", "subscription", "service", "secret", "bucket", "project"]
 
 #: Everybody: Google's `allUsers`.
 EVERYBODY = "everybody"
@@ -28,6 +28,7 @@ ACT_AS = "roles/iam.serviceAccountUser"
 PUBLISHER = "roles/pubsub.publisher"
 SUBSCRIBER = "roles/pubsub.subscriber"
 TOKEN_CREATOR = "roles/iam.serviceAccountTokenCreator"
+RECORD_READER = "roles/storage.objectViewer"
 SECRET_READER = "roles/secretmanager.secretAccessor"
 
 
@@ -44,7 +45,7 @@ class Grant:
 
 def grants(system: System) -> list[Grant]:
     """All of them, sorted; none twice."""
-    parts = (_queues(system), _topics(system), _services(system), _secrets(system), _project(system))
+    parts = (_queues(system), _topics(system), _services(system), _secrets(system), _record(system), _project(system))
     return sorted({grant for part in parts for grant in part})
 
 
@@ -87,6 +88,13 @@ def _secrets(system: System) -> Iterator[Grant]:
     for name, service in system.services.items():
         for secret in service.secrets:
             yield Grant(names.service_account_id(name), SECRET_READER, "secret", secret, f"{name} reads {secret}")
+
+
+def _record(system: System) -> Iterator[Grant]:
+    for name in system.services:
+        if system.reads_record(name):
+            why = f"{name} chooses by the rollout record"
+            yield Grant(names.service_account_id(name), RECORD_READER, "bucket", names.ROLLOUT_BUCKET, why)
 
 
 def _project(system: System) -> Iterator[Grant]:

@@ -243,6 +243,12 @@ class StackConfig(Model):
         release = self.releases.get(service)
         return (release.digest if release else None) or self.image_digest
 
+    @property
+    def migrating_digest(self) -> str | None:
+        """The digest of the image whose migrations are run: that of the release that is tried comes first."""
+        tried = sorted({one.digest for one in self.releases.values() if one.canary and one.digest})
+        return tried[0] if tried else self.image_digest
+
     def secret_version(self, secret: str) -> str:
         """Return the version of a secret that this stack pins."""
         return self.secret_versions.get(secret, DEFAULT_SECRET_VERSION)
@@ -302,7 +308,7 @@ def from_flat(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_text(annotation: Any) -> bool:
-    return annotation is str or (str in get_args(annotation) and get_origin(annotation) is not dict)
+    return annotation is str or (str in get_args(annotation) and get_origin(annotation) not in (dict, tuple))
 
 
 def _parsed(value: Any) -> Any:

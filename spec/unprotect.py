@@ -21,7 +21,7 @@ from spec.errors import Refused, nearest
 KEY = "sluice:unprotect"
 
 #: Guarded things that have no file of their own: their words are their kinds.
-DATABASE, EDGE = "database", "edge"
+DATABASE, EDGE, ROLLOUT = "database", "edge", "rollout"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +52,9 @@ GUARDED = {
     ),
     DATABASE: Guarded(
         noun="", foundation=True, loses="payments, ledger and idempotency keys are gone, and the backups with them"
+    ),
+    ROLLOUT: Guarded(
+        noun="", foundation=True, loses="services choose by the shares of their specs, and no rollout can go on or back"
     ),
     EDGE: Guarded(noun="", foundation=False, loses="partners and DNS know an address that is nobody's then"),
 }

@@ -199,7 +199,7 @@ def _like(known: Any, found: Any) -> Any:
         return {key: _like(known[key], value) for key, value in found.items() if key in known}
     if isinstance(known, list) and isinstance(found, list) and len(known) == len(found):
         return [_like(one, other) for one, other in zip(known, found, strict=True)]
-    return found
+    return _trimmed(found)
 
 
 def _trimmed(value: Any) -> Any:

@@ -72,8 +72,11 @@ def test_neither_account_has_a_role_of_googles_but_on_one_thing_or_under_a_condi
         "roles/artifactregistry.writer",
         "roles/cloudkms.cryptoKeyEncrypterDecrypter",
         "roles/resourcemanager.projectIamAdmin",
+        "roles/storage.admin",
         "roles/storage.objectUser",
     }
+    (owned,) = [step for step in planned().steps if step.inputs.get("role") == "roles/storage.admin"]
+    assert owned.inputs["bucket"] == "sluice-prod-sluice-rollout"
     (admin,) = [step for step in planned().steps if step.inputs.get("role", "").endswith("projectIamAdmin")]
     allowed = admin.inputs["condition"]["expression"].partition("hasOnly(")[2]
     assert [role.strip(" '") for role in allowed.strip("[])").split(",")] == sorted(PROJECT_ROLES)

@@ -128,6 +128,7 @@ BINDINGS = {
     "pubsub/topicIAMMember": ("topic", "topic"),
     "pubsub/subscriptionIAMMember": ("subscription", "subscription"),
     "cloudrunv2/serviceIamMember": ("service", "name"),
+    "storage/bucketIAMMember": ("bucket", "bucket"),
     "secretmanager/secretIamMember": ("secret", "secretId"),
     "projects/iAMMember": ("project", "project"),
 }
@@ -142,6 +143,7 @@ def test_the_plan_binds_exactly_what_the_drawing_gives(plan: Plan) -> None:
             continue
         kind, key = BINDINGS[step.type.removeprefix("gcp:").partition(":")[0]]
         on = "the project" if kind == "project" else str(step.inputs[key]).rpartition("/")[2].partition("@")[0]
+        on = on.removeprefix("sluice-prod-") if kind == "bucket" else on
         member = step.inputs["member"]
         who = said.get(member) or member.removeprefix("serviceAccount:").partition("@")[0]
         found.append((who, step.inputs["role"].removeprefix("projects/sluice-prod/roles/"), kind, on))

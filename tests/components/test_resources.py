@@ -42,10 +42,8 @@ def test_traffic_names_the_revision_and_never_the_latest(plan: Plan) -> None:
     for step in of_type(plan("prod"), "Service"):
         if step.type.startswith("gcp:projects"):
             continue
-        revision = step.inputs["template"]["revision"]
-        by_name = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
-        (traffic,) = step.inputs["traffics"]
-        assert traffic == {"percent": 100, "revision": revision, "tag": "stable", "type": by_name}
+        named = {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", "revision": step.inputs["template"]["revision"]}
+        assert step.inputs["traffics"] == [{**named, "percent": 100, "tag": "stable"}, {**named, "tag": "canary"}]
 
 
 def test_images_are_named_by_digest(plan: Plan) -> None:

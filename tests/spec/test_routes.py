@@ -6,6 +6,7 @@ import pytest
 
 from components.environment import environment
 from spec import load
+from spec.record import encode, record
 from spec.stack import from_flat
 from tests.spec.conftest import GCWEBHOOK, PROD, Project
 
@@ -45,18 +46,28 @@ def test_no_other_service_and_no_other_path_may_be_called_directly(project: Proj
     assert direct == {("gcsplit", "/process_split", "gcwebhook"), ("gchostpay", "/hostpay_webhook", "gcsplit")}
 
 
-def test_a_stacks_shares_reach_the_services_that_choose(project: Project) -> None:
-    project.replace(PROD, "config:", "config:\n  sluice:canaryPercent: {split-hop: 0, payout: 50}")
+def test_a_stacks_shares_stand_in_the_record_and_make_no_new_revision(project: Project) -> None:
+    before = load(project.root, "prod")
+    project.replace(PROD, "config:", "config:\n  sluice:canaryPercent: {split-hop: 40, payout: 50, estimate: 5}")
+    project.replace(PROD, "config:", "config:\n  sluice:stop: [estimate, gcsplit]")
+    project.replace(PROD, "config:", "config:\n  sluice:releases: {gcsplit: {stable: gcsplit-1, canary: gcsplit-2}}")
     system = load(project.root, "prod")
+    assert before.stack is not None
     assert system.stack is not None
-    assert (
-        '"split-hop":{"new":"queue","old":"direct","percent":0,'
-        in environment(system, system.stack, "gcwebhook")["ROUTES"]
-    )
-    assert '"percent":50,"queue":null,"salt":"payout"' in environment(system, system.stack, "gcsplit")["ROUTES"]
+    for service in system.services:
+        assert environment(system, system.stack, service) == environment(before, before.stack, service)
+    said = record(system, system.stack)
+    assert {name: route["percent"] for name, route in said["routes"].items()} == {
+        name: {"split-hop": 40, "payout": 50, "estimate": 0}.get(name, route.canary_percent)
+        for name, route in system.routes.items()
+    }
+    assert said["releases"] == {"gcsplit": {"percent": 0, "salt": "gcsplit-2", "canary": "gcsplit-2"}}
+    assert encode(record(before, before.stack)).startswith('{"releases":{},"routes":{"estimate":{"percent":0,"salt":')
+    assert encode(said).endswith('"version":1}\n')
     assert environment(system, system.stack, "gchostpay2")["ROUTES"] == "{}"
     flat = from_flat({"sluice:canaryPercent": '{"payout": 7}'})
     assert flat == {"sluice:canaryPercent": {"payout": 7}}
+    assert from_flat({"sluice:stop": '["payout"]'}) == {"sluice:stop": ["payout"]}
 
 
 @pytest.mark.parametrize(
