@@ -7,6 +7,7 @@ import asyncio
 import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -20,12 +21,15 @@ from service_code.kit.outbox import Row
 from service_code.kit.outcomes import Send
 from service_code.kit.releases import HEADER, LONGEST_HEADER, MOST_PINS, STABLE, decode, encode
 from service_code.kit.routes import takes_new_way
+from spec import load
 from tests.service_code import flow
 from tests.service_code.notices import ipn, notify, order
 from tests.service_code.outer import Task
+from tests.service_code.test_register import invite, register
 from tests.service_code.test_staged import CHECKS, STATUSES, triggered
 from tests.service_code.world import BASE, CANARY, Running, World, routes
 
+ROOT = Path(__file__).parents[2]
 SPLITS, ACCESS = "split-payment-queue", "channel-access-queue"
 TRIED = "gcsplit-t"
 Lines = list[dict[str, Any]]
@@ -165,6 +169,22 @@ async def test_who_takes_a_payment_in_keeps_it_whatever_the_percent_is(
     assert await pins(sql, "gcwebhook") == {unique_id: revision}
 
 
+async def test_a_registration_stays_with_the_revision_that_took_it_in_though_the_other_is_told_again(
+    world: World, sql: Any
+) -> None:
+    tried(world, 0, "gcregister")
+    later = routes(registration=100)
+    async with world.run("gcregister", K_REVISION="gcregister-t", ROUTES=later) as canary:
+        invitation = await invite(canary)
+        world.outer.tasks_status = 503
+        assert (await register(canary, invitation)).status == 202
+        world.outer.tasks_status = 200
+    async with world.run("gcregister", K_REVISION="gcregister-s", ROUTES=later) as stable:
+        assert (await register(stable, invitation)).status == 202
+    assert [task.tag for task in world.outer.take("registration-processing-queue")] == ["canary"]
+    assert list((await pins(sql, "gcregister")).values()) == ["gcregister-t"]
+
+
 async def test_a_service_without_a_database_hands_the_payments_pins_on(world: World, sql: Any) -> None:
     _, trigger = await triggered(world)
     tried(world, 100, "gchostpay1")
@@ -223,6 +243,18 @@ async def test_no_service_changes_a_pin_or_makes_one_in_anothers_name(database: 
                 await connection.execute(statement, *args)
     finally:
         await connection.close()
+
+
+async def test_whoever_sends_and_has_a_database_may_pin(sql: Any) -> None:
+    system = load(ROOT)
+    senders = [name for name, one in system.services.items() if one.database and system.queues_out_of(name)]
+    rights = """
+        SELECT has_table_privilege($1, 'release_pins', 'SELECT') AND has_table_privilege($1, 'release_pins', 'INSERT')
+            AND has_function_privilege($1, 'payment_met(text, text[])', 'EXECUTE')
+            AND $1 = ANY (SELECT unnest(roles) FROM pg_policies WHERE tablename = 'release_pins' AND cmd = 'INSERT')
+    """
+    assert [name for name in senders if not await sql.fetchval(rights, name)] == []
+    assert len(senders) > 5
 
 
 async def test_two_that_send_a_payment_at_once_agree_on_its_side(world: World, sql: Any) -> None:
