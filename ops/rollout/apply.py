@@ -22,6 +22,7 @@ from ops.errors import OpsError
 from ops.home import ROOT
 from ops.output import Output
 from ops.place import Local, Place
+from ops.rollout.effects import ByHand
 from ops.rollout.written import ROLES, Written
 from ops.stack import deploy, identity, image
 from spec import names
@@ -64,10 +65,11 @@ def apply(place: Place, out: Output, service: str | None) -> None:
         return
     command = pulumi(place.stack, service)
     if shutil.which("pulumi") is None:
-        raise NotApplied(
+        raise ByHand(
             f"the Pulumi CLI is not on the PATH, so the state of {place.stack} is behind what is in force",
-            why="the next preview would show a change",
-            fix=f"run this where it is, then ./sluice rollout resume --stack {place.stack}: {shlex.join(command)}",
+            why="the next preview would show a change, and a new revision is not deployed by anything else",
+            fix=f"run this where it is, then ./sluice rollout resume --applied --stack {place.stack}: "
+            + shlex.join(command),
         )
     done = subprocess.run(command, cwd=ROOT, check=False)
     if done.returncode:
@@ -112,14 +114,17 @@ def code_at_hand(place: Place) -> str:
     return digest
 
 
-def template_of(place: Place, service: str, entry: Mapping[str, Any]) -> str:
-    """The name of the revision that the service's template would have with this entry of `sluice:releases`."""
+def template_of(place: Place, service: str, entry: Mapping[str, Any], over: Mapping[str, Any] | None = None) -> str:
+    """The name of the revision that the service's template would have with this entry of `sluice:releases`.
+
+    `over` is what else the config would say.
+    """
     releases = {
         name: release.model_dump(mode="json", exclude_none=True)
         for name, release in place.config.releases.items()
         if name != service
     }
-    overrides: dict[str, Any] = {RELEASES: {**releases, service: dict(entry)}}
+    overrides: dict[str, Any] = {RELEASES: {**releases, service: dict(entry)}, **(over or {})}
     state, ports = None, None
     if isinstance(place, Local) and place.home is not None and (chosen := place.home.ports()) is not None:
         state, ports = place.home.folder("engine"), local_engine.Ports(**asdict(chosen))

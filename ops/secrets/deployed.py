@@ -11,16 +11,17 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ops import specs, stack_config
 from ops.errors import CallFailed, OpsError
 from ops.home import ROOT
 from ops.output import Output
 from ops.place import Local, Place
-from ops.rollout.apply import SERVICE_TYPE, base_digest
+from ops.rollout.apply import SERVICE_TYPE, base_digest, template_of
 from ops.rollout.store import Store
 from ops.stack import deploy
+from spec.rollout import RELEASES
 
 if TYPE_CHECKING:
     from google.cloud import run_v2
@@ -55,20 +56,44 @@ class Deployed:
                 fix=f"./sluice rollout status --stack {self._place.stack}; rotate when it is over",
             )
         releases = specs.config_of(self._place.stack).releases
-        kept = [name for name in self.readers if name in releases and releases[name].stable]
-        if kept:
-            raise OpsError(
-                f"{', '.join(kept)} read{'s' if len(kept) == 1 else ''} {self._name} and takes traffic by a revision "
-                "that stack config names",
-                why="the new value would be deployed beside it at 0 %, and the way back leads to one with the old key",
-                fix="; ".join(f"./sluice rollout finish {name} --stack {self._place.stack}" for name in kept),
-            )
+        for name in self.readers:
+            entry = releases.get(name)
+            kept = [role for role in ("canary", "previous", "rolled_back") if entry and getattr(entry, role)]
+            if kept:
+                raise OpsError(
+                    f"{name} reads {self._name}, and stack config keeps its {kept[0]} revision",
+                    why="the way there, or back, would lead to a revision with another key, or to one found bad",
+                    fix=f"./sluice rollout finish {name} --stack {self._place.stack}, or promote another release first",
+                )
 
     def pin(self, version: str) -> None:
-        """Write the version into stack config."""
+        """Write the version into stack config; a reader whose traffic names a revision gets the new one's name too."""
         home = self._place.home if isinstance(self._place, Local) else None
-        if stack_config.change(self._place.stack, {PINNED: {self._name: int(version)}}, home=home):
+        change = {PINNED: {self._name: int(version)}, **self._named(version)}
+        if stack_config.change(self._place.stack, change, home=home):
             self._out.step(f"{PINNED} says {self._name}: {version}")
+
+    def _named(self, version: str) -> dict[str, Any]:
+        """What `sluice:releases` has to say, since a rotation is a new revision of the same release."""
+        config = specs.config_of(self._place.stack)
+        found: dict[str, Any] = {}
+        for name in self.readers:
+            entry = config.releases.get(name)
+            if entry is None or entry.stable is None or self.pinned == version:
+                continue
+            kept = entry.model_dump(mode="json", exclude_none=True)
+            stands, comes = (
+                template_of(self._place, name, kept, {PINNED: {**config.secret_versions, self._name: one}})
+                for one in (int(self.pinned), int(version))
+            )
+            if stands != entry.stable:
+                raise OpsError(
+                    f"{name} is declared as {stands}, and its traffic goes to {entry.stable}",
+                    why="the new value would come with whatever else has changed in it, and nobody has tried that",
+                    fix=f"./sluice rollout start {name} --stack {self._place.stack}; rotate when it is promoted",
+                )
+            found[name] = {"stable": comes}
+        return {RELEASES: found} if found else {}
 
     def apply(self) -> None:
         """Bring it about: the services that read the secret, and nothing else."""

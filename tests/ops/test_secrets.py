@@ -249,10 +249,26 @@ def test_two_at_once_are_refused_and_so_is_one_during_a_rollout_or_with_a_way_ba
     one.begin()
     with pytest.raises(OpsError, match="somebody else has written"):
         other.begin()
-    stack_config.change("local", {"sluice:releases": {"gcsplit": {"stable": "gcsplit-0123456789"}}})
+    stack_config.change("local", {"sluice:releases": {"gcsplit": {"stable": "gcsplit-1", "previous": "gcsplit-0"}}})
     code, said = sluice("secrets", "rotate", HOSTPAY)
     assert "rollout finish gcsplit" in said["error"]["fix"]
     assert len(states()) == 1
+
+
+def test_a_reader_whose_traffic_names_a_revision_gets_the_new_ones_name_with_the_new_value(
+    at_hand: Hands, world: type[Fleet], sluice: Sluice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def template(_place: Place, service: str, _entry: Any, over: Any) -> str:
+        return f"{service}-{over[deployed.PINNED][HOSTPAY]}"
+
+    monkeypatch.setattr(deployed, "template_of", template)
+    stack_config.change("local", {"sluice:releases": {"gcsplit": {"stable": "gcsplit-9"}}})
+    code, said = sluice("secrets", "rotate", HOSTPAY)
+    assert "gcsplit is declared as gcsplit-1" in said["error"]["what"], "whatever else has changed would come with it"
+    stack_config.change("local", {"sluice:releases": {"gcsplit": {"stable": "gcsplit-1"}}})
+    code, said = sluice("secrets", "rotate", HOSTPAY)
+    assert (code, sorted(said["served"])) == (0, [Step.ACCEPTING, Step.SIGNING])
+    assert specs.config_of("local").releases["gcsplit"].stable == "gcsplit-3"
 
 
 def test_a_partners_key_comes_from_a_file_and_both_are_accepted_until_the_old_one_is_not_used(
