@@ -24,8 +24,8 @@ TOPIC = "paynow-events"
 PAGE, MOST = 100, 1000
 #: Seconds for which a message is held, and after which that is said again.
 HELD, AGAIN = 60, 20.0
-#: Messages of one question at the door, and characters of data beyond which one is not handed in.
-ASKED, LONGEST = 20, 300_000
+#: Messages of one question at the door, and characters of their data: a door reads a megabyte.
+ASKED, LONGEST = 50, 600_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +128,16 @@ def whole(message: dict[str, Any]) -> dict[str, Any]:
 
 def _known(doors: DeadDoors, held: list[Held]) -> dict[str, Any]:
     """Ask what stands for each; one that is longer than any message of ours is a stranger's."""
-    asked = [one.message for one in held if len(one.message.get("data") or "") <= LONGEST]
     found: dict[str, Any] = {}
-    for first in range(0, len(asked), ASKED):
-        found |= doors.known([whole(one) for one in asked[first : first + ASKED]])
-    return found
+    asked: list[dict[str, Any]] = []
+    size = 0
+    for message in (one.message for one in held):
+        length = len(message.get("data") or "")
+        if length > LONGEST:
+            continue
+        if asked and (len(asked) == ASKED or size + length > LONGEST):
+            found |= doors.known(asked)
+            asked, size = [], 0
+        asked.append(whole(message))
+        size += length
+    return found | (doors.known(asked) if asked else {})

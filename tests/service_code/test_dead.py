@@ -327,6 +327,16 @@ async def test_a_strangers_message_is_kept_as_a_letter_before_it_is_acknowledged
     await dead("replay", f"message-{message}", "--yes", ends=2)  # it is no longer there
 
 
+async def test_messages_of_any_size_are_listed_and_what_no_door_can_take_is_refused(dead: Command) -> None:
+    ids = [dead.here.put(b"x" * size) for size in (300_000, 400_000, 300_000, 900_000)]
+    ids += [dead.here.put(b"y%d" % number) for number in range(120)]
+    found = await dead("list")
+    assert {one["id"] for one in found["dead"]} == {f"message-{id_}" for id_ in ids}
+    said = await dead("drop", *(f"message-{id_}" for id_ in ids[2:4]), "--why", "rubbish", "--yes", ends=1)
+    assert [one.get("error") for one in said["answers"]] == [None, 413]
+    assert set(dead.here.messages) == {*ids} - {ids[2]}
+
+
 @pytest.mark.parametrize(
     "id_",
     ["nosuch", "a/../b", "%2e%2e/x", "letter-99", "letter-" + "9" * 40, "x" * 5000, "\u20ac" * 9000, "\u00e9 ?#&"],
