@@ -13,6 +13,7 @@ import pytest
 
 import local_engine
 from components import ci_permissions
+from components.ci_identity import ROLLOUT_READER, ROLLOUT_WRITER
 from local_engine import Ports, Result
 from local_engine.cloud import Cloud
 from local_engine.config import endpoints, stack_config
@@ -54,6 +55,17 @@ def employ(ports: Ports, account: str, permissions: tuple[str, ...], *more: str)
     post(ports, f"{PROJECT}:setIamPolicy", {"policy": policy})
     scope = {"scope": ["https://www.googleapis.com/auth/cloud-platform"]}
     return str(post(ports, f"/v1/projects/-/serviceAccounts/{email}:generateAccessToken", scope)["accessToken"])
+
+
+def admit(ports: Ports, account: str, role: str) -> None:
+    """Let an account into the bucket of the rollout record, as the foundation does where a repository deploys."""
+    path = "/storage/v1/b/sluice-local-sluice-rollout/iam"
+    status, policy = call(ports, "GET", path)
+    assert status == 200, policy
+    member = f"serviceAccount:{account}@sluice-local.iam.gserviceaccount.com"
+    bindings = [*policy.get("bindings", []), {"role": role, "members": [member]}]
+    status, answer = call(ports, "PUT", path, {**policy, "bindings": bindings})
+    assert status == 200, answer
 
 
 def run_as(
@@ -114,6 +126,8 @@ def test_the_deployer_applies_the_app_and_the_previewer_may_only_look(
     keep_state(cloud)
     deployer = employ(cloud, "sluice-deployer", ci_permissions.change(), POLICY_ADMIN)
     previewer = employ(cloud, "sluice-previewer", ci_permissions.read())
+    admit(cloud, "sluice-deployer", ROLLOUT_WRITER)
+    admit(cloud, "sluice-previewer", ROLLOUT_READER)
 
     made = run_as(deployer, monkeypatch, cloud, state, mode="up")
     assert made.ok, "\n".join(map(str, made.problems))
