@@ -1,7 +1,7 @@
 """What a rollout changes, in its order, and each of it such that doing it twice is doing it once.
 
 A share: the record (and, where Cloud Run splits, the traffic), then stack config, then the apply of those resources.
-The way back: traffic and record, which payments feel; `settle`, which they do not, brings config and state after them.
+The way back: record and traffic, which payments feel; `settle`, which they do not, brings config and state after them.
 Between reading what is in force and writing over it nobody else can have written: a walk whose rollout was taken over
 by a rollback is refused by the record's generation, by the service's etag, by the hold, or by `guard`. Owns the order;
 leaves what is written to record.py, traffic.py and written.py, and the apply to apply.py.
@@ -15,6 +15,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ops.errors import OpsError
 from ops.place import Place
 from ops.rollout import record, traffic, written
 from ops.rollout.state import Kind, Rollout
@@ -26,6 +27,11 @@ from spec.rollout import instant
 
 if TYPE_CHECKING:
     from google.cloud import run_v2
+
+
+class ByHand(OpsError):
+    """The apply has to be run by a person, and the walk is gone on with after it."""
+
 
 #: Raises where the rollout is no longer ours to walk.
 Guard = Callable[[], None]
@@ -97,14 +103,16 @@ class Effects:
         record.release(self.objects)
 
     def move_back(self, rollout: Rollout) -> None:
-        """What payments feel of the way back: the traffic in one update, and the record."""
-        move = None
+        """What payments feel of the way back: the record, and the traffic in one update.
+
+        The record takes a moment and needs no client, which is loaded meanwhile: new work is stable's from here on. The
+        update then turns what is queued.
+        """
+        record.insist(self.objects, record.whole(rollout.target, rollout.kind, 0))
         if rollout.kind is Kind.RELEASE:
             meant = Roles(stable=rollout.stable, previous=rollout.previous)
-            move = traffic.move(self.place, self.services, rollout.target, meant)
-        record.insist(self.objects, record.whole(rollout.target, rollout.kind, 0))
-        if move:
-            move.wait()
+            if move := traffic.move(self.place, self.services, rollout.target, meant):
+                move.wait()
 
     def settle(self, rollout: Rollout, *, bad: bool) -> None:
         """Config and state after it, and the hold away: applies may go on."""
@@ -122,8 +130,12 @@ class Effects:
         self.objects.hold(RECORD_OBJECT, on=False, generation=kept.generation)
         try:
             self.apply(rollout.target if rollout.kind is Kind.RELEASE else None)
-        finally:
+        except ByHand:  # whoever runs the command writes the record
+            raise
+        except BaseException:
             self._hold()
+            raise
+        self._hold()
 
     def _hold(self) -> None:
         kept = record.read(self.objects)

@@ -1,7 +1,7 @@
 """The way back, by a person or by the gates: what payments feel first, everything else after it.
 
     begin         the state says so, and a walk that runs finds its next write refused
-    move          Cloud Run's traffic in one update, and the record: work that is queued follows the tag to stable
+    move          the record, and Cloud Run's traffic in one update: work that is queued follows the tag to stable
     bring_about   once the lock is free: config, state, the word to people, what is still at work, the page
 
 It works from every state: during a rollout, after a promotion (back to what was stable before), and with nothing kept,
@@ -66,9 +66,18 @@ def begin(place: Place, store: Store, target: str, kind: Kind, why: str) -> Roll
     raise Lost("the state of the rollout is being written by somebody else all the time", fix="repeat the command")
 
 
-def run(place: Place, store: Store, effects: Effects, rollout: Rollout, say: Say = _nobody) -> Rollout:
-    """All of it, after `begin`."""
+def run(
+    place: Place,
+    store: Store,
+    effects: Effects,
+    rollout: Rollout,
+    say: Say = _nobody,
+    *,
+    moved: Callable[[], None] = lambda: None,
+) -> Rollout:
+    """All of it, after `begin`; `moved` is told when payments no longer meet what is bad."""
     effects.move_back(rollout)
+    moved()
     other, _ = store.read()
     if other is not None and other.id != rollout.id and other.running:
         return _beside(place, store, effects, rollout, say)

@@ -20,13 +20,15 @@ from ops.rollout.walk import LOOK, LOOK_LOCALLY, Walker
 PATIENCE = 60.0
 
 
-def walker(place: Place, system: spec.System, out: Output, held: Lock, *, every: float = 0.0) -> Walker:
+def walker(
+    place: Place, system: spec.System, out: Output, held: Lock, *, every: float = 0.0, by_hand: bool = False
+) -> Walker:
     """The walker of this place; `every` so many real seconds it looks."""
     pause = every or (LOOK_LOCALLY if place.local else LOOK)
     return Walker(
         place,
         Store(place),
-        hands.effects(place, out),
+        hands.effects(place, out, by_hand=by_hand),
         held,
         look=gates.looker(place, system),
         probe=lambda rollout: ready.probe(place, system, rollout),
@@ -44,13 +46,14 @@ def walk(
     begin: Callable[[], None] | None = None,
     what: str = "rollout",
     every: float = 0.0,
+    by_hand: bool = False,
 ) -> None:
     """Walk to the end in the foreground; Ctrl-C leaves the rollout as it stands. Exit 1 where it was rolled back."""
     with lock.held(place, what) as held:
         if begin is not None:
             begin()
         try:
-            done = walker(place, system, out, held, every=every).walk()
+            done = walker(place, system, out, held, every=every, by_hand=by_hand).walk()
         except KeyboardInterrupt:
             left, _ = store.read()
             if left is not None:

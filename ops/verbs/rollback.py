@@ -54,12 +54,15 @@ def command(
         out.result({"already": True, "why": error.what})
         return
     effects = hands.effects(here, out)
-    effects.move_back(rollout)
-    moved = time.monotonic() - began
-    out.step(f"traffic and record are moved, {moved:.1f} s after the command", f"{rollout.stable or '0 %'}")
-    done = rollback.run(here, store, effects, rollout, out.progress)
+    took: list[float] = []
+
+    def moved() -> None:
+        took.append(time.monotonic() - began)
+        out.step(f"traffic and record are moved, {took[0]:.1f} s after the command", rollout.stable or "0 %")
+
+    done = rollback.run(here, store, effects, rollout, out.progress, moved=moved)
     out.step(f"{target} is rolled back", f"./sluice rollout show {done.id} is its page")
-    out.result({**done.as_json(), "seconds_to_moved": round(moved, 3)})
+    out.result({**done.as_json(), "seconds_to_moved": round(took[0], 3)})
 
 
 def _load() -> None:

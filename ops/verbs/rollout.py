@@ -100,7 +100,15 @@ def begin(
 
 
 def resume(
-    *, every: Every = "", stack: Which = LOCAL, yes: Yes = False, confirm: Confirm = "", as_json: Json = False
+    *,
+    applied: Annotated[
+        bool, typer.Option("--applied", help="The apply that was asked for was run by hand, where the Pulumi CLI is.")
+    ] = False,
+    every: Every = "",
+    stack: Which = LOCAL,
+    yes: Yes = False,
+    confirm: Confirm = "",
+    as_json: Json = False,
 ) -> None:
     """Go on."""
     out = Output(as_json=as_json)
@@ -115,7 +123,7 @@ def resume(
         out.step(f"{page.line(found)}; its walk goes on where it runs")
         out.result(found.as_json())
         return
-    session.walk(here, store, system, out, what=f"rollout of {found.target}", every=_every(every))
+    session.walk(here, store, system, out, what=f"rollout of {found.target}", every=_every(every), by_hand=applied)
 
 
 def status(

@@ -13,6 +13,7 @@ import pytest
 from ops import app, place, specs
 from ops.place import Local
 from ops.rollout import apply, gates, hands, lock, ready
+from ops.rollout.effects import ByHand
 from ops.rollout.state import Phase, Rollout
 from spec.rollout import Rollout as Rules
 from tests.ops.rollouts import CANARY, SERVICE, STABLE, Says, World, clear, world
@@ -52,7 +53,7 @@ def here(kept: World, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(Local, "config", property(config))
     monkeypatch.setattr(place, "of", lambda _: kept.place)
     monkeypatch.setattr(specs, "load", lambda *_, **__: SYSTEM)
-    monkeypatch.setattr(hands, "effects", lambda _place, _out: kept.effects())
+    monkeypatch.setattr(hands, "effects", lambda _place, _out, **_: kept.effects())
     monkeypatch.setattr(gates, "looker", lambda _place, _system: lambda _rollout, _now: kept.verdict)
     monkeypatch.setattr(gates, "sides", lambda _system, _rollout: None)
     monkeypatch.setattr(apply, "template_of", lambda _place, _service, _entry: CANARY)
@@ -234,6 +235,26 @@ def test_the_apply_at_google_names_what_a_release_changes() -> None:
         "--target=**gcp:cloudrunv2/job:Job::sluice-migrate",
         "--target=**gcp:cloudrunv2/service:Service::gcsplit",
     ]  # fmt: skip
+
+
+def test_without_the_cli_the_share_is_in_force_and_the_apply_is_left_to_a_person(here: World) -> None:
+    here.begin("payout", steps=(100,))
+    by_hand = [False]
+
+    def apply_(service: str | None) -> None:
+        if not by_hand[0]:
+            raise ByHand("no CLI")
+        here.apply(service)
+
+    with here.walker() as walker:
+        walker.effects.apply = apply_
+        with pytest.raises(ByHand):
+            walker.walk()
+        assert here.record["routes"]["payout"]["percent"] == 100
+        assert not here.held()
+        here.apply(None)  # pulumi up, on another machine
+        by_hand[0] = True
+        assert walker.walk().phase is Phase.PROMOTED
 
 
 def test_a_look_that_fails_holds_the_share_and_ends_nothing(here: World) -> None:
