@@ -1,8 +1,8 @@
 """Who walks: one process of one operator, known by an object that it keeps renewing.
 
 Owns the object `lock.json`. It is created only where there is none, renewed by a thread of the holder's, and may be
-taken over once it has not been renewed for a minute of the place's time; on the holder's own machine a process that
-lives holds it however the clock was moved. Source: https://cloud.google.com/storage/docs/request-preconditions.
+taken over once it has not been renewed for a minute of the place's time; on the holder's own machine its process says
+whether it is held, however the clock was moved. Source: https://cloud.google.com/storage/docs/request-preconditions.
 """
 
 from __future__ import annotations
@@ -146,13 +146,15 @@ def refusal(place: Place, holder: Holder) -> Locked:
         f"{holder.who} has the lock of {place.stack}: {holder.what}, for {shown(since)}, by process {holder.pid} on "
         f"{holder.host}",
         why="two who change shares at once would undo each other",
-        fix=f"wait for it, or end it there: kill {holder.pid} on {holder.host}; a process that is dead is passed over "
-        f"{STALE:.0f} s after its last renewal, by repeating this command (`./sluice rollout resume` goes on)",
+        fix=f"wait for it, or end it there: kill {holder.pid} on {holder.host}; a process that is dead is passed over, "
+        f"from elsewhere {STALE:.0f} s after its last renewal, by this command again; ./sluice rollout resume goes on",
     )
 
 
 def _holds(place: Place, holder: Holder) -> bool:
-    return holder.here or place.now() < moment(holder.until)
+    if holder.host == socket.gethostname():  # one that was killed here needs no minute to be known as dead
+        return holder.here
+    return place.now() < moment(holder.until)
 
 
 def _until(place: Place) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -324,6 +326,18 @@ def test_a_lock_that_nobody_renews_is_taken_over_and_its_holder_notices(here: Wo
     held.release()
     assert objects.read(LOCK_OBJECT).json["what"] == "mine"
     mine.release()
+
+
+def test_the_lock_of_a_process_that_was_killed_here_is_taken_at_once(here: World) -> None:
+    objects = Objects(here.place)
+    held = here.lock()
+    left = objects.read(LOCK_OBJECT)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    held.release()
+    objects.write(LOCK_OBJECT, json.dumps({**left.json, "pid": dead.pid}).encode(), over=0)
+    assert lock.holder_of(here.place) is None
+    lock.acquire(here.place, "mine").release()
 
 
 def test_while_it_runs_nobody_else_writes_the_record(here: World) -> None:
