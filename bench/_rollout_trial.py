@@ -32,6 +32,8 @@ LONG = "48h"
 AT_ONCE = 240.0
 #: Seconds that the gates have after the load's end.
 PATIENCE = 150.0
+#: Phases of a rollout whose end is decided.
+ENDING = ("promoting", "rolling_back", "aborting")
 #: Payments of a burst, and how often the clock is moved after the last.
 BURST, SETTLING = 6, 20
 #: A state that says nothing new is written once a minute, and its window may end so long before.
@@ -54,6 +56,11 @@ def kept(stack: Stack, name: str) -> Any:
 def share(stack: Stack, service: str) -> int:
     """The share of a service's canary that is in force."""
     return int((kept(stack, names.RECORD_OBJECT) or {}).get("releases", {}).get(service, {}).get("percent", 0))
+
+
+def ending(stack: Stack) -> bool:
+    """Whether a rollout's end is decided and being brought about."""
+    return (kept(stack, names.ROLLOUT_OBJECT) or {}).get("phase") in ENDING
 
 
 class Walk:
@@ -206,6 +213,7 @@ def playing(stack: Stack, bad: Bad, steps: list[int], *, rate: float, **said: An
                 lag=timedelta(seconds=lag),
             )  # fmt: skip
             load.stop()
+            until(lambda: not (walk.going and ending(stack)), AT_ONCE, lambda: walk.told[-2000:])
             if walk.going:
                 stack.sluice("rollout", "abort", "--yes")
             walk.end()
@@ -236,6 +244,7 @@ def driven(play: Play, payments: int, moves: float) -> None:
     while play.walk.going and len(play.load.sent) < payments:
         burst(play, BURST)
         play.stack.advance(moves)
+        play.looked()
     for _ in range(SETTLING):
         if not play.walk.going:
             break
