@@ -2,7 +2,8 @@
 
 Owns the object `lock.json`. It is created only where there is none, renewed by a thread of the holder's, and may be
 taken over once it has not been renewed for a minute of the place's time; on the holder's own machine its process says
-whether it is held, however the clock was moved. Source: https://cloud.google.com/storage/docs/request-preconditions.
+whether it is held, however the clock was moved. A machine is known by its boot and its processes' namespace: many have
+the same name. Source: https://cloud.google.com/storage/docs/request-preconditions, man 7 pid_namespaces.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import spec
 from ops.errors import OpsError
@@ -48,11 +49,13 @@ class Holder:
     born: str
     since: str
     until: str
+    #: Where its process can be looked at; `host` is for people.
+    machine: str = ""
 
     @property
     def here(self) -> bool:
         """Whether it is a process of this machine that lives."""
-        return self.host == socket.gethostname() and _born(self.pid) == self.born != ""
+        return self.machine == machine() and _born(self.pid) == self.born != ""
 
 
 class Lock:
@@ -112,7 +115,7 @@ def acquire(place: Place, what: str, *, wait: float = 0.0) -> Lock:
             now = text(place.now())
             holder = Holder(
                 who=place.who, what=what, host=socket.gethostname(), pid=os.getpid(), born=_born(os.getpid()),
-                since=now, until=_until(place),
+                since=now, until=_until(place), machine=machine(),
             )  # fmt: skip
             with contextlib.suppress(Lost):  # somebody was quicker: look again who
                 made = objects.write(spec.names.LOCK_OBJECT, encoded(asdict(holder)), over=kept.generation)
@@ -152,7 +155,7 @@ def refusal(place: Place, holder: Holder) -> Locked:
 
 
 def _holds(place: Place, holder: Holder) -> bool:
-    if holder.host == socket.gethostname():  # one that was killed here needs no minute to be known as dead
+    if holder.machine == machine():  # one that was killed here needs no minute to be known as dead
         return holder.here
     return place.now() < moment(holder.until)
 
@@ -168,6 +171,14 @@ def _holder(kept: Kept) -> Holder | None:
         return Holder(**kept.json)
     except (ValueError, TypeError):  # no lock of ours holds anybody up
         return None
+
+
+def machine() -> str:
+    """Within what the numbers of processes are known: one start of one kernel, and one of its namespaces."""
+    try:
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:  # no Linux: the address of its network card, or a number that no other process has
+        return f"{socket.gethostname()} {uuid.getnode()}"
 
 
 def _born(pid: int) -> str:
@@ -187,6 +198,3 @@ def _alive(pid: int) -> str:
     except OSError:
         return ""
     return "alive"
-
-
-Waiting = Callable[[float], Any]

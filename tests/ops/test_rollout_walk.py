@@ -315,7 +315,7 @@ def test_a_lock_that_nobody_renews_is_taken_over_and_its_holder_notices(here: Wo
     held = here.lock()
     objects = Objects(here.place)
     left = objects.read(LOCK_OBJECT)
-    elsewhere = {**left.json, "host": "another"}
+    elsewhere = {**left.json, "host": "another", "machine": "another"}
     objects.write(LOCK_OBJECT, json.dumps(elsewhere).encode(), over=left.generation)
     with pytest.raises(lock.Locked, match="on another"):
         lock.acquire(here.place, "mine")
@@ -338,6 +338,18 @@ def test_the_lock_of_a_process_that_was_killed_here_is_taken_at_once(here: World
     objects.write(LOCK_OBJECT, json.dumps({**left.json, "pid": dead.pid}).encode(), over=0)
     assert lock.holder_of(here.place) is None
     lock.acquire(here.place, "mine").release()
+
+
+def test_a_machine_of_the_same_name_takes_no_lock_that_is_held(here: World) -> None:
+    """All containers of one image may be called alike; another one's process cannot be looked for here."""
+    objects = Objects(here.place)
+    held = here.lock()
+    left = objects.read(LOCK_OBJECT)
+    held.release()
+    objects.write(LOCK_OBJECT, json.dumps({**left.json, "machine": "another", "pid": 1}).encode(), over=0)
+    with pytest.raises(lock.Locked):
+        lock.acquire(here.place, "mine")
+    objects.delete(LOCK_OBJECT, generation=objects.read(LOCK_OBJECT).generation)
 
 
 def test_while_it_runs_nobody_else_writes_the_record(here: World) -> None:
