@@ -52,6 +52,10 @@ class CallFailed(OpsError):
         self.body = body
 
 
+class Unreachable(OpsError):
+    """Nobody answered a call, or its connection broke: whether it was done is not known."""
+
+
 class BadUsage(OpsError):
     """An argument does not fit."""
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ops.errors import CallFailed, OpsError
+from ops.errors import CallFailed, Unreachable
 
 #: Seconds for which a refused connection is tried again.
 PATIENCE = 5.0
@@ -37,7 +37,7 @@ def call(
     timeout: float = 30,
     patience: float = PATIENCE,
 ) -> Any:
-    """The JSON answer of a call; CallFailed for an answer that is not 2xx, OpsError where nobody answers."""
+    """The JSON answer of a call; CallFailed for an answer that is not 2xx, Unreachable where nobody answers."""
     data = None if body is None else json.dumps(body).encode()
     text = fetch(method, url, data, headers=headers, timeout=timeout, patience=patience).body.decode()
     return json.loads(text) if text.strip() else {}
@@ -66,7 +66,7 @@ def fetch(
         ) from error
     except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
         why = getattr(error, "reason", error)
-        raise OpsError(f"{method} {url}: nobody answers ({why})", fix="./sluice status shows what runs") from error
+        raise Unreachable(f"{method} {url}: nobody answers ({why})", fix="./sluice status shows what runs") from error
 
 
 def _patiently(request: urllib.request.Request, timeout: float, patience: float) -> Any:

@@ -1,7 +1,8 @@
 """What a rollout changes, in its order, and each of it such that doing it twice is doing it once.
 
-A share: the record (and, where Cloud Run splits, the traffic), then stack config, then the apply of those resources.
-The way back: record and traffic, which payments feel; `settle`, which they do not, brings config and state after them.
+A share: `share` brings the record (and, where Cloud Run splits, the traffic) into force, which payments feel; `follow`,
+which they do not, brings stack config and the apply of those resources after it. The way back: record and traffic, then
+`settle` with config and state. A release is in the record, at 0 %, before its revision is deployed.
 Between reading what is in force and writing over it nobody else can have written: a walk whose rollout was taken over
 by a rollback is refused by the record's generation, by the service's etag, by the hold, or by `guard`. Owns the order;
 leaves what is written to record.py, traffic.py and written.py, and the apply to apply.py.
@@ -19,7 +20,7 @@ from ops.errors import OpsError
 from ops.place import Place
 from ops.rollout import record, traffic, written
 from ops.rollout.state import Kind, Rollout
-from ops.rollout.store import Kept, Objects
+from ops.rollout.store import HARD, Kept, Objects
 from ops.rollout.traffic import Roles
 from ops.rollout.written import Written
 from spec.names import RECORD_OBJECT
@@ -61,6 +62,11 @@ class Effects:
         return Objects(self.place)
 
     @cached_property
+    def insistent(self) -> Objects:
+        """The same, tried for longer: for the way back."""
+        return Objects(self.place, HARD)
+
+    @cached_property
     def services(self) -> run_v2.ServicesClient:
         """Cloud Run."""
         return self.place.run_clients().services
@@ -69,32 +75,39 @@ class Effects:
         """What is in force now."""
         etag = ""
         if rollout.split:
-            etag = self.services.get_service(name=f"{self.place.parent}/services/{rollout.target}").etag
+            etag = traffic.etag_of(self.place, self.services, rollout.target)
         return Fence(record.read(self.objects), etag)
+
+    def announce(self, rollout: Rollout, guard: Guard) -> None:
+        """Put a release into the record at 0 %, so that services have read of it before its first share."""
+        kept = record.read(self.objects)
+        guard()
+        record.write(self.objects, kept, record.share(rollout, 0))
 
     def prepare(self, rollout: Rollout) -> None:
         """Deploy a release beside what is stable, at 0 %."""
         self.configure(written.prepared(rollout))
         self._applied(rollout)
 
-    def share(self, rollout: Rollout, fence: Fence, guard: Guard) -> None:
-        """Bring the share that is wanted into force."""
+    def share(self, rollout: Rollout, fence: Fence) -> Kept:
+        """Bring the share that is wanted into force; the record that says so."""
         percent = rollout.wanted
-        record.write(self.objects, fence.record, record.share(rollout, percent))
+        kept = record.write(self.objects, fence.record, record.share(rollout, percent))
         if rollout.split:
             meant = Roles(stable=rollout.stable, canary=rollout.canary, previous=rollout.previous, percent=percent)
-            if move := traffic.move(self.place, self.services, rollout.target, meant, etag=fence.etag):
-                move.wait()
-        guard()
-        self.configure(written.share(rollout, percent))
-        self._applied(rollout)
+            traffic.insist(self.place, self.services, rollout.target, meant, etag=fence.etag)
+        return kept
+
+    def follow(self, rollout: Rollout, kept: Kept) -> None:
+        """Config and state after a share; Lost where the record is no longer the one that was written."""
+        self.configure(written.share(rollout, rollout.wanted))
+        self._applied(rollout, kept)
 
     def promote(self, rollout: Rollout, guard: Guard) -> None:
         """Make the new way the one that there is, and keep the old one for a while."""
         if rollout.kind is Kind.RELEASE:
             meant = Roles(stable=rollout.canary, previous=rollout.stable)
-            if move := traffic.move(self.place, self.services, rollout.target, meant):
-                move.wait()
+            traffic.insist(self.place, self.services, rollout.target, meant)
         record.insist(self.objects, record.whole(rollout.target, rollout.kind, 100))
         guard()
         until = self.place.now() + timedelta(seconds=rollout.rules.keep)
@@ -108,11 +121,17 @@ class Effects:
         The record takes a moment and needs no client, which is loaded meanwhile: new work is stable's from here on. The
         update then turns what is queued.
         """
-        record.insist(self.objects, record.whole(rollout.target, rollout.kind, 0))
+        change = record.whole(rollout.target, rollout.kind, 0)
+        unwritten: OpsError | None = None
+        try:
+            record.insist(self.objects, change)
+        except OpsError as error:  # what the traffic turns need not wait for it
+            unwritten = error
         if rollout.kind is Kind.RELEASE:
             meant = Roles(stable=rollout.stable, previous=rollout.previous)
-            if move := traffic.move(self.place, self.services, rollout.target, meant):
-                move.wait()
+            traffic.insist(self.place, self.services, rollout.target, meant, again=HARD)
+        if unwritten is not None:
+            record.insist(self.insistent, change)
 
     def settle(self, rollout: Rollout, *, bad: bool) -> None:
         """Config and state after it, and the hold away: applies may go on."""
@@ -124,9 +143,9 @@ class Effects:
         """Config alone."""
         self.configure(written.taken_back(rollout, bad=bad))
 
-    def _applied(self, rollout: Rollout) -> None:
+    def _applied(self, rollout: Rollout, kept: Kept | None = None) -> None:
         """Apply, with the hold away just for so long: state then says what is in force."""
-        kept = record.read(self.objects)
+        kept = kept or record.read(self.objects)
         self.objects.hold(RECORD_OBJECT, on=False, generation=kept.generation)
         try:
             self.apply(rollout.target if rollout.kind is Kind.RELEASE else None)

@@ -25,8 +25,8 @@ from ops.rollout.traffic import Live
 
 #: What a rollback is called in the log; an alert goes by it.
 EVENT = "rolled_back"
-#: Real seconds to wait for a walk to notice and let go of the lock.
-PATIENCE = 60.0
+#: Real seconds to wait for a walk to let go of the lock: its apply ends first, and it moves back what that brings.
+PATIENCE = 600.0
 #: So often the state is written where somebody else was quicker.
 TRIES = 20
 

@@ -34,6 +34,8 @@ def walker(
         probe=lambda rollout: ready.probe(place, system, rollout),
         tell=out.progress,
         pause=lambda: time.sleep(pause),
+        every=pause,
+        sleep=time.sleep,
     )
 
 

@@ -1,27 +1,36 @@
 """Objects of the rollout bucket, each write bound to the generation that was read: of two writers one is refused.
 
-Owns how an object is read, written, held and listed, over Cloud Storage's JSON API at Google or in the local cloud, and
-the names of what a rollout keeps. Leaves what the objects say to state.py and lock.py; rotations of secrets keep theirs
-by the same calls. Source: https://cloud.google.com/storage/docs/request-preconditions, .../object-holds.
+Owns how an object is read, written, held and listed, over Cloud Storage's JSON API at Google or in the local cloud, how
+often a call is made again that broke or was put off, and the names of what a rollout keeps. Leaves what the objects say
+to state.py and lock.py; rotations of secrets keep theirs by the same calls.
+Source: https://cloud.google.com/storage/docs/request-preconditions, .../object-holds, .../retry-strategy.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
 import spec
-from ops.errors import CallFailed, OpsError
+from ops.errors import CallFailed, OpsError, Unreachable
 from ops.place import Place
 from ops.rollout.state import Rollout
 
 #: What Cloud Storage answers where a precondition does not hold (any more), and where a hold forbids a write.
 CHANGED, HELD, ABSENT = 412, 403, 404
+#: Answers after which Google says to try again.
+TRANSIENT = frozenset((408, 429, 500, 502, 503, 504))
+#: Seconds before a call that broke is made again, the second time and so on; a way back is tried for a minute.
+AGAIN: Final = (0.5, 1.0, 2.0, 4.0)
+HARD: Final = (*AGAIN, 8.0, 8.0, 8.0, 8.0, 8.0, 8.0, 8.0)
 #: Objects listed at once.
 PAGE = 1000
+#: What waits between two tries.
+pause = time.sleep
 
 
 class Lost(OpsError):
@@ -49,14 +58,14 @@ class Kept:
 class Objects:
     """The rollout bucket of one place."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, place: Place, again: Sequence[float] = AGAIN) -> None:
+        self._place, self._again = place, again
         self.bucket: Final = spec.names.rollout_bucket(place.project)
 
     def read(self, name: str) -> Kept:
         """An object with the generation that these bytes are of."""
         try:
-            found = self._place.call("storage", "GET", self._path(name), query={"alt": "media"}, raw=True)
+            found = self._call("GET", self._path(name), query={"alt": "media"}, raw=True)
         except CallFailed as error:
             if error.status == ABSENT:
                 return Kept()
@@ -75,36 +84,41 @@ class Objects:
             f"--{line}\r\nContent-Type: application/json\r\n\r\n"
         )
         body = parts.encode() + data + f"\r\n--{line}--\r\n".encode()
+        broke: list[OpsError] = []
         try:
-            made = self._place.call(
-                "storage",
+            made = self._call(
                 "POST",
                 f"/upload/storage/v1/b/{self.bucket}/o",
                 body,
                 query={"uploadType": "multipart", "name": name, "ifGenerationMatch": over},
                 headers={"Content-Type": f"multipart/related; boundary={line}"},
+                broke=broke,
             )
         except CallFailed as error:
-            raise self._lost(name, error) from error
+            done = self._written(name, data, over) if broke and error.status == CHANGED else 0
+            if not done:
+                raise self._lost(name, error) from error
+            if hold:
+                self.hold(name, on=True, generation=done)
+            return done
         return int(made["generation"])
+
+    def _written(self, name: str, data: bytes, over: int) -> int:
+        """The generation of this write where its answer was lost on the way; 0 where it was not made."""
+        kept = self.read(name)
+        return kept.generation if kept.generation != over and kept.data == data else 0
 
     def hold(self, name: str, *, on: bool, generation: int) -> None:
         """Forbid or allow to write over this generation; Lost if there is another now."""
         try:
-            self._place.call(
-                "storage",
-                "PATCH",
-                self._path(name),
-                {"temporaryHold": on},
-                query={"ifGenerationMatch": generation},
-            )
+            self._call("PATCH", self._path(name), {"temporaryHold": on}, query={"ifGenerationMatch": generation})
         except CallFailed as error:
             raise self._lost(name, error) from error
 
     def held(self, name: str) -> bool:
         """Whether a hold stands."""
         try:
-            return bool(self._place.call("storage", "GET", self._path(name)).get("temporaryHold"))
+            return bool(self._call("GET", self._path(name)).get("temporaryHold"))
         except CallFailed as error:
             if error.status == ABSENT:
                 return False
@@ -112,10 +126,12 @@ class Objects:
 
     def delete(self, name: str, *, generation: int) -> None:
         """Delete the generation that was read; an absent one stays absent. Lost if there is another now."""
+        broke: list[OpsError] = []
         try:
-            self._place.call("storage", "DELETE", self._path(name), query={"ifGenerationMatch": generation})
+            self._call("DELETE", self._path(name), query={"ifGenerationMatch": generation}, broke=broke)
         except CallFailed as error:
-            if error.status != ABSENT:
+            gone = error.status == ABSENT or (broke and error.status == CHANGED and not self.read(name).there)
+            if not gone:
                 raise self._lost(name, error) from error
 
     def names(self, prefix: str) -> list[str]:
@@ -124,13 +140,29 @@ class Objects:
         token = ""
         while True:
             query: dict[str, Any] = {"prefix": prefix, "maxResults": PAGE, "fields": "items(name),nextPageToken"}
-            answer = self._place.call(
-                "storage", "GET", f"b/{self.bucket}/o", query={**query, **({"pageToken": token} if token else {})}
-            )
+            answer = self._call("GET", f"b/{self.bucket}/o", query={**query, **({"pageToken": token} if token else {})})
             found += [str(one["name"]) for one in answer.get("items", ())]
             token = str(answer.get("nextPageToken", ""))
             if not token:
                 return found
+
+    def _call(
+        self, method: str, path: str, body: Any = None, *, broke: list[OpsError] | None = None, **more: Any
+    ) -> Any:
+        """Call, and again where it broke: a write is bound to a generation, so that it is made once.
+
+        `broke` gets what went wrong before: then a write may have been made, and its answer lost.
+        """
+        trouble = [] if broke is None else broke
+        for wait in self._again:
+            try:
+                return self._place.call("storage", method, path, body, **more)
+            except (CallFailed, Unreachable) as error:
+                if isinstance(error, CallFailed) and error.status not in TRANSIENT:
+                    raise
+                trouble.append(error)
+            pause(wait)
+        return self._place.call("storage", method, path, body, **more)
 
     def _path(self, name: str) -> str:
         return f"b/{self.bucket}/o/{quote(name, safe='')}"
@@ -158,8 +190,8 @@ class Objects:
 class Store:
     """What a rollout keeps: its state, and the history of those that are over."""
 
-    def __init__(self, place: Place) -> None:
-        self.objects = Objects(place)
+    def __init__(self, place: Place, again: Sequence[float] = AGAIN) -> None:
+        self.objects = Objects(place, again)
 
     def read(self) -> tuple[Rollout | None, int]:
         """The running or last rollout with its generation."""

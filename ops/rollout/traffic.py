@@ -9,12 +9,13 @@ Source: https://cloud.google.com/run/docs/rollouts-rollbacks-traffic-migration.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ops.errors import CallFailed, OpsError
 from ops.place import Place
+from ops.rollout import store
 from spec.names import CANARY_TAG, PREVIOUS_TAG, STABLE_TAG
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 #: How long the change of a service may take, in seconds.
 PATIENCE = 120.0
+
+
+class Broken(OpsError):
+    """Cloud Run could not be asked just now, or is at something else; the next try may be answered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +41,9 @@ class Roles:
 
 @dataclass(frozen=True)
 class Live:
-    """A service as it stands: its roles by its tags, and its image."""
+    """A service as it stands: its roles by its tags."""
 
-    name: str
     roles: Roles
-    digest: str
-    ready: bool
 
     @classmethod
     def read(cls, place: Place, service: str) -> Live:
@@ -56,12 +58,7 @@ class Live:
                     fix="./sluice up" if place.local else f"pulumi up --stack {place.stack}",
                 ) from error
             raise
-        return cls(
-            name=service,
-            roles=roles(found.get("traffic", ())),
-            digest=str(found["template"]["containers"][0]["image"]).rpartition("@")[2],
-            ready=found.get("terminalCondition", {}).get("state") == "CONDITION_SUCCEEDED",
-        )
+        return cls(roles(found.get("traffic", ())))
 
 
 def roles(targets: Any) -> Roles:
@@ -125,8 +122,39 @@ def move(place: Place, clients: run_v2.ServicesClient, service: str, meant: Role
         changed = run_v2.Service(name=name, traffic=wanted, etag=etag)
         operation = clients.update_service(request={"service": changed, "update_mask": {"paths": ["traffic"]}})
     except GoogleAPICallError as error:
-        raise _refused(service, error) from error
+        raise _refused(service, error, bound=bool(etag)) from error
     return Move(operation, service)
+
+
+def insist(
+    place: Place, clients: run_v2.ServicesClient, service: str, meant: Roles, *, etag: str = "",
+    again: Sequence[float] = store.AGAIN,
+) -> None:  # fmt: skip
+    """Move and wait, and again where that broke: what was asked for before is found as done."""
+    for wait in again:
+        try:
+            if asked := move(place, clients, service, meant, etag=etag):
+                asked.wait()
+            return
+        except Broken:
+            store.pause(wait)
+    if asked := move(place, clients, service, meant, etag=etag):
+        asked.wait()
+
+
+def etag_of(place: Place, clients: run_v2.ServicesClient, service: str) -> str:
+    """What a change of the service as it is now is bound to."""
+    from google.api_core.exceptions import GoogleAPICallError
+
+    for wait in (*store.AGAIN, None):
+        try:
+            return str(clients.get_service(name=f"{place.parent}/services/{service}").etag)
+        except GoogleAPICallError as error:
+            refused = _refused(service, error)
+            if wait is None or not isinstance(refused, Broken):
+                raise refused from error
+            store.pause(wait)
+    raise AssertionError  # the last round returns or raises
 
 
 def _target(run: Any, target: Mapping[str, Any]) -> run_v2.TrafficTarget:
@@ -139,8 +167,13 @@ def _plain(target: run_v2.TrafficTarget) -> tuple[str, int, str]:
     return target.revision.rpartition("/")[2], target.percent, target.tag
 
 
-def _refused(service: str, error: Exception) -> OpsError:
-    return OpsError(
+def _refused(service: str, error: Exception, *, bound: bool = False) -> OpsError:
+    """Where the change was bound to what had been read, a conflict says that it is another now."""
+    from google.api_core import exceptions
+
+    passing: tuple[type[Exception], ...] = (exceptions.ServerError, exceptions.TooManyRequests, TimeoutError)
+    kind = Broken if isinstance(error, passing if bound else (*passing, exceptions.Conflict)) else OpsError
+    return kind(
         f"the traffic of {service} was not changed: {error}",
         why="payments go on as they did",
         fix="mend what Cloud Run says and repeat the command, which goes on from there",

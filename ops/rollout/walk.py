@@ -2,32 +2,40 @@
 
 Every effect is written down before it begins (`wanted`, or a phase that ends the rollout), each write bound to the
 generation that was read. So a walk that is killed between any two writes leaves a state from which the next one goes
-on, and a walk whose rollout a rollback has taken over finds its next write refused and stops. Owns the loop; what is
-done next is decide.py's, how it is done effects.py's, who may walk lock.py's.
+on, and a walk whose rollout a rollback has taken over finds its next write refused and stops. From the moment that a
+share is in force the gates are asked, also while the apply after it runs: what is bad is moved back at once, and again
+when that apply, which may have brought the share once more, is over. Owns the loop; what is done next is decide.py's,
+how it is done effects.py's, who may walk lock.py's.
 """
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
 from ops.errors import OpsError
 from ops.place import Place
 from ops.rollout import decide, rollback
+from ops.rollout.aside import Aside
 from ops.rollout.decide import Abort, Hold, Prepare, Promote, RollBack, SetShare, Stop, Verdict
 from ops.rollout.effects import Effects
 from ops.rollout.lock import Lock
 from ops.rollout.rollback import audit
-from ops.rollout.state import Phase, Rollout
-from ops.rollout.store import Lost, Store
+from ops.rollout.state import Kind, Phase, Rollout
+from ops.rollout.store import HARD, Lost, Store
 from spec.names import ROLLOUT_OBJECT
 
 #: Real seconds between two looks.
 LOOK_LOCALLY, LOOK = 1.0, 15.0
 #: A state that says nothing new is written again after so many seconds of the place's time.
 KEEP_LOOKS = 60.0
+#: Real seconds after which every service has read the record: one that was read counts for five, and reading takes a
+#: second at most, and with a fresh access token twice that (`service_code/kit/record.py`).
+READ_BY_ALL = 7.0
 
 
 class Seen(Verdict, Protocol):
@@ -71,13 +79,21 @@ class Walker:
     tell: Callable[[str], None]
     #: Lets time pass between two looks.
     pause: Callable[[], None]
+    #: Real seconds between two looks while an apply runs.
+    every: float
+    #: Real time: services read the record by it.
+    sleep: Callable[[float], None]
+    seconds: Callable[[], float] = time.monotonic
     rollout: Rollout = field(init=False)
     _generation: int = field(init=False, default=0)
     _kept_at: datetime | None = field(init=False, default=None)
+    #: When the record said of the release, as far as this walk knows.
+    _announced: float = field(init=False, default=0.0)
 
     def walk(self, until: Callable[[Rollout], bool] = lambda _: False) -> Rollout:
         """Until it is over, or stands as is wanted; what became of it."""
         self._load()
+        self._announced = self.seconds()
         while not until(self.rollout):
             try:
                 if self._once():
@@ -118,6 +134,8 @@ class Walker:
 
     def _prepare(self) -> None:
         self.tell(f"deploying {self.rollout.canary} beside {self.rollout.stable}, at 0 %")
+        self.effects.announce(self.rollout, self.guard)
+        self._announced = self.seconds()
         self.effects.prepare(self.rollout)
         self.guard()
         if why := self.probe(self.rollout):
@@ -126,12 +144,65 @@ class Walker:
         self._save(self.rollout.turned(Phase.RUNNING, "", self.rollout.by))
 
     def _set(self, percent: int) -> None:
+        if self.rollout.kind is Kind.RELEASE and not self.rollout.steps:
+            self.sleep(max(0.0, READ_BY_ALL - (self.seconds() - self._announced)))
         fence = self.effects.fence(self.rollout)  # first: whoever takes it back after the next line writes after this
         self._save(self.rollout.wanting(percent))
         since = self.place.now()  # payments meet it from here on, and an apply may take minutes
-        self.effects.share(self.rollout, fence, self.guard)
-        self._save(self.rollout.standing(since))
-        self.tell(f"{self.rollout.target} stands at {percent} %")
+        begun = self.rollout
+        kept = self.effects.share(begun, fence)
+        self.guard()
+        with Aside(lambda: self.effects.follow(begun, kept), self.tell) as work:
+            standing = self._watched(work, since)
+            if standing is not None:
+                work.end()
+                self._save(standing)
+                self.tell(f"{standing.target} stands at {percent} %")
+        if self.rollout.phase is Phase.ROLLING_BACK:
+            self._back(self.rollout.why)
+
+    def _watched(self, work: Aside, since: datetime) -> Rollout | None:
+        """Ask the gates about the new share while its apply runs.
+
+        The rollout as it stands at the end; None where it is decided otherwise by then, and moved back if it has to be.
+        """
+        percent, own = self.rollout.wanted, self.rollout.id
+        standing = self.rollout.standing(since)
+        while not work.over(self.every):
+            if self._written():
+                if self.rollout.id == own and self.rollout.phase in (Phase.ROLLING_BACK, Phase.ABORTING):
+                    self._kept_back(work)
+                if self.rollout.id != own or self.rollout.phase is Phase.ROLLING_BACK:
+                    raise TakenOver
+                if self.rollout.phase.ending or self.rollout.wanted != percent:
+                    return None
+                standing = replace(self.rollout.standing(since), steps=standing.steps)
+            now = self.place.now()
+            verdict = self._asked(standing, now)
+            standing = standing.looked(str(verdict.kind), verdict.why, verdict.as_json())
+            match decide.next_action(standing, verdict, now):
+                case RollBack(why):
+                    with contextlib.suppress(Lost):  # somebody was quicker: the next round goes by what he wrote
+                        self._turn_back(standing, why)
+                        self._kept_back(work)
+                        return None
+        return standing
+
+    def _kept_back(self, work: Aside) -> None:
+        """Move back at once, and again until the apply is over, which may bring the share or its tag once more."""
+        over = False
+        while True:
+            try:
+                self.effects.move_back(self.rollout)
+            except OpsError as error:
+                self.tell(f"not moved back yet: {error.what}")
+            if over:
+                break
+            over = work.over(self.every)
+        try:
+            work.end()
+        except Exception as error:  # the way back brings state after itself
+            self.tell(f"the apply of the share ended with: {error}")
 
     def _promote(self) -> None:
         if self.rollout.phase is not Phase.PROMOTING:
@@ -145,10 +216,14 @@ class Walker:
 
     def _back(self, why: str) -> None:
         if self.rollout.phase is not Phase.ROLLING_BACK:
-            self._save(self.rollout.turned(Phase.ROLLING_BACK, why, "the gates"))
-        self.tell(f"rolling {self.rollout.target} back: {why}")
+            self._turn_back(self.rollout, why)
         self.rollout = rollback.bring_about(self.place, self.store, self.effects, self.rollout, self.tell)
         self._generation = self.store.read()[1]
+
+    def _turn_back(self, rollout: Rollout, why: str) -> None:
+        self.store = Store(self.place, HARD)  # a way back does not end with a call that breaks
+        self._save(rollout.turned(Phase.ROLLING_BACK, why, "the gates"))
+        self.tell(f"rolling {rollout.target} back: {why}")
 
     def _abort(self) -> None:
         self.effects.move_back(self.rollout)
@@ -166,16 +241,19 @@ class Walker:
         now = self.place.now()
         if self.rollout.phase not in (Phase.RUNNING, Phase.PAUSED) or self.rollout.unset or not self.rollout.steps:
             return None
-        try:
-            verdict = self.look(self.rollout, now)
-        except OpsError as error:
-            verdict = Unread(f"the gates could not look: {error.what}")
+        verdict = self._asked(self.rollout, now)
         before = self.rollout.steps[-1]
         self.rollout = self.rollout.looked(str(verdict.kind), verdict.why, verdict.as_json())
         stale = self._kept_at is None or (now - self._kept_at).total_seconds() >= KEEP_LOOKS
         if stale or before.verdict != str(verdict.kind):
             self._save(self.rollout)
         return verdict
+
+    def _asked(self, rollout: Rollout, now: datetime) -> Seen:
+        try:
+            return self.look(rollout, now)
+        except OpsError as error:
+            return Unread(f"the gates could not look: {error.what}")
 
     def _load(self) -> None:
         found, self._generation = self.store.read()
@@ -184,13 +262,17 @@ class Walker:
 
     def _refresh(self) -> None:
         """Take over what somebody else has written: a pause, another share, the way back."""
+        if self._written() and self.rollout.phase is Phase.ROLLING_BACK:
+            raise TakenOver
+
+    def _written(self) -> bool:
+        """Whether somebody else has written the state, which is known then."""
         if self.lock.lost:
             raise TakenOver
-        kept = self.store.objects.read(ROLLOUT_OBJECT)
-        if kept.generation != self._generation:
-            self._load()
-            if self.rollout.phase is Phase.ROLLING_BACK:
-                raise TakenOver
+        if self.store.objects.read(ROLLOUT_OBJECT).generation == self._generation:
+            return False
+        self._load()
+        return True
 
     def _still_ours(self) -> bool:
         """After a refused write: whether this walk goes on from what is kept now."""

@@ -63,11 +63,19 @@ class World:
     #: After so many writes the process is killed; None lets it live.
     lives: int | None = None
     writes: int = 0
+    #: It is, and whatever it had begun ends with it.
+    dead: bool = False
+    #: What happens in the middle of an apply: after the record, and before the service.
+    in_apply: Callable[[], None] = lambda: None
+    #: Real seconds that a walk has waited.
+    slept: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         call = self.place.call
 
         def counted(api: str, method: str, path: str, *rest: Any, **more: Any) -> Any:
+            if not _locks(path, more):
+                self.lives_on()
             found = call(api, method, path, *rest, **more)
             if method != "GET" and not path.endswith("entries:list") and not _locks(path, more):
                 self.wrote()
@@ -83,7 +91,12 @@ class World:
         """One more write; the process may not survive it."""
         self.writes += 1
         if self.lives is not None and self.writes >= self.lives:
-            self.lives = None
+            self.lives, self.dead = None, True
+            raise Killed
+
+    def lives_on(self) -> None:
+        """A process that was killed does nothing more, in no thread of it."""
+        if self.dead:
             raise Killed
 
     @property
@@ -107,6 +120,7 @@ class World:
 
             @staticmethod
             def update_service(*rest: Any, **more: Any) -> Any:
+                self.lives_on()
                 found = update(*rest, **more)
                 self.wrote()
                 return found
@@ -115,6 +129,7 @@ class World:
         return made
 
     def configure(self, change: Written) -> None:
+        self.lives_on()
         for name, share in change.shares.items():
             self.shares.pop(name, None)
             if share is not None:
@@ -131,7 +146,9 @@ class World:
         declared = self.declared()
         if kept.data != declared:
             objects.write(RECORD_OBJECT, declared, over=kept.generation)
+        self.in_apply()
         if service is not None:
+            self.lives_on()
             self.runner.update(self.wanted())
             self.wrote()
 
@@ -169,12 +186,14 @@ class World:
             yield Walker(
                 self.place, self.store, self.effects(), lock,
                 look=lambda _rollout, _now: self.verdict, probe=lambda _: "", tell=self.told.append, pause=self.pass_,
+                every=0.02, sleep=self.slept.append,
             )  # fmt: skip
         finally:
             lock.release()
 
     def walk(self, until: Callable[[Rollout], bool] = lambda _: False) -> Rollout:
         """Walk in this process, with a lock of its own."""
+        self.dead = False
         with self.walker() as walker:
             return walker.walk(until)
 
@@ -237,7 +256,8 @@ def world(folder: Path) -> Iterator[World]:
 
 def clear(here: World) -> None:
     """The same world again, as it was before anything was rolled out."""
-    here.lives, here.writes, here.told = None, 0, []
+    here.lives, here.dead, here.writes, here.told, here.slept = None, False, 0, [], []
+    here.in_apply = lambda: None
     here.shares, here.releases, here.verdict = {}, {}, Says("healthy")
     objects = Objects(here.place)
     record.release(objects)

@@ -142,6 +142,7 @@ def test_a_rollout_that_is_killed_after_any_write_goes_on_from_there(here: World
                     here.verdict = Says("unhealthy")
                 return here.walk()
             except Killed:
+                here.dead = False
                 assert stays_consistent(here)
 
     run()
@@ -179,6 +180,7 @@ def test_a_rollback_that_is_killed_after_any_write_is_brought_to_its_end_by_anot
         try:
             return back(here)
         except Killed:
+            here.dead = False
             begun, _ = here.store.read()
             assert begun is not None
             return begun if begun.phase is Phase.ROLLED_BACK else back(here)

@@ -1,0 +1,287 @@
+"""The gates look from the moment that a share is in force, also while its apply runs; calls that break are made again.
+
+An apply stands still until the test lets it go, between the record that it has written and the service that it will:
+the worst place, since the service then gets the canary's tag once more.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from ops.errors import CallFailed, OpsError, Unreachable
+from ops.rollout import rollback, store
+from ops.rollout.state import Kind, Phase, Rollout
+from ops.rollout.walk import READ_BY_ALL, Walker
+from tests import dose
+from tests.ops.rollouts import SERVICE, Killed, Says, World, clear, world
+from tests.ops.test_rollout_walk import stands, stays_consistent
+
+#: Real seconds for which an apply stands still at most.
+LONGEST = 30.0
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world(tmp_path_factory.mktemp("watch")) as made:
+        yield made
+
+
+@pytest.fixture
+def here(kept: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    clear(kept)
+    monkeypatch.setattr(store, "pause", kept.slept.append)
+    return kept
+
+
+class Held:
+    """The apply of the first share, which stands still until it is let go; `events` in their order."""
+
+    def __init__(self, here: World) -> None:
+        self.here, self.stands, self.free = here, threading.Event(), threading.Event()
+        self.events: list[str] = []
+        here.in_apply = self
+
+    def __call__(self) -> None:
+        shares = [*self.here.record["releases"].values(), self.here.record["routes"]["payout"]]
+        if self.stands.is_set() or not any(one["percent"] for one in shares):
+            return
+        self.stands.set()
+        for _ in range(int(LONGEST / 0.01)):  # a process that was killed takes its apply with it
+            if self.free.wait(0.01) or self.here.dead:
+                break
+        self.events.append("apply goes on")
+
+    def until_moved(self, walker: Walker) -> None:
+        """It is let go by the first move back."""
+        move = walker.effects.move_back
+
+        def moved(rollout: Rollout) -> None:
+            move(rollout)
+            stands(self.here, rollout.target, 0)
+            self.events.append("moved back")
+            self.free.set()
+
+        walker.effects.move_back = moved  # type: ignore[method-assign]
+
+
+@contextmanager
+def watching(here: World, look: Callable[[], Says], held: Held) -> Iterator[Walker]:
+    """A walk whose gates say this once the apply stands still."""
+    with here.walker() as walker:
+        held.until_moved(walker)
+        walker.look = lambda _rollout, _now: look() if held.stands.is_set() else Says("healthy")
+        yield walker
+
+
+@pytest.mark.parametrize("target", ["payout", SERVICE])
+def test_what_is_bad_is_moved_back_while_the_apply_of_its_share_runs(here: World, target: str) -> None:
+    here.begin(target, steps=(50, 100))
+    held = Held(here)
+    with watching(here, lambda: Says("unhealthy", "9 of 60 failed"), held) as walker:
+        done = walker.walk()
+    assert held.events[:2] == ["moved back", "apply goes on"]
+    assert held.events.count("moved back") > 1, "what the apply brought afterwards is moved back, too"
+    assert (done.phase, done.why) == (Phase.ROLLED_BACK, "9 of 60 failed")
+    assert [(step.percent, step.verdict) for step in done.steps] == [(50, "unhealthy")]
+    stands(here, target, 0)
+    assert here.settled()
+    assert not here.held()
+    assert here.log()[-1]["percent"] == 50
+
+
+def test_a_walk_that_is_killed_while_it_moves_back_beside_an_apply_leaves_what_another_brings_to_its_end(
+    here: World,
+) -> None:
+    def run(lives: int | None = None) -> Rollout:
+        clear(here)
+        here.begin(SERVICE, steps=(50, 100))
+        here.writes, here.lives = 0, lives
+        while True:
+            held = Held(here)
+            try:
+                with watching(here, lambda: Says("unhealthy"), held) as walker:
+                    here.dead = False
+                    return walker.walk()
+            except Killed:
+                here.dead = False
+                assert stays_consistent(here)
+
+    run()
+    total = here.writes
+    assert total > 12
+    for number in dose.dose(range(1, total), lambda number: number * 6 // total):
+        assert run(lives=number).phase is Phase.ROLLED_BACK, number
+        stands(here, SERVICE, 0)
+        assert here.settled(), number
+        assert not here.held(), number
+
+
+def test_a_person_who_rolls_back_while_an_apply_runs_finds_it_moved_back_after_it(here: World) -> None:
+    here.begin(SERVICE, steps=(50, 100))
+    held = Held(here)
+    begun: list[Rollout] = []
+
+    def look() -> Says:
+        if not begun:
+            begun.append(rollback.begin(here.place, here.store, SERVICE, Kind.RELEASE, "by hand"))
+            here.effects().move_back(begun[0])
+        return Says("healthy")
+
+    with watching(here, look, held) as walker:
+        assert walker.walk().phase is Phase.ROLLING_BACK
+    stands(here, SERVICE, 0)
+    assert rollback.run(here.place, here.store, here.effects(), begun[0]).phase is Phase.ROLLED_BACK
+    assert here.settled()
+
+
+def test_an_abort_while_an_apply_runs_is_moved_at_once_and_a_pause_costs_no_second_apply(here: World) -> None:
+    for phase in (Phase.PAUSED, Phase.ABORTING):
+        clear(here)
+        here.begin(steps=(50, 100))
+        held = Held(here)
+        looks: list[int] = []
+
+        def look(word: Phase = phase, held: Held = held, looks: list[int] = looks) -> Says:
+            looks.append(1)
+            found, generation = here.store.read()
+            assert found is not None
+            if len(looks) == 1:
+                here.store.write(found.turned(word, "wait", "me"), generation)
+            elif word is Phase.PAUSED:
+                held.free.set()
+            return Says("healthy")
+
+        with watching(here, look, held) as walker:
+            done = walker.walk(lambda now: now.phase is Phase.PAUSED and now.percent == 50 and not now.unset)
+        assert done.phase is (Phase.PAUSED if phase is Phase.PAUSED else Phase.ABORTED)
+        assert held.events[0] == ("apply goes on" if phase is Phase.PAUSED else "moved back")
+        stands(here, "payout", 50 if phase is Phase.PAUSED else 0)
+        assert here.settled()
+
+
+def test_what_an_apply_runs_into_ends_the_walk_and_the_next_one_goes_on(here: World) -> None:
+    here.begin(steps=(50, 100))
+
+    def breaks() -> None:
+        raise OpsError("the apply broke")
+
+    here.in_apply = breaks
+    with pytest.raises(OpsError, match="the apply broke"):
+        here.walk()
+    found, _ = here.store.read()
+    assert found is not None
+    assert found.unset
+    assert here.held()
+    here.in_apply = lambda: None
+    assert here.walk().phase is Phase.PROMOTED
+
+
+def test_a_release_is_in_the_record_at_0_for_so_long_that_all_have_read_it_before_its_first_share(here: World) -> None:
+    here.begin(SERVICE, steps=(50, 100))
+    seconds = [100.0]
+    found: list[tuple[int, str]] = []
+
+    def deploying() -> None:
+        if not found:
+            found.append((here.record["releases"][SERVICE]["percent"], here.roles().canary))
+            seconds[0] += 3.0
+
+    here.in_apply = deploying
+    with here.walker() as walker:
+        walker.seconds = lambda: seconds[0]
+        walker.walk(lambda now: now.phase is Phase.RUNNING)
+        assert found == [(0, "")], "it is in the record before its revision is deployed"
+    with here.walker() as walker:  # the next one does not know since when
+        walker.seconds = lambda: seconds[0]
+        walker.walk(lambda now: now.percent == 50)
+    assert here.slept == [READ_BY_ALL]
+    clear(here)
+    here.begin(SERVICE, steps=(50, 100))
+    with here.walker() as walker:
+        walker.seconds = lambda: seconds[0]
+        found.clear()
+        here.in_apply = deploying
+        walker.walk(lambda now: now.percent == 100)
+    assert here.slept == [READ_BY_ALL - 3.0], "the deployment's time counts, and later shares wait for nothing"
+
+
+class Weather:
+    """Calls of one API that break: so many, from now on, of each call that is made."""
+
+    def __init__(
+        self, here: World, monkeypatch: pytest.MonkeyPatch, *, api: str = "storage", after: bool = False
+    ) -> None:
+        self.left, self.after, self.api = 0, after, api
+        self.call = here.place.call
+        monkeypatch.setattr(here.place, "call", self)
+
+    def __call__(self, api: str, method: str, path: str, *rest: Any, **more: Any) -> Any:
+        if api != self.api or not self.left:
+            return self.call(api, method, path, *rest, **more)
+        self.left -= 1
+        if self.after:
+            self.call(api, method, path, *rest, **more)
+            raise Unreachable("the connection was reset")
+        raise CallFailed("backend error", status=503)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before-it-was-done", "after-it-was-done"])
+def test_calls_that_break_are_made_again_and_no_write_is_made_twice(
+    here: World, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    weather = Weather(here, monkeypatch, after=after)
+    objects = store.Objects(here.place)
+    weather.left = 1
+    first = objects.write("a", b"1", over=0)
+    weather.left = 1
+    second = objects.write("a", b"2", over=first, hold=True)
+    assert objects.read("a").generation == second
+    assert objects.held("a")
+    with pytest.raises(store.Lost):
+        objects.write("a", b"2", over=first)  # nothing broke: this was written by somebody else
+    weather.left = 1
+    objects.hold("a", on=False, generation=second)
+    weather.left = 1
+    objects.delete("a", generation=second)
+    assert not objects.read("a").there
+
+
+def test_a_walk_lives_through_calls_that_break_and_a_way_back_tries_harder(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weather = Weather(here, monkeypatch)
+    here.begin(steps=(50, 100))
+    weather.left = len(store.AGAIN)
+    assert here.walk(lambda now: now.percent == 50).percent == 50
+    weather.left = len(store.AGAIN) + 1
+    with pytest.raises(CallFailed):
+        here.store.read()
+    weather.left = 0
+    here.verdict = Says("unhealthy")
+    with here.walker() as walker:
+        say = walker.tell
+
+        def told(line: str) -> None:
+            say(line)
+            if line.startswith("rolling"):
+                weather.left = len(store.HARD)
+
+        walker.tell = told
+        assert walker.walk().phase is Phase.ROLLED_BACK
+    stands(here, "payout", 0)
+
+
+def test_traffic_does_not_wait_for_a_bucket_that_does_not_answer(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = here.begin(SERVICE, steps=(50, 100))
+    here.walk(lambda now: now.percent == 50)
+    weather = Weather(here, monkeypatch)
+    weather.left = 10_000
+    with pytest.raises(CallFailed, match="backend error"):
+        here.effects().move_back(begun)
+    weather.left = 0
+    assert here.roles().canary == ""
