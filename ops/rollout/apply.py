@@ -1,8 +1,8 @@
 """Config and state after a share: stack config written, and the apply of the record, one service and its migrations.
 
 On this machine the layer is applied by the local engine, which finds nothing else to do; at Google `pulumi up` is told
-the targets, and where the CLI is missing the command is said. Owns also which image the other services run, which
-an apply must not change, and what a template would be called.
+the targets, and where the CLI is missing the command is said. Owns also what a template would be called; which image
+the other services run, which an apply must not change, is images.py's.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -22,6 +21,7 @@ from ops.errors import OpsError
 from ops.home import ROOT
 from ops.output import Output
 from ops.place import Local, Place
+from ops.rollout import images
 from ops.rollout.effects import ByHand
 from ops.rollout.written import ROLES, Written
 from ops.stack import deploy, identity, image
@@ -61,7 +61,7 @@ def apply(place: Place, out: Output, service: str | None) -> None:
     """Apply the record and, where one is named, a service."""
     if isinstance(place, Local):
         assert place.home is not None
-        deploy.app_layer(place.home, out, base_digest(place))
+        deploy.app_layer(place.home, out, images.base(place))
         return
     command = pulumi(place.stack, service)
     if shutil.which("pulumi") is None:
@@ -88,22 +88,6 @@ def pulumi(stack: str, service: str | None) -> list[str]:
     return ["pulumi", "up", "--stack", stack, "--yes", "--skip-preview", *(f"--target={one}" for one in targets)]
 
 
-def base_digest(place: Place) -> str:
-    """The image of the services that have no release of their own: what an apply leaves as it is."""
-    if place.config.image_digest is not None:
-        return place.config.image_digest
-    services = place.call("run", "GET", f"{place.parent}/services").get("services", ())
-    own = {name for name, release in place.config.releases.items() if release.digest}
-    images = Counter(
-        str(service["template"]["containers"][0]["image"]).rpartition("@")[2]
-        for service in services
-        if str(service["name"]).rpartition("/")[2] not in own
-    )
-    if not images:
-        raise OpsError("no service is deployed", why="there is nothing beside which to roll out", fix="./sluice up")
-    return images.most_common(1)[0][0]
-
-
 def code_at_hand(place: Place) -> str:
     """The digest of the code at hand, made known to the local cloud."""
     assert isinstance(place, Local)
@@ -128,7 +112,7 @@ def template_of(place: Place, service: str, entry: Mapping[str, Any], over: Mapp
     state, ports = None, None
     if isinstance(place, Local) and place.home is not None and (chosen := place.home.ports()) is not None:
         state, ports = place.home.folder("engine"), local_engine.Ports(**asdict(chosen))
-        overrides = {**identity.overrides(place.home, chosen, base_digest(place)), **overrides}
+        overrides = {**identity.overrides(place.home, chosen, images.base(place)), **overrides}
     try:
         plan = local_engine.run(
             place.stack, root=ROOT, mode="preview", state_dir=state, offline=True, ports=ports, overrides=overrides

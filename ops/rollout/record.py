@@ -8,7 +8,7 @@ refuses an apply that would write another one, and with it all that depends on i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ops.errors import OpsError
@@ -37,9 +37,24 @@ def read(objects: Objects) -> Kept:
 
 def changed(kept: Kept, change: Change) -> bytes:
     """The bytes after a change."""
-    value = json.loads(kept.data)
+    value = said(kept)
     change(value)
     return encode(value).encode()
+
+
+def said(kept: Kept) -> dict[str, dict[str, dict[str, Any]]]:
+    """What a record says: its routes and its releases."""
+    try:
+        value: dict[str, dict[str, dict[str, Any]]] = json.loads(kept.data)
+        if all(isinstance(value[part], dict) for part in ("routes", "releases")):
+            return value
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise OpsError(
+        f"{RECORD_OBJECT} is no record of shares",
+        why="services that read it go by the last one that they could read",
+        fix="delete that version: those before it are kept in the bucket; or deploy the stack, which writes it anew",
+    )
 
 
 def write(objects: Objects, kept: Kept, change: Change) -> Kept:
@@ -95,9 +110,21 @@ def route_share(route: str, percent: int) -> Change:
     """A route's share."""
 
     def change(value: dict[str, Any]) -> None:
-        value["routes"][route]["percent"] = percent
+        of(value, route)["percent"] = percent
 
     return change
+
+
+def of(value: Mapping[str, Any], route: str) -> dict[str, Any]:
+    """What a record says of a route."""
+    found = value["routes"].get(route)
+    if not isinstance(found, dict):
+        raise OpsError(
+            f"{RECORD_OBJECT} says nothing of the route {route}",
+            why="services go by its default",
+            fix="deploy the stack, as it is declared now",
+        )
+    return found
 
 
 def no_release(service: str) -> Change:

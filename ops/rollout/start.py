@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import spec
 from ops.errors import BadUsage, OpsError
 from ops.place import Place
-from ops.rollout import apply, gates, record
+from ops.rollout import apply, checkout, gates, images, record
 from ops.rollout.decide import WHOLE
 from ops.rollout.state import Kind, Phase, Rollout, Rules, identity, text
 from ops.rollout.store import Store
-from ops.rollout.traffic import Live
 from spec.errors import choose
-from spec.record import encode
 from spec.rollout import instant
 
 
@@ -51,18 +48,30 @@ def kind_of(system: spec.System, target: str) -> Kind:
     )
 
 
+def service_of(system: spec.System, name: str) -> str:
+    """A service; BadUsage for a name that is none."""
+    if name in system.services:
+        return name
+    raise BadUsage(
+        f"there is no service {name!r}",
+        why="nothing was done",
+        fix=choose(name, [*system.services], noun="service"),
+    )
+
+
 def planned(place: Place, store: Store, system: spec.System, wish: Wish) -> Rollout:
     """The rollout as it would begin; nothing is written."""
     kind = kind_of(system, wish.target)
-    _free(store)
-    live = _as_declared(place, store, system)
+    free(store)
+    checkout.same(place, system)
     if wish.target in place.config.stop:
         raise Refused(
             f"{wish.target} is stopped in {place.stack}",
             why="sluice:stop holds its share at 0, whatever a rollout wants",
             fix=f"take {wish.target} out of sluice:stop and deploy that",
         )
-    percent = int(live["routes"][wish.target]["percent"]) if kind is Kind.ROUTE else 0
+    live = record.said(record.read(store.objects))
+    percent = int(record.of(live, wish.target)["percent"]) if kind is Kind.ROUTE else 0
     if percent == WHOLE:
         raise Refused(f"{wish.target} is at 100 % already", why="there is no step left to take")
     now = text(place.now())
@@ -72,27 +81,37 @@ def planned(place: Place, store: Store, system: spec.System, wish: Wish) -> Roll
         since=now,
     )  # fmt: skip
     if kind is Kind.ROUTE:
-        _not_bad(store, wish)
+        if not wish.force:
+            _not_bad(store, wish.target)
     else:
-        begun = _release(place, system, begun, wish)
+        begun = _release(place, store, system, begun, wish)
     gates.sides(system, begun)  # what nothing can judge is not begun
     return begun
 
 
-def _release(place: Place, system: spec.System, begun: Rollout, wish: Wish) -> Rollout:
+def begin(place: Place, store: Store, system: spec.System, wish: Wish, confirmed: Rollout) -> None:
+    """Under the lock: keep the state of what was confirmed; Refused where it would be another rollout by now.
+
+    Between the question and its answer config may have been edited, a key rotated, another rollout walked to its end.
+    """
+    _, generation = store.read()
+    meant = planned(place, store, system, wish)
+    if replace(meant, id=confirmed.id, began=confirmed.began, since=confirmed.since) != confirmed:
+        raise Refused(
+            f"the rollout of {wish.target} would be another one by now than the one that was confirmed",
+            why="its revisions, image, share or steps were changed meanwhile",
+            fix="repeat the command, which shows it as it is now",
+        )
+    store.write(confirmed, generation)
+
+
+def _release(place: Place, store: Store, system: spec.System, begun: Rollout, wish: Wish) -> Rollout:
     """With the revisions: what is stable, and what the template would be."""
     service = wish.target
-    live = Live.read(place, service)
+    stable = checkout.same_roles(place, service).stable
     entry = place.config.releases.get(service)
-    if entry is not None and entry.stable not in (None, live.roles.stable):
-        raise Refused(
-            f"{service} runs {live.roles.stable}, and {place.stack}'s config says {entry.stable}",
-            why="this checkout is not what is deployed",
-            fix="./sluice up" if place.local else "check out what was deployed last, or deploy this first",
-        )
-    base = apply.base_digest(place)
+    base = images.base(place)
     digest = "" if wish.digest in ("", base) else wish.digest
-    stable = live.roles.stable
     kept = {"digest": digest, "previous": entry.previous if entry else ""}
     canary = apply.template_of(place, service, {"stable": stable, **{k: v for k, v in kept.items() if v}})
     if canary == stable:
@@ -103,9 +122,11 @@ def _release(place: Place, system: spec.System, begun: Rollout, wish: Wish) -> R
             if place.local
             else "name another image: --image sha256:...",
         )
-    if entry is not None and canary in (entry.rolled_back, entry.previous) and not wish.force:
-        raise _bad(canary if canary == entry.rolled_back else f"{canary}, which is what was replaced last,", service)
-    stable_digest = _digest(place, service, stable)
+    if not wish.force:
+        _not_bad(store, service, canary)
+        if entry is not None and canary in (entry.rolled_back, entry.previous):
+            said = canary if canary == entry.rolled_back else f"{canary}, which is what was replaced last,"
+            raise _bad(said, service)
     keeps = entry is not None and entry.previous not in (None, canary)
     return replace(
         begun,
@@ -113,16 +134,11 @@ def _release(place: Place, system: spec.System, begun: Rollout, wish: Wish) -> R
         stable=stable,
         canary=canary,
         digest=digest,
-        stable_digest="" if stable_digest == base else stable_digest,
+        stable_digest=images.own(place, service, stable),
         split=bool(system.service(service).public or system.topics_into(service)),
         previous=(entry.previous or "") if entry and keeps else "",
         keep_until=instant(entry.keep_until) if entry and keeps and entry.keep_until else "",
     )
-
-
-def _digest(place: Place, service: str, revision: str) -> str:
-    found = place.call("run", "GET", f"{place.parent}/services/{service}/revisions/{revision}")
-    return str(found["containers"][0]["image"]).rpartition("@")[2]
 
 
 def _rules(place: Place, wish: Wish, percent: int) -> Rules:
@@ -142,7 +158,8 @@ def _rules(place: Place, wish: Wish, percent: int) -> Rules:
     )
 
 
-def _free(store: Store) -> None:
+def free(store: Store) -> None:
+    """Refuse to go on while a rollout is under way."""
     found, _ = store.read()
     if found is not None and found.running:
         raise Refused(
@@ -152,25 +169,15 @@ def _free(store: Store) -> None:
         )
 
 
-def _as_declared(place: Place, store: Store, system: spec.System) -> dict[str, dict[str, dict[str, Any]]]:
-    """The record in force; refused where this checkout declares another one."""
-    kept = record.read(store.objects)
-    if kept.data != encode(spec.record.record(system, place.config)).encode():
-        raise Refused(
-            f"the shares in force in {place.stack} are not those of this checkout's config",
-            why="a rollout would write over what somebody else has set, and the next apply over the rollout",
-            fix=f"./sluice preview --stack {place.stack} shows the difference; check out what was deployed, or deploy "
-            "this first",
-        )
-    found: dict[str, dict[str, dict[str, Any]]] = kept.json
-    return found
-
-
-def _not_bad(store: Store, wish: Wish) -> None:
-    past = store.past(wish.target)
-    last = store.show(past[-1]) if past else None
-    if last is not None and last.phase is Phase.ROLLED_BACK and not wish.force:
-        raise _bad(f"{wish.target}, rolled back at {last.ended} ({last.why}),", wish.target)
+def _not_bad(store: Store, target: str, canary: str = "") -> None:
+    """Refuse what was found bad the last time that it was tried to its end; what was tried beside it says nothing."""
+    for name in reversed(store.past(target)):
+        last = store.show(name)
+        if last is None or last.phase is Phase.ABORTED or last.canary != canary:
+            continue
+        if last.phase is Phase.ROLLED_BACK:
+            raise _bad(f"{canary or target}, rolled back at {last.ended} ({last.why}),", target)
+        return
 
 
 def _bad(what: str, target: str) -> Refused:

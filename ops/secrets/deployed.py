@@ -18,7 +18,8 @@ from ops.errors import CallFailed, OpsError
 from ops.home import ROOT
 from ops.output import Output
 from ops.place import Local, Place
-from ops.rollout.apply import SERVICE_TYPE, base_digest, template_of
+from ops.rollout import checkout, images
+from ops.rollout.apply import SERVICE_TYPE, template_of
 from ops.rollout.store import Store
 from ops.stack import deploy
 from spec.rollout import RELEASES
@@ -76,6 +77,8 @@ class Deployed:
     def _named(self, version: str) -> dict[str, Any]:
         """What `sluice:releases` has to say, since a rotation is a new revision of the same release."""
         config = specs.config_of(self._place.stack)
+        if self.pinned != version:
+            checkout.same_services(self._place, config, self.readers)
         found: dict[str, Any] = {}
         for name in self.readers:
             entry = config.releases.get(name)
@@ -99,7 +102,7 @@ class Deployed:
         """Bring it about: the services that read the secret, and nothing else."""
         if isinstance(self._place, Local):
             assert self._place.home is not None
-            deploy.app_layer(self._place.home, self._out, base_digest(self._place))
+            deploy.app_layer(self._place.home, self._out, images.base(self._place))
             return
         command = ["pulumi", "up", "--stack", self._place.stack, "--yes", "--skip-preview"]
         command += [f"--target=**{SERVICE_TYPE}::{name}" for name in self.readers]

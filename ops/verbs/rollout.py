@@ -14,7 +14,8 @@ from ops.confirming import Confirm, DryRun, Json, Yes, confirm_change
 from ops.errors import BadUsage, OpsError
 from ops.output import Output
 from ops.place import Place
-from ops.rollout import apply, gates, lock, page, record, session, start, written
+from ops.rollout import apply, checkout, gates, lock, page, record, session, start
+from ops.rollout import finish as finishing
 from ops.rollout.decide import WHOLE, next_step
 from ops.rollout.rollback import audit
 from ops.rollout.state import Phase, Rollout, moment, text
@@ -82,10 +83,7 @@ def begin(
     confirm_change(here, f"Roll out {what}?", yes=yes, named=confirm)
 
     def first() -> None:
-        found, generation = store.read()
-        if found is not None and found.running:
-            raise start.Refused(f"somebody was quicker: {page.line(found)}", fix="./sluice rollout status")
-        store.write(plan, generation)
+        start.begin(place.of(stack), store, specs.load(stack), wish, plan)
         audit(
             here,
             out.progress,
@@ -150,10 +148,11 @@ def status(
         if found.running:
             out.plain(f"    walked by {walks}", style="dim")
         out.plain(f"    ./sluice rollout show {found.id} is its page", style="dim")
-    differs = check and not _declared(here, store)
+    differs = _differs(here, store, found if found and found.running else None) if check else []
+    for line in differs:
+        out.refusal(line)
     if differs:
-        out.refusal(f"the shares in force in {stack} are not those of this checkout's config")
-        out.plain("    an apply of it would undo them: commit what the rollout wrote, or wait for its end", style="dim")
+        out.plain("    an apply of it would undo that: commit what the rollout wrote, or wait for its end", style="dim")
     held = {"who": holder.who, "host": holder.host, "pid": holder.pid, "since": holder.since} if holder else None
     out.result({"rollout": found.as_json() if found else None, "lock": held, **({"differs": differs} if check else {})})
     if differs:
@@ -264,35 +263,32 @@ def finish(
 ) -> None:
     """Take away the tag of what was stable before, so that it is kept warm no longer."""
     out = Output(as_json=as_json)
-    here = place.of(stack)
-    entry = here.config.releases.get(service)
-    if entry is None or entry.previous is None:
+    here, system = place.of(stack), specs.load(stack)
+    start.service_of(system, service)
+    previous = finishing.kept(here, service)
+    if not previous:
         out.say(f"nothing is kept beside {service}'s stable revision")
         out.result({"finished": None})
         return
-    if entry.keep_until is not None and here.now() < entry.keep_until and not force:
+    until = here.config.releases[service].keep_until
+    if until is not None and here.now() < until and not force:
         raise OpsError(
-            f"{entry.previous} is kept until {text(entry.keep_until)}",
+            f"{previous} is kept until {text(until)}",
             why="a rollback would find nothing to go back to",
             fix=f"wait, or ./sluice rollout finish {service} --force",
         )
     if dry_run:
-        out.say(f"would let go of {entry.previous}")
-        out.result({"would_finish": entry.previous})
+        out.say(f"would let go of {previous}")
+        out.result({"would_finish": previous})
         return
-    confirm_change(here, f"Let go of {entry.previous} of {service} in {stack}?", yes=yes, named=confirm)
+    confirm_change(here, f"Let go of {previous} of {service} in {stack}?", yes=yes, named=confirm)
     store = Store(here)
     with lock.held(here, f"finish of {service}"):
-        found, _ = store.read()
-        if found is not None and found.running:
-            raise start.Refused(f"a rollout is under way: {page.line(found)}", fix="./sluice rollout status")
-        left = {role: value for role in written.ROLES if (value := getattr(entry, role)) is not None}
-        left = {role: value for role, value in left.items() if role not in ("previous", "keep_until")}
-        apply.configure(here, written.Written(releases={service: left}))
-        apply.apply(place.of(stack), out, service)
-    audit(here, out.progress, "rollout finish", service, previous=entry.previous)
-    out.step(f"{entry.previous} is let go of")
-    out.result({"finished": entry.previous})
+        start.free(store)
+        finishing.finish(place.of(stack), system, out, service, previous)
+    audit(here, out.progress, "rollout finish", service, previous=previous)
+    out.step(f"{previous} is let go of")
+    out.result({"finished": previous})
 
 
 def history(
@@ -367,9 +363,14 @@ def _verdict(here: Place, system: spec.System, rollout: Rollout) -> str:
     return f"{verdict.kind}: {verdict.why}"
 
 
-def _declared(here: Place, store: Store) -> bool:
-    declared = spec.record.encode(spec.record.record(specs.load(here.stack), here.config))
-    return record.read(store.objects).data == declared.encode()
+def _differs(here: Place, store: Store, running: Rollout | None) -> list[str]:
+    """What is in force and not this checkout's; the revisions of what is being rolled out are in the record."""
+    system = specs.load(here.stack)
+    others = (name for name in system.services if running is None or name != running.target)
+    found = checkout.differences(here, here.config, others)
+    if not checkout.same_record(here, system, record.read(store.objects)):
+        found.insert(0, f"the shares in force in {here.stack} are not those of this checkout's config")
+    return found
 
 
 def _at_hand(here: Place, target: str, system: spec.System) -> str:
