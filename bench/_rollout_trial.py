@@ -120,6 +120,8 @@ class Trial:
     steps: list[int] = field(default_factory=list)
     #: From the end of the first attempt on the new revision to the tag's move.
     seconds_to_moved: float | None = None
+    #: Real seconds that the last look took, with its verdict.
+    look_seconds: float = 0.0
     #: First attempts on it after the move, and attempts that were retries of its own tasks.
     first_after: int = 0
     retries_after: int = 0
@@ -187,6 +189,7 @@ class Play:
         state, verdict = self.state, self.verdict
         trial.sent, trial.phase = len(self.load.sent), state.get("phase", "")
         trial.why, trial.verdict = state.get("why", "") or verdict.get("why", ""), verdict.get("kind", "")
+        trial.look_seconds = verdict.get("took", 0.0)
         trial.steps = [one["percent"] for one in state.get("steps", [])]
         trial.drift = drifted(self.stack)
         trial.settled = asdict(settle(self.stack, self.load.sent))

@@ -1,14 +1,17 @@
-"""One look: the gates' verdict on the share that stands, since it stands."""
+"""One look: the gates' verdict on the share that stands, since it stands, by metrics and by the log at once."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 
 import spec
 from ops.place import Place
 from ops.rollout.gate import judge, read, target
+from ops.rollout.gate.early import EarlyLook
 from ops.rollout.gate.model import Verdict, Window, rules_of
 from ops.rollout.state import Kind, Rollout, moment
 
@@ -23,11 +26,17 @@ def sides(system: spec.System, rollout: Rollout) -> target.Target:
 def looker(place: Place, system: spec.System) -> Callable[[Rollout, datetime], Verdict]:
     """Looks at this place, by the rules of its stack."""
     rules = rules_of(place.config)
+    log = EarlyLook(place, system, rules)
 
     def look(rollout: Rollout, now: datetime) -> Verdict:
-        meant = sides(system, rollout)
+        began = time.perf_counter()
+        meant, since = sides(system, rollout), moment(rollout.since)
         own = replace(rules, steps=len(rollout.rules.steps))
-        window = Window.ending(moment(rollout.since), now, own)
-        return judge.judge(read.read(place, meant, window.since, window.until), own, window, now)
+        window = Window.ending(since, now, own)
+        with ThreadPoolExecutor(1, thread_name_prefix="log") as pool:
+            lines = pool.submit(log.look, meant, since)
+            verdict = judge.judge(read.read(place, meant, window.since, window.until), own, window, now)
+            verdict = judge.sooner(verdict, lines.result(), own)
+        return replace(verdict, took=time.perf_counter() - began)
 
     return look

@@ -79,9 +79,8 @@ def _outcome(target: Target, side: Counter[str], labels: Mapping[str, str], coun
     if not labels.get("way"):
         _at_a_door(target, side, labels, count)
         return
-    if answer >= 300:
-        side["told_badly"] += count
-    else:
+    side["told_badly"] += count if _badly(target, answer) else 0
+    if answer < 300:
         side["ended"] += count
         side["dead"] += count if status == DEAD else 0
         side["expired"] += count if labels.get("code") == EXPIRED else 0
@@ -116,8 +115,7 @@ def _effects(outcomes: Sequence[tuple[_Made, Series]], stable: _Made) -> None:
 def _at_a_door(target: Target, side: Counter[str], labels: Mapping[str, str], count: int) -> None:
     """What a public door, the scheduler or an operator was answered."""
     answer, public = _number(labels, "http_status"), door_of(labels) in target.public
-    if answer >= 500:
-        side["told_badly"] += count
+    side["told_badly"] += count if _badly(target, answer) else 0
     if answer == 503:
         side["overloaded"] += count
     elif public:
@@ -128,10 +126,13 @@ def _at_a_door(target: Target, side: Counter[str], labels: Mapping[str, str], co
 
 
 def _answer(target: Target, side: Counter[str], labels: Mapping[str, str], count: int) -> None:
-    """Cloud Run's own count; at a public door strangers are refused too, which says nothing."""
-    code = _number(labels, "response_code")
-    bad = code >= 500 if target.public else code >= 300 and code != 429
-    side["answered_badly"] += count if bad else 0
+    """Cloud Run's own count."""
+    side["answered_badly"] += count if _badly(target, _number(labels, "response_code")) else 0
+
+
+def _badly(target: Target, code: int) -> bool:
+    """Whether an answer is one that a line should tell of; at a public door strangers are refused without any."""
+    return code >= 500 if target.public else code >= 300 and code != 429
 
 
 def _number(labels: Mapping[str, str], name: str) -> int:

@@ -2,9 +2,12 @@
 
 A gate is a share: so many bad ones of so many. Unhealthy says: the limit is broken, and where the stable side has
 samples enough to compare with, this side is worse; both with the config's confidence, for the whole rollout. That is
-an e-value (`law`) of at least gates * steps / (1 - confidence): looks cost nothing, gates and steps are paid for.
+an e-value (`law`) of at least sources * gates * steps / (1 - confidence): looks cost nothing, all else is paid for.
 Healthy says: samples enough, the estimate within the limit, nothing significantly worse than beside it. Everything else
 is inconclusive, and so is what could not be read: nothing that was not seen is taken for zero, or for well.
+
+The same requests are looked at twice: as metrics, and before that as lines of the log (`sooner`), which say unhealthy
+or nothing. Each of the two has half of the chance of a false alarm, whatever they have in common.
 
 Where both sides break a limit the release is not the cause. Deaths, requests to no effect and refusals have no limit of
 their own while there is a stable side: what is usual there is the measure.
@@ -13,13 +16,13 @@ their own while there is a stable side: what is usual there is the measure.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import ceil
 
 from ops.rollout.gate import law, words
 from ops.rollout.gate.depth import judged as depth_judged
-from ops.rollout.gate.model import GateVerdict, Kind, Rules, Samples, Side, Verdict, Window
+from ops.rollout.gate.model import Early, GateVerdict, Kind, Rules, Samples, Side, Verdict, Window
 
 #: Attempts of one task that ends without a line count as one: its retries fail because it failed.
 UNTOLD_OF_ONE = 6
@@ -74,6 +77,11 @@ GATES = (
 #: The one that is no share.
 DEPTH = "queue_depth"
 NAMES = (*(gate.name for gate in GATES), DEPTH)
+#: Where samples come from: metrics and lines.
+SOURCES = 2
+#: The early look among the gates, and those of which lines tell; how payments stand is told once a minute.
+EARLY = "early_look"
+TOLD = tuple(gate for gate in GATES if gate.name != "paid")
 
 
 def judge(samples: Samples, rules: Rules, window: Window, now: datetime) -> Verdict:
@@ -87,14 +95,34 @@ def judge(samples: Samples, rules: Rules, window: Window, now: datetime) -> Verd
     return _together(gates, window)
 
 
+def sooner(verdict: Verdict, early: Early, rules: Rules) -> Verdict:
+    """The metrics' verdict, or unhealthy where lines show it already; what metrics said stands beside it.
+
+    Lines are seconds old, and when the exchange goes away either side may feel it first. So where the stable side has
+    any, the limit alone is not enough.
+    """
+    if early.samples is None:
+        found = [GateVerdict(gate=EARLY, kind=Kind.INCONCLUSIVE, why=f"{EARLY}: {early.missing}")]
+        return replace(verdict, gates=(*verdict.gates, *found))
+    judged = [_share(gate, early.samples, rules, verdict.window) for gate in TOLD]
+    bad = [one for one in judged if one.kind is Kind.UNHEALTHY]
+    bad = [one for one in bad if not one.stable[1] or law.against_other(*one.canary, *one.stable) >= need(rules)]
+    if not bad:
+        found = [GateVerdict(gate=EARLY, kind=Kind.INCONCLUSIVE, why=words.nothing_early(early))]
+        return replace(verdict, gates=(*verdict.gates, *found))
+    found = [replace(one, gate=EARLY, why=words.early(one, early)) for one in bad]
+    said = ([verdict.why] if verdict.kind is Kind.UNHEALTHY else []) + [one.why for one in found]
+    return replace(verdict, kind=Kind.UNHEALTHY, why="; ".join(said[: words.MOST]), gates=(*verdict.gates, *found))
+
+
 def need(rules: Rules) -> float:
-    """The e-value at which a gate trips: that of one in all gates of all steps."""
-    return len(NAMES) * rules.steps / (1 - rules.confidence)
+    """The e-value at which a gate trips: that of one in all gates of all steps, by either source."""
+    return SOURCES * len(NAMES) * rules.steps / (1 - rules.confidence)
 
 
 def sure(e_value: float, rules: Rules) -> float:
     """The confidence of an e-value, for the whole rollout."""
-    return max(0.0, 1 - len(NAMES) * rules.steps / e_value)
+    return max(0.0, 1 - SOURCES * len(NAMES) * rules.steps / e_value)
 
 
 def _unread(name: str, samples: Samples) -> GateVerdict | None:

@@ -165,6 +165,18 @@ class Samples:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Early:
+    """What lines of the log said, which come before any metric."""
+
+    samples: Samples | None = None
+    #: Lines of the stable side and of the canary that were counted; where more came than were read, the newest.
+    lines: tuple[int, int] = (0, 0)
+    cut: bool = False
+    #: Why nothing could be read.
+    missing: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class GateVerdict:
     """What one gate says: bad ones and samples of both sides, the canary's share with its bounds, and how sure."""
 
@@ -187,6 +199,8 @@ class Verdict:
     why: str
     gates: tuple[GateVerdict, ...]
     window: Window
+    #: Real seconds that the look took.
+    took: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
         """The verdict as the rollout's state keeps it and `--json` prints it."""
@@ -195,6 +209,7 @@ class Verdict:
             "why": self.why,
             "since": self.window.since.isoformat(),
             "until": self.window.until.isoformat(),
+            "took": round(self.took, 3),
             "gates": [
                 {
                     "gate": one.gate,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import ceil, inf
 
 from ops.rollout.gate import law
-from ops.rollout.gate.model import GateVerdict, Rules, Spread, Window
+from ops.rollout.gate.model import Early, GateVerdict, Rules, Spread, Window
 from ops.rollout.state import shown
 
 #: Nothing is said to be surer than this: metrics count wrongly more often.
@@ -102,7 +102,7 @@ class Found:
 
     def _time(self, missing: int) -> str:
         """How long it takes until so many more are there."""
-        rate = self.canary[1] / self.window.seconds
+        rate = self.canary[1] / self.window.seconds if self.window.seconds else 0
         if not rate:
             return f"{missing} are missing, and none came in {shown(self.window.seconds)}"
         hourly = rate * 3600
@@ -116,6 +116,24 @@ def nothing_visible(window: Window, rules: Rules) -> str:
         f"nothing since {window.since:%H:%M:%S} is visible yet: points are of whole minutes, and are taken as complete "
         f"{rules.lag:g} s later"
     )
+
+
+def early(one: GateVerdict, found: Early) -> str:
+    """What lines show before any metric does."""
+    return f"from the log: {one.why}{_cut(found)}"
+
+
+def nothing_early(found: Early) -> str:
+    """Lines do not promote anything."""
+    stable, canary = found.lines
+    return (
+        f"nothing in {canary} lines of its log, and {stable} beside it, is bad enough to move it before its metrics "
+        f"are there{_cut(found)}"
+    )
+
+
+def _cut(found: Early) -> str:
+    return "; more lines came than are read at a look, and the newest were counted" if found.cut else ""
 
 
 def percent(share: float) -> str:

@@ -19,8 +19,10 @@ from local_cloud.cloud import Cloud
 from local_cloud.logs.entries import Entries
 from local_cloud.logs.lines import entry_of_line
 from local_cloud.metrics.series import Key, key
-from ops.rollout.gate.judge import judge
-from ops.rollout.gate.model import Rules, Samples, Verdict, Window
+from ops import rest
+from ops.rollout.gate.early import EarlyLook
+from ops.rollout.gate.judge import judge, sooner
+from ops.rollout.gate.model import Early, Rules, Samples, Verdict, Window
 from ops.rollout.gate.read import read
 from ops.rollout.gate.target import Target
 from service_code.kit.logs import FIELDS
@@ -36,6 +38,7 @@ class Field:
     """The place, as gates need it, and what both sides write."""
 
     project = PROJECT
+    local = True
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
@@ -52,6 +55,11 @@ class Field:
         """Google's client."""
         transport = MetricServiceGrpcTransport(channel=self._channel)
         return monitoring_v3.MetricServiceClient(transport=transport)
+
+    def call(self, api: str, method: str, path: str, body: Any = None, *, timeout: float = 30) -> Any:
+        """A call of a REST API."""
+        assert api == "logging"
+        return rest.call(method, f"{self.stage.place.rest}/v2/{path}", body, timeout=timeout)
 
     def now(self) -> datetime:
         """The cloud's time."""
@@ -107,6 +115,13 @@ class Field:
         window = Window.ending(since, self.now(), rules)
         samples = read(self, target, window.since, window.until)
         return samples, judge(samples, rules, window, self.now())
+
+    def early(self, look: EarlyLook, target: Target, since: datetime, rules: Rules = RULES) -> tuple[Early, Verdict]:
+        """What is read of the log now, and judged beside what metrics say now."""
+        window = Window.ending(since, self.now(), rules)
+        found = look.look(target, since)
+        metrics = judge(read(self, target, window.since, window.until), rules, window, self.now())
+        return found, sooner(metrics, found, rules)
 
     def lag(self, seconds: float) -> None:
         """From now on points are seen so much later."""

@@ -157,6 +157,17 @@ def test_expected_waits_and_overload_are_no_failures_and_a_retry_is_no_second_on
     assert (found.handled, found.failed, found.overloaded, found.untold) == (31, 1, 7, 0)
 
 
+def test_what_operators_are_refused_is_no_process_that_died(field: Field, system: spec.System) -> None:
+    target, since = tried(system), field.begins()
+    well(field, target, canary=90)
+    field.line("answered", target.stable, 60, endpoint="/dead", status="unknown", http_status=404)
+    field.answered(target.stable, 404, 60)
+    field.handled(target.canary, 10, status="error", http_status=500)
+    samples, verdict = field.look(target, since)
+    assert (samples.stable.untold, samples.stable.handled) == (0, 300)
+    assert kinds(verdict)["success"] is Kind.UNHEALTHY, verdict.why
+
+
 def test_a_door_where_nothing_is_usual_hides_nothing(field: Field, system: spec.System) -> None:
     target, since = tried(system), field.begins()
     well(field, target)

@@ -1,0 +1,168 @@
+"""The early look: what Cloud Monitoring does not show yet is in Cloud Logging within seconds.
+
+Owns the reading: of each side the lines that ended requests since its share was set, the newest first, one page a side
+and look (entries.list gives 1,000 at most, and reads 60 a minute and project:
+https://cloud.google.com/logging/quotas#api-limits). A further look reads from shortly before the newest line that it
+knows and counts none twice, so that counts are those of the whole step, and a test that may be asked at any time stays
+one. Where more lines came than a page holds, the newest are counted: which are left out does not hang on what they
+say. Leaves counting to `lines` and the verdict to `judge.sooner`: it may only find what is ill.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Protocol
+
+import spec
+from ops.errors import CallFailed, OpsError
+from ops.rollout.gate import gather
+from ops.rollout.gate.lines import EVENTS, METRICS, Entry, Tally, merged
+from ops.rollout.gate.model import Early, Rules
+from ops.rollout.gate.target import Target
+
+#: Lines of a side that a look reads at most.
+MOST: Final = 1000
+#: Real seconds between two reads at Google: two sides are 12 of the 60 reads a minute that all of a project share.
+EVERY: Final = 10.0
+#: Lines that come later than the newest one by more than this are left to the metrics.
+OVERLAP: Final = timedelta(seconds=30)
+#: Seconds for one answer.
+TIMEOUT: Final = 5.0
+#: What whoever looks has to have.
+PERMISSION: Final = "logging.logEntries.list"
+
+
+class Place(Protocol):
+    """So much of ops/place.py is needed here."""
+
+    project: str
+    local: bool
+
+    def call(self, api: str, method: str, path: str, body: Any = None, *, timeout: float = 30) -> Any:
+        """The JSON answer of a call."""
+
+
+@dataclass
+class _Side:
+    """What is known of a side since its share was set."""
+
+    tally: Tally
+    since: datetime
+    #: Lines that the next read may give again, with their times.
+    known: dict[str, datetime] = field(default_factory=dict)
+    cut: bool = False
+
+    def take(self, entries: list[Entry], more: bool) -> None:
+        """Count what is new of a page, which is ordered by time, the newest first."""
+        if more and entries and _key(entries[-1]) not in self.known:
+            self.cut = True
+        for entry in entries:
+            if _key(entry) not in self.known:
+                self.known[_key(entry)] = _time(entry)
+                self.tally.add(entry)
+        if self.known:
+            self.since = max(self.since, max(self.known.values()) - OVERLAP)
+            self.known = {name: at for name, at in self.known.items() if at >= self.since}
+
+
+class EarlyLook:
+    """Reads one place's log, for one share after the other."""
+
+    def __init__(
+        self, place: Place, system: spec.System, rules: Rules, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._place, self._metrics, self._rules, self._clock = place, system.metrics, rules, clock
+        self._of: tuple[Target, datetime] | None = None
+        self._sides: dict[str, _Side] = {}
+        self._last: tuple[float, Early] | None = None
+
+    def look(self, target: Target, since: datetime) -> Early:
+        """What both sides' lines say since this share was set, as far as it was read by now."""
+        if self._of != (target, since):
+            limits = {self._rules.p95, *target.windows.values()}
+            names = (target.stable, target.canary)
+            self._sides = {name: _Side(Tally(self._metrics, limits), since) for name in names}
+            self._of, self._last = (target, since), None
+        now = self._clock()
+        if self._last is None or self._place.local or now - self._last[0] >= EVERY:
+            self._last = now, self._read(target)
+        return self._last[1]
+
+    def _read(self, target: Target) -> Early:
+        with ThreadPoolExecutor(len(self._sides), thread_name_prefix="early") as pool:
+            asked = {name: pool.submit(self._page, target, name, side.since) for name, side in self._sides.items()}
+            answers = {name: answer.result() for name, answer in asked.items()}
+        for answer in answers.values():
+            if isinstance(answer, str):  # one side alone would be no comparison
+                return Early(missing=answer)
+        for name, answer in answers.items():
+            assert not isinstance(answer, str)
+            self._sides[name].take(answer.get("entries", []), bool(answer.get("nextPageToken")))
+        stable, canary = self._sides[target.stable], self._sides[target.canary]
+        return Early(
+            samples=gather.samples(target, merged(stable.tally, canary.tally), {}),
+            lines=(stable.tally.lines, canary.tally.lines),
+            cut=stable.cut or canary.cut,
+        )
+
+    def _page(self, target: Target, side: str, since: datetime) -> Mapping[str, Any] | str:
+        """The newest lines, or why there are none."""
+        body = {
+            "resourceNames": [f"projects/{self._place.project}"],
+            "filter": wanted(target, side, since, self._metrics),
+            "orderBy": "timestamp desc",
+            "pageSize": MOST,
+        }
+        try:
+            found: Mapping[str, Any] = self._place.call("logging", "POST", "entries:list", body, timeout=TIMEOUT)
+        except CallFailed as error:
+            if error.status == 403:
+                return (
+                    f"Cloud Logging refuses (403): whoever looks needs {PERMISSION}, which roles/logging.viewer has, "
+                    f"on {self._place.project}"
+                )
+            return f"Cloud Logging answers {error.status}"
+        except OpsError:
+            return "Cloud Logging does not answer"
+        return found
+
+
+def wanted(target: Target, side: str, since: datetime, metrics: Mapping[str, spec.LogMetric]) -> str:
+    """The lines of a side."""
+    events = " OR ".join(map(json.dumps, EVENTS))
+    base = f'resource.type="cloud_run_revision" AND jsonPayload.event=({events})'
+    when = f'timestamp>="{since.astimezone(UTC).isoformat().replace("+00:00", "Z")}"'
+    return f"{base} AND {when} AND {_side(target, side, metrics)}"
+
+
+def _side(target: Target, side: str, metrics: Mapping[str, spec.LogMetric]) -> str:
+    if target.is_release:
+        return _all(**{"resource.labels.service_name": target.name, "resource.labels.revision_name": side})
+    if target.hop is not None:
+        return _all(**_door(*target.hop), **{"jsonPayload.way": side})
+    parts = [_all(**_door(*door)) for door, of in target.doors.items() if of == side]
+    if target.name in metrics[METRICS["outcomes"]].labels:
+        parts.append(_all(**{f"jsonPayload.ways.{target.name}": side}))
+    return f"({' OR '.join(parts)})"
+
+
+def _door(service: str, path: str) -> dict[str, str]:
+    return {"resource.labels.service_name": service, "jsonPayload.endpoint": path}
+
+
+def _all(**said: str) -> str:
+    return "(" + " AND ".join(f"{name}={json.dumps(value)}" for name, value in said.items()) + ")"
+
+
+def _key(entry: Entry) -> str:
+    """What tells an entry from any other (LogEntry.insertId)."""
+    return f"{entry['timestamp']} {entry['insertId']}"
+
+
+def _time(entry: Entry) -> datetime:
+    return datetime.fromisoformat(str(entry["timestamp"]))
