@@ -3,7 +3,8 @@
 A revision may answer every request well and pay nothing; only the payments themselves show it. Each payment is counted
 twice: in the minute after the one in which it was begun, and once more when it is due, so that sums over a step are
 those of the step's own payments. Sides are those of a release that is tried (by `release_pins`), and of the routes that
-payments take (by what was stored with the choice). Reads and never writes. What is not at its end is `standing`'s.
+payments take (by what was stored with the choice). Writes nothing but which minutes are said: sweeps may meet in one.
+What is not at its end is `standing`'s.
 """
 
 from __future__ import annotations
@@ -53,6 +54,11 @@ COUNTED = """
     SELECT subject, new, count(*) AS of, count(late.unique_id) AS unpaid
     FROM begun LEFT JOIN late USING (unique_id) GROUP BY subject, new
 """
+#: One of all that ask gets the minute $1.
+TAKEN = """
+    WITH forgotten AS (DELETE FROM sides_said WHERE minute < $1::timestamptz - interval '1 day')
+    INSERT INTO sides_said (minute) VALUES ($1) ON CONFLICT DO NOTHING RETURNING minute
+"""
 Counts = dict[tuple[str, bool], tuple[int, int]]
 
 _log = logs.get("sides")
@@ -82,6 +88,8 @@ class Sides:
             if wanted:
                 new |= await self._counted(sql, now, given, minute - MINUTE)
                 due |= await self._counted(sql, now, given, minute - DUE_AFTER - MINUTE)
+        if not (tried or routes) or not await self._kit.db.fetch(TAKEN, minute):
+            return
         for subject in (*tried, *routes):
             for side in (False, True):
                 of, unpaid = due.get((subject, side), (0, 0))
