@@ -13,7 +13,9 @@ from google.api_core import exceptions
 import spec
 from ops.rollout.gate.model import Kind, Side, Verdict
 from ops.rollout.gate.read import PERMISSION, read
-from ops.rollout.gate.target import Target, release, route
+from ops.rollout.gate.target import ALONE, Target, release, route
+from service_code.gcsplit.rules import HOSTPAY_QUEUES
+from service_code.kit.estimates import ANSWER_QUEUE, ASK_QUEUE
 from tests.ops.rollout_gate.conftest import RULES, Field
 
 _numbers = count(1)
@@ -273,6 +275,14 @@ def test_an_api_that_refuses_or_is_away_makes_no_gate_healthy_or_ill(
     samples = read(Refusing(error("no")), target, since, since + timedelta(minutes=9))
     assert set(samples.missing) == set(GATES)
     assert all(told in why for why in samples.missing.values())
+
+
+def test_doors_that_one_way_alone_uses_are_those_that_the_services_send_to(system: spec.System) -> None:
+    edges = {edge for ways in ALONE.values() for way in ways.values() for edge in way}
+    assert edges <= {*system.queues, *system.topics}
+    for way, queue in HOSTPAY_QUEUES.items():
+        assert queue in ALONE["payout"][way]
+    assert ALONE["estimate"]["queue"] == (ASK_QUEUE, ANSWER_QUEUE)
 
 
 def test_every_route_has_gates(system: spec.System) -> None:
