@@ -20,8 +20,7 @@ from ops.output import Output
 from ops.place import Local, Place
 from ops.rollout import checkout, images
 from ops.rollout.apply import SERVICE_TYPE, template_of
-from ops.rollout.store import Store
-from ops.stack import deploy
+from ops.stack import deploy, under_way
 from spec.rollout import RELEASES
 
 if TYPE_CHECKING:
@@ -49,13 +48,7 @@ class Deployed:
 
     def free(self) -> None:
         """Refuse while a template may not change, or while a way back leads to a revision of the old key."""
-        running, _ = Store(self._place).read()
-        if running is not None and running.running:
-            raise OpsError(
-                f"a rollout of {running.target} is running in {self._place.stack}",
-                why="a change of template during a rollout is refused, and a rotation changes templates",
-                fix=f"./sluice rollout status --stack {self._place.stack}; rotate when it is over",
-            )
+        under_way.refuse(self._place, why="a rotation changes templates, which is refused while a release is tried")
         releases = specs.config_of(self._place.stack).releases
         for name in self.readers:
             entry = releases.get(name)

@@ -1,7 +1,8 @@
 """`sluice up`, step by step: processes, image, foundation with the database, secrets, services after the migrations,
 and the start of the queues that it made.
 
-Each step does nothing when there is nothing to do.
+Each step does nothing when there is nothing to do. While a rollout is under way, whether anybody walks it or not, the
+processes alone are started: what was edited meanwhile would come to all services at once, at 100 %.
 
 Owns the order and the tale of it. Leaves each step's work to the module that knows it.
 """
@@ -24,7 +25,8 @@ from ops.output import Output, counted
 from ops.place import Local
 from ops.queues import reach, start
 from ops.rollout import lock
-from ops.stack import identity, image, material, versions
+from ops.rollout.state import Rollout
+from ops.stack import identity, image, material, under_way, versions
 from ops.stack.migrations import Migrations
 from ops.supervisor import control
 
@@ -55,7 +57,12 @@ def up(home: Home, out: Output) -> dict[str, Any]:
     ports = home.choose_ports()
     out.step("specs checked")
     started = control.start(home, ports, out.step)
-    lock.free(Local(LocalCloud(home), home))  # two who change shares at once would undo each other
+    here = Local(LocalCloud(home), home)
+    if not started:
+        under_way.refuse(here, why="what was edited meanwhile would come to all other services at once, at 100 %")
+    elif (rollout := under_way.rollout(here)) is not None:
+        return _processes_alone(here, rollout, out, time.monotonic() - began)
+    lock.free(here)  # two who change shares at once would undo each other
     digest, folder = image.build(home)
     cloud = LocalCloud(home)
     register_image(cloud, digest, folder)
@@ -77,6 +84,14 @@ def up(home: Home, out: Output) -> dict[str, Any]:
     resources = sum(layer.get("resources", 0) for layer in layers.values())
     return {"stack": "local", "started": started, "writes": writes, "resources": resources, "image": digest,
             "layers": layers, "queues_started": started_queues, "seconds": seconds}  # fmt: skip
+
+
+def _processes_alone(here: Local, rollout: Rollout, out: Output, seconds: float) -> dict[str, Any]:
+    """After a restart of the machine: everything runs again as it was deployed, and nothing else was done."""
+    out.say(f"\n[bold]the processes run again, nothing was deployed[/bold]: {under_way.said(here, rollout)}")
+    out.say(f"  {under_way.ways(here)}")
+    return {"stack": "local", "started": True, "writes": 0, "resources": 0, "image": None, "layers": {},
+            "queues_started": [], "seconds": seconds, "not_deployed": under_way.said(here, rollout)}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from ops.rollout.state import shown
 from ops.secrets.kept import Book
 from ops.secrets.rotation import Waiting, Walk, checked, refuse
 from ops.secrets.values import Values
+from ops.stack import under_way
 from spec.errors import choose
 from spec.secret import Rotation as Kind
 from spec.stack import LOCAL
@@ -85,6 +86,7 @@ def rotate(
     if from_file and secret.rotation is Kind.SIGN:
         raise BadUsage(f"{name} is a key of ours, made at random", fix="leave out --from-file")
     value = checked(secret, _read(from_file)) if from_file else ""
+    under_way.refuse(here, why="a rotation changes templates, which is refused while a release is tried")
     with lock.held(here, f"secrets rotate {name}"):
         walk = Walk(here, secret, system, out)
         confirm_change(here, _question(walk, name, stack, finish=finish, force=force), yes=yes, named=confirm)

@@ -39,7 +39,7 @@ def up(
     home = Home.find()
     done = deploy.up(home, out)
     first = home.read("first-payment.json")
-    if first is None and not no_pay:
+    if first is None and not no_pay and "not_deployed" not in done:
         out.say(f"\nThe first payment: {FIRST_AMOUNT} {FIRST_CURRENCY}")
         paid = pay.send(home, out, amount=FIRST_AMOUNT, currency=FIRST_CURRENCY, count=1, rate=1.0)
         first = paid["payments"][0]

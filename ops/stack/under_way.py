@@ -1,0 +1,43 @@
+"""A rollout that is under way, as those see it who would change something else: it is asked before the lock.
+
+The lock tells only of a process that walks; a rollout whose walker is dead still stands at a share, and its end is to
+come. What a person wants then is the rollout's own verbs, and no dead process. Leaves the rollout alone.
+"""
+
+from __future__ import annotations
+
+from ops.errors import OpsError
+from ops.place import Place
+from ops.rollout.state import Rollout
+from ops.rollout.store import Store
+
+
+class UnderWay(OpsError):
+    """A rollout is under way, and this is not done beside it."""
+
+
+def rollout(place: Place) -> Rollout | None:
+    """The one that is under way."""
+    found, _ = Store(place).read()
+    return found if found is not None and found.running else None
+
+
+def said(place: Place, found: Rollout) -> str:
+    """How it stands."""
+    return f"a rollout of {found.target} is running in {place.stack}: {found.phase}, at {found.percent} %"
+
+
+def ways(place: Place) -> str:
+    """What to do about it."""
+    there = "" if place.local else f" --stack {place.stack}"
+    return (
+        f"./sluice rollout status{there} says how it stands; ./sluice rollout resume{there} goes on with it, "
+        f"./sluice rollout pause{there} holds its share, ./sluice rollout abort{there} takes it back"
+    )
+
+
+def refuse(place: Place, why: str) -> None:
+    """Refuse to go on beside a rollout."""
+    found = rollout(place)
+    if found is not None:
+        raise UnderWay(said(place, found), why=why, fix=ways(place))
