@@ -1,10 +1,13 @@
-"""Rollouts under other conditions: work queued for later, late metrics, little traffic, none; and a good revision."""
+"""Rollouts under other conditions: work that waits, too long or on purpose, late metrics, little traffic, none; and a
+good revision.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from bench import _rollout_seen as seen
@@ -18,6 +21,8 @@ from tests.payments.stack import Stack, http, until
 #: The queue whose tasks wait for later, and how long: its tokens live for a day.
 EXECUTIONS, LATER = "gchostpay-payment-execute-queue", timedelta(hours=1)
 QUEUED = 100
+#: The queue before gchostpay, and for how many seconds tasks wait in it: its tokens live for a minute.
+TRIGGERS, TOO_LONG = "hostpay-execution-queue", 120
 #: Google's metrics are so late at most.
 LAG = 180
 #: Little traffic: payments an hour, and for how many hours it is watched.
@@ -76,6 +81,26 @@ def put_off(play: Play, count: int) -> set[str]:
 def _tasks(queue: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = http("GET", f"{queue}/tasks?responseView=FULL&pageSize=1000")[1].get("tasks", [])
     return found
+
+
+def late_tokens(stack: Stack, *, rate: float, say: Say, payments: int = 60) -> Trial:
+    """Tasks wait for longer than their tokens live: a revision that takes them all the same is found by just that."""
+    bad = Bad(kind="takes_expired")
+    with playing(stack, bad, [50, 100], rate=rate) as play:
+        stack.sluice("queues", "pause", TRIGGERS, "--yes")
+        ids = [id_of("single") for _ in range(payments)]
+        stack.send(amount="0.01", count=len(ids), unique_ids=ids)
+        play.load.sent += ids
+        depth = partial(_depth, stack, TRIGGERS)
+        until(lambda: depth() >= payments, 2 * AT_ONCE, lambda: f"{depth()} of {payments} tasks wait")
+        stack.advance(TOO_LONG)
+        stack.sluice("queues", "resume", TRIGGERS, "--yes")
+        until(lambda: not play.walk.going, 3 * AT_ONCE, lambda: f"it stands: {play.verdict}")
+    return _said(play.judged(Trial(fault=bad.name, step=50)), say)
+
+
+def _depth(stack: Stack, queue: str) -> int:
+    return int(stack.admin("GET", "status")["queues"][queue]["depth"])
 
 
 def metric_lag(stack: Stack, *, rate: float, say: Say, payments: int = 300) -> Trial:

@@ -266,7 +266,7 @@ def told(trial: Trial, found: list[Attempt], moved: datetime | None) -> None:
     """Fill in what attempts on the new revision say."""
     trial.met = len({one.task for one in found})
     trial.met_percent = round(trial.met / trial.sent * 100, 2) if trial.sent else 0.0
-    if found and moved is not None:
+    if found and moved is not None and trial.phase == "rolled_back":
         trial.seconds_to_moved = round((moved - min(one.ended for one in found)).total_seconds(), 2)
         after = [one for one in found if one.began > moved]
         trial.first_after = sum(one.number == 1 for one in after)

@@ -152,7 +152,7 @@ def _answered(counted: tuple[str, int]) -> Key:
     return key("run.googleapis.com/request_count", "cloud_run_revision", _labels(revision), said)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
     """One cloud for all looks: each has revisions and a window of its own."""
     with staged(tmp_path_factory.mktemp("field")) as stage:
@@ -163,7 +163,7 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
             made.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def system() -> spec.System:
     """The declared system."""
     return spec.load(ROOT)

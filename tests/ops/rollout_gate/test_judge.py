@@ -16,7 +16,7 @@ from ops.rollout import decide
 from ops.rollout.gate import judge as judging
 from ops.rollout.gate import law
 from ops.rollout.gate.judge import DEPTH, NAMES, judge
-from ops.rollout.gate.model import Depth, Kind, Rules, Samples, Side, Spread, Verdict, Window, rules_of
+from ops.rollout.gate.model import Depth, Early, Kind, Rules, Samples, Side, Spread, Verdict, Window, rules_of
 
 NOW = datetime(2026, 11, 23, 12, 0, 30, tzinfo=UTC)
 RULES = Rules()
@@ -40,7 +40,7 @@ def gate(verdict: Verdict, name: str) -> tuple[Kind, str]:
 def test_a_good_side_is_healthy_and_says_how_sure_that_is() -> None:
     verdict = said(SMALL)
     assert verdict.kind is Kind.HEALTHY
-    assert verdict.why == "0 of 60 requests on t failed, on s 0 of 900: with 95 % confidence not above 4.9 %"
+    assert verdict.why == "success: 0 of 60 requests on t failed, on s 0 of 900: with 95 % confidence not above 4.9 %"
     assert [one.gate for one in verdict.gates] == list(NAMES)
 
 
@@ -92,7 +92,7 @@ def test_seven_of_nine_are_enough_where_hundreds_went_well() -> None:
     verdict = said(Side(handled=9, failed=7), replace(GOOD, handled=310))
     assert verdict.kind is Kind.UNHEALTHY
     told = "7 of 9 requests on t failed, on s 0 of 310: with 99.99 % confidence more than 1 % and worse than s"
-    assert verdict.why == told
+    assert verdict.why == f"success: {told}"
 
 
 def test_where_the_stable_side_has_nothing_the_limit_alone_counts() -> None:
@@ -108,6 +108,27 @@ def test_at_two_samples_an_hour_nobody_can_tell_and_it_says_until_when() -> None
         verdict = said(Side(handled=2, failed=failed), replace(GOOD, handled=18))
         assert verdict.kind is Kind.INCONCLUSIVE
         assert "2 of 50 samples: 48 are missing, 22h 48m at 2 an hour" in gate(verdict, "success")[1]
+
+
+def test_payments_that_are_not_due_yet_are_named_and_it_says_when_they_count() -> None:
+    verdict = said(replace(SMALL, begun=60, due=0, unpaid=0), GOOD)
+    assert verdict.kind is Kind.INCONCLUSIVE
+    assert verdict.why.startswith("paid: 0 of 50 samples")
+    first = verdict.window.since + timedelta(minutes=7, seconds=RULES.lag)
+    assert f"counted, 6 minutes after it began; the first of this share come at {first:%H:%M:%S}" in verdict.why
+    some = said(replace(SMALL, begun=60, due=9, unpaid=0), GOOD)
+    assert "the first of this share" not in some.why
+
+
+def test_at_twenty_an_hour_a_few_failures_hold_and_a_total_failure_does_not() -> None:
+    beside = replace(GOOD, handled=54)
+    for failed in range(judging.LEAST_BAD):
+        kind, why = gate(said(Side(handled=6, failed=failed), beside), "success")
+        assert kind is Kind.INCONCLUSIVE
+        assert "6 of 50 samples: 44 are missing, 6h 58m at 6 an hour" in why
+        early = Early(samples=Samples(canary=Side(handled=6, failed=failed), stable=beside))
+        assert judging.sooner(said(Side()), early, RULES).kind is Kind.INCONCLUSIVE
+    assert said(Side(handled=6, failed=6), beside).kind is Kind.UNHEALTHY
 
 
 def test_an_idle_service_is_never_healthy() -> None:
