@@ -14,7 +14,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +99,20 @@ class Draft:
         return True
 
 
+@dataclass(frozen=True)
+class Otherwise:
+    """A value for which the overlay wins: its keys, what the stack's file says, and what the overlay says."""
+
+    keys: tuple[str, ...]
+    #: None where the file, or the overlay, has no such key.
+    file: Any
+    overlay: Any
+
+    def as_json(self) -> dict[str, Any]:
+        """The form that --json prints."""
+        return {"key": "/".join(self.keys), "overlay": self.overlay, "file": self.file}
+
+
 def change(
     stack: str, changes: Mapping[str, Any], remove: Sequence[str] = (), *, root: Path = ROOT, home: Home | None = None
 ) -> bool:
@@ -138,6 +152,25 @@ def overlay(home: Home | None = None, root: Path = ROOT) -> dict[str, Any]:
     over = _read(text, path)
     whole = laid_over(_read(base.read_bytes(), base.relative_to(root)), over)["config"]
     return {key: json.loads(json.dumps(whole[key])) for key in over["config"] if key in whole}
+
+
+def otherwise(home: Home | None = None, root: Path = ROOT) -> list[Otherwise]:
+    """Each value in which the overlay of a home differs from the stack's file, and wins."""
+    text = _bytes(path := (home or Home.find()).path / OVERLAY)
+    if text is None:
+        return []
+    base = root / files.STACKS / f"{files.STACK_PREFIX}{LOCAL}.yaml"
+    below = _read(base.read_bytes(), base.relative_to(root))["config"]
+    return list(_otherwise((), below, _read(text, path)["config"]))
+
+
+def said_in(*keys: str, home: Home | None = None) -> str:
+    """The file to change for a value of the local stack: the overlay where that wins."""
+    home = home or Home.find()
+    for one in otherwise(home):
+        if one.keys[: len(keys)] == keys[: len(one.keys)]:
+            return str(home.path / OVERLAY)
+    return f"{files.STACKS}/{files.STACK_PREFIX}{LOCAL}.yaml"
 
 
 def overlay_of(stack: str | None, home: Home | None = None) -> Path | None:
@@ -200,6 +233,14 @@ def _bytes(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise ConfigNotChanged(f"{path} cannot be read: {error.strerror}", fix="make it readable") from error
+
+
+def _otherwise(keys: tuple[str, ...], below: Any, over: Any) -> Iterator[Otherwise]:
+    if isinstance(over, Mapping):
+        for key, value in over.items():
+            yield from _otherwise((*keys, str(key)), below.get(key) if isinstance(below, Mapping) else None, value)
+    elif over != below:
+        yield Otherwise(keys, json.loads(json.dumps(below, default=str)), json.loads(json.dumps(over, default=str)))
 
 
 def _has(values: Any, path: Sequence[str]) -> bool:

@@ -10,18 +10,23 @@ from typing import Annotated, Any
 
 import typer
 
-from ops import paynow, rest
+from ops import paynow, rest, specs, stack_config
 from ops.errors import BadUsage, CallFailed
 from ops.follow import UNITS, Follower, show_payment, show_summary
 from ops.home import Home
 from ops.operator import Operator
 from ops.output import Output
+from spec.rollout import STOP
+from spec.stack import LOCAL
 
 #: A day: nobody follows payments for longer.
 LONGEST_TIMEOUT = 86_400.0
 
 #: The ways to pay out, by the name of the flow; `threshold` goes by the channel and not by the payment's id.
 WAYS = {"split": "single", "staged": "staged", "threshold": "threshold"}
+
+#: The route that chooses among them, and the key of the services' settings.
+ROUTE, SETTINGS = "payout", "sluice:settings"
 
 #: The flow by the currency that is paid, in whichever way the payment then takes.
 USDT = "usdt"
@@ -141,7 +146,18 @@ def ids_of(operator: Operator, flow: str, count: int) -> list[str]:
     raise BadUsage(
         f"no payment takes the way of --flow {flow} in this stack",
         why="the route payout leaves it no share",
-        fix="set payout between 1 and 99 in sluice:canaryPercent of stacks/Pulumi.local.yaml, then ./sluice up",
+        fix=_share_again(flow),
+    )
+
+
+def _share_again(flow: str) -> str:
+    """How a way gets a share: the new one by a rollout, the old one by a rollback of it."""
+    if flow != "staged":
+        return f"./sluice rollback {ROUTE} gives it all; ./sluice rollout status says what moves the share now"
+    if ROUTE in specs.config_of(LOCAL).stop:
+        return f"take {ROUTE} out of {STOP} in {stack_config.said_in(STOP)}, then ./sluice up"
+    return (
+        f"./sluice rollout start {ROUTE} --force gives it one, step by step; ./sluice rollout status says how it stands"
     )
 
 
@@ -152,7 +168,8 @@ def channel_of(operator: Operator) -> int:
         raise BadUsage(
             "no channel of this stack is paid by threshold",
             why="THRESHOLD_BY_CHANNEL of gcwebhook names none",
-            fix="set THRESHOLD_BY_CHANNEL in sluice:settings of stacks/Pulumi.local.yaml, then ./sluice up",
+            fix=f"set THRESHOLD_BY_CHANNEL in {SETTINGS} of {stack_config.said_in(SETTINGS, 'THRESHOLD_BY_CHANNEL')}, "
+            "then ./sluice up",
         )
     return int(next(iter(thresholds)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 import typer
@@ -33,7 +34,7 @@ def collect(home: Home) -> dict[str, Any]:
     return {
         "stack": "local",
         "home": str(home.path),
-        "overlay": list(stack_config.overlay(home)),
+        "overlay": [one.as_json() for one in stack_config.otherwise(home)],
         "project": told["project"],
         "location": told["location"],
         "rest": cloud.rest,
@@ -50,8 +51,7 @@ def show(out: Output, value: dict[str, Any]) -> None:
     """Tables for people."""
     out.say(f"[bold]{value['stack']}[/bold]  project {value['project']}, {value['location']}, state in {value['home']}")
     if value["overlay"]:
-        keys = ", ".join(value["overlay"])
-        out.say(f"  {value['home']}/{stack_config.OVERLAY} says otherwise than stacks/Pulumi.local.yaml: {keys}")
+        _overlay(out, value)
     out.say(f"  REST {value['rest']}   gRPC {value['grpc']}   sandbox {value['sandbox']}\n")
     instances = {name: len(running) for name, running in value["instances"].items()}
     out.table(
@@ -67,4 +67,17 @@ def show(out: Output, value: dict[str, Any]) -> None:
     out.table(
         ["process", "state", "pid", "restarts"],
         [[name, p["state"], str(p["pid"] or ""), str(p["restarts"])] for name, p in value["processes"].items()],
+    )
+
+
+def _overlay(out: Output, value: dict[str, Any]) -> None:
+    """What this machine's stack says over the file that everybody has, and how that is taken back."""
+    file = f"{value['home']}/{stack_config.OVERLAY}"
+    out.plain(f"  {file} wins over stacks/Pulumi.local.yaml, for this machine alone:")
+    for one in value["overlay"]:
+        here, there = ("nothing" if said is None else json.dumps(said) for said in (one["overlay"], one["file"]))
+        out.plain(f"    {one['key']}: {here}, in the file {there}")
+    out.plain("  ./sluice rollout and ./sluice rollback move shares; any other value goes back to the file's where its")
+    out.plain(
+        "  lines are deleted there, with the next ./sluice up (a secret's version only while that one is enabled)"
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from ops import app, follow
-from ops.errors import OpsError
+from ops import app, follow, stack_config
+from ops.errors import BadUsage, OpsError
 from ops.home import Home
+from ops.verbs import pay
 
 
 class GoneStack:
@@ -60,3 +61,22 @@ def test_what_can_be_paid_goes_to_the_stack(
     monkeypatch.setenv("SLUICE_HOME", str(tmp_path))
     assert app.main(["pay", *words.split()]) == 1
     assert "no local stack is running" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flow", "changes", "fix"),
+    [
+        ("staged", {"sluice:canaryPercent": {"payout": 0}}, "./sluice rollout start payout --force"),
+        ("staged", {"sluice:stop": ["payout"]}, "take payout out of sluice:stop in {home}/stack.yaml"),
+        ("split", {"sluice:canaryPercent": {"payout": 100}}, "./sluice rollback payout"),
+    ],
+)
+def test_a_way_without_a_share_is_given_one_where_the_share_is_said(
+    flow: str, changes: dict[str, Any], fix: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SLUICE_HOME", str(tmp_path))
+    stack_config.change("local", changes)
+    elsewhere = SimpleNamespace(call=lambda *_: {"way": "another"})
+    with pytest.raises(BadUsage) as caught:
+        pay.ids_of(cast(Any, elsewhere), flow, 1)
+    assert fix.format(home=tmp_path) in caught.value.fix

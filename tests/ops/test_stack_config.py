@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from ops import specs, stack_config, yaml_edit
 from ops.home import ROOT, Home
+from ops.output import Output
 from ops.stack_config import ConfigNotChanged
+from ops.verbs import status
 from spec.source import parse
 from spec.stack import StackConfig
 
@@ -294,3 +296,23 @@ class TestOverlay:
 
         with pytest.raises(specs.SpecsRefused, match=re.escape(f"{home.path}/stack.yaml:2:34: error: ")):
             specs.load("local")
+
+
+def test_each_value_for_which_the_overlay_wins_is_named_with_both(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SLUICE_HOME", str(tmp_path))
+    assert (stack_config.otherwise(), stack_config.said_in("sluice:stop")) == ([], "stacks/Pulumi.local.yaml")
+    stack_config.change("local", {"sluice:canaryPercent": {"payout": 7}, "sluice:stop": ["payout"]})
+    found = [one.as_json() for one in stack_config.otherwise()]
+    assert found == [
+        {"key": "sluice:canaryPercent/payout", "overlay": 7, "file": 50},
+        {"key": "sluice:stop", "overlay": ["payout"], "file": None},
+    ]
+    assert stack_config.said_in("sluice:stop") == str(tmp_path / "stack.yaml")
+    parts: dict[str, Any] = {key: {} for key in ("services", "queues", "instances", "processes")}
+    names = dict.fromkeys(("stack", "project", "location", "rest", "grpc", "sandbox"), "x")
+    status.show(Output(as_json=False), {**parts, **names, "home": str(tmp_path), "overlay": found})
+    said = capsys.readouterr().out
+    assert "sluice:canaryPercent/payout: 7, in the file 50" in said
+    assert 'sluice:stop: ["payout"], in the file nothing' in said
