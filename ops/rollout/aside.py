@@ -9,11 +9,14 @@ from typing import Self
 
 
 class Aside:
-    """Work in a thread of its own. Whoever leaves the block waits for its end, whatever he leaves it by."""
+    """Work in a thread of its own. Whoever leaves the block waits for its end, whatever he leaves it by.
 
-    def __init__(self, work: Callable[[], None], tell: Callable[[str], None]) -> None:
+    The work is given an event that says it is not wanted any more: what has not begun by then need not begin.
+    """
+
+    def __init__(self, work: Callable[[threading.Event], None], tell: Callable[[str], None]) -> None:
         self._work, self._tell = work, tell
-        self._over = threading.Event()
+        self._over, self._left = threading.Event(), threading.Event()
         self._trouble: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -26,7 +29,12 @@ class Aside:
     ) -> None:
         if kind is not None and not self._over.is_set():
             self._tell("waiting for the apply that runs: one that is cut short leaves half of it")
+        self.leave()
         self._thread.join()
+
+    def leave(self) -> None:
+        """It is not wanted any more."""
+        self._left.set()
 
     def over(self, within: float) -> bool:
         """Whether it is over, after so many seconds at most."""
@@ -40,7 +48,7 @@ class Aside:
 
     def _run(self) -> None:
         try:
-            self._work()
+            self._work(self._left)
         except BaseException as error:  # `end` raises it where somebody waits
             self._trouble = error
         finally:

@@ -4,12 +4,15 @@ A share: `share` brings the record (and, where Cloud Run splits, the traffic) in
 which they do not, brings stack config and the apply of those resources after it. The way back: record and traffic, then
 `settle` with config and state. A release is in the record, at 0 %, before its revision is deployed.
 Between reading what is in force and writing over it nobody else can have written: a walk whose rollout was taken over
-by a rollback is refused by the record's generation, by the service's etag, by the hold, or by `guard`. Owns the order;
+by a rollback is refused by the record's generation, by the service's etag, by the hold, or by `guard`. And the hold is
+lifted for an apply only where this checkout declares the record in force, byte for byte. Owns the order;
 leaves what is written to record.py, traffic.py and written.py, and the apply to apply.py.
 """
 
 from __future__ import annotations
 
+import difflib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -34,6 +37,10 @@ class ByHand(OpsError):
     """The apply has to be run by a person, and the walk is gone on with after it."""
 
 
+class NotDeclared(OpsError):
+    """The record in force is not what this checkout declares: its apply would undo what somebody else has set."""
+
+
 #: Raises where the rollout is no longer ours to walk.
 Guard = Callable[[], None]
 
@@ -55,6 +62,8 @@ class Effects:
     configure: Callable[[Written], None]
     #: Applies the record and, where one is named, a service.
     apply: Callable[[str | None], None]
+    #: The record that stack config declares, as it is written down now.
+    declared: Callable[[], bytes]
 
     @cached_property
     def objects(self) -> Objects:
@@ -71,10 +80,10 @@ class Effects:
         """Cloud Run."""
         return self.place.run_clients().services
 
-    def fence(self, rollout: Rollout) -> Fence:
-        """What is in force now."""
+    def fence(self, rollout: Rollout, *, whole: bool = False) -> Fence:
+        """What is in force now; the traffic where a share, or the whole of it at the end, changes it."""
         etag = ""
-        if rollout.split:
+        if rollout.split or (whole and rollout.kind is Kind.RELEASE):
             etag = traffic.etag_of(self.place, self.services, rollout.target)
         return Fence(record.read(self.objects), etag)
 
@@ -103,16 +112,18 @@ class Effects:
         self.configure(written.share(rollout, rollout.wanted))
         self._applied(rollout, kept)
 
-    def promote(self, rollout: Rollout, guard: Guard) -> None:
-        """Make the new way the one that there is, and keep the old one for a while."""
+    def promote(self, rollout: Rollout, fence: Fence) -> Kept:
+        """Make the new way the one that there is; the record that says so."""
         if rollout.kind is Kind.RELEASE:
             meant = Roles(stable=rollout.canary, previous=rollout.stable)
-            traffic.insist(self.place, self.services, rollout.target, meant)
-        record.insist(self.objects, record.whole(rollout.target, rollout.kind, 100))
-        guard()
+            traffic.insist(self.place, self.services, rollout.target, meant, etag=fence.etag)
+        return record.write(self.objects, fence.record, record.whole(rollout.target, rollout.kind, 100))
+
+    def keep(self, rollout: Rollout, kept: Kept) -> None:
+        """Config and state after a promotion, with the old way for a while; then applies may go on."""
         until = self.place.now() + timedelta(seconds=rollout.rules.keep)
         self.configure(written.promoted(rollout, instant(until)))
-        self._applied(rollout)
+        self._applied(rollout, kept)
         record.release(self.objects)
 
     def move_back(self, rollout: Rollout) -> None:
@@ -124,14 +135,24 @@ class Effects:
         change = record.whole(rollout.target, rollout.kind, 0)
         unwritten: OpsError | None = None
         try:
-            record.insist(self.objects, change)
-        except OpsError as error:  # what the traffic turns need not wait for it
+            record.insist(Objects(self.place, again=()), change)
+        except OpsError as error:  # what the traffic turns does not wait for it
             unwritten = error
         if rollout.kind is Kind.RELEASE:
             meant = Roles(stable=rollout.stable, previous=rollout.previous)
             traffic.insist(self.place, self.services, rollout.target, meant, again=HARD)
-        if unwritten is not None:
+        if unwritten is None:
+            return
+        try:
             record.insist(self.insistent, change)
+        except OpsError as error:
+            if rollout.kind is Kind.ROUTE:
+                raise
+            raise OpsError(
+                f"the traffic of {rollout.target} is {rollout.stable}'s, and its record is as it was: {error.what}",
+                why="no work meets the release that is bad, but config, state and page are left as they were",
+                fix=f"{error.fix or 'mend what it says'}; then this command again, which goes on from there",
+            ) from error
 
     def settle(self, rollout: Rollout, *, bad: bool) -> None:
         """Config and state after it, and the hold away: applies may go on."""
@@ -146,6 +167,7 @@ class Effects:
     def _applied(self, rollout: Rollout, kept: Kept | None = None) -> None:
         """Apply, with the hold away just for so long: state then says what is in force."""
         kept = kept or record.read(self.objects)
+        self._declares(kept)
         self.objects.hold(RECORD_OBJECT, on=False, generation=kept.generation)
         try:
             self.apply(rollout.target if rollout.kind is Kind.RELEASE else None)
@@ -155,6 +177,18 @@ class Effects:
             self._hold()
             raise
         self._hold()
+
+    def _declares(self, kept: Kept) -> None:
+        declared = self.declared()
+        if declared == kept.data:
+            return
+        there, here = (json.dumps(json.loads(one), indent=1).splitlines() for one in (kept.data, declared))
+        lines = [one for one in difflib.unified_diff(there, here, n=1, lineterm="") if one[:3] not in ("---", "+++")]
+        raise NotDeclared(
+            f"{RECORD_OBJECT} in force (-) is not what this checkout's config declares (+): " + " ".join(lines),
+            why="an apply would undo what somebody else has set, from another checkout or by sluice:stop",
+            fix="bring that change into this checkout's config; ./sluice rollout resume goes on where nothing waits",
+        )
 
     def _hold(self) -> None:
         kept = record.read(self.objects)

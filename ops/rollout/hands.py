@@ -5,6 +5,7 @@ A rollback moves traffic and record before anything else: it must not wait for t
 
 from __future__ import annotations
 
+import spec
 from ops.output import Output
 from ops.place import Place
 from ops.rollout.effects import Effects
@@ -27,4 +28,10 @@ def effects(place: Place, out: Output, *, by_hand: bool = False) -> Effects:
 
         apply.apply(place, out, service)
 
-    return Effects(place, configure=configure, apply=applied)
+    def declared() -> bytes:
+        from ops import specs
+
+        config = specs.config_of(place.stack)
+        return spec.record.encode(spec.record.record(specs.load(place.stack), config)).encode()
+
+    return Effects(place, configure=configure, apply=applied, declared=declared)

@@ -11,22 +11,30 @@ command has thrown would hold the next rollout at 0. Source: DESIGN section 5, D
 
 from __future__ import annotations
 
+import contextlib
+import shlex
+import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from ops.errors import OpsError
 from ops.place import Place
-from ops.rollout import aftermath, lock, record
-from ops.rollout.effects import Effects
+from ops.rollout import aftermath, images, lock, record
+from ops.rollout.effects import ByHand, Effects, NotDeclared
+from ops.rollout.lock import Lock
 from ops.rollout.state import Kind, Phase, Rollout, Rules, identity, text
 from ops.rollout.store import Lost, Store
 from ops.rollout.traffic import Live
 
 #: What a rollback is called in the log; an alert goes by it.
 EVENT = "rolled_back"
-#: Real seconds to wait for a walk to let go of the lock: its apply ends first, and it moves back what that brings.
-PATIENCE = 600.0
+#: Real seconds between two moves back while a walk's apply, which may bring the share once more, has not ended.
+AGAIN = 5.0
+#: Real seconds before config and state are brought again where that failed: somebody else may apply just now.
+SETTLE: Final = (5.0, 15.0, 30.0, 60.0, 60.0)
+#: What waits between two tries.
+pause = time.sleep
 #: So often the state is written where somebody else was quicker.
 TRIES = 20
 
@@ -49,20 +57,36 @@ class AlreadyBack(NothingToRollBack):
 def begin(place: Place, store: Store, target: str, kind: Kind, why: str) -> Rollout:
     """Say that this target is taken back; NothingToRollBack where there is nothing to go back from.
 
-    The rollout of another target that is under way goes on: then nothing is kept of this one but its page.
+    The rollout of another target that is under way goes on: then nothing is kept of this one but its page. A release is
+    taken back also where nothing can be kept: its traffic needs no bucket.
     """
+    try:
+        return _begun(place, store, target, kind, why)
+    except (NothingToRollBack, Lost):
+        raise
+    except OpsError:
+        if kind is Kind.ROUTE:
+            raise
+        return _unknown(place, store, target, kind).turned(Phase.ROLLING_BACK, why, place.who)
+
+
+def meant(place: Place, store: Store, found: Rollout | None, target: str, kind: Kind) -> Rollout:
+    """What would be taken back, `found` being the running or last rollout; nothing is written."""
+    known = _known(place, found) if found is not None and found.target == target else None
+    return known or _unknown(place, store, target, kind)
+
+
+def _begun(place: Place, store: Store, target: str, kind: Kind, why: str) -> Rollout:
     for _ in range(TRIES):
         found, generation = store.read()
-        known = found if found is not None and found.target == target else None
-        meant = (_known(place, known) if known else None) or _unknown(place, store, target, kind)
-        meant = meant.turned(Phase.ROLLING_BACK, why, place.who)
+        begun = meant(place, store, found, target, kind).turned(Phase.ROLLING_BACK, why, place.who)
         if found is not None and found.running and found.target != target:
-            return meant
+            return begun
         try:
-            store.write(meant, generation)
+            store.write(begun, generation)
         except Lost:
             continue
-        return meant
+        return begun
     raise Lost("the state of the rollout is being written by somebody else all the time", fix="repeat the command")
 
 
@@ -81,22 +105,46 @@ def run(
     other, _ = store.read()
     if other is not None and other.id != rollout.id and other.running:
         return _beside(place, store, effects, rollout, say)
-    with lock.held(place, f"rollback of {rollout.target}", wait=PATIENCE):
+    held = _lock(place, effects, rollout, say)
+    try:
         kept, _ = store.read()
         if kept is not None and kept.id == rollout.id and kept.phase is Phase.ROLLED_BACK:
             return kept  # two who asked for it: the other one was quicker
         return bring_about(place, store, effects, rollout, say)
+    finally:
+        held.release()
+
+
+def _lock(place: Place, effects: Effects, rollout: Rollout, say: Say) -> Lock:
+    """The lock, however long its holder renews it; what his apply brings meanwhile is moved back."""
+    said = False
+    while True:
+        try:
+            return lock.acquire(place, f"rollback of {rollout.target}", wait=AGAIN)
+        except lock.Locked as error:
+            if not said:
+                say(f"payments are moved; config and state wait for the lock: {error.what}")
+            said = True
+        with contextlib.suppress(OpsError):
+            effects.move_back(rollout)
 
 
 def bring_about(place: Place, store: Store, effects: Effects, rollout: Rollout, say: Say = _nobody) -> Rollout:
     """The whole way back, by whoever holds the lock; moving twice is moving once."""
-    effects.move_back(rollout)
-    moved = text(place.now())
-    try:
-        effects.settle(rollout, bad=True)
-    except OpsError as error:
-        tell(place, rollout, say, left=str(error))
-        raise
+    moved = ""
+    for number, wait in enumerate((*SETTLE, None)):
+        effects.move_back(rollout)
+        moved = moved or text(place.now())
+        try:
+            effects.settle(rollout, bad=True)
+            break
+        except OpsError as error:
+            if number == 0:
+                tell(place, rollout, say, left=str(error))
+            if wait is None or isinstance(error, ByHand | NotDeclared):  # a person has to do something first
+                raise
+            say(f"config and state follow, tried again in {wait:.0f} s: {error.what}")
+            pause(wait)
     tell(place, rollout, say)
     counts = aftermath.after(place, rollout, moved)
     done = replace(rollout.over(Phase.ROLLED_BACK, place.now(), 0), counts=counts)
@@ -133,9 +181,16 @@ def audit(place: Place, say: Say, verb: str, subject: str, **detail: Any) -> Non
 
 
 def _beside(place: Place, store: Store, effects: Effects, rollout: Rollout, say: Say) -> Rollout:
-    """While another target is rolled out: its next apply brings this one's state, too."""
+    """While another target is rolled out, whose applies at Google bring the record and that target alone."""
     effects.configure_back(rollout)
-    tell(place, rollout, say, left="the state follows with the next step of the rollout that is under way")
+    left = "the state follows with the next step of the rollout that is under way"
+    if rollout.kind is Kind.RELEASE and not place.local:
+        from ops.rollout import apply
+
+        command = shlex.join(apply.pulumi(place.stack, rollout.target))
+        left = f"the state does not follow by itself: once the rollout that is under way is over, run {command}"
+    say(left)
+    tell(place, rollout, say, left=left)
     done = rollout.over(Phase.ROLLED_BACK, place.now(), 0)
     store.remember(done)
     return done
@@ -153,7 +208,10 @@ def _known(place: Place, rollout: Rollout) -> Rollout | None:
         )
     if rollout.phase is Phase.PROMOTED and rollout.kind is Kind.RELEASE:
         stands = Live.read(place, rollout.target).roles.stable == rollout.canary
-        return replace(rollout, previous="", keep_until="") if stands else None
+        if not stands:
+            return None
+        digest = _digest(place, rollout.target, rollout.stable)  # the stack's image may be another one by now
+        return replace(rollout, previous="", keep_until="", stable_digest=digest)
     return None
 
 
@@ -165,13 +223,22 @@ def _unknown(place: Place, store: Store, target: str, kind: Kind) -> Rollout:
         id=identity(target, now), target=target, kind=kind, phase=Phase.ROLLING_BACK,
         rules=Rules(steps=(), first_dwell=0, dwell=0, keep=0), who=place.who, began=text(now), percent=percent,
         wanted=percent, since=text(now), stable=stable, canary=canary, previous=previous,
+        stable_digest=_digest(place, target, stable) if stable else "",
     )  # fmt: skip
+
+
+def _digest(place: Place, service: str, revision: str) -> str:
+    """The image to go back to, or the template would be of the stack's, which nobody may have tried in this service."""
+    try:
+        return images.own(place, service, revision)
+    except OpsError:  # config in the middle of an edit: to name what the stack has says the same
+        return images.of(place, service, revision)
 
 
 def _standing(place: Place, store: Store, target: str, kind: Kind) -> tuple[str, str, int, str]:
     """What would be stable, what would be left, its share, and what was stable before both."""
     if kind is Kind.ROUTE:
-        percent = int(record.read(store.objects).json["routes"][target]["percent"])
+        percent = int(record.of(record.said(record.read(store.objects)), target)["percent"])
         if percent == 0:
             raise NothingToRollBack(
                 f"{target} is at 0 %", why="no payment takes its new way", fix="./sluice rollout status shows it"
@@ -179,8 +246,7 @@ def _standing(place: Place, store: Store, target: str, kind: Kind) -> tuple[str,
         return "", "", percent, ""
     roles = Live.read(place, target).roles
     if roles.canary:
-        shares = record.read(store.objects).json["releases"]
-        return roles.stable, roles.canary, int(shares.get(target, {}).get("percent", 0)), roles.previous
+        return roles.stable, roles.canary, _share(store, target), roles.previous
     if roles.previous:
         return roles.previous, roles.stable, 100, ""
     raise NothingToRollBack(
@@ -188,3 +254,11 @@ def _standing(place: Place, store: Store, target: str, kind: Kind) -> tuple[str,
         why="a promotion keeps the old revision for a while, which is over, or there was none",
         fix=f"release the earlier image: ./sluice rollout start {target} --image DIGEST",
     )
+
+
+def _share(store: Store, service: str) -> int:
+    """The share of a canary, for the page: a record that cannot be read stands in no release's way back."""
+    try:
+        return int(record.said(record.read(store.objects))["releases"].get(service, {}).get("percent", 0))
+    except OpsError:
+        return 0

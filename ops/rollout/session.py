@@ -16,8 +16,8 @@ from ops.rollout.state import Phase, Rollout
 from ops.rollout.store import Store
 from ops.rollout.walk import LOOK, LOOK_LOCALLY, Walker
 
-#: Real seconds for which a walk that runs gets to do what was asked of it.
-PATIENCE = 60.0
+#: Real seconds for which a walk that runs gets to do what was asked of it: its apply ends first.
+PATIENCE = 1800.0
 
 
 def walker(
@@ -80,7 +80,7 @@ def ended(out: Output, done: Rollout) -> None:
 
 def seen_to(place: Place, store: Store, system: spec.System, out: Output, until: Callable[[Rollout], bool]) -> Rollout:
     """See that what was asked for is done: by the walk that runs, or where none does, here."""
-    deadline = time.monotonic() + PATIENCE
+    deadline, told = time.monotonic() + PATIENCE, False
     while True:
         found, _ = store.read()
         assert found is not None
@@ -89,7 +89,10 @@ def seen_to(place: Place, store: Store, system: spec.System, out: Output, until:
         try:
             with lock.held(place, f"rollout of {found.target}") as held:
                 return walker(place, system, out, held).walk(until)
-        except lock.Locked:
+        except lock.Locked as error:
             if time.monotonic() > deadline:
                 raise
-            time.sleep(lock.LOOK)
+            if not told:
+                out.progress(f"left to whoever walks it, and waiting for that: {error.what}")
+                told = True
+            time.sleep(lock.LOOK if place.local else LOOK_LOCALLY)

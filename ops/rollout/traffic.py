@@ -9,6 +9,7 @@ Source: https://cloud.google.com/run/docs/rollouts-rollbacks-traffic-migration.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 #: How long the change of a service may take, in seconds.
 PATIENCE = 120.0
+#: Real seconds between two looks at a change that somebody else has asked for.
+LOOK = 0.5
 
 
 class Broken(OpsError):
@@ -105,10 +108,26 @@ class Move:
             raise _refused(self._service, error) from error
 
 
-def move(place: Place, clients: run_v2.ServicesClient, service: str, meant: Roles, *, etag: str = "") -> Move | None:
-    """Ask for the traffic of a service, which leaves its template alone; None where it is so already.
+class Coming:
+    """A change that was asked for before and is being made."""
 
-    With an etag the change is refused where somebody has changed the service since it was read.
+    def __init__(self, clients: run_v2.ServicesClient, name: str) -> None:
+        self._clients, self._name = clients, name
+
+    def wait(self) -> None:
+        """Until Cloud Run has made it, or has given up: the next look says which."""
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until and self._clients.get_service(name=self._name).reconciling:
+            store.pause(LOOK)
+        raise Broken(f"the change of {self._name.rpartition('/')[2]} is looked at again")
+
+
+def move(
+    place: Place, clients: run_v2.ServicesClient, service: str, meant: Roles, *, etag: str = ""
+) -> Move | Coming | None:
+    """Ask for the traffic of a service, which leaves its template alone; None where it is in force already.
+
+    With an etag the change is refused, as Lost, where somebody has changed the service since it was read.
     """
     from google.api_core.exceptions import GoogleAPICallError
     from google.cloud import run_v2
@@ -118,7 +137,10 @@ def move(place: Place, clients: run_v2.ServicesClient, service: str, meant: Role
         found = clients.get_service(name=name)
         wanted = [_target(run_v2, target) for target in targets(meant)]
         if [_plain(one) for one in found.traffic] == [_plain(one) for one in wanted]:
-            return None
+            if found.reconciling:
+                return Coming(clients, name)
+            if sorted(map(_plain, found.traffic_statuses)) == sorted(map(_plain, wanted)):
+                return None
         changed = run_v2.Service(name=name, traffic=wanted, etag=etag)
         operation = clients.update_service(request={"service": changed, "update_mask": {"paths": ["traffic"]}})
     except GoogleAPICallError as error:
@@ -163,16 +185,19 @@ def _target(run: Any, target: Mapping[str, Any]) -> run_v2.TrafficTarget:
     return made
 
 
-def _plain(target: run_v2.TrafficTarget) -> tuple[str, int, str]:
+def _plain(target: run_v2.TrafficTarget | run_v2.TrafficTargetStatus) -> tuple[str, int, str]:
     return target.revision.rpartition("/")[2], target.percent, target.tag
 
 
 def _refused(service: str, error: Exception, *, bound: bool = False) -> OpsError:
-    """Where the change was bound to what had been read, a conflict says that it is another now."""
+    """What to make of it: a conflict passes, or says that the service is another now where the change was bound."""
     from google.api_core import exceptions
 
-    passing: tuple[type[Exception], ...] = (exceptions.ServerError, exceptions.TooManyRequests, TimeoutError)
-    kind = Broken if isinstance(error, passing if bound else (*passing, exceptions.Conflict)) else OpsError
+    kind: type[OpsError] = OpsError
+    if isinstance(error, exceptions.Conflict):
+        kind = store.Lost if bound else Broken
+    elif isinstance(error, exceptions.ServerError | exceptions.TooManyRequests | TimeoutError):
+        kind = Broken
     return kind(
         f"the traffic of {service} was not changed: {error}",
         why="payments go on as they did",

@@ -11,28 +11,31 @@ how it is done effects.py's, who may walk lock.py's.
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from ops.errors import OpsError
+from ops.errors import CallFailed, OpsError, Unreachable
 from ops.place import Place
-from ops.rollout import decide, rollback
+from ops.rollout import decide, record, rollback
 from ops.rollout.aside import Aside
 from ops.rollout.decide import Abort, Hold, Prepare, Promote, RollBack, SetShare, Stop, Verdict
-from ops.rollout.effects import Effects
+from ops.rollout.effects import Effects, NotDeclared
 from ops.rollout.lock import Lock
 from ops.rollout.rollback import audit
 from ops.rollout.state import Kind, Phase, Rollout
-from ops.rollout.store import HARD, Lost, Store
+from ops.rollout.store import HARD, Kept, Lost, Store
 from spec.names import ROLLOUT_OBJECT
 
 #: Real seconds between two looks.
 LOOK_LOCALLY, LOOK = 1.0, 15.0
 #: A state that says nothing new is written again after so many seconds of the place's time.
 KEEP_LOOKS = 60.0
+#: So many rounds in a row may find the state unreadable; then the walk ends and says so.
+BLIND = 20
 #: Real seconds after which every service has read the record: one that was read counts for five, and reading takes a
 #: second at most, and with a fresh access token twice that (`service_code/kit/record.py`).
 READ_BY_ALL = 7.0
@@ -87,6 +90,9 @@ class Walker:
     rollout: Rollout = field(init=False)
     _generation: int = field(init=False, default=0)
     _kept_at: datetime | None = field(init=False, default=None)
+    #: Whether this round has applied anything, and how many in a row could not read the state.
+    _brought: bool = field(init=False, default=False)
+    _blind: int = field(init=False, default=0)
     #: When the record said of the release, as far as this walk knows.
     _announced: float = field(init=False, default=0.0)
 
@@ -100,12 +106,28 @@ class Walker:
                     return self.rollout
             except (TakenOver, Lost):
                 if not self._still_ours():
+                    self._leave_it_back()
                     return self.rollout
         return self.rollout
 
+    def _leave_it_back(self) -> None:
+        """Whoever takes it back has moved before this walk's apply was over: what that brought is moved once more."""
+        if self._brought and self.rollout.phase is Phase.ROLLING_BACK and not self.lock.lost:
+            self.effects.move_back(self.rollout)
+
     def _once(self) -> bool:
         """One round; whether nothing is left to do."""
-        self._refresh()
+        self._brought = False
+        try:
+            self._refresh()
+        except (Unreachable, CallFailed) as error:
+            self._blind += 1
+            if self._blind == BLIND:
+                raise
+            self.tell(f"{self.rollout.target} stands at {self.rollout.percent} %: {error.what}")
+            self.pause()
+            return False
+        self._blind = 0
         verdict = self._looked()
         match decide.next_action(self.rollout, verdict, self.place.now()):
             case Stop():
@@ -136,6 +158,7 @@ class Walker:
         self.tell(f"deploying {self.rollout.canary} beside {self.rollout.stable}, at 0 %")
         self.effects.announce(self.rollout, self.guard)
         self._announced = self.seconds()
+        self._brought = True
         self.effects.prepare(self.rollout)
         self.guard()
         if why := self.probe(self.rollout):
@@ -149,10 +172,9 @@ class Walker:
         fence = self.effects.fence(self.rollout)  # first: whoever takes it back after the next line writes after this
         self._save(self.rollout.wanting(percent))
         since = self.place.now()  # payments meet it from here on, and an apply may take minutes
-        begun = self.rollout
-        kept = self.effects.share(begun, fence)
+        kept = self.effects.share(self.rollout, fence)
         self.guard()
-        with Aside(lambda: self.effects.follow(begun, kept), self.tell) as work:
+        with Aside(self._applied(self.effects.follow, kept), self.tell) as work:
             standing = self._watched(work, since)
             if standing is not None:
                 work.end()
@@ -160,6 +182,27 @@ class Walker:
                 self.tell(f"{standing.target} stands at {percent} %")
         if self.rollout.phase is Phase.ROLLING_BACK:
             self._back(self.rollout.why)
+
+    def _applied(self, apply: Callable[[Rollout, Kept], None], kept: Kept) -> Callable[[threading.Event], None]:
+        """Config and state after what is in force. Where this checkout declares another record they wait for it."""
+        rollout = self.rollout
+
+        def work(left: threading.Event) -> None:
+            told = ""
+            while True:
+                try:
+                    return apply(rollout, kept)
+                except NotDeclared as error:
+                    if told != error.what:
+                        self.tell(f"{rollout.target} is held at {rollout.wanted} %: {error}")
+                    told = error.what
+                    if left.wait(self.every):
+                        raise
+                if record.read(self.effects.objects).generation != kept.generation:
+                    raise Lost("somebody else has written the record", fix="the walk goes on from what it says now")
+
+        self._brought = True
+        return work
 
     def _watched(self, work: Aside, since: datetime) -> Rollout | None:
         """Ask the gates about the new share while its apply runs.
@@ -191,6 +234,7 @@ class Walker:
     def _kept_back(self, work: Aside) -> None:
         """Move back at once, and again until the apply is over, which may bring the share or its tag once more."""
         over = False
+        work.leave()
         while True:
             try:
                 self.effects.move_back(self.rollout)
@@ -205,9 +249,17 @@ class Walker:
             self.tell(f"the apply of the share ended with: {error}")
 
     def _promote(self) -> None:
+        fence = self.effects.fence(self.rollout, whole=True)
         if self.rollout.phase is not Phase.PROMOTING:
             self._save(self.rollout.turned(Phase.PROMOTING, "healthy at its last step", self.rollout.by))
-        self.effects.promote(self.rollout, self.guard)
+        self.guard()  # whoever has taken it back before the fence was read is found here, and later by the fence
+        kept = self.effects.promote(self.rollout, fence)
+        with Aside(self._applied(self.effects.keep, kept), self.tell) as work:
+            while not work.over(self.every):
+                if self._written() and self.rollout.phase is Phase.ROLLING_BACK:
+                    self._kept_back(work)
+                    raise TakenOver
+            work.end()
         done = self.rollout.over(Phase.PROMOTED, self.place.now(), 100)
         self.store.remember(done)
         self._save(done)

@@ -109,7 +109,7 @@ class World:
         return Live.read(self.place, SERVICE).roles
 
     def effects(self) -> Effects:
-        made = Effects(self.place, configure=self.configure, apply=self.apply)
+        made = Effects(self.place, configure=self.configure, apply=self.apply, declared=self.declared)
         client = made.services
         update = client.update_service
 

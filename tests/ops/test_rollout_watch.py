@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from ops.errors import CallFailed, OpsError, Unreachable
-from ops.rollout import rollback, store
+from ops.rollout import record, rollback, store, traffic
+from ops.rollout.effects import NotDeclared
 from ops.rollout.state import Kind, Phase, Rollout
 from ops.rollout.walk import READ_BY_ALL, Walker
 from tests import dose
-from tests.ops.rollouts import SERVICE, Killed, Says, World, clear, world
+from tests.ops.rollouts import CANARY, SERVICE, STABLE, Killed, Says, World, clear, world
 from tests.ops.test_rollout_walk import stands, stays_consistent
 
 #: Real seconds for which an apply stands still at most.
@@ -35,6 +36,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def here(kept: World, monkeypatch: pytest.MonkeyPatch) -> World:
     clear(kept)
     monkeypatch.setattr(store, "pause", kept.slept.append)
+    monkeypatch.setattr(rollback, "pause", kept.slept.append)
     return kept
 
 
@@ -136,6 +138,115 @@ def test_a_person_who_rolls_back_while_an_apply_runs_finds_it_moved_back_after_i
         assert walker.walk().phase is Phase.ROLLING_BACK
     stands(here, SERVICE, 0)
     assert rollback.run(here.place, here.store, here.effects(), begun[0]).phase is Phase.ROLLED_BACK
+    assert here.settled()
+
+
+@pytest.mark.parametrize("after", range(1, 9))
+def test_a_rollback_in_the_middle_of_a_promotion_comes_last(here: World, after: int) -> None:
+    """Between any two writes of it somebody rolls back; what its apply patches afterwards is moved back as well."""
+    here.begin(SERVICE, steps=(100,))
+    here.walk(lambda now: now.percent == 100)
+    begun: list[Rollout] = []
+    wrote, left = here.wrote, after
+
+    def between() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            here.wrote = wrote  # type: ignore[method-assign]
+            begun.append(rollback.begin(here.place, here.store, SERVICE, Kind.RELEASE, "by hand"))
+            here.effects().move_back(begun[0])
+
+    here.wrote = between  # type: ignore[method-assign]
+    try:
+        stopped = here.walk()
+    finally:
+        here.wrote = wrote  # type: ignore[method-assign]
+    assert begun
+    assert stopped.phase is Phase.ROLLING_BACK
+    stands(here, SERVICE, 0)
+    assert rollback.run(here.place, here.store, here.effects(), begun[0]).phase is Phase.ROLLED_BACK
+    stands(here, SERVICE, 0)
+    assert here.settled()
+
+
+def test_who_rolls_back_waits_for_the_lock_and_moves_back_what_the_other_s_apply_brings(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.begin(SERVICE, steps=(50, 100))
+    here.walk(lambda now: now.percent == 50)
+    begun = rollback.begin(here.place, here.store, SERVICE, Kind.RELEASE, "by hand")
+    holder = here.lock()
+    effects, said = here.effects(), list[str]()
+    move, moves = effects.move_back, list[int]()
+
+    def moved(rollout: Rollout) -> None:
+        move(rollout)
+        moves.append(here.writes)
+        if len(moves) == 1:  # the apply of the walk that holds the lock patches late
+            meant = traffic.Roles(stable=STABLE, canary=CANARY)
+            traffic.insist(here.place, effects.services, SERVICE, meant)
+        if len(moves) == 2:
+            stands(here, SERVICE, 0)
+            holder.release()
+
+    effects.move_back = moved  # type: ignore[method-assign]
+    monkeypatch.setattr(rollback, "AGAIN", 0.0)
+    assert rollback.run(here.place, here.store, effects, begun, said.append).phase is Phase.ROLLED_BACK
+    assert "wait for the lock" in said[0]
+
+
+def test_a_share_waits_where_this_checkout_would_undo_what_another_has_set_and_is_watched_meanwhile(
+    here: World,
+) -> None:
+    here.begin(SERVICE, steps=(50, 100))
+    here.walk(lambda now: now.phase is Phase.RUNNING)
+    record.insist(here.effects().objects, record.route_share("payout", 30))  # of another checkout
+    looks: list[Says] = []
+    with here.walker() as walker:
+
+        def look(_rollout: Rollout, _now: Any) -> Says:
+            looks.append(Says("healthy"))
+            if len(looks) == 3:
+                here.shares["payout"] = 30  # it is brought into this one
+            return looks[-1]
+
+        walker.look = look
+        assert walker.walk().phase is Phase.PROMOTED
+    assert any("held at 50 %" in line and '"percent": 30' in line for line in here.told)
+    assert here.record["routes"]["payout"]["percent"] == 30
+    assert here.settled()
+
+
+def test_a_way_back_moves_payments_and_leaves_state_to_people_where_the_apply_would_undo_another(here: World) -> None:
+    here.begin(SERVICE, steps=(50, 100))
+    here.walk(lambda now: now.percent == 50)
+    record.insist(here.effects().objects, record.route_share("payout", 30))
+    here.verdict = Says("unhealthy")
+    with pytest.raises(NotDeclared):
+        here.walk()
+    stands(here, SERVICE, 0)
+    assert here.record["routes"]["payout"]["percent"] == 30
+    assert here.held()
+    here.shares["payout"] = 30
+    assert here.walk().phase is Phase.ROLLED_BACK
+    assert here.settled()
+
+
+def test_a_way_back_goes_on_where_its_apply_fails(here: World) -> None:
+    here.begin(steps=(50, 100))
+    here.walk(lambda now: now.percent == 50)
+    failed: list[int] = []
+
+    def busy() -> None:
+        failed.append(1)
+        if len(failed) < 3:
+            raise OpsError("somebody else applies")
+
+    here.in_apply, here.verdict = busy, Says("unhealthy")
+    assert here.walk().phase is Phase.ROLLED_BACK
+    assert here.slept == list(rollback.SETTLE[:2])
+    assert ["left" in entry for entry in here.log()[-2:]] == [True, False], "people are told once that it is not done"
     assert here.settled()
 
 
@@ -281,7 +392,44 @@ def test_traffic_does_not_wait_for_a_bucket_that_does_not_answer(here: World, mo
     here.walk(lambda now: now.percent == 50)
     weather = Weather(here, monkeypatch)
     weather.left = 10_000
-    with pytest.raises(CallFailed, match="backend error"):
+    with pytest.raises(OpsError, match="backend error"):
         here.effects().move_back(begun)
     weather.left = 0
     assert here.roles().canary == ""
+
+
+def test_a_state_that_cannot_be_read_for_a_while_holds_the_share(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    weather = Weather(here, monkeypatch)
+    here.begin(steps=(50, 100))
+    here.verdict = Says("inconclusive")
+    with here.walker() as walker:
+
+        def pause() -> None:
+            weather.left, here.verdict = (
+                (len(store.AGAIN) + 1 if here.verdict.kind != "healthy" else 0),
+                Says("healthy"),
+            )
+            here.pass_()
+
+        walker.pause = pause
+        assert walker.walk().phase is Phase.PROMOTED
+    assert any("503" in line or "backend error" in line for line in here.told)
+
+
+def test_traffic_that_is_asked_for_and_not_there_yet_is_waited_for(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = here.effects().services
+    found = client.get_service(name=f"{here.place.parent}/services/{SERVICE}")
+    left = [2]
+
+    def get_service(**_: Any) -> Any:
+        found.reconciling = left[0] > 0
+        left[0] -= 1
+        return found
+
+    monkeypatch.setattr(client, "get_service", get_service)
+    before = here.writes
+    traffic.insist(here.place, client, SERVICE, traffic.Roles(stable=STABLE))
+    assert left[0] < 0
+    assert here.writes == before
