@@ -27,8 +27,13 @@ def base(place: Place) -> str:
     return images.most_common(1)[0][0]
 
 
-def own(place: Place, service: str, revision: str) -> str:
-    """The image of a revision where it is another than the stack's, as `sluice:releases` says it; "" where not."""
+def of(place: Place, service: str, revision: str) -> str:
+    """The image that a revision was made of."""
     found = place.call("run", "GET", f"{place.parent}/services/{service}/revisions/{revision}")
-    digest = str(found["containers"][0]["image"]).rpartition("@")[2]
+    return str(found["containers"][0]["image"]).rpartition("@")[2]
+
+
+def own(place: Place, service: str, revision: str) -> str:
+    """The same where it is another than the stack's, as `sluice:releases` says it; "" where not."""
+    digest = of(place, service, revision)
     return "" if digest == base(place) else digest

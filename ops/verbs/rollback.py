@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
-from ops import place
+from ops import place, specs
 from ops.confirming import Confirm, DryRun, Json, Yes, confirm_change
+from ops.errors import OpsError
 from ops.output import Output
 from ops.rollout import hands, record, rollback
-from ops.rollout.state import Kind
+from ops.rollout.state import Kind, Rollout
 from ops.rollout.store import Store
 from spec.stack import LOCAL
 
@@ -38,16 +39,15 @@ def command(
     out = Output(as_json=as_json)
     here = place.of(stack)
     store = Store(here)
-    # What routes there are the record says: the specs may be in the middle of an edit, and take their time to load.
-    routes = record.read(store.objects).json["routes"]
-    kind = Kind.ROUTE if target in routes else Kind.RELEASE
-    meant = f"{target} in {stack} " + ("to 0 %" if kind is Kind.ROUTE else "to the revision before")
-    if dry_run:
-        out.say(f"would roll back {meant}")
-        out.result({"would_roll_back": target})
-        return
-    confirm_change(here, f"Roll back {meant}?", yes=yes, named=confirm)
+    kind = _kind(stack, store, target)
     try:
+        if dry_run:
+            found = rollback.meant(here, store, store.read()[0], target, kind)
+            out.say(f"would roll back {target} in {stack}: from {_from(found)} to {found.stable or '0 %'}")
+            out.result({"would_roll_back": target, "rollout": found.as_json()})
+            return
+        goal = "to 0 %" if kind is Kind.ROUTE else "to the revision before"
+        confirm_change(here, f"Roll back {target} in {stack} {goal}?", yes=yes, named=confirm)
         rollout = rollback.begin(here, store, target, kind, why or "asked for")
     except rollback.AlreadyBack as error:
         out.step(error.what)
@@ -63,6 +63,24 @@ def command(
     done = rollback.run(here, store, effects, rollout, out.progress, moved=moved)
     out.step(f"{target} is rolled back", f"./sluice rollout show {done.id} is its page")
     out.result({**done.as_json(), "seconds_to_moved": round(took[0], 3)})
+
+
+def _kind(stack: str, store: Store, target: str) -> Kind:
+    """What routes there are the record says: the specs may be in the middle of an edit, and take their time to load.
+
+    They are asked where it cannot be read.
+    """
+    try:
+        return Kind.ROUTE if target in record.said(record.read(store.objects))["routes"] else Kind.RELEASE
+    except OpsError:
+        from ops.rollout import start
+
+        return start.kind_of(specs.load(stack), target)
+
+
+def _from(rollout: Rollout) -> str:
+    share = f"{rollout.percent} %"
+    return f"{rollout.canary}, at {share}," if rollout.canary else share
 
 
 def _load() -> None:

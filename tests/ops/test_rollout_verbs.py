@@ -146,10 +146,12 @@ def test_what_cannot_be_begun_is_refused_with_its_reason(here: World, sluice: Ru
 
 
 def test_nothing_changes_that_nobody_confirmed(here: World, sluice: Run) -> None:
+    here.shares["payout"] = 5
+    here.apply(None)
     before = here.writes
     assert "add --yes" in sluice("rollout", "start", "payout")[1]
     assert "would roll out payout" in sluice("rollout", "start", "payout", "--dry-run")[1]
-    assert "would roll back" in sluice("rollback", "payout", "--dry-run")[1]
+    assert "would roll back payout in local: from 5 % to 0 %" in sluice("rollback", "payout", "--dry-run")[1]
     assert here.writes == before
     here.place.stack = "prod"
     try:
