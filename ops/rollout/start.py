@@ -14,6 +14,7 @@ from ops.errors import BadUsage, OpsError
 from ops.place import Place
 from ops.rollout import apply, checkout, gates, images, record
 from ops.rollout.decide import WHOLE
+from ops.rollout.left import left
 from ops.rollout.state import Kind, Phase, Rollout, Rules, identity, text
 from ops.rollout.store import Store
 from spec.errors import choose
@@ -109,6 +110,7 @@ def _release(place: Place, store: Store, system: spec.System, begun: Rollout, wi
     """With the revisions: what is stable, and what the template would be."""
     service = wish.target
     stable = checkout.same_roles(place, service).stable
+    _nothing_left(place, service)
     entry = place.config.releases.get(service)
     base = images.base(place)
     digest = "" if wish.digest in ("", base) else wish.digest
@@ -139,6 +141,20 @@ def _release(place: Place, store: Store, system: spec.System, begun: Rollout, wi
         previous=(entry.previous or "") if entry and keeps else "",
         keep_until=instant(entry.keep_until) if entry and keeps and entry.keep_until else "",
     )
+
+
+def _nothing_left(place: Place, service: str) -> None:
+    if found := left(place, service):
+        said = ", ".join(f"{count} in {queue}" for queue, count in sorted(found.items()))
+        moves = "; ".join(
+            f"./sluice queues move {queue} --to-side stable" + ("" if place.local else f" --stack {place.stack}")
+            for queue in sorted(found)
+        )
+        raise Refused(
+            f"{sum(found.values())} tasks still wait for the release of {service} before this one: {said}",
+            why="they follow the tag, so that payments which met the stable revision would meet the new one",
+            fix=f"wait for them, or move them: {moves}",
+        )
 
 
 def _rules(place: Place, wish: Wish, percent: int) -> Rules:
