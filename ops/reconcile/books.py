@@ -124,7 +124,9 @@ def _foreign(row: dict[str, Any]) -> Finding:
 
 def look_at_orders(reach: Reach, found: Found, most: int) -> None:
     """Our orders against the exchange's word, up to a number."""
-    for row in pages(reach, "gcsplit", "/reconcile/orders?", "orders", found, most=max(1, most // 20)):
+    for row in pages(
+        reach, "gcsplit", "/reconcile/orders?", "orders", found, most=max(1, most // 20), option="--orders"
+    ):
         now, since = datetime.fromisoformat(found.now), datetime.fromisoformat(row["since"])
         why, wait = _order(row)
         if why and now - since >= wait:

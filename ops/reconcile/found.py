@@ -72,6 +72,8 @@ class Found:
     sums: list[Sum] = field(default_factory=list)
     in_flight: dict[str, int] = field(default_factory=dict)
     not_compared: list[str] = field(default_factory=list)
+    #: What was left out because somebody has said how much is to be looked at.
+    bounded: list[str] = field(default_factory=list)
     now: str = ""
 
     def say(self, finding: Finding) -> None:
@@ -82,6 +84,5 @@ class Found:
         """What was found at an earlier look and is still so."""
         keys = {one.key for one in earlier.findings}
         still = [one for one in self.findings if one.key in keys]
-        return Found(
-            still, self.sums, self.in_flight, [*dict.fromkeys(earlier.not_compared + self.not_compared)], self.now
-        )
+        gaps = [*dict.fromkeys(earlier.not_compared + self.not_compared)]
+        return Found(still, self.sums, self.in_flight, gaps, self.bounded, self.now)

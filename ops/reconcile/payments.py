@@ -36,12 +36,15 @@ SWEEPER = timedelta(minutes=5)
 #: Stages whose lost tasks nobody makes anew; what their message says then.
 NOT_SWEPT, GONE = ("staged", "convert"), "its task is gone"
 NO_TASK = ("dead", "mined", "signed", "batch_due")
+#: Stages of which gcwebhook's sweeper puts the first message anew: at doubling intervals, an hour at most.
+PUT_ANEW, AT_MOST = ("split", "gather", "access"), timedelta(hours=1)
+SWEEP = "the schedule gcwebhook-sweep"
 
 
 def pages(
-    reach: Reach, service: str, path: str, field: str, found: Found, *, most: int = MOST_PAGES
+    reach: Reach, service: str, path: str, field: str, found: Found, *, most: int = MOST_PAGES, option: str = ""
 ) -> list[dict[str, Any]]:
-    """All pages of a listing, up to a number; the first page's head goes into `found`."""
+    """All pages of a listing, up to a number, which an option may have chosen; the first page's head is `found`'s."""
     rows: list[dict[str, Any]] = []
     after: str | None = ""
     for _ in range(most):
@@ -53,7 +56,11 @@ def pages(
         after = answer["next"]
         if after is None:
             return rows
-    found.not_compared.append(f"{service}{path.partition('?')[0]}: there is more after {len(rows)} {field}")
+    where = f"{service}{path.partition('?')[0]}"
+    if option:
+        found.bounded.append(f"{where}: {len(rows)} {field} were looked at, and there are more; {option} N looks at N")
+    else:
+        found.not_compared.append(f"{where}: there is more after {len(rows)} {field}")
     return rows
 
 
@@ -122,7 +129,7 @@ def _is_kept_back(row: dict[str, Any]) -> bool:
 
 def _is_overdue(row: dict[str, Any], now: str) -> bool:
     """Whether what should have happened by itself has not: the sweeper gets a few minutes, a conversion its company."""
-    at = row.get("by_itself_at")
+    at = _put_anew(row) or row.get("by_itself_at")
     return (
         at is not None
         and row["stage"] != "convert"
@@ -130,14 +137,23 @@ def _is_overdue(row: dict[str, Any], now: str) -> bool:
     )
 
 
+def _put_anew(row: dict[str, Any]) -> str:
+    """By when gcwebhook's sweeper has put it anew, whatever became of its task; nothing where it puts nothing anew."""
+    sent = (row["last"] or {}).get("sent_at") if row["stage"] in PUT_ANEW else None
+    return (datetime.fromisoformat(sent) + AT_MOST).isoformat().replace("+00:00", "Z") if sent else ""
+
+
 def _by_itself(row: dict[str, Any], now: str) -> str:
     """What happens without anybody, and when."""
-    what, at = row.get("by_itself"), row.get("by_itself_at")
+    what, at, anew = row.get("by_itself"), row.get("by_itself_at"), _put_anew(row)
+    if anew and _is_overdue(row, now):
+        return f"{SWEEP} should have put it anew at {anew[:16]}: does that schedule run?"
+    said = f"{SWEEP} puts it anew at {anew[:16]} at the latest, and no command does it sooner; " if anew else ""
     if not what or not at:
-        return f"by itself: {what}" if what else ""
+        return f"{said}by itself: {what}" if what else said.removesuffix("; ")
     if _is_overdue(row, now):
         return f"by itself it should have ended at {at[:16]}: do the schedules run?"
-    return f"by itself, after {at[:16]}: {what}"
+    return f"{said}by itself, after {at[:16]}: {what}"
 
 
 def _help(helps: Helps, row: dict[str, Any], now: str) -> str:

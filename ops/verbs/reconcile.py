@@ -21,6 +21,8 @@ from ops.verbs.clock import seconds
 DIGITS = {"eth": 18, "usdt": 6}
 #: A task that is due for so long and not dispatched waits for somebody.
 OVERDUE = timedelta(minutes=10)
+#: Orders that the exchange is asked for, one by one, unless somebody chooses another number.
+ORDERS = 5000
 #: Exit codes: findings; not everything could be compared.
 FINDINGS, INCOMPLETE = 1, 2
 
@@ -41,7 +43,9 @@ def reconcile(
     funded: Annotated[
         list[str] | None, typer.Option("--funded", help="Coins the wallet was given, such as eth=100; locally known.")
     ] = None,
-    orders: Annotated[int, typer.Option("--orders", min=0, help="Ask the exchange for so many orders at most.")] = 200,
+    orders: Annotated[int, typer.Option("--orders", min=0, help="Ask the exchange for so many orders at most.")] = (
+        ORDERS
+    ),
     every: Annotated[bool, typer.Option("--all", help="Ask the chain for old receipts, too.")] = False,
     pause: Annotated[float, typer.Option("--pause", min=0, help="Seconds between the two looks.")] = 3.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
@@ -71,6 +75,7 @@ def reconcile(
             "sums": [one.as_json() for one in found.sums],
             "in_flight": found.in_flight,
             "not_compared": found.not_compared,
+            "bounded": found.bounded,
         }
     )
     if found.not_compared or found.findings:
@@ -120,6 +125,8 @@ def _show(out: Output, found: Found) -> None:
         out.say()
     for what in found.not_compared:
         out.plain(f"not compared: {what}", style="yellow")
+    for what in found.bounded:
+        out.plain(f"not all compared: {what}", style="yellow")
     flight = ", ".join(f"{count} in {stage}" for stage, count in sorted(found.in_flight.items()))
     out.say(f"{counted(len(found.findings), 'finding')}; in flight: {flight or 'nothing'}")
 

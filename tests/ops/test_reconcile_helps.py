@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ops import specs
+from ops.errors import CallFailed
 from ops.reconcile import books, payments
 from ops.reconcile.found import Found
 from ops.reconcile.helps import Elsewhere, Helps, Verbs
@@ -131,3 +132,45 @@ def test_a_paused_queue_is_resumed_in_the_cloud_that_it_is_of() -> None:
     assert there["paused", "paused"] == "./sluice queues resume paused --stack prod"
     assert here["running", "overdue"] == "./sluice queues describe running"
     assert there["running", "overdue"] == "./sluice queues describe running --stack prod"
+
+
+class Gone(Broken):
+    """A stack with one payment whose task its queue has given up, and more orders than anybody wants to ask for."""
+
+    def __init__(self, sent_at: str) -> None:
+        super().__init__(Verbs())
+        last = {"queue": "split-payment-queue", "task": "t", "direct": False, "sent_at": sent_at, "cancelled_at": None}
+        self._row = payment("split") | {"last": last}
+
+    def call(self, service: str, path: str) -> Any:
+        if path.startswith("/reconcile/orders"):
+            return {"now": NOW, "orders": [ORDER | {"cn_api_id": path}] * 20, "next": "more"}
+        return {"now": NOW, "next": None, "payments": [self._row]}
+
+    def tasks(self, path: str) -> Any:
+        raise CallFailed(path, status=404)
+
+
+@pytest.mark.parametrize(
+    ("sent_at", "why", "help_"),
+    [
+        ("2027-01-15T07:30:00.000Z", "puts it anew at 2027-01-15T08:30 at the latest", "logs --payment 'of split'"),
+        ("2027-01-15T06:00:00.000Z", "should have put it anew at 2027-01-15T07:00", "status"),
+    ],
+)
+def test_a_payment_whose_task_was_exhausted_says_who_puts_it_anew_and_by_when(
+    sent_at: str, why: str, help_: str
+) -> None:
+    found = Found(now=NOW)
+    payments.look_at_payments(Gone(sent_at), found, "")
+    (one,) = found.findings
+    assert f"the schedule gcwebhook-sweep {why}" in one.why
+    assert one.help == f"./sluice {help_}"
+
+
+def test_orders_that_were_not_to_be_asked_for_are_said_and_are_no_failure() -> None:
+    found = Found(now=NOW)
+    books.look_at_orders(Gone(NOW), found, 60)
+    assert found.not_compared == []
+    (said,) = found.bounded
+    assert "60 orders were looked at, and there are more; --orders N" in said
