@@ -27,12 +27,13 @@ def after(place: Place, rollout: Rollout, moved: str) -> dict[str, Any]:
     if rollout.kind is Kind.ROUTE:
         return {"moved": moved}
     found: dict[str, Any] = {"moved": moved, "in_flight": in_flight(place, rollout)}
+    cut: list[str] = []
     try:
-        found["payments_met"] = met(place, rollout)
-        found["queued"] = queued(place, rollout.target)
+        found["payments_met"] = met(place, rollout, cut)
+        found["queued"] = queued(place, rollout.target, cut)
     except OpsError as error:
         found["not_counted"] = str(error)
-    return found
+    return {**found, "at_least": cut} if cut else found
 
 
 def in_flight(place: Place, rollout: Rollout) -> int | None:
@@ -52,31 +53,31 @@ def in_flight(place: Place, rollout: Rollout) -> int | None:
         time.sleep(LOOK)
 
 
-def met(place: Place, rollout: Rollout) -> int:
-    """Payments that the bad revision has written of."""
+def met(place: Place, rollout: Rollout, cut: list[str]) -> int:
+    """Payments that the bad revision has written of; `cut` gets the count's name where it is of a part alone."""
     wanted = (
         f'resource.type="cloud_run_revision" resource.labels.revision_name="{rollout.canary}" '
         f'jsonPayload.unique_id:* timestamp>="{rollout.began}"'
     )
-    return len({str(entry["jsonPayload"]["unique_id"]) for entry in _entries(place, wanted)})
+    return len({str(entry["jsonPayload"]["unique_id"]) for entry in _entries(place, wanted, cut)})
 
 
-def queued(place: Place, service: str) -> dict[str, int]:
-    """Tasks that are addressed to the canary's tag: never tried, and tried before."""
+def queued(place: Place, service: str, cut: list[str]) -> dict[str, int]:
+    """Tasks that are addressed to the canary's tag: never tried, and tried before; `cut` as in `met`."""
     url = place.url(service, CANARY_TAG)
     counts = {"first": 0, "retries": 0}
-    queues = [queue["name"] for queue in _pages(place, f"{place.parent}/queues", "queues")]
+    queues = [queue["name"] for queue in _pages(place, f"{place.parent}/queues", "queues", cut)]
     for queue in queues:
-        for task in _pages(place, f"{queue}/tasks", "tasks"):
+        for task in _pages(place, f"{queue}/tasks", "tasks", cut):
             request = task.get("httpRequest", {})
             if str(request.get("url", "")).startswith(url):
                 counts["retries" if int(task.get("dispatchCount", 0)) else "first"] += 1
     return counts
 
 
-def _pages(place: Place, path: str, key: str) -> Iterator[dict[str, Any]]:
+def _pages(place: Place, path: str, key: str, cut: list[str]) -> Iterator[dict[str, Any]]:
     token, given = "", 0
-    while given < MOST:
+    while True:
         query = {"pageSize": PAGE, **({"pageToken": token} if token else {})}
         answer = place.call("tasks", "GET", path, query=query)
         found = answer.get(key, [])
@@ -85,16 +86,22 @@ def _pages(place: Place, path: str, key: str) -> Iterator[dict[str, Any]]:
         token = str(answer.get("nextPageToken", ""))
         if not token:
             return
+        if given >= MOST:
+            cut.extend({"queued"} - set(cut))
+            return
 
 
-def _entries(place: Place, wanted: str) -> Iterator[dict[str, Any]]:
+def _entries(place: Place, wanted: str, cut: list[str]) -> Iterator[dict[str, Any]]:
     body: dict[str, Any] = {"resourceNames": [f"projects/{place.project}"], "filter": wanted, "pageSize": PAGE}
     given = 0
-    while given < MOST:
+    while True:
         answer = place.call("logging", "POST", "entries:list", body)
         found = answer.get("entries", [])
         yield from found
         given += len(found)
         if not answer.get("nextPageToken"):
+            return
+        if given >= MOST:
+            cut.append("payments_met")
             return
         body["pageToken"] = answer["nextPageToken"]

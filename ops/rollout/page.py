@@ -85,14 +85,19 @@ def _counted(counts: Mapping[str, Any]) -> Iterator[str]:
     if "moved" in counts:
         yield f"- traffic and record were moved by {counts['moved']}"
     if "payments_met" in counts:
-        yield f"- {counts['payments_met']} payments met it"
+        yield f"- {_least(counts, 'payments_met')}{counts['payments_met']} payments met it"
     if "queued" in counts:
-        queued = counts["queued"]
+        queued, least = counts["queued"], _least(counts, "queued")
         yield (
-            f"- {queued['first']} tasks that wait for it were never tried, and {queued['retries']} were: all follow "
-            "the tag to stable, where what had not been broadcast is paid"
+            f"- {least}{queued['first']} tasks that wait for it were never tried, and {least}{queued['retries']} were: "
+            "all follow the tag to stable, where what had not been broadcast is paid"
         )
     if counts.get("in_flight"):
         yield f"- {counts['in_flight']} requests were still at work on it when nobody waited any longer"
     if "not_counted" in counts:
         yield f"- not everything could be counted: {counts['not_counted']}"
+
+
+def _least(counts: Mapping[str, Any], name: str) -> str:
+    """What was too much to be counted to its end."""
+    return "at least " if name in counts.get("at_least", ()) else ""

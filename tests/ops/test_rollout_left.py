@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import pytest
+
 from ops.queues.probe import HEADER
-from tests.ops.rollouts import SERVICE, World
+from ops.rollout import aftermath, page
+from tests.ops.rollouts import CANARY, SERVICE, World
 from tests.ops.test_rollout_verbs import Run, here, kept, sluice
 
 __all__ = ["here", "kept", "sluice"]
 
 
-def test_it_waits_for_the_tasks_that_the_last_one_has_left_and_says_how_to_move_them(here: World, sluice: Run) -> None:
-    place, queue = here.place, f"{here.place.parent}/queues/split-payment-queue"
+def queue_of(here: World, name: str) -> str:
+    """A queue that stands still."""
+    place, queue = here.place, f"{here.place.parent}/queues/{name}"
     place.call("tasks", "POST", f"{place.parent}/queues", {"name": queue})
     place.call("tasks", "POST", f"{queue}:pause", {})
+    return queue
 
-    def put(tag: str | None, **headers: str) -> str:
-        request = {"url": f"{place.url(SERVICE, tag)}/split", "headers": headers}
-        return str(place.call("tasks", "POST", f"{queue}/tasks", {"task": {"httpRequest": request}})["name"])
 
-    put(None)
-    put("canary", **{HEADER: "a-run"})
-    left = [put("canary"), put("canary")]
+def put(here: World, queue: str, tag: str | None, **headers: str) -> str:
+    """A task for the service's tag; its name."""
+    request = {"url": f"{here.place.url(SERVICE, tag)}/split", "headers": headers}
+    return str(here.place.call("tasks", "POST", f"{queue}/tasks", {"task": {"httpRequest": request}})["name"])
+
+
+def test_it_waits_for_the_tasks_that_the_last_one_has_left_and_says_how_to_move_them(here: World, sluice: Run) -> None:
+    queue = queue_of(here, "split-payment-queue")
+    put(here, queue, None)
+    put(here, queue, "canary", **{HEADER: "a-run"})
+    left = [put(here, queue, "canary"), put(here, queue, "canary")]
     before = here.writes
     code, said = sluice("rollout", "start", SERVICE, "--yes", "--dwell", "1h")
     assert (code, "2 tasks still wait for the release of gcsplit before this one" in said) == (1, True), said
@@ -29,5 +41,25 @@ def test_it_waits_for_the_tasks_that_the_last_one_has_left_and_says_how_to_move_
     assert here.writes == before
     assert sluice("rollout", "start", "payout", "--yes", "--dwell", "1h")[0] == 0, "a route has no tag"
     for task in left:
-        place.call("tasks", "DELETE", task)
+        here.place.call("tasks", "DELETE", task)
     assert sluice("rollout", "start", SERVICE, "--yes", "--dwell", "1h")[0] == 0
+
+
+def test_what_is_too_much_to_be_counted_is_said_to_be_at_least_that(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aftermath, "MOST", 1)
+    monkeypatch.setattr(aftermath, "PAGE", 1)
+    begun, queue = here.begin(SERVICE), queue_of(here, "long-queue")
+    resource = {"type": "cloud_run_revision", "labels": {"revision_name": CANARY}}
+    entry = {"logName": f"projects/{here.place.project}/logs/a", "resource": resource}
+    entries = [{**entry, "jsonPayload": {"unique_id": str(number)}} for number in range(3)]
+    for _ in entries:
+        put(here, queue, "canary")
+    here.place.call("logging", "POST", "entries:write", {"entries": entries})
+    counts = aftermath.after(here.place, begun, begun.began)
+    assert sorted(counts["at_least"]) == ["payments_met", "queued"]
+    done = page.markdown(dataclasses.replace(begun, counts=counts))
+    assert "at least 1 payments met it" in done
+    assert "at least 1 tasks that wait for it were never tried" in done
+    here.place.call("tasks", "DELETE", queue)
