@@ -132,7 +132,7 @@ class Effects:
         The record takes a moment and needs no client, which is loaded meanwhile: new work is stable's from here on. The
         update then turns what is queued.
         """
-        change = record.whole(rollout.target, rollout.kind, 0)
+        change = record.whole(rollout.target, rollout.kind, rollout.back_to)
         unwritten: OpsError | None = None
         try:
             record.insist(Objects(self.place, again=()), change)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
-from ops.rollout.decide import next_step
-from ops.rollout.state import Kind, Phase, Rollout, Step, moment, shown
+from ops.rollout.decide import WHOLE, next_step
+from ops.rollout.state import Kind, Phase, Rollout, Step, moment, shown, text
+from spec.rollout import Rollout as Rules
 
 #: What a phase means.
 SAID = {
     Phase.PREPARING: "its revision is being deployed at 0 %",
     Phase.RUNNING: "runs",
-    Phase.PAUSED: "is held; gates still roll back",
+    Phase.PAUSED: "is held",
     Phase.PROMOTING: "is being promoted",
     Phase.ROLLING_BACK: "is being rolled back",
     Phase.ABORTING: "is being taken back",
@@ -27,8 +29,55 @@ def line(rollout: Rollout) -> str:
     what = f"{rollout.target} {SAID[rollout.phase]}"
     if rollout.running and not rollout.phase.ending:
         following = next_step(rollout)
-        what += f", at {rollout.percent} %" + (f", next {following} %" if following is not None else "")
+        what += f" at {rollout.percent} %" + (f", next {following} %" if following is not None else "")
+        what += "; gates still roll back" if rollout.phase is Phase.PAUSED else ""
     return what + (f": {rollout.why}" if rollout.why else "")
+
+
+def looked(rollout: Rollout) -> str:
+    """What the gates said last of the share that stands."""
+    last = rollout.steps[-1]
+    return f"{last.verdict}: {last.why}" if last.verdict else "the gates have not been asked yet"
+
+
+def end(rollout: Rollout) -> str:
+    """How it ended and when; of what was taken back after a promotion both."""
+    promoted = f"promoted {rollout.promoted[:19]}" if rollout.promoted else ""
+    if rollout.phase is Phase.PROMOTED:
+        return promoted
+    ended = f"{rollout.phase.replace('_', ' ')} {rollout.ended[:19]}"
+    return f"{promoted}, {ended}" if promoted else ended
+
+
+def plan(rollout: Rollout) -> list[tuple[int, str]]:
+    """Each share with the earliest time at which it may be set, if it begins now; last the promotion, as 100 again."""
+    at, dwell = moment(rollout.began), rollout.rules.first_dwell
+    found = []
+    for percent in rollout.rules.steps:
+        found.append((percent, text(at)))
+        at, dwell = at + timedelta(seconds=dwell), rollout.rules.dwell
+    return [*found, (WHOLE, text(at))]
+
+
+def planned(rollout: Rollout, rules: Rules) -> Iterator[str]:
+    """The plan with its times, line by line."""
+    *shares, (_, over) = plan(rollout)
+    for percent, at in shares:
+        yield f"{percent:>3} %  {at[:19]}Z at the earliest"
+    yield (
+        f"over   {over[:19]}Z at the earliest: each step wants {rules.min_samples} good samples, and sees them "
+        f"{shown(rules.lag.seconds)} late"
+    )
+
+
+def meaning(rollout: Rollout, meant: int) -> str:
+    """What a promotion by hand would do."""
+    if rollout.percent != WHOLE:
+        held = ", and hold it there" if rollout.phase is Phase.PAUSED else ""
+        return f"raise {rollout.target} from {rollout.percent} % to {meant} % at once{held}"
+    if rollout.kind is Kind.ROUTE:
+        return f"end the rollout of {rollout.target} with its new way as the one that there is"
+    return f"make {rollout.canary} the stable revision of {rollout.target}, and keep {rollout.stable} warm beside it"
 
 
 def markdown(rollout: Rollout) -> str:
@@ -42,6 +91,11 @@ def _lines(rollout: Rollout) -> Iterator[str]:
     yield f"{line(rollout)}."
     yield ""
     yield f"- begun {rollout.began} by {rollout.who}" + (f", over {rollout.ended}" if rollout.ended else "")
+    if rollout.promoted:
+        until = f" until {rollout.ended}, when it was rolled back" if rollout.phase is Phase.ROLLED_BACK else ""
+        yield f"- promoted {rollout.promoted}: it had everything from then on{until}"
+    for one in rollout.raised:
+        yield f"- raised to {one.percent} % by {one.who} at {one.at}, while the gates said: {one.gates}"
     if rollout.by and rollout.by != rollout.who:
         yield f"- decided last by {rollout.by}"
     if rollout.kind is Kind.RELEASE:

@@ -36,6 +36,7 @@ def walker(
         pause=lambda: time.sleep(pause),
         every=pause,
         sleep=time.sleep,
+        say=lambda line: out.plain(line, style="dim"),
     )
 
 

@@ -79,7 +79,7 @@ def planned(place: Place, store: Store, system: spec.System, wish: Wish) -> Roll
     begun = Rollout(
         id=identity(wish.target, place.now()), target=wish.target, kind=kind, phase=Phase.RUNNING,
         rules=_rules(place, wish, percent), who=place.who, by=place.who, began=now, percent=percent, wanted=percent,
-        since=now,
+        began_at=percent, since=now,
     )  # fmt: skip
     if kind is Kind.ROUTE:
         if not wish.force:

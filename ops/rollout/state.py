@@ -66,6 +66,16 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Raised:
+    """A share that a person has raised: who, when, to which, and what the gates said of the one before."""
+
+    percent: int
+    at: str
+    who: str
+    gates: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rules:
     """The steps and how long each share stands at least, in seconds; how long the old way is kept after the last."""
 
@@ -102,6 +112,11 @@ class Rollout:
     previous: str = ""
     keep_until: str = ""
     steps: tuple[Step, ...] = ()
+    raised: tuple[Raised, ...] = ()
+    #: The share of a route before its first step, to which an abort takes it back.
+    began_at: int = 0
+    #: When it was promoted, if ever: a rollback may have come after it.
+    promoted: str = ""
     #: Why it stands where it stands, and who said so.
     why: str = ""
     by: str = ""
@@ -113,6 +128,11 @@ class Rollout:
     def running(self) -> bool:
         """Whether it is not over."""
         return not self.phase.over
+
+    @property
+    def back_to(self) -> int:
+        """The share that the way back leads to: an abort's the one before the rollout, a rollback's 0."""
+        return self.began_at if self.phase in (Phase.ABORTING, Phase.ABORTED) else 0
 
     @property
     def unset(self) -> bool:
@@ -131,6 +151,7 @@ class Rollout:
         values = {name: value for name, value in kept.items() if name != "version"}
         values["rules"] = Rules(**{**kept["rules"], "steps": tuple(kept["rules"]["steps"])})
         values["steps"] = tuple(Step(**step) for step in kept.get("steps", ()))
+        values["raised"] = tuple(Raised(**one) for one in kept.get("raised", ()))
         return cls(**{**values, "kind": Kind(kept["kind"]), "phase": Phase(kept["phase"])})
 
     def wanting(self, percent: int) -> Rollout:
@@ -160,7 +181,8 @@ class Rollout:
         """At its end."""
         at = text(now)
         steps = (*self.steps[:-1], replace(self.steps[-1], until=at)) if self.steps else ()
-        return replace(self, phase=phase, ended=at, percent=percent, wanted=percent, steps=steps)
+        promoted = at if phase is Phase.PROMOTED else self.promoted
+        return replace(self, phase=phase, ended=at, percent=percent, wanted=percent, steps=steps, promoted=promoted)
 
 
 def text(moment: datetime) -> str:

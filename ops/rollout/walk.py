@@ -87,6 +87,8 @@ class Walker:
     #: Real time: services read the record by it.
     sleep: Callable[[float], None]
     seconds: Callable[[], float] = time.monotonic
+    #: Says what stays to be read, where `tell` writes over its lines.
+    say: Callable[[str], None] | None = None
     rollout: Rollout = field(init=False)
     _generation: int = field(init=False, default=0)
     _kept_at: datetime | None = field(init=False, default=None)
@@ -135,8 +137,10 @@ class Walker:
             case Prepare():
                 self._prepare()
             case SetShare(percent):
+                self._decided(verdict, f"next {percent} %")
                 self._set(percent)
             case Promote():
+                self._decided(verdict, "promoted now")
                 self._promote()
             case RollBack(why):
                 self._back(why)
@@ -146,6 +150,12 @@ class Walker:
                 self.tell(f"{self.rollout.target} at {self.rollout.percent} %: {why}")
                 self.pause()
         return False
+
+    def _decided(self, verdict: Verdict | None, what: str) -> None:
+        """Say why a step is taken before it is; one that a person asked for has no look before it."""
+        if verdict is not None:
+            at = f"{self.rollout.target}: {verdict.kind} at {self.rollout.percent} %"
+            (self.say or self.tell)(f"{at} ({verdict.why}): {what}")
 
     def guard(self) -> None:
         """Raise where the state is another than this walk wrote: somebody else decides now."""
@@ -237,6 +247,8 @@ class Walker:
         work.leave()
         while True:
             try:
+                if self.rollout.phase is Phase.ABORTING and not self.lock.lost:
+                    self._written()  # a rollback that came meanwhile goes to 0, and an abort to where it began
                 self.effects.move_back(self.rollout)
             except OpsError as error:
                 self.tell(f"not moved back yet: {error.what}")
@@ -278,13 +290,14 @@ class Walker:
         self.tell(f"rolling {rollout.target} back: {why}")
 
     def _abort(self) -> None:
+        self._brought = True
         self.effects.move_back(self.rollout)
         self.effects.settle(self.rollout, bad=False)
-        done = self.rollout.over(Phase.ABORTED, self.place.now(), 0)
+        done = self.rollout.over(Phase.ABORTED, self.place.now(), self.rollout.back_to)
         self.store.remember(done)
         self._save(done)
         audit(self.place, self.tell, "rollout aborted", done.target, rollout=done.id, why=done.why)
-        self.tell(f"{done.target} is back at 0 %")
+        self.tell(f"{done.target} is back at {done.percent} %")
 
     # What is known
 

@@ -55,7 +55,7 @@ def promoted(rollout: Rollout, keep_until: str) -> Written:
 def taken_back(rollout: Rollout, *, bad: bool) -> Written:
     """At any other end."""
     if rollout.kind is Kind.ROUTE:
-        return share(rollout, 0)
+        return share(rollout, rollout.back_to)
     entry = _entry(
         rollout, stable=rollout.stable, rolled_back=rollout.canary if bad else "", digest=rollout.stable_digest
     )

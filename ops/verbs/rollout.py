@@ -14,11 +14,11 @@ from ops.confirming import Confirm, DryRun, Json, Yes, confirm_change
 from ops.errors import BadUsage, OpsError
 from ops.output import Output
 from ops.place import Place
-from ops.rollout import apply, checkout, gates, lock, page, record, session, start
+from ops.rollout import apply, checkout, gates, lock, page, past, record, session, start
 from ops.rollout import finish as finishing
 from ops.rollout.decide import WHOLE, next_step
 from ops.rollout.rollback import audit
-from ops.rollout.state import Phase, Rollout, moment, text
+from ops.rollout.state import Phase, Raised, Rollout, text
 from ops.rollout.store import Lost, Store
 from ops.verbs.clock import seconds
 from spec.stack import LOCAL
@@ -27,6 +27,16 @@ Which = Annotated[str, typer.Option("--stack", help="Which stack: local, or one 
 Every = Annotated[str, typer.Option("--every", metavar="TIME", help="Look so often; 1s locally, 15s on Google Cloud.")]
 #: The exit status of `status --check` while what is in force is not what this checkout declares.
 DIFFERS = 3
+START = """Begin, and walk in the foreground; Ctrl-C leaves it as it stands.
+
+Steps, dwell, lag and samples are sluice:rollout of the stack's config. Unless it says otherwise: 10,25,50,75,90,100;
+48h at the first and 24h at each other; 50 samples a step; metrics count when they are 180s old. --dry-run shows the
+times.
+"""
+ABORT = """Back without calling it bad: a route to the share it began at, a release to 0 %.
+
+`sluice rollback` takes a route to 0 % instead.
+"""
 #: So often a word to a rollout is written again where its walk was quicker.
 TRIES = 20
 
@@ -36,15 +46,14 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         help="Shares of a route or a release, raised step by step.", no_args_is_help=True, rich_markup_mode=None
     )
-    group.command("start", help="Begin, and walk in the foreground; Ctrl-C leaves it as it stands.")(begin)
+    group.command("start", help=START)(begin)
     group.command("resume", help="Go on with one that was left, paused or killed.")(resume)
     group.command("status", help="How it stands, and what the gates said last.")(status)
     group.command("pause", help="Hold the share; gates still roll back.")(pause)
     group.command("promote", help="Take the next step now, whatever its dwell; --to 100 the last one.")(promote)
-    group.command("abort", help="Back to 0 without calling it bad.")(abort)
-    group.command("finish", help="Let go of what was stable before the last promotion.")(finish)
-    group.command("history", help="Those that are over.")(history)
-    group.command("show", help="The page of one: what was seen at each step, and why it was decided.")(show)
+    group.command("abort", help=ABORT)(abort)
+    group.command("finish", help="Let go of the revision that was stable before the last promotion.")(finish)
+    past.register(group)
     app.add_typer(group, name="rollout")
 
 
@@ -54,8 +63,20 @@ def begin(
     image: Annotated[
         str, typer.Option("--image", metavar="DIGEST", help="The release's image; the stack's where none is named.")
     ] = "",
-    steps: Annotated[str, typer.Option("--steps", metavar="N,N,...", help="The shares, up to 100.")] = "",
-    dwell: Annotated[str, typer.Option("--dwell", metavar="TIME", help="How long each lasts at least: 1h.")] = "",
+    steps: Annotated[
+        str,
+        typer.Option(
+            "--steps", metavar="N,N,...", help="The shares, up to 100; sluice:rollout's, 10,25,50,75,90,100 by default."
+        ),
+    ] = "",
+    dwell: Annotated[
+        str,
+        typer.Option(
+            "--dwell",
+            metavar="TIME",
+            help="How long each lasts at least; by default 48h the first, 24h the others (sluice:rollout).",
+        ),
+    ] = "",
     force: Annotated[bool, typer.Option("--force", help="Also what was rolled back before.")] = False,
     every: Every = "",
     stack: Which = LOCAL,
@@ -78,7 +99,9 @@ def begin(
         what += f", {plan.canary} beside {plan.stable}"
     if dry_run:
         out.say(f"would roll out {what}")
-        out.result({"would_start": plan.as_json()})
+        for planned in page.planned(plan, here.config.rollout):
+            out.plain(f"    {planned}", style="dim")
+        out.result({"would_start": plan.as_json(), "earliest": [{"percent": n, "at": at} for n, at in page.plan(plan)]})
         return
     confirm_change(here, f"Roll out {what}?", yes=yes, named=confirm)
 
@@ -104,6 +127,7 @@ def resume(
     ] = False,
     every: Every = "",
     stack: Which = LOCAL,
+    dry_run: DryRun = False,
     yes: Yes = False,
     confirm: Confirm = "",
     as_json: Json = False,
@@ -113,6 +137,11 @@ def resume(
     here, system = place.of(stack), specs.load(stack)
     store = Store(here)
     found = _running(store)
+    if dry_run:
+        where = "; its walk goes on where it runs" if lock.holder_of(here) is not None else ""
+        out.say(f"would go on with this: {page.line(found)}{where}")
+        out.result({"would_resume": found.as_json()})
+        return
     confirm_change(here, f"Go on with this in {stack}: {page.line(found)}?", yes=yes, named=confirm)
     if found.phase is Phase.PAUSED:
         found = _word(store, lambda kept: kept.turned(Phase.RUNNING, "", here.who))
@@ -143,7 +172,7 @@ def status(
     else:
         out.say(page.line(found))
         if found.steps and found.running:
-            out.plain(f"    {found.steps[-1].verdict or 'not looked at yet'}: {found.steps[-1].why}", style="dim")
+            out.plain(f"    {page.looked(found)}", style="dim")
         walks = f"{holder.who}, process {holder.pid} on {holder.host}" if holder else "nobody; ./sluice rollout resume"
         if found.running:
             out.plain(f"    walked by {walks}", style="dim")
@@ -204,22 +233,29 @@ def promote(
     if found.phase not in (Phase.RUNNING, Phase.PAUSED):
         raise OpsError(page.line(found), why="there is no share to raise", fix="./sluice rollout status")
     meant = to or next_step(found) or WHOLE
+    if meant > WHOLE:
+        raise BadUsage(f"{meant} % is more than there is", fix="name a share of at most 100: --to 100")
     if not found.percent < meant <= WHOLE and found.percent != WHOLE:
         raise BadUsage(f"{meant} % is no step from {found.percent} %", fix="name a higher share: --to 100")
     said = "no share stands yet" if not found.steps else _verdict(here, system, found)
     out.say(f"the gates at {found.percent} %: {said}")
     if dry_run:
+        out.say(f"would {page.meaning(found, meant)}, whatever the gates say")
         out.result({"would_promote_to": meant, "gates": said})
         return
     confirm_change(here, f"Raise {found.target} in {stack} to {meant} % now?", yes=yes, named=confirm)
     whole = found.percent == WHOLE
-    _word(store, lambda kept: _raised(kept, meant, here.who, said))
+    hand = Raised(percent=meant, at=text(here.now()), who=here.who, gates=said)
+    _word(store, lambda kept: _raised(kept, hand))
     audit(here, out.progress, "rollout promote", found.target, rollout=found.id, percent=meant, gates=said)
     done = session.seen_to(
         here, store, system, out,
         lambda kept: kept.phase.over or (not whole and not kept.unset and kept.percent >= meant),
     )  # fmt: skip
-    out.step(page.line(done))
+    raised = not done.phase.over and done.percent >= meant
+    out.step(f"raised to {meant} %: {page.line(done)}" if raised else page.line(done))
+    if done.phase is Phase.PAUSED:
+        out.plain("    ./sluice rollout resume goes on with the steps after it", style="dim")
     out.result(done.as_json())
 
 
@@ -238,21 +274,24 @@ def abort(
     store = Store(here)
     found = _running(store)
     if dry_run:
-        out.say(f"would take {found.target} back from {found.percent} % to 0")
+        out.say(f"would take {found.target} back from {found.percent} % to {found.began_at} %")
         out.result({"would_abort": found.as_json()})
         return
     if found.phase is not Phase.ABORTING:
         if found.phase.ending:
             raise OpsError(page.line(found), why="its end was decided already", fix="./sluice rollout resume")
         confirm_change(
-            here, f"Take {found.target} in {stack} back from {found.percent} % to 0?", yes=yes, named=confirm
+            here,
+            f"Take {found.target} in {stack} back from {found.percent} % to {found.began_at} %?",
+            yes=yes,
+            named=confirm,
         )
         found = _word(store, lambda kept: kept.turned(Phase.ABORTING, why, here.who))
     session.ended(out, session.seen_to(here, store, system, out, lambda kept: kept.phase.over))
 
 
 def finish(
-    service: Annotated[str, typer.Argument(help="A service that was promoted.")],
+    service: Annotated[str, typer.Argument(metavar="TARGET", help="A service whose release was promoted.")],
     *,
     force: Annotated[bool, typer.Option("--force", help="Also before the time for which it is kept.")] = False,
     stack: Which = LOCAL,
@@ -264,6 +303,11 @@ def finish(
     """Take away the tag of what was stable before, so that it is kept warm no longer."""
     out = Output(as_json=as_json)
     here, system = place.of(stack), specs.load(stack)
+    if service in system.routes:
+        raise BadUsage(
+            f"{service} is a route: it has no revisions, and nothing of it is kept",
+            fix="name a service whose release was promoted; a route is over with its last step",
+        )
     start.service_of(system, service)
     previous = finishing.kept(here, service)
     if not previous:
@@ -291,44 +335,6 @@ def finish(
     out.result({"finished": previous})
 
 
-def history(
-    target: Annotated[str, typer.Argument(help="Of this route or service alone.")] = "",
-    *,
-    stack: Which = LOCAL,
-    as_json: Json = False,
-) -> None:
-    """List them, the newest last."""
-    out = Output(as_json=as_json)
-    store = Store(place.of(stack))
-    found = [one for name in store.past(target) if (one := store.show(name)) is not None]
-    found.sort(key=lambda one: moment(one.began))
-    if found:
-        out.table(
-            ["id", "began", "by", "end", "why"],
-            [[one.id, one.began[:19], one.who, one.phase, one.why] for one in found],
-        )
-    else:
-        out.say("nothing was rolled out and is over")
-    out.result({"rollouts": [one.as_json() for one in found]})
-
-
-def show(
-    rollout: Annotated[str, typer.Argument(metavar="ID", help="Its id; the last one where none is named.")] = "",
-    *,
-    stack: Which = LOCAL,
-    as_json: Json = False,
-) -> None:
-    """Print the page."""
-    out = Output(as_json=as_json)
-    store = Store(place.of(stack))
-    last, _ = store.read()
-    found = last if last is not None and rollout in ("", last.id) else store.show(rollout)
-    if found is None:
-        raise BadUsage(f"there is no rollout {rollout!r}", fix="./sluice rollout history lists them")
-    out.plain(page.markdown(found), end="")
-    out.result(found.as_json())
-
-
 def _running(store: Store) -> Rollout:
     found, _ = store.read()
     if found is None or not found.running:
@@ -352,10 +358,12 @@ def _word(store: Store, change: Callable[[Rollout], Rollout]) -> Rollout:
     raise Lost("the rollout's state is being written by somebody else all the time", fix="repeat the command")
 
 
-def _raised(kept: Rollout, percent: int, who: str, said: str) -> Rollout:
+def _raised(kept: Rollout, hand: Raised) -> Rollout:
+    raised = replace(kept, raised=(*kept.raised, hand))
     if kept.percent == WHOLE:
-        return kept.turned(Phase.PROMOTING, f"by {who}; the gates: {said}", who)
-    return replace(kept.wanting(percent), why="", by=who) if kept.phase is Phase.RUNNING else kept.wanting(percent)
+        return raised.turned(Phase.PROMOTING, f"by hand, by {hand.who}", hand.who)
+    raised = raised.wanting(hand.percent)
+    return replace(raised, why="", by=hand.who) if kept.phase is Phase.RUNNING else raised
 
 
 def _verdict(here: Place, system: spec.System, rollout: Rollout) -> str:

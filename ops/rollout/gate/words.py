@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from math import ceil, inf
 
 from ops.rollout.gate import law
+from ops.rollout.gate.gather import DUE_AFTER
 from ops.rollout.gate.model import Early, GateVerdict, Rules, Spread, Window
 from ops.rollout.state import shown
 
@@ -70,7 +72,14 @@ class Found:
     def too_few(self, least: int) -> str:
         """Samples are missing."""
         of = self.canary[1]
-        return f"{of} of {least} samples: {self._time(least - of)} ({self.counts})"
+        due = self._due() if self.gate == "paid" else ""
+        return f"{of} of {least} samples: {self._time(least - of)} ({self.counts}){due}"
+
+    def _due(self) -> str:
+        """Payments count later than requests do."""
+        first = self.window.since + timedelta(minutes=DUE_AFTER + 1, seconds=self.rules.lag)
+        when = f"; the first of this share come at {first:%H:%M:%S}" if not self.canary[1] else ""
+        return f"; a payment is due, and counted, {DUE_AFTER} minutes after it began{when}"
 
     def above(self) -> str:
         """The estimate is above the limit, and may be so by chance."""
@@ -145,8 +154,12 @@ def percent(share: float) -> str:
     return f"{share * 100:.2g} %"
 
 
+def _named(one: GateVerdict) -> str:
+    return one.why if one.why.startswith(f"{one.gate}: ") else f"{one.gate}: {one.why}"
+
+
 def together(said: Sequence[GateVerdict]) -> str:
     """The sentences of several gates, each once: some miss the same series, and the rest is in the verdict."""
-    found = list(dict.fromkeys(one.why for one in said))
+    found = list(dict.fromkeys(_named(one) for one in said))
     more = f"; and so on at {len(found) - MOST} more gates" if len(found) > MOST else ""
     return "; ".join(found[:MOST]) + more
