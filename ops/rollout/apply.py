@@ -69,7 +69,7 @@ def apply(place: Place, out: Output, service: str | None) -> None:
             f"the Pulumi CLI is not on the PATH, so the state of {place.stack} is behind what is in force",
             why="the next preview would show a change, and a new revision is not deployed by anything else",
             fix=f"run this where it is, then ./sluice rollout resume --applied --stack {place.stack}: "
-            + shlex.join(command),
+            f"{shlex.join(unheld(place))} && {shlex.join(command)}",
         )
     done = subprocess.run(command, cwd=ROOT, check=False)
     if done.returncode:
@@ -78,6 +78,12 @@ def apply(place: Place, out: Output, service: str | None) -> None:
             why="the next preview would show a change",
             fix=f"mend what it says, then ./sluice rollout resume --stack {place.stack}",
         )
+
+
+def unheld(place: Place) -> list[str]:
+    """The command that lets somebody else's apply write the record; the rollout holds it again when it goes on."""
+    record = f"gs://{names.rollout_bucket(place.project)}/{names.RECORD_OBJECT}"
+    return ["gcloud", "storage", "objects", "update", record, "--no-temporary-hold"]
 
 
 def pulumi(stack: str, service: str | None) -> list[str]:

@@ -171,12 +171,8 @@ class Effects:
         self.objects.hold(RECORD_OBJECT, on=False, generation=kept.generation)
         try:
             self.apply(rollout.target if rollout.kind is Kind.RELEASE else None)
-        except ByHand:  # whoever runs the command writes the record
-            raise
-        except BaseException:
+        finally:
             self._hold()
-            raise
-        self._hold()
 
     def _declares(self, kept: Kept) -> None:
         declared = self.declared()

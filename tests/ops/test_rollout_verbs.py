@@ -12,7 +12,7 @@ import pytest
 
 from ops import app, place, specs
 from ops.place import Local
-from ops.rollout import apply, gates, hands, lock, ready
+from ops.rollout import apply, gates, hands, lock, ready, record
 from ops.rollout.effects import ByHand
 from ops.rollout.state import Phase, Rollout
 from spec.rollout import Rollout as Rules
@@ -242,6 +242,12 @@ def test_the_apply_at_google_names_what_a_release_changes() -> None:
     ]  # fmt: skip
 
 
+def test_the_record_is_let_go_of_by_the_command_that_is_said(here: World) -> None:
+    assert " ".join(apply.unheld(here.place)) == (
+        f"gcloud storage objects update gs://{here.store.objects.bucket}/record.json --no-temporary-hold"
+    )
+
+
 def test_without_the_cli_the_share_is_in_force_and_the_apply_is_left_to_a_person(here: World) -> None:
     here.begin("payout", steps=(100,))
     by_hand = [False]
@@ -256,8 +262,9 @@ def test_without_the_cli_the_share_is_in_force_and_the_apply_is_left_to_a_person
         with pytest.raises(ByHand):
             walker.walk()
         assert here.record["routes"]["payout"]["percent"] == 100
-        assert not here.held()
-        here.apply(None)  # pulumi up, on another machine
+        assert here.held()
+        record.release(here.store.objects)  # the commands that were said, on another machine
+        here.apply(None)
         by_hand[0] = True
         assert walker.walk().phase is Phase.PROMOTED
 
