@@ -100,8 +100,22 @@ def waiting(calls: Calls, queue: str) -> Waiting:
     return Waiting(tasks=[read(task) for task in page], more=more)
 
 
-def attempts(calls: Calls, queue: str) -> dict[str, int]:
-    """How often each code was the answer to the last attempts, those of tasks that are over among them.
+@dataclass(frozen=True, kw_only=True)
+class Attempts:
+    """The last attempts: how often each code was the answer, and from when to when that was."""
+
+    codes: dict[str, int]
+    first: str = ""
+    last: str = ""
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        return sum(self.codes.values())
+
+
+def attempts(calls: Calls, queue: str) -> Attempts:
+    """The last attempts, those of tasks that are over among them.
 
     Of Cloud Tasks' own log, which the specs' queues write in full (TaskActivityLog, `OK`, `UNAVAILABLE`, ...).
     """
@@ -112,7 +126,11 @@ def attempts(calls: Calls, queue: str) -> dict[str, int]:
     body = {"resourceNames": [f"projects/{calls.place.project}"], "filter": wanted}
     asked = {**body, "orderBy": "timestamp desc", "pageSize": ATTEMPTS}
     entries = calls.place.call("logging", "POST", "entries:list", asked).get("entries", ())
-    return dict(Counter(str(one["jsonPayload"]["attemptResponseLog"]["status"]) for one in entries).most_common())
+    if not entries:
+        return Attempts(codes={})
+    codes = Counter(str(one["jsonPayload"]["attemptResponseLog"]["status"]) for one in entries)
+    first, last = (str(entries[place].get("timestamp", "")) for place in (-1, 0))
+    return Attempts(codes=dict(codes.most_common()), first=first, last=last)
 
 
 def settings(there: Mapping[str, Any], declared: spec.TaskQueue | None) -> list[Setting]:

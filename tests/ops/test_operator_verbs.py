@@ -161,6 +161,14 @@ def test_a_long_list_is_read_page_by_page(doors: Stack, capsys: pytest.CaptureFi
     assert [one["id"] for one in json.loads(capsys.readouterr().out)["dead"]] == ["pay1", "pay2"]
 
 
+def test_a_code_that_nothing_has_is_said_with_those_that_there_are(
+    doors: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    doors.answer = {"failed_transactions": [DEATH], "next": None}
+    assert app.main(["dead", "list", "--kind", "payment", "--code", "RUBBISH"]) == 0
+    assert f"has the code RUBBISH; codes there: {DEATH['error_code']}" in capsys.readouterr().out
+
+
 def test_no_letters_is_said(doors: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     doors.answer = {"dead_letters": [], "next": None}
     assert app.main(["dead", "letters"]) == 0

@@ -92,6 +92,35 @@ def test_run_heeds_no_pause_and_leaves_alone_what_is_over(at_hand: Hands, sluice
     assert (done["subject"], done["meant"], done["run"], done["gone"]) == (PAYING, 3, 0, 3)
 
 
+def test_what_is_no_task_or_no_answer_is_refused_and_what_is_not_there_is_no_success(
+    at_hand: Hands, sluice: Sluice, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [one] = at_hand.names(1)
+    at_hand.put(PAYING, one, after=3600)
+    for wrong in ("a/../b", "a b", f"{at_hand.path(SPLITS)}/tasks/{one}"):
+        code, told = sluice("queues", "run", PAYING, wrong)
+        assert (code, "can be no task of" in told["error"]["what"]) == (2, True), wrong
+    assert sluice("queues", "run", PAYING, "nonsense") == (1, {"queue": PAYING, "run": 0, "gone": 1})
+    assert app.main(["queues", "run", PAYING, "nonsense", "--yes"]) == 1
+    assert "1 not there: done, deleted, or mistyped" in capsys.readouterr().out
+    assert sluice("queues", "run", PAYING, "nonsense", f"{at_hand.path(PAYING)}/tasks/{one}")[0] == 0
+    for wrong in ("bananas", "99", "600", "5xx"):
+        code, told = sluice("queues", "tasks", PAYING, "--code", wrong, yes=False)
+        assert (code, "no answer of an attempt" in told["error"]["what"]) == (2, True), wrong
+
+
+def test_a_dry_run_of_many_shows_some_ids_and_the_count(
+    at_hand: Hands, sluice: Sluice, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = at_hand.names(23)
+    at_hand.put(PAYING, *ids, after=3600)
+    assert app.main(["queues", "run", PAYING, "--all", "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "would dispatch 23 tasks" in shown
+    assert (sum(one in shown for one in ids), "and 3 more (--json shows all)" in shown) == (20, True)
+    assert len(sluice("queues", "run", PAYING, "--all", "--dry-run", yes=False)[1]["would_run"]) == 23
+
+
 def test_run_begins_no_more_a_second_than_its_rate(
     at_hand: Hands, sluice: Sluice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +160,7 @@ def test_a_queue_is_described_beside_its_spec(
     assert told["oldest"]["age_seconds"] >= 59
     assert (told["last_codes"], told["sides"]) == ({"500": 1}, {"canary": 1, "stable": 1})
     assert told["last_attempts"]["INTERNAL"] >= 1
+    assert told["last_attempts_between"][0] <= told["last_attempts_between"][1] <= at_hand.now().isoformat()
     assert (told["from"], told["to"], told["message"]) == (["gchostpay3"], "gchostpay3/", "ExecutePayout")
     # Made with Google's defaults, and not as the specs say.
     assert told["config"]["dispatches a second"] == {"there": 500.0, "declared": 5}
@@ -141,6 +171,7 @@ def test_a_queue_is_described_beside_its_spec(
     assert "an apply puts back what differs" in shown
     assert "Given up 24h after the first attempt" in shown
     assert "1 task 500" in shown
+    assert re.search(r"the last \d+ attempts?, \S+T\S+ to \S+T\S+  .*\d+ answered INTERNAL", shown)
     assert re.search(r"age limit +none +24h  differs", shown)
     assert re.search(r"longest wait +\S+ +60s  differs", shown)
 

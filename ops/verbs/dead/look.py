@@ -21,7 +21,14 @@ from spec.stack import LOCAL
 def list_(
     *,
     kind: Kind = "",
-    status: Annotated[str, typer.Option("--status", help="open, all, or one such as recovered or archived.")] = "open",
+    status: Annotated[
+        str,
+        typer.Option(
+            "--status",
+            help="open, all, or one such as recovered or archived; 'of payment' and 'of event' are letters for which "
+            "their payment or event waits.",
+        ),
+    ] = "open",
     code: Code = "",
     flow: Flow = "",
     older_than: Older = "",
@@ -34,12 +41,16 @@ def list_(
     out, here = Output(as_json=as_json), place.of(stack)
     doors = DeadDoors(here)
     with in_hand(here, doors, out, wanted=LETTER in wanted.kinds) as hand:
-        things = list(wanted.of([*doors.listed(wanted), *messages_in(hand, wanted)], here.now()))
+        listed = [*doors.listed(wanted), *messages_in(hand, wanted)]
+        things, codes = list(wanted.of(listed, here.now())), sorted({one.code for one in listed if one.code})
         if things:
             out.table(COLUMNS, [thing.row() for thing in things])
             out.say("\n./sluice dead show ID tells everything about one; ./sluice dead replay ID does it after all")
         else:
             out.say("nothing waits for a decision" if wanted.everything else "nothing is recorded like this")
+        if wanted.code and wanted.code not in codes:
+            said = f"codes there: {', '.join(codes)}" if codes else "nothing there has a code"
+            out.plain(f"nothing that is listed as {status} has the code {wanted.code[:60]}; {said}", style="yellow")
         if hand is not None and hand.more:
             out.say(f"of Pub/Sub's dead letters {len(hand.held)} were looked at; there are more")
         looked = hand is not None or LETTER not in wanted.kinds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,7 @@ from ops.confirming import confirm_change
 from ops.errors import BadUsage, OpsError
 from ops.output import Output
 from ops.place import Place
-from ops.queues.tasks import OTHER, Task
+from ops.queues.tasks import OTHER, UNTRIED, Task
 from ops.verbs.clock import seconds
 from spec import System
 from spec.errors import choose
@@ -27,10 +28,21 @@ Code = Annotated[
     str, typer.Option("--code", help="Only with this last answer: 503, unavailable, or - for none so far.")
 ]
 OlderThan = Annotated[str, typer.Option("--older-than", metavar="TIME", help="Only created longer ago, such as 10m.")]
-To = Annotated[str, typer.Option("--to", metavar="SIDE", help="Only to this side of a release: canary or stable.")]
+To = Annotated[
+    str,
+    typer.Option(
+        "--to", metavar="SIDE", help="Only to this side: stable, canary, previous, or other: the URL is no service's."
+    ),
+]
 
 #: What a task's side may be: a tag of its receiver, or none that is known.
 SIDES = (STABLE_TAG, CANARY_TAG, PREVIOUS_TAG, OTHER)
+#: What Cloud Tasks says of an attempt beside a status of HTTP: https://cloud.google.com/apis/design/errors#error_codes
+CODES = (
+    "ok", "cancelled", "unknown", "invalid_argument", "deadline_exceeded", "not_found", "already_exists",
+    "permission_denied", "resource_exhausted", "failed_precondition", "aborted", "out_of_range", "unimplemented",
+    "internal", "unavailable", "data_loss", "unauthenticated",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +56,12 @@ class Choice:
     def __post_init__(self) -> None:
         if self.side and self.side not in SIDES:
             raise BadUsage(f"--to is {self.side}", fix=choose(self.side, SIDES, noun="side"))
+        if self.code and not _is_code(self.code.lower()):
+            raise BadUsage(
+                f"--code is {self.code[:60]}, which is no answer of an attempt",
+                why="no task would ever be meant",
+                fix=f"give a status of HTTP such as 503, {UNTRIED} for none so far, or one of {', '.join(CODES)}",
+            )
 
     def of(self, tasks: Iterable[Task], now: datetime) -> Iterator[Task]:
         """Those of the tasks."""
@@ -55,6 +73,12 @@ class Choice:
                 continue
             if task.age(now) >= age:
                 yield task
+
+
+def _is_code(code: str) -> bool:
+    """Whether an attempt can be answered so: a status of HTTP, a code by name or number, or nothing yet."""
+    number = int(code) if re.fullmatch(r"[0-9]{1,3}", code) else -1
+    return code in (UNTRIED, *CODES) or 100 <= number <= 599 or 1 <= number < len(CODES)
 
 
 def at(stack: str) -> Place:

@@ -10,7 +10,7 @@ from ops.confirming import Json
 from ops.errors import OpsError
 from ops.output import Output, counted
 from ops.queues.calls import PAGE, Calls
-from ops.queues.describe import Setting, Waiting, attempts, settings, waiting
+from ops.queues.describe import Attempts, Setting, Waiting, attempts, settings, waiting
 from ops.verbs.queues.common import Queue, Which, at, system
 from spec import timeline
 from spec.durations import Duration
@@ -57,7 +57,8 @@ def describe(queue: Queue, *, stack: Which = "local", as_json: Json = False) -> 
             **{"waiting": len(held.tasks), "more": held.more, "running": held.running},
             "oldest": held.oldest.as_json(now) if held.oldest else None,
             "next": held.next.as_json(now) if held.next else None,
-            **{"last_codes": held.codes, "last_attempts": last, "sides": held.sides},
+            **{"last_codes": held.codes, "last_attempts": last.codes if last else None, "sides": held.sides},
+            "last_attempts_between": [last.first, last.last] if last and last.count else None,
             "from": list(declared.senders) if declared else None,
             "to": f"{declared.receiver}{declared.path}" if declared else None,
             "message": declared.message if declared else None,
@@ -83,16 +84,17 @@ def _tasks(out: Output, held: Waiting, now: datetime) -> None:
         out.plain(f"  sides  {', '.join(f'{number} to {side}' for side, number in held.sides.items())}")
 
 
-def _attempts(out: Output, calls: Calls, queue: str) -> dict[str, int] | None:
-    """The codes of the last attempts; nothing where the log may not be read."""
+def _attempts(out: Output, calls: Calls, queue: str) -> Attempts | None:
+    """The last attempts with their codes and their times; nothing where the log may not be read."""
     try:
         last = attempts(calls, queue)
     except OpsError as error:
         out.plain(f"  the last attempts are not told: {error.what}", style="yellow")
         return None
-    if last:
-        said = ", ".join(f"{number} {code}" for code, number in last.items())
-        out.plain(f"  last attempts  {said}")
+    if last.count:
+        said = ", ".join(f"{number} answered {code}" for code, number in last.codes.items())
+        span = f"{last.first[:19]} to {last.last[:19]}"
+        out.plain(f"  the last {counted(last.count, 'attempt')}, {span}  {said}")
     return last
 
 

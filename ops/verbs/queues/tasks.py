@@ -8,6 +8,7 @@ also where the queue is paused or at its rate, and NOT_FOUND is a task that is o
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,10 @@ from ops.queues.calls import Calls
 from ops.queues.tasks import Task, message_of, read
 from ops.verbs.queues.common import Choice, Code, OlderThan, Queue, Rate, To, Which, at, audited, sure
 
+#: Ids that a dry run shows; --json has all.
+SHOWN = 20
+#: https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks: TASK_ID
+_ID = re.compile(r"[A-Za-z0-9_-]{1,500}")
 #: Tasks that one question to the log names: a filter has at most 20,000 characters.
 ASKED = 200
 
@@ -99,10 +104,11 @@ def run(
     per_second, wanted = pace.per_second(rate), Choice(code=code, older_than=older_than, side=to)
     here = at(stack)
     calls = Calls(here)
+    ids = [_id(calls, queue, one) for one in chosen or ()]
     state = str(calls.queue(queue).get("state", "RUNNING")).lower()
     found = [task for task in _listed(calls, queue) if not task.running] if every else []
     meant = [task.id for task in wanted.of(found, here.now())]
-    meant = meant or list(dict.fromkeys(one.rpartition("/")[2] for one in chosen or []))
+    meant = meant or list(dict.fromkeys(ids))
     if dry_run:
         _say_dry(out, queue, meant, per_second)
         out.result({"would_run": meant})
@@ -130,9 +136,26 @@ def run(
         )
     finally:
         audited(here, out, "queues run", queue, meant=len(meant), run=counts["run"], gone=counts["gone"])
-    out.step(f"{counted(counts['run'], 'task')} of {queue} dispatched", _gone(counts["gone"]))
-    out.say(f"./sluice queues tasks {queue}{_there(stack)} shows those that were refused")
+    done = f"{counted(counts['run'], 'task')} of {queue} dispatched"
+    none = bool(chosen) and not counts["run"]
+    (out.refusal if none else out.step)(done, _gone(counts["gone"], named=bool(chosen)))
+    what = "what waits" if none else "those that were refused"
+    out.say(f"./sluice queues tasks {queue}{_there(stack)} shows {what}")
     out.result({"queue": queue, "run": counts["run"], "gone": counts["gone"]})
+    if none:
+        raise typer.Exit(1)
+
+
+def _id(calls: Calls, queue: str, given: str) -> str:
+    """A task's id, from itself or from its full name; BadUsage for what can be neither."""
+    called = given.removeprefix(f"{calls.path(queue)}/tasks/")
+    if not _ID.fullmatch(called):
+        raise BadUsage(
+            f"{given[:200]!r} can be no task of {queue}",
+            why="an id is of letters, digits, - and _; nothing was dispatched",
+            fix=f"./sluice queues tasks {queue} shows the ids of those that wait",
+        )
+    return called
 
 
 def _listed(calls: Calls, queue: str, *, bodies: bool = False) -> Iterator[Task]:
@@ -173,12 +196,16 @@ def _second(at_: datetime) -> str:
 
 def _say_dry(out: Output, queue: str, meant: list[str], rate: float) -> None:
     out.say(f"would dispatch {counted(len(meant), 'task')} of {queue}, {rate:g} a second")
-    for one in meant:
+    for one in meant[:SHOWN]:
         out.plain(f"  {one}")
+    if len(meant) > SHOWN:
+        out.plain(f"  and {len(meant) - SHOWN} more (--json shows all)", style="dim")
 
 
-def _gone(number: int) -> str:
-    return f"{number} had gone: done, or deleted" if number else ""
+def _gone(number: int, *, named: bool) -> str:
+    if not number:
+        return ""
+    return f"{number} not there: done, deleted, or mistyped" if named else f"{number} had gone: done, or deleted"
 
 
 def _there(stack: str) -> str:
