@@ -17,10 +17,16 @@ from ops.rollout.state import Kind, Rollout
 from ops.rollout.store import Store
 from spec.stack import LOCAL
 
+HELP = """Take a route to 0 %, or a service back to the revision before.
+
+A route stays at 0 until a rollout raises it again (`rollout start ROUTE --force --steps 50,100`), or its share in
+sluice:canaryPercent is deployed; `rollout abort` takes a route back to the share it began at instead.
+"""
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("rollback", help="Take a route to 0 %, or a service back to the revision before.")(command)
+    app.command("rollback", help=HELP)(command)
 
 
 def command(

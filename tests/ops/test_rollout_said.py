@@ -1,4 +1,4 @@
-"""What a rollout says to whoever operates it: why a step was taken, who raised a share, what would be done, until when."""
+"""What a rollout says to whoever operates it: why a step was taken, who raised a share, what would be done."""
 
 from __future__ import annotations
 
