@@ -13,8 +13,9 @@ import spec
 from ops.errors import OpsError
 from ops.output import Output
 from ops.place import Place
-from ops.rollout import apply, checkout, written
+from ops.rollout import apply, checkout, record, written
 from ops.rollout.effects import ByHand
+from ops.rollout.store import Objects
 
 
 def kept(place: Place, service: str) -> str:
@@ -40,3 +41,4 @@ def finish(place: Place, system: spec.System, out: Output, service: str, previou
     except ByHand as error:
         command = shlex.join(apply.pulumi(place.stack, service))
         raise ByHand(error.what, why=error.why, fix=f"run this where it is: {command}") from error
+    record.release(Objects(place))  # a hold that a refresh of the state has kept comes back with the apply

@@ -34,6 +34,14 @@ def line(rollout: Rollout) -> str:
     return what + (f": {rollout.why}" if rollout.why else "")
 
 
+def unwatched(stack: str) -> str:
+    """What to say of one that is under way and that nobody walks."""
+    return (
+        "NOBODY LOOKS AT IT: no gate takes it back and no step follows until somebody walks it; "
+        f"./sluice rollout resume --stack {stack}"
+    )
+
+
 def looked(rollout: Rollout) -> str:
     """What the gates said last of the share that stands."""
     last = rollout.steps[-1]

@@ -27,6 +27,8 @@ Which = Annotated[str, typer.Option("--stack", help="Which stack: local, or one 
 Every = Annotated[str, typer.Option("--every", metavar="TIME", help="Look so often; 1s locally, 15s on Google Cloud.")]
 #: The exit status of `status --check` while what is in force is not what this checkout declares.
 DIFFERS = 3
+#: That of `status` while one is under way and nobody walks it; `--check` asks about config alone.
+UNWATCHED = 4
 START = """Begin, and walk in the foreground; Ctrl-C leaves it as it stands.
 
 Steps, dwell, lag and samples are sluice:rollout of the stack's config. Unless it says otherwise: 10,25,50,75,90,100;
@@ -48,7 +50,7 @@ def register(app: typer.Typer) -> None:
     )
     group.command("start", help=START)(begin)
     group.command("resume", help="Go on with one that was left, paused or killed.")(resume)
-    group.command("status", help="How it stands, and what the gates said last.")(status)
+    group.command("status", help=f"How it stands; exits {UNWATCHED} where nobody looks at it.")(status)
     group.command("pause", help="Hold the share; gates still roll back.")(pause)
     group.command("promote", help="Take the next step now, whatever its dwell; --to 100 the last one.")(promote)
     group.command("abort", help=ABORT)(abort)
@@ -173,9 +175,10 @@ def status(
         out.say(page.line(found))
         if found.steps and found.running:
             out.plain(f"    {page.looked(found)}", style="dim")
-        walks = f"{holder.who}, process {holder.pid} on {holder.host}" if holder else "nobody; ./sluice rollout resume"
-        if found.running:
-            out.plain(f"    walked by {walks}", style="dim")
+        if found.running and holder:
+            out.plain(f"    walked by {holder.who}, process {holder.pid} on {holder.host}", style="dim")
+        elif found.running:
+            out.refusal(page.unwatched(stack))
         out.plain(f"    ./sluice rollout show {found.id} is its page", style="dim")
     differs = _differs(here, store, found if found and found.running else None) if check else []
     for line in differs:
@@ -186,6 +189,8 @@ def status(
     out.result({"rollout": found.as_json() if found else None, "lock": held, **({"differs": differs} if check else {})})
     if differs:
         raise typer.Exit(DIFFERS)
+    if found and found.running and not holder and not check:
+        raise typer.Exit(UNWATCHED)
 
 
 def pause(

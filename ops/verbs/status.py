@@ -11,6 +11,9 @@ from ops import stack_config
 from ops.cloud import LocalCloud
 from ops.home import Home
 from ops.output import Output
+from ops.place import Local
+from ops.rollout import lock, page
+from ops.rollout.store import Store
 from ops.supervisor import control
 
 
@@ -44,7 +47,16 @@ def collect(home: Home) -> dict[str, Any]:
         "queues": told["queues"],
         "instances": {name: service.get("instances", []) for name, service in told["services"].items()},
         "processes": control.children(home),
+        "rollout": under_way(Local(cloud, home)),
     }
+
+
+def under_way(place: Local) -> dict[str, Any] | None:
+    """The rollout that is under way, and whether anybody looks at it."""
+    found, _ = Store(place).read()
+    if found is None or not found.running:
+        return None
+    return {"id": found.id, "said": page.line(found), "watched": lock.holder_of(place) is not None}
 
 
 def show(out: Output, value: dict[str, Any]) -> None:
@@ -53,6 +65,11 @@ def show(out: Output, value: dict[str, Any]) -> None:
     if value["overlay"]:
         _overlay(out, value)
     out.say(f"  REST {value['rest']}   gRPC {value['grpc']}   sandbox {value['sandbox']}\n")
+    if rollout := value["rollout"]:
+        out.say(f"  rollout: {rollout['said']}")
+        if not rollout["watched"]:
+            out.refusal(page.unwatched(value["stack"]))
+        out.say()
     instances = {name: len(running) for name, running in value["instances"].items()}
     out.table(
         ["service", "instances", "URL"],

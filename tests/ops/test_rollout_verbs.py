@@ -15,6 +15,7 @@ from ops.place import Local
 from ops.rollout import apply, gates, hands, lock, ready, record
 from ops.rollout.effects import ByHand
 from ops.rollout.state import Phase, Rollout
+from ops.verbs import status
 from spec.rollout import Rollout as Rules
 from tests.ops.rollouts import CANARY, SERVICE, STABLE, Says, World, clear, world
 
@@ -195,6 +196,27 @@ def test_one_that_was_left_goes_on_and_what_runs_elsewhere_is_left_to_it(here: W
     assert "nothing is being rolled out" in sluice("rollout", "resume", "--yes")[1]
 
 
+def test_one_that_nobody_looks_at_is_said_loudly_until_somebody_walks_it(here: World, sluice: Run) -> None:
+    here.begin("payout")
+    here.walk(lambda now: now.percent == 10)
+    code, said = sluice("rollout", "status")
+    assert (code, "NOBODY LOOKS AT IT" in said, "./sluice rollout resume --stack local" in said) == (4, True, True)
+    assert sluice("rollout", "status", "--check")[0] == 0, "a pipeline asks whether config is in force"
+    left = status.under_way(here.place)
+    assert left is not None
+    assert not left["watched"]
+    held = here.lock()
+    try:
+        code, said = sluice("rollout", "status")
+        assert (code, "NOBODY" in said) == (0, False)
+        assert (status.under_way(here.place) or {})["watched"]
+    finally:
+        held.release()
+    assert sluice("rollout", "abort", "--yes")[0] == 0
+    assert sluice("rollout", "status")[0] == 0
+    assert status.under_way(here.place) is None
+
+
 def test_ctrl_c_leaves_the_share_and_says_how_to_go_on(
     here: World, sluice: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,7 +248,10 @@ def test_what_was_stable_before_is_let_go_of_when_its_time_is_over(here: World, 
     code, said = sluice("rollout", "finish", SERVICE, "--yes")
     assert (code, "is kept until" in said) == (1, True)
     here.pass_(15 * 24 * 3600)
+    stood = record.read(here.store.objects)
+    here.store.objects.hold("record.json", on=True, generation=stood.generation)  # as a refreshed state has it
     assert sluice("rollout", "finish", SERVICE, "--yes")[0] == 0
+    assert not here.held()
     assert here.roles().previous == ""
     assert here.releases[SERVICE] == {"stable": CANARY}
     assert "nothing is kept" in sluice("rollout", "finish", SERVICE, "--yes")[1]
