@@ -2,9 +2,11 @@
 
 Owns the object, whose bytes follow from stack config alone (``spec.record``), so that a step of a rollout makes no new
 revision. While a rollout runs it holds the object, and Cloud Storage refuses any other write (403): an apply that would
-undo a step fails here, before the services, which wait for it. The hold is the rollout's, not the program's.
+undo a step fails here, before the services, which wait for it. The hold is the rollout's, not the program's. A reader
+gets this one object: beside it stand the rollout's state, who walks it, and how far keys are rotated.
 
-Sources: https://cloud.google.com/storage/docs/object-holds and the provider's resource_storage_bucket_object.go.
+Sources: https://cloud.google.com/storage/docs/object-holds, the provider's resource_storage_bucket_object.go and
+https://cloud.google.com/iam/docs/conditions-resource-attributes (an object is projects/_/buckets/BUCKET/objects/NAME).
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import pulumi_gcp as gcp
 
 from components.site import Site
 from spec import names
-from spec.permissions import RECORD_READER
+from spec.permissions import RECORD_READER, record_alone
 
 #: As a rollout writes it too, so that nothing but the content ever differs.
 CONTENT_TYPE, CACHE_CONTROL = "application/json", "no-store"
@@ -57,6 +59,11 @@ class RolloutRecord(pulumi.ComponentResource):
                 bucket=config.bucket,
                 role=RECORD_READER,
                 member=member,
+                condition=gcp.storage.BucketIAMMemberConditionArgs(
+                    title="record-alone",
+                    description="Reads the record, and nothing else of the bucket",
+                    expression=record_alone(config.site.project),
+                ),
                 opts=pulumi.ResourceOptions(parent=self),
             )
         self.ready = [record]

@@ -43,6 +43,11 @@ class Grant:
     why: str
 
 
+def record_alone(project: str) -> str:
+    """Under which condition services have RECORD_READER: the bucket holds more than they choose by."""
+    return f'resource.name == "projects/_/buckets/{names.rollout_bucket(project)}/objects/{names.RECORD_OBJECT}"'
+
+
 def grants(system: System) -> list[Grant]:
     """All of them, sorted; none twice."""
     parts = (_queues(system), _topics(system), _services(system), _secrets(system), _record(system), _project(system))
@@ -93,7 +98,7 @@ def _secrets(system: System) -> Iterator[Grant]:
 def _record(system: System) -> Iterator[Grant]:
     for name in system.services:
         if system.reads_record(name):
-            why = f"{name} chooses by the rollout record"
+            why = f"{name} chooses by the rollout record, and reads that object alone"
             yield Grant(names.service_account_id(name), RECORD_READER, "bucket", names.ROLLOUT_BUCKET, why)
 
 
