@@ -10,6 +10,7 @@ from datetime import datetime
 
 import spec
 from ops.place import Place
+from ops.rollout.decide import WHOLE
 from ops.rollout.gate import judge, read, target
 from ops.rollout.gate.early import EarlyLook
 from ops.rollout.gate.model import Verdict, Window, rules_of
@@ -36,7 +37,7 @@ def looker(place: Place, system: spec.System) -> Callable[[Rollout, datetime], V
         with ThreadPoolExecutor(1, thread_name_prefix="log") as pool:
             lines = pool.submit(log.look, meant, since)
             verdict = judge.judge(read.read(place, meant, window.since, window.until), own, window, now)
-            verdict = judge.sooner(verdict, lines.result(), own)
+            verdict = judge.sooner(verdict, lines.result(), own, alone=rollout.percent == WHOLE)
         return replace(verdict, took=time.perf_counter() - began)
 
     return look

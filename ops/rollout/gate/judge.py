@@ -95,18 +95,18 @@ def judge(samples: Samples, rules: Rules, window: Window, now: datetime) -> Verd
     return _together(gates, window)
 
 
-def sooner(verdict: Verdict, early: Early, rules: Rules) -> Verdict:
+def sooner(verdict: Verdict, early: Early, rules: Rules, *, alone: bool = False) -> Verdict:
     """The metrics' verdict, or unhealthy where lines show it already; what metrics said stands beside it.
 
-    Lines are seconds old, and when the exchange goes away either side may feel it first. So where the stable side has
-    any, the limit alone is not enough.
+    Lines are seconds old, and when the exchange goes away either side may feel it first. So the limit is not enough
+    but where the canary is `alone`, at 100 %.
     """
     if early.samples is None:
         found = [GateVerdict(gate=EARLY, kind=Kind.INCONCLUSIVE, why=f"{EARLY}: {early.missing}")]
         return replace(verdict, gates=(*verdict.gates, *found))
     judged = [_share(gate, early.samples, rules, verdict.window) for gate in TOLD]
     bad = [one for one in judged if one.kind is Kind.UNHEALTHY]
-    bad = [one for one in bad if not one.stable[1] or law.against_other(*one.canary, *one.stable) >= need(rules)]
+    bad = [one for one in bad if alone or law.against_other(*one.canary, *one.stable) >= need(rules)]
     if not bad:
         found = [GateVerdict(gate=EARLY, kind=Kind.INCONCLUSIVE, why=words.nothing_early(early))]
         return replace(verdict, gates=(*verdict.gates, *found))

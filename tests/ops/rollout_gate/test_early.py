@@ -58,12 +58,12 @@ def test_what_both_sides_do_alike_and_a_mere_four_find_nothing(field: Field, sys
 def test_five_failures_are_not_enough_until_the_stable_side_tells_that_it_has_none() -> None:
     metrics = Verdict(kind=Kind.INCONCLUSIVE, why="as metrics say", gates=(), window=NONE_YET)
 
-    def said(canary: int, stable: int) -> Kind:
+    def said(canary: int, stable: int, alone: bool = False) -> Kind:
         both = Samples(stable=Side(handled=stable), canary=Side(handled=canary, failed=canary))
-        return sooner(metrics, Early(samples=both), RULES).kind
+        return sooner(metrics, Early(samples=both), RULES, alone=alone).kind
 
     assert [said(5, 5), said(8, 8), said(5, 45)] == [Kind.INCONCLUSIVE, Kind.UNHEALTHY, Kind.UNHEALTHY]
-    assert said(5, 0) is Kind.UNHEALTHY  # at 100 % there is nothing beside it
+    assert (said(20, 0), said(20, 0, alone=True)) == (Kind.INCONCLUSIVE, Kind.UNHEALTHY)  # as it is at 100 %
 
 
 def test_lines_and_metrics_say_the_same(field: Field, system: spec.System) -> None:
