@@ -18,6 +18,8 @@ def stack() -> Iterator[Stack]:
         shared = Stack(Path(folder) / "home")
         try:
             shared.up()
-            yield shared
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("SLUICE_HOME", str(shared.home))  # verbs and walks in this process are this stack's
+                yield shared
         finally:
             shared.sluice("down", check=False)

@@ -12,99 +12,96 @@ from contextlib import contextmanager
 
 import pytest
 
-from bench._rollout_load import settle
 from bench._rollout_revisions import Bad
-from bench._rollout_trial import Play, bad_rollout, burst, playing, share
+from ops.rollout.gate import judge
+from ops.rollout.gate.model import Kind
+from ops.rollout.state import Phase
 from tests.payments.hops import ids
 from tests.payments.stack import Stack, until
 from tests.payments.test_line import verdict
+from tests.rollout.walking import MINUTE, Walk, paid_once_each, sluice, walked
 
 pytestmark = pytest.mark.stack
 
-MINUTE = 60
-PAYMENTS, RATE = 48, 10.0
 EXECUTIONS = "hostpay-execution-queue"
 
 
 def test_where_tasks_are_not_dispatched_one_command_has_payments_go_without_the_queue(stack: Stack) -> None:
     queue = "split-payment-queue"
-    stack.sluice("queues", "pause", queue, "--yes")
+    sluice("queues", "pause", queue, "--yes")
     waits, direct = ids("single", 1), ids("single", 2)
     stack.send(amount="0.01", count=1, unique_ids=waits, wait=True)
     until(lambda: depth(stack, queue) == 1, 20, lambda: "no task waits")
-    done = stack.json("rollback", "split-hop", "--why", "nothing is dispatched", "--yes")
-    assert done["phase"] == "rolled_back"
+    code, done = sluice("rollback", "split-hop", "--why", "nothing is dispatched", "--yes")
+    assert (code, done["phase"]) == (0, "rolled_back")
     stack.advance(6)  # services read the record anew after five seconds
     stack.send(amount="0.01", count=2, unique_ids=direct, wait=True)
     stack.paid(direct)
     assert depth(stack, queue) == 1
-    stack.sluice("queues", "resume", queue, "--yes")
+    sluice("queues", "resume", queue, "--yes")
     stack.paid(waits)
     verdict(stack)
 
 
 @pytest.mark.parametrize(
     ("bad", "gate"),
-    [(Bad(kind="raises", share=0.5), "requests"), (Bad(kind="leaks_tokens"), "tokens")],
+    [(Bad(kind="raises", share=0.5), "success"), (Bad(kind="leaks_tokens"), "token_expiry")],
     ids=["more-than-10-percent-fail", "more-than-5-percent-of-tokens-expire"],
 )
 def test_a_release_that_breaks_a_limit_is_rolled_back_by_itself(stack: Stack, bad: Bad, gate: str) -> None:
-    trial = bad_rollout(stack, bad, 50, payments=PAYMENTS, rate=RATE, say=lambda _line: None, moves=15)
-    assert trial.wrong == []
-    assert gate in trial.why
-    audit = stack.json("logs", "--severity", "WARNING", "--filter", 'jsonPayload.event="rolled_back"')
-    assert audit[-1]["jsonPayload"]["subject"] == bad.service
+    with walked(stack, bad, (50, 100)) as walk:
+        walk.burst(32, "single")
+        stack.advance(MINUTE)
+        walk.burst(6, "single", "staged")  # on their way while it is taken back
+        walk.looked(3)
+    assert walk.rollout.phase is Phase.ROLLED_BACK, walk.rollout.why
+    assert walk.gate(gate)["kind"] == Kind.UNHEALTHY, walk.gates
+    assert 0 < walk.met(bad) < len(walk.sent)
+    code, audit = sluice("logs", "--severity", "WARNING", "--filter", 'jsonPayload.event="rolled_back"')
+    assert (code, audit[-1]["jsonPayload"]["subject"]) == (0, bad.service)
+    paid_once_each(stack, walk)
+    assert walk.first_after(bad) == 0
 
 
-def test_a_deep_queue_a_slow_node_and_a_single_failure_hold_a_release_and_roll_nothing_back(stack: Stack) -> None:
-    with tried(stack) as play:
-        with refused(stack):  # the exchange refuses one payment: it is dead, and one of many
-            burst(play, 1)
-        burst(play, 12)
-        assert held(play) == 50
+def test_a_single_failure_a_deep_queue_and_slow_tasks_hold_a_release_and_roll_nothing_back(stack: Stack) -> None:
+    limits = {"queue_depth": 5, "p95": "30s", "min_samples": 5}
+    with walked(stack, Bad(kind="good"), (50, 100), **limits) as walk, healed(stack):
+        stack.faults(target="changenow", kind="error", method="exchange", status=400, count=1)
+        walk.burst(1, "single")  # it is dead, and one of many
+        walk.burst(20, "single")
+        held(walk)
+        assert [walk.gate(name)["kind"] for name in ("latency", judge.DEPTH)] == [Kind.HEALTHY] * 2, walk.gates
 
-        stack.sluice("queues", "pause", EXECUTIONS, "--yes")
-        burst(play, 12)
-        until(lambda: depth(stack, EXECUTIONS) >= 5, 20, lambda: f"{depth(stack, EXECUTIONS)} wait")
-        assert held(play) == 50
-        assert "queue_depth" in unsure(play)
-        stack.sluice("queues", "resume", EXECUTIONS, "--yes")
+        sluice("queues", "pause", EXECUTIONS, "--yes")
+        walk.burst(24, "single")
+        until(lambda: depth(stack, EXECUTIONS) >= 24, 20, lambda: f"{depth(stack, EXECUTIONS)} wait")
+        held(walk)
+        assert walk.gate(judge.DEPTH)["kind"] == Kind.INCONCLUSIVE, walk.gates
+        assert walk.gate("latency")["kind"] == Kind.HEALTHY, walk.gates
 
-        stack.faults(target="changenow", kind="delay", seconds=1.2, method="by-id")
-        burst(play, 12)  # both sides wait for the exchange
-        assert held(play) == 50
+        sluice("queues", "resume", EXECUTIONS, "--yes")  # what was due a minute ago, on both sides
+        held(walk)
+        print([(one["kind"], one["why"]) for one in walk.gates])
+        assert walk.gate("latency")["kind"] == Kind.INCONCLUSIVE, walk.gates
+        assert walk.rollout.steps[-1].verdict == Kind.INCONCLUSIVE
+        assert "both sides fail alike" in walk.gate("latency")["why"]
+    paid_once_each(stack, walk)
+
+
+def held(walk: Walk) -> None:
+    """A minute later the gates were asked, and the share stands."""
+    walk.looked()
+    assert (walk.rollout.phase, walk.rollout.percent) == (Phase.RUNNING, 50), walk.rollout.why
+
+
+@contextmanager
+def healed(stack: Stack) -> Iterator[None]:
+    """After it no fault is left, and the queue runs."""
+    try:
+        yield
+    finally:
         stack.heal()
-    ended = settle(stack, play.load.sent)
-    assert (ended.completed_after_replay, ended.differences) == (len(play.load.sent), [])
-
-
-@contextmanager
-def tried(stack: Stack) -> Iterator[Play]:
-    """A sound release at half of the payments, with limits that a few payments meet."""
-    with playing(stack, Bad(kind="good"), [50, 100], rate=RATE, queue_depth=5, p95="1s", min_samples=5) as play:
-        yield play
-
-
-@contextmanager
-def refused(stack: Stack) -> Iterator[None]:
-    """The exchange refuses one order."""
-    stack.faults(target="changenow", kind="error", method="exchange", status=400, count=1)
-    yield
-
-
-def held(play: Play) -> int:
-    """The share that stands after the gates have seen two more minutes."""
-    for _ in range(2):
-        play.stack.advance(MINUTE)
-        play.looked()
-    assert play.walk.going, play.walk.told
-    assert play.state["phase"] == "running", play.state["why"]
-    return share(play.stack, play.bad.service)
-
-
-def unsure(play: Play) -> list[str]:
-    """The gates that do not say healthy."""
-    return [one["gate"] for one in play.verdict["gates"] if one["kind"] != "healthy"]
+        sluice("queues", "resume", EXECUTIONS, "--yes")
 
 
 def depth(stack: Stack, queue: str) -> int:
