@@ -16,6 +16,7 @@ def confirm(question: str) -> None:
     except typer.Abort as error:
         if sys.stdin.isatty():
             raise
+        typer.echo()  # the question's line is not ended: nobody has pressed a key
         raise OpsError(
             "nothing was done: nobody confirmed it",
             why=f"this is asked first: {question}",

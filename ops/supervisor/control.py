@@ -27,6 +27,9 @@ READY_WITHIN = 60.0
 #: Seconds that the daemon gets to stop all of them: three times a child's grace.
 STOPPED_WITHIN = 50.0
 
+#: Seconds for which a port may be held by what is just ending.
+FREED_WITHIN = 20.0
+
 _LOOK_EVERY = 0.03
 
 
@@ -57,7 +60,7 @@ def start(home: Home, ports: Ports, tell: Callable[[str], None]) -> bool:
     started = not running(home)
     if started:
         end_leftovers(home)
-        _require_free(home, ports)
+        _require_free(home, ports, tell)
         _spawn(home)
     _wait_ready(home, tell)
     return started
@@ -105,14 +108,18 @@ def _is_ours(pid: int, home: Home) -> bool:
     return str(home.path) in shown.stdout
 
 
-def _require_free(home: Home, ports: Ports) -> None:
-    busy = taken(vars(ports).values())
-    if busy:
-        names = ", ".join(f"{port} ({name})" for name, port in vars(ports).items() if port in busy)
+def _require_free(home: Home, ports: Ports, tell: Callable[[str], None]) -> None:
+    """Wait a little for ports that are in use: what was stopped a moment ago may still be ending."""
+    if not (busy := taken(vars(ports).values())):
+        return
+    names = ", ".join(f"{port} ({name})" for name, port in vars(ports).items() if port in busy)
+    tell(f"waiting for ports that are still in use: {names}")
+    if not _until(lambda: not taken(vars(ports).values()), FREED_WITHIN):
         raise OpsError(
-            f"other programs listen on ports of this stack: {names}",
+            f"ports of this stack are in use, and were for {FREED_WITHIN:.0f} s: {names}",
             why=f"its queues and services hold URLs with these ports, recorded in {home.path / 'stack.json'}",
-            fix="stop those programs, or make a new stack beside it: SLUICE_HOME=/another/folder ./sluice up",
+            fix="wait a minute and run ./sluice up again; where they stay in use, stop the programs that listen there, "
+            "or make a new stack beside it: SLUICE_HOME=/another/folder ./sluice up",
         )
 
 

@@ -18,8 +18,8 @@ from ops.errors import BadUsage
 from ops.output import Output
 from ops.place import Place
 from ops.rollout import lock
-from ops.rollout.state import shown
-from ops.secrets.kept import Book
+from ops.rollout.state import shown, text
+from ops.secrets.kept import Book, Rotation, Step
 from ops.secrets.rotation import Waiting, Walk, checked, refuse
 from ops.secrets.values import Values
 from ops.stack import under_way
@@ -131,14 +131,6 @@ def _told(walk: Walk, waiting: Waiting | None) -> dict[str, Any]:
 
 def _row(here: Place, secret: spec.Secret, system: spec.System) -> dict[str, Any]:
     rotation, _ = Book(here).read(secret.name)
-    if rotation is None:
-        stands = "never"
-    elif rotation.destroyed:
-        stands = f"done {rotation.destroyed[:10]}"
-    elif rotation.over:
-        stands = f"old versions disabled {rotation.disabled[:10]}"
-    else:
-        stands = f"{rotation.left[0] if rotation.left else 'retiring'} since {rotation.began[:10]}"
     versions = Values(here, secret.name).versions()
     return {
         "name": secret.name,
@@ -146,5 +138,26 @@ def _row(here: Place, secret: spec.Secret, system: spec.System) -> dict[str, Any
         "pinned": specs.config_of(here.stack).secret_version(secret.name),
         "enabled": [str(one.number) for one in versions if one.enabled],
         "readers": [service.name for service in system.consumers(secret.name)],
-        "stands": stands,
+        "stands": stands(rotation),
     }
+
+
+def stands(rotation: Rotation | None) -> str:
+    """Where a rotation is: over, or begun, and what it waits for or does next."""
+    if rotation is None:
+        return "never"
+    if rotation.destroyed:
+        return f"done {rotation.destroyed[:10]}"
+    if rotation.over:
+        return f"old versions disabled {rotation.disabled[:10]}, not destroyed"
+    begun = f"begun {rotation.began[:10]}"
+    if rotation.left == rotation.steps[-1:] and len(rotation.steps) > 1 and (retires := rotation.retires()):
+        return f"{begun}: both values are in use; rotate, run again from {text(retires)[:16]} on, takes the old one out"
+    following = {
+        Step.ACCEPTING: "all readers get to know the new key",
+        Step.SIGNING: "the new key begins to sign",
+        Step.BOTH: "all readers get to know both values",
+        Step.ALONE: "the new value is put in place of the old one",
+    }
+    what = following[rotation.left[0]] if rotation.left else "the old versions are disabled"
+    return f"{begun}, not finished; next, when rotate is run again: {what}"

@@ -241,7 +241,9 @@ def test_without_a_terminal_it_is_said_how_to_confirm(
 ) -> None:
     doors.by_path["/dead/pay1"] = ONE
     assert app.main(verb) == 1
-    assert "fix: without a terminal, add --yes" in capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert "fix: without a terminal, add --yes" in shown.err
+    assert shown.out.endswith("]: \n"), "the refusal begins on a line of its own"
     assert app.main([*verb, "--stack", "prod", "--yes"]) == 1
     assert "add --yes --confirm prod" in capsys.readouterr().err
     assert all(method == "GET" for method, *_ in doors.calls)

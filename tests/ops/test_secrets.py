@@ -24,6 +24,7 @@ from ops.rollout import lock
 from ops.secrets import deployed, rotation, values
 from ops.secrets.kept import Book, Step
 from ops.secrets.rotation import Walk
+from ops.verbs import secrets
 from service_code.kit import keys, logs
 from service_code.kit.tokens import HostPayClaim, Purpose, Tokens
 from tests.local_cloud.cloud_places import PROJECT
@@ -142,6 +143,7 @@ def test_a_key_of_ours_is_rotated_and_nothing_in_flight_is_refused(
     heard = [said]
     assert (code, sorted(said["served"])) == (0, [Step.ACCEPTING, Step.SIGNING])
     assert said["waits"]["seconds"] >= DAY - 60
+    assert "both values are in use; rotate, run again from 20" in secrets.stands(Book(here()).read(HOSTPAY)[0])
     fleet = Fleet.__new__(world)
     Fleet.__init__(fleet, here(), HOSTPAY, Output(as_json=True))
     both = fleet.value("gcsplit").splitlines()

@@ -312,7 +312,7 @@ def test_each_value_for_which_the_overlay_wins_is_named_with_both(
     assert stack_config.said_in("sluice:stop") == str(tmp_path / "stack.yaml")
     parts: dict[str, Any] = {key: {} for key in ("services", "queues", "instances", "processes")}
     names = dict.fromkeys(("stack", "project", "location", "rest", "grpc", "sandbox"), "x")
-    status.show(Output(as_json=False), {**parts, **names, "home": str(tmp_path), "overlay": found})
+    status.show(Output(as_json=False), {**parts, **names, "home": str(tmp_path), "overlay": found, "rollout": None})
     said = capsys.readouterr().out
     assert "sluice:canaryPercent/payout: 7, in the file 50" in said
     assert 'sluice:stop: ["payout"], in the file nothing' in said
