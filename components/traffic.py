@@ -56,6 +56,6 @@ def check(service: str, template: str, release: Release | None, stack: str) -> N
     raise TemplateChangedError(
         f"{service}: a change of template during a rollout. {release.canary} is tried beside {release.stable}, and "
         f"what would be deployed is {template}: payments addressed to what is tried would meet it unseen. "
-        f"Finish the rollout first, or end it: ./sluice rollout abort {service} --stack {stack}. "
+        f"Finish the rollout first, or end it: ./sluice rollout abort --stack {stack}. "
         f"Or deploy what is tried: its code, config and secret versions, with {RELEASES}.{service}.digest."
     )

@@ -65,4 +65,4 @@ def test_a_change_of_template_during_a_rollout_names_both_revisions_and_the_way_
     said = str(refused.value)
     assert f"{T} is tried beside {S}" in said
     assert "would be deployed is pay-3" in said
-    assert "./sluice rollout abort pay --stack prod" in said
+    assert "./sluice rollout abort --stack prod" in said
