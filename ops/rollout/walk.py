@@ -110,6 +110,11 @@ class Walker:
                 if not self._still_ours():
                     self._leave_it_back()
                     return self.rollout
+            except OpsError:
+                if not self._taken() or self._still_ours():
+                    raise
+                self._leave_it_back()  # an apply ran into the hold of whoever takes it back
+                return self.rollout
         return self.rollout
 
     def _leave_it_back(self) -> None:
@@ -159,8 +164,11 @@ class Walker:
 
     def guard(self) -> None:
         """Raise where the state is another than this walk wrote: somebody else decides now."""
-        if self.lock.lost or self.store.objects.read(ROLLOUT_OBJECT).generation != self._generation:
+        if self._taken():
             raise TakenOver
+
+    def _taken(self) -> bool:
+        return self.lock.lost or self.store.objects.read(ROLLOUT_OBJECT).generation != self._generation
 
     # The actions
 
@@ -334,7 +342,7 @@ class Walker:
         """Whether somebody else has written the state, which is known then."""
         if self.lock.lost:
             raise TakenOver
-        if self.store.objects.read(ROLLOUT_OBJECT).generation == self._generation:
+        if not self._taken():
             return False
         self._load()
         return True

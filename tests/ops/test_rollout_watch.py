@@ -141,11 +141,15 @@ def test_a_person_who_rolls_back_while_an_apply_runs_finds_it_moved_back_after_i
     assert here.settled()
 
 
-@pytest.mark.parametrize("after", range(1, 9))
-def test_a_rollback_in_the_middle_of_a_promotion_comes_last(here: World, after: int) -> None:
+@pytest.mark.parametrize(
+    ("share", "after"), [*((0, after) for after in range(2, 7)), *((100, after) for after in range(1, 9))]
+)
+def test_a_rollback_in_the_middle_of_a_deployment_or_a_promotion_comes_last(
+    here: World, share: int, after: int
+) -> None:
     """Between any two writes of it somebody rolls back; what its apply patches afterwards is moved back as well."""
     here.begin(SERVICE, steps=(100,))
-    here.walk(lambda now: now.percent == 100)
+    here.walk(lambda now: now.percent == share)
     begun: list[Rollout] = []
     wrote, left = here.wrote, after
 
@@ -289,6 +293,27 @@ def test_what_an_apply_runs_into_ends_the_walk_and_the_next_one_goes_on(here: Wo
     assert found.unset
     assert here.held()
     here.in_apply = lambda: None
+    assert here.walk().phase is Phase.PROMOTED
+
+
+def test_ctrl_c_ends_the_walk_after_the_apply_that_runs(here: World) -> None:
+    here.begin(steps=(50, 100))
+    held = Held(here)
+
+    def look() -> Says:
+        raise KeyboardInterrupt
+
+    with watching(here, look, held) as walker:
+
+        def told(line: str) -> None:
+            if line.startswith("waiting for the apply"):
+                held.free.set()
+
+        walker.tell = told
+        with pytest.raises(KeyboardInterrupt):
+            walker.walk()
+        assert held.events == ["apply goes on"]
+    assert here.held()
     assert here.walk().phase is Phase.PROMOTED
 
 
