@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from ops.rollout import apply
+import spec.rollout
+from ops import specs, stack_config
+from ops.output import Output
+from ops.rollout import apply, checkout
 from ops.rollout.state import Phase
+from ops.secrets import deployed
 from ops.verbs import rollout as verbs
 from tests.ops.rollouts import CANARY, SERVICE, STABLE, Killed, World
 from tests.ops.test_rollout_verbs import Run, here, kept, sluice
@@ -52,6 +57,28 @@ def test_an_older_checkout_begins_nothing_and_lets_go_of_nothing(here: World, sl
     assert (here.roles().stable, here.roles().previous) == (CANARY, STABLE)
     here.releases = now
     assert sluice("rollout", "finish", SERVICE, "--force", "--yes")[0] == 0
+
+
+def test_an_older_checkout_rotates_no_key(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its template is the one that it names as stable, so that by itself it finds nothing amiss."""
+    here.begin(SERVICE)
+    here.walk()
+    monkeypatch.setattr(specs, "load", lambda _: SimpleNamespace(consumers=lambda _: [SimpleNamespace(name=SERVICE)]))
+    written: list[object] = []
+    monkeypatch.setattr(stack_config, "change", lambda *_, **__: written.append(_))
+    monkeypatch.setattr(deployed, "template_of", lambda _place, _service, entry, _over: entry["stable"])
+
+    def rotated(**entry: Any) -> None:
+        release = spec.rollout.Release.model_validate(entry)
+        config = SimpleNamespace(releases={SERVICE: release}, secret_versions={}, secret_version=lambda _: "1")
+        monkeypatch.setattr(specs, "config_of", lambda _: config)
+        deployed.Deployed(here.place, "A_KEY", Output(as_json=True)).pin("2")
+
+    with pytest.raises(checkout.Other, match=f"{SERVICE} runs {CANARY} as stable, and it is {STABLE}"):
+        rotated(stable=STABLE)
+    assert not written
+    rotated(stable=CANARY, previous=STABLE, keep_until="2026-12-07T00:00:00Z")
+    assert written
 
 
 def test_a_checkout_without_the_last_promotion_is_told_to_pipelines(here: World, sluice: Run) -> None:
