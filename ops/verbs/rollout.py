@@ -25,10 +25,8 @@ from spec.stack import LOCAL
 
 Which = Annotated[str, typer.Option("--stack", help="Which stack: local, or one on Google Cloud.")]
 Every = Annotated[str, typer.Option("--every", metavar="TIME", help="Look so often; 1s locally, 15s on Google Cloud.")]
-#: The exit status of `status --check` while what is in force is not what this checkout declares.
-DIFFERS = 3
-#: That of `status` while one is under way and nobody walks it; `--check` asks about config alone.
-UNWATCHED = 4
+#: Exit statuses of `status`: with --check, what is in force is not declared here; without, nobody walks what runs.
+DIFFERS, UNWATCHED = 3, 4
 START = """Begin, and walk in the foreground; Ctrl-C leaves it as it stands.
 
 Steps, dwell, lag and samples are sluice:rollout of the stack's config. Unless it says otherwise: 10,25,50,75,90,100;
@@ -189,7 +187,7 @@ def status(
     out.result({"rollout": found.as_json() if found else None, "lock": held, **({"differs": differs} if check else {})})
     if differs:
         raise typer.Exit(DIFFERS)
-    if found and found.running and not holder and not check:
+    if not check and not holder and found and found.running:
         raise typer.Exit(UNWATCHED)
 
 
