@@ -64,7 +64,8 @@ class Held:
 
         def moved(rollout: Rollout) -> None:
             move(rollout)
-            stands(self.here, rollout.target, 0)
+            if not self.free.is_set():  # from then on the apply patches as it likes
+                stands(self.here, rollout.target, 0)
             self.events.append("moved back")
             self.free.set()
 
