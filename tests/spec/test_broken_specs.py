@@ -93,7 +93,8 @@ BROKEN = {
     ),
     "a URL label over 63 characters": (
         lambda project: project.write(f"service_code/{LONG}/service.yaml", LONG_SERVICE),
-        f"service_code/{LONG}/service.yaml:1:1: error: the URL label previous---{LONG}-PROJECT_NUMBER has 78 characters",
+        f"service_code/{LONG}/service.yaml:1:1: error: "
+        f"the URL label previous---{LONG}-PROJECT_NUMBER has 78 characters",
         "a label of a host name has at most 63",
         "rename the folder to at most 30 characters",
     ),
