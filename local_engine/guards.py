@@ -24,6 +24,7 @@ KINDS = {
     "Secret": "secrets",
     "Database": unprotect.DATABASE,
     "Edge": unprotect.EDGE,
+    "RolloutBucket": unprotect.ROLLOUT,
 }
 _COMPONENTS = "sluice:components:"
 

@@ -239,6 +239,14 @@ def governance(changed: bool, worker: serviceaccount.Account) -> None:
         cors=[{"origins": ["https://example.com"], "methods": ["GET"], "max_age_seconds": 60}],
         soft_delete_policy={"retention_duration_seconds": 604800},
     )
+    gcp.storage.BucketObject(
+        "record",
+        name="record.json",
+        bucket=bucket.name,
+        content='{"percent":10}' if not changed else '{"percent":25}',
+        content_type="application/json",
+        cache_control="no-store",
+    )
     gcp.storage.BucketIAMMember(
         "worker-writes", bucket=bucket.name, role="roles/storage.objectUser", member=worker.member
     )
