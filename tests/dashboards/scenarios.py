@@ -291,9 +291,12 @@ def a_busy_minute(stage: Stage) -> None:
             "db_ms": 4.0,
             "node": "ok",
             "node_ms": 5.0,
+            "way": "queue",
+            "effect": False,
         }
-        for status, code in (("next", 200), ("retry", 500), ("error", 500)):
+        for status, code in (("next", 200), ("retry", 500), ("error", 500), ("overloaded", 503)):
             stage.handled(HOSTPAY, service=service, status=status, http_status=code, **measured)
+        stage.handled(HOSTPAY, service=service, status="dead", code="TOKEN_EXPIRED", **measured)
         for event in ("dead_letter", "enqueue_failed", "payment_dead", "payment_completed", "payment_sent_anew"):
             more: dict[str, Any] = {"severity": "ERROR", "code": "TOKEN_EXPIRED", "stage": "hostpay", "way": "single"}
             stage.line(event, service, queue=HOSTPAY, paid_seconds=9.0, **more)
@@ -302,6 +305,8 @@ def a_busy_minute(stage: Stage) -> None:
             stage.handled(HOSTPAY, service=service, node=outcome, node_ms=9.0)
     stage.line("waiting", stage="split", waiting=2, oldest=9.0, overdue=0.5)
     stage.line("conversions_pending", "gcsplit2", oldest=9.0)
+    for side in ("stable", "canary"):
+        stage.line("side_stands", subject="gcsplit", side=side, begun=3, due=2, unpaid=1)
     stage.line("published", "paynowwebhook", queue="paynow-events")
     gas(stage, 10)
     stage.published(EVENTS, 1)
