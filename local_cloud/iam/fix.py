@@ -27,6 +27,7 @@ COMMANDS = (
     ("projects/{p}/serviceAccounts/{x}", "gcloud iam service-accounts add-iam-policy-binding {x}"),
     ("projects/{p}/topics/{x}", "gcloud pubsub topics add-iam-policy-binding {x}"),
     ("projects/{p}/subscriptions/{x}", "gcloud pubsub subscriptions add-iam-policy-binding {x}"),
+    ("projects/{p}/buckets/{x}", "gcloud storage buckets add-iam-policy-binding gs://{x}"),
     ("projects/{p}", "gcloud projects add-iam-policy-binding {p}"),
 )
 

@@ -113,6 +113,7 @@ async def test_a_refusal_names_the_smallest_binding_and_the_command(cloud: Cloud
         ("secretmanager.versions.access", f"{PROJECT}/secrets/S/versions/1", "roles/secretmanager.secretAccessor"),
         ("run.routes.invoke", f"{PROJECT}/locations/l/services/s", "roles/run.invoker"),
         ("pubsub.topics.publish", f"{PROJECT}/topics/t", "roles/pubsub.publisher"),
+        ("storage.objects.get", f"{PROJECT}/buckets/b/objects/o", "roles/storage.legacyObjectReader"),
         ("logging.logEntries.create", PROJECT, "roles/logging.logWriter"),
     ],
 )
