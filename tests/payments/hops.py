@@ -13,6 +13,7 @@ from typing import Any
 
 import spec
 from service_code.kit import routes
+from spec.permissions import RECORD_READER
 from tests.payments.bindings import Binding, entries, fix_of, refusals
 from tests.payments.stack import ROOT, Stack, until
 
@@ -29,7 +30,8 @@ STEP = 5
 WAYS = ("single", "staged")
 
 #: Queues, topics, subscriptions and accounts whose bindings no test takes away, and why: no hop of a payment that goes
-#: well on one of these ways needs them. Their services' schedules, operators and databases are tried all the same.
+#: well on one of these ways needs them. Their services' schedules, operators, databases and readers of the rollout
+#: record are tried all the same.
 ELSEWHERE = {
     "gchostpay3-retry-queue": "only a payout whose sending failed is sent again",
     "gchostpay-payment-failed-queue": "only a payout that failed for good is told so",
@@ -54,10 +56,15 @@ ELSEWHERE = {
 }
 
 
+#: Role -> the one that a refusal names instead, since it says the smallest that would do: to read an object, not to
+#: list them. The program has the one that Google does not call legacy.
+SMALLER = {RECORD_READER: "roles/storage.legacyObjectReader"}
+
+
 @dataclass(frozen=True)
 class Need:
-    """What a binding is for: "hop" of a payment, "entry", "start" of a service, "schedule", "operator", "database";
-    "elsewhere" where no test takes it away, by ELSEWHERE.
+    """What a binding is for: "hop" of a payment, "entry", "start" of a service, "record" that it chooses by,
+    "schedule", "operator", "database"; "elsewhere" where no test takes it away, by ELSEWHERE.
     """
 
     what: str
@@ -76,6 +83,8 @@ def need_of(binding: Binding) -> Need:
         return _tried("start", binding.account)
     if binding.kind == "services":
         return _door(binding)
+    if binding.kind == "buckets" and binding.role == RECORD_READER and SYSTEM.reads_record(binding.account):
+        return Need("record", binding.account)
     assert binding.role.startswith("roles/cloudsql."), f"no test takes {binding} away: say here what it is for"
     return Need("database", binding.account)
 
@@ -225,13 +234,14 @@ def told(stack: Stack, since: str, binding: Binding) -> None:
     """Every refusal since then names this binding and no other."""
     said = refusals(stack, since)
     assert said, f"nobody was refused for want of {binding}"
-    wanted = (binding.role, binding.resource, binding.member)
+    role = SMALLER.get(binding.role, binding.role)
+    wanted = (role, binding.resource, binding.member)
     assert {fix_of(refusal) for refusal in said} == {wanted}
     assert {refusal["principal"] for refusal in said} == {binding.member}
     for refusal in said:
         command = refusal["fix"]["fix_command"]
         assert command.startswith("gcloud "), command
-        assert f"--member={binding.member} --role={binding.role}" in command
+        assert f"--member={binding.member} --role={role}" in command
 
 
 def is_open(service: str) -> bool:

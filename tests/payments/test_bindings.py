@@ -14,7 +14,18 @@ from contextlib import contextmanager
 import pytest
 
 from tests.dose import dose
-from tests.payments.bindings import Binding, entries, every, next_minute, now, put_back, refusals, remove, without
+from tests.payments.bindings import (
+    Binding,
+    entries,
+    every,
+    granted,
+    next_minute,
+    now,
+    put_back,
+    refusals,
+    remove,
+    without,
+)
 from tests.payments.hops import (
     ELSEWHERE,
     ENTRY,
@@ -41,6 +52,8 @@ pytestmark = pytest.mark.stack
 FALLBACK = 400
 #: How Cloud Tasks and Cloud Run name their answers (google.rpc.Code).
 PERMISSION_DENIED = 7
+#: Seconds for which a service goes by the record that it has read (kit/record.py).
+RECORD_LIVES = 5
 
 
 def verdict(stack: Stack) -> None:
@@ -100,7 +113,10 @@ def test_the_bindings_are_all_that_the_program_declares_and_each_has_its_use(
     declared = [step for layer in layers for step in layer["steps"] if step["type"].lower().endswith("iammember")]
     assert len(bindings) == len(declared) > 30
     uses = {need_of(binding).what for binding in bindings}
-    assert uses == {"hop", "entry", "start", "schedule", "operator", "database", "elsewhere"}
+    assert uses == {"hop", "entry", "start", "record", "schedule", "operator", "database", "elsewhere"}
+    assert {one.account for one in bindings if need_of(one).what == "record"} == {
+        name for name in SYSTEM.services if SYSTEM.reads_record(name)
+    }
     names = {name for one in bindings for name in (one.account, one.name.partition("@")[0])}
     assert names >= ELSEWHERE.keys(), "only what is there is left out"
     for name, queue in SYSTEM.queues.items():
@@ -216,6 +232,28 @@ def test_a_service_that_may_not_read_a_secret_does_not_start_and_the_log_says_wh
     verdict(stack)
 
 
+def test_a_service_that_may_not_read_the_rollouts_record_says_so_works_on_and_reads_it_once_it_may(
+    stack: Stack, bindings: list[Binding], flows: list[Flow], subtests: pytest.Subtests
+) -> None:
+    readers = [one for one in bindings if need_of(one).what == "record"]
+    assert all(one.condition for one in readers), "a reader gets the one object"
+    for binding in dose(readers, lambda one: bool(SYSTEM.schedules(one.account))):
+        unread = f'jsonPayload.service_name="{binding.account}" AND jsonPayload.event="rollout_record_unread"'
+        with subtests.test(str(binding)):
+            since = next_minute(stack)
+            with without(stack, binding):
+                stack.advance(RECORD_LIVES)
+                work(stack, binding.account, flows)
+                see(stack, since, unread)
+                told(stack, since, binding)
+            since = next_minute(stack)
+            assert binding in every(stack)
+            work(stack, binding.account, flows)
+            assert refusals(stack, since) == []
+            assert entries(stack, since, unread) == []
+    verdict(stack)
+
+
 def test_without_their_bindings_scheduler_and_operators_are_refused_and_payments_are_not(
     stack: Stack, bindings: list[Binding], flow: Flow, subtests: pytest.Subtests
 ) -> None:
@@ -312,12 +350,28 @@ def no_start_of(service: str) -> str:
     return f'resource.labels.service_name="{service}" AND "Permission denied on secret"'
 
 
+def work(stack: Stack, service: str, flows: list[Flow]) -> None:
+    """Let a service do something for which it looks at the record: its scheduled calls, or its part of a payment."""
+    if SYSTEM.schedules(service):
+        assert run_jobs(stack, service)
+    else:
+        flow = flow_of(flows, {queue.name for queue in SYSTEM.queues_into(service)})
+        payment = send(stack, now(stack), flow.way)
+        reach(payment, flow.hops)
+        stack.paid([payment.unique_id])
+
+
 def run_job(stack: Stack, binding: Binding) -> bool:
-    """Run the service's scheduled calls now; whether they were let in."""
+    """Run the scheduled calls of the binding's service now; whether they were let in."""
+    return run_jobs(stack, binding.name)
+
+
+def run_jobs(stack: Stack, service: str) -> bool:
+    """Run a service's scheduled calls now; whether they were let in."""
     status = stack.admin("GET", "status")
     parent = f"/v1/projects/{status['project']}/locations/{status['location']}/jobs"
     results: set[bool] = set()
-    for call in SYSTEM.schedules(binding.name):
+    for call in SYSTEM.schedules(service):
         since = now(stack)
         assert http("POST", f"{stack.rest}{parent}/{call.job}:run", {})[0] == 200
         see(stack, since, f'resource.labels.job_id="{call.job}" AND jsonPayload.@type:"AttemptFinished"')
@@ -342,22 +396,3 @@ def ask_as_operator(stack: Stack, binding: Binding) -> bool:
     if status == 403:
         assert f"{binding.role} for {binding.member} on {binding.resource}" in answer
     return bool(status != 403)
-
-
-def granted(stack: Stack, binding: Binding, permissions: list[str]) -> set[str]:
-    """Which permissions the account finds that it has, asked with its own token at the services' door."""
-    email = binding.member.removeprefix("serviceAccount:")
-    token = http(
-        "POST",
-        f"{stack.rest}/v1/projects/-/serviceAccounts/{email}:generateAccessToken",
-        {"scope": ["https://www.googleapis.com/auth/cloud-platform"]},
-    )[1]["accessToken"]
-    door = f"http://127.0.0.1:{stack.ports['service_rest']}"
-    answer = http(
-        "POST",
-        f"{door}{binding.path}:testIamPermissions",
-        {"permissions": permissions},
-        headers={"Authorization": f"Bearer {token}"},
-    )
-    assert answer[0] == 200, answer
-    return set(answer[1].get("permissions", []))
