@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.control import Control
+from rich.segment import ControlType
 
 from ops.errors import BadUsage
 
@@ -20,25 +22,27 @@ class Output:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         self._last_progress = ""
+        #: The cursor stands at the beginning of a line of progress, which the next line is written over.
+        self._over = False
         self._console = Console(
             file=sys.stderr if as_json else sys.stdout, quiet=as_json, highlight=False, soft_wrap=True
         )
 
     def say(self, text: str = "") -> None:
         """A line, with rich's markup."""
-        self._console.print(text)
+        self._print(text)
 
     def plain(self, text: str, *, style: str = "", end: str = "\n") -> None:
         """A line as it is: text of others, in which a bracket is a bracket."""
-        self._console.print(text, markup=False, style=style or None, end=end)
+        self._print(text, markup=False, style=style or None, end=end)
 
     def step(self, text: str, detail: str = "") -> None:
         """A thing that was done."""
-        self._console.print(f"[green]\u2713[/green] {text}" + (f"  [dim]{detail}[/dim]" if detail else ""))
+        self._print(f"[green]\u2713[/green] {text}" + (f"  [dim]{detail}[/dim]" if detail else ""))
 
     def refusal(self, text: str, detail: str = "") -> None:
         """A thing that was not done."""
-        self._console.print("[red]\u2717[/red] ", end="")
+        self._print("[red]\u2717[/red] ", end="")
         self.plain(text + (f"  {detail}" if detail else ""))
 
     def progress(self, text: str) -> None:
@@ -46,7 +50,15 @@ class Output:
         if text == self._last_progress:
             return
         self._last_progress = text
-        self._console.print(text, end="\r" if self._console.is_terminal else "\n", style="dim")
+        self._print(text, end="\r" if self._console.is_terminal else "\n", style="dim", markup=False)
+        self._over = self._console.is_terminal
+
+    def _print(self, text: str, **how: Any) -> None:
+        """Where progress stands, of a longer line nothing is left behind a shorter one."""
+        if self._over:
+            self._console.control(Control((ControlType.ERASE_IN_LINE, 2)))
+            self._over = False
+        self._console.print(text, **how)
 
     def table(self, columns: list[str], rows: list[list[str]], *, title: str = "") -> None:
         """Rows under headings, never cut: an id that is shown can be copied."""
