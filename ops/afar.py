@@ -8,9 +8,7 @@ impersonate the operator's account, for the log they need roles/logging.viewer. 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Protocol
-
-import typer
+from typing import Any, Protocol
 
 import spec
 from ops import rest, specs
@@ -20,9 +18,6 @@ from ops.google import Login
 LOGGING = "https://logging.googleapis.com"
 #: Entries in one answer.
 PAGE = 1000
-
-#: The option of every command that reads of any stack.
-WhichStack = Annotated[str, typer.Option("--stack", help="Which stack: local, or one on Google Cloud.")]
 
 
 class Doors(Protocol):

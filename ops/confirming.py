@@ -1,7 +1,7 @@
-"""The question before a change, and who may answer it how: production wants its name.
+"""The options of verbs that meet a stack; the question before a change, and who may answer it how.
 
-With a terminal somebody is asked; for production the answer is the stack's name. Without one, `--yes` answers, and for
-production `--confirm prod` beside it, so that no script that was written for another stack changes that one.
+With a terminal somebody is asked; for production the answer is the stack's name. Without a terminal `--yes` answers,
+and for production `--confirm prod` beside it, so that no script that was written for another stack changes that one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from ops.place import Place
 #: The stack whose name must be said.
 PROD = "prod"
 
-#: The options of every verb that changes something.
+#: Which stack a verb meets, and the options of those that change something.
+WhichStack = Annotated[str, typer.Option("--stack", help="Which stack: local, or one on Google Cloud.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; for prod, --confirm prod is needed too.")]
 Confirm = Annotated[str, typer.Option("--confirm", metavar="STACK", help="The stack's name, as the answer for prod.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")]

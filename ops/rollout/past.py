@@ -7,15 +7,13 @@ from typing import Annotated
 import typer
 
 from ops import place
-from ops.confirming import Json
+from ops.confirming import Json, WhichStack
 from ops.errors import BadUsage, OpsError
 from ops.output import Output
 from ops.rollout import page
 from ops.rollout.state import moment
 from ops.rollout.store import Store
 from spec.stack import LOCAL
-
-Which = Annotated[str, typer.Option("--stack", help="Which stack: local, or one on Google Cloud.")]
 
 
 def register(group: typer.Typer) -> None:
@@ -27,7 +25,7 @@ def register(group: typer.Typer) -> None:
 def history(
     target: Annotated[str, typer.Argument(help="Of this route or service alone.")] = "",
     *,
-    stack: Which = LOCAL,
+    stack: WhichStack = LOCAL,
     as_json: Json = False,
 ) -> None:
     """List them, the newest last."""
@@ -48,7 +46,7 @@ def history(
 def show(
     rollout: Annotated[str, typer.Argument(metavar="ID", help="Its id; the last one where none is named.")] = "",
     *,
-    stack: Which = LOCAL,
+    stack: WhichStack = LOCAL,
     as_json: Json = False,
 ) -> None:
     """Print the page."""

@@ -12,13 +12,14 @@ from typing import Annotated
 import typer
 
 from ops import place, specs
-from ops.confirming import Confirm, DryRun, Json, Yes
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes
 from ops.errors import OpsError
 from ops.output import Output, counted
 from ops.queues.calls import Calls
 from ops.queues.draining import Drain, NotDrained, look, not_held, queues_of
 from ops.verbs.clock import seconds
-from ops.verbs.queues.common import Which, audited, sure
+from ops.verbs.queues.common import audited, sure
+from spec.stack import LOCAL
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +35,7 @@ def drain(
         str, typer.Option("--change", metavar="TIME", help="How long the change takes: later tasks may stay.")
     ] = "10m",
     pause: Annotated[bool, typer.Option("--pause", help="Pause the queues once they are empty.")] = False,
-    stack: Which = "local",
+    stack: WhichStack = LOCAL,
     dry_run: DryRun = False,
     yes: Yes = False,
     named: Confirm = "",

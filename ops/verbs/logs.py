@@ -11,9 +11,10 @@ from urllib.parse import quote
 import typer
 
 from ops import clouds, rest, specs
-from ops.afar import Afar, Doors, WhichStack
+from ops.afar import Afar, Doors
 from ops.cloud import Cloud, LocalCloud
 from ops.clouds import WhichCloud
+from ops.confirming import Json, WhichStack
 from ops.errors import BadUsage, CallFailed, OpsError
 from ops.follow import ENTRY
 from ops.operator import Operator
@@ -44,7 +45,7 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
     stack: WhichStack = LOCAL,
     which: WhichCloud = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Print entries."""
     out = Output(as_json=as_json)

@@ -10,12 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
+from ops.confirming import Json, WhichStack
 from ops.errors import BadUsage, OpsError
 from ops.output import Output, counted
 from ops.reconcile import books, payments
 from ops.reconcile.found import Found, shown, signed
 from ops.reconcile.reach import Reach, of_stack
 from ops.verbs.clock import seconds
+from spec.stack import LOCAL
 
 #: Digits after the point of each currency.
 DIGITS = {"eth": 18, "usdt": 6}
@@ -36,7 +38,7 @@ def register(app: typer.Typer) -> None:
 
 def reconcile(
     *,
-    stack: Annotated[str, typer.Option("--stack", help="Which stack: local, or one on Google Cloud.")] = "local",
+    stack: WhichStack = LOCAL,
     older_than: Annotated[
         str, typer.Option("--older-than", help="Name what waits for longer than this, such as 30m, in any stage.")
     ] = "",
@@ -48,7 +50,7 @@ def reconcile(
     ),
     every: Annotated[bool, typer.Option("--all", help="Ask the chain for old receipts, too.")] = False,
     pause: Annotated[float, typer.Option("--pause", min=0, help="Seconds between the two looks.")] = 3.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Look twice; exit 0 where all agrees, 1 with findings, 2 where not everything could be compared."""
     out = Output(as_json=as_json)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ops import place, specs
-from ops.confirming import Confirm, DryRun, Json, Yes, confirm_change
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, confirm_change
 from ops.errors import OpsError
 from ops.output import Output
 from ops.rollout import hands, record, rollback
@@ -33,7 +33,7 @@ def command(
     target: Annotated[str, typer.Argument(help="A route or a service.")],
     *,
     why: Annotated[str, typer.Option("--why", help="What others should know.")] = "",
-    stack: Annotated[str, typer.Option("--stack", help="Which stack: local, or one on Google Cloud.")] = LOCAL,
+    stack: WhichStack = LOCAL,
     dry_run: DryRun = False,
     yes: Yes = False,
     confirm: Confirm = "",

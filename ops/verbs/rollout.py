@@ -10,7 +10,7 @@ import typer
 
 import spec
 from ops import place, specs
-from ops.confirming import Confirm, DryRun, Json, Yes, confirm_change
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, confirm_change
 from ops.errors import BadUsage, OpsError
 from ops.output import Output
 from ops.place import Place
@@ -23,7 +23,6 @@ from ops.rollout.store import Lost, Store
 from ops.verbs.clock import seconds
 from spec.stack import LOCAL
 
-Which = Annotated[str, typer.Option("--stack", help="Which stack: local, or one on Google Cloud.")]
 Every = Annotated[str, typer.Option("--every", metavar="TIME", help="Look so often; 1s locally, 15s on Google Cloud.")]
 #: Exit statuses of `status`: with --check, what is in force is not declared here; without, nobody walks what runs.
 DIFFERS, UNWATCHED = 3, 4
@@ -79,7 +78,7 @@ def begin(
     ] = "",
     force: Annotated[bool, typer.Option("--force", help="Also what was rolled back before.")] = False,
     every: Every = "",
-    stack: Which = LOCAL,
+    stack: WhichStack = LOCAL,
     dry_run: DryRun = False,
     yes: Yes = False,
     confirm: Confirm = "",
@@ -126,7 +125,7 @@ def resume(
         bool, typer.Option("--applied", help="The apply that was asked for was run by hand, where the Pulumi CLI is.")
     ] = False,
     every: Every = "",
-    stack: Which = LOCAL,
+    stack: WhichStack = LOCAL,
     dry_run: DryRun = False,
     yes: Yes = False,
     confirm: Confirm = "",
@@ -158,7 +157,7 @@ def status(
     check: Annotated[
         bool, typer.Option("--check", help=f"Exit {DIFFERS} where what is in force is not this checkout's config.")
     ] = False,
-    stack: Which = LOCAL,
+    stack: WhichStack = LOCAL,
     as_json: Json = False,
 ) -> None:
     """Print how it stands."""
@@ -194,7 +193,7 @@ def status(
 def pause(
     *,
     why: Annotated[str, typer.Option("--why", help="What others should know.")] = "",
-    stack: Which = LOCAL,
+    stack: WhichStack = LOCAL,
     dry_run: DryRun = False,
     yes: Yes = False,
     confirm: Confirm = "",
@@ -222,7 +221,7 @@ def pause(
 def promote(
     *,
     to: Annotated[int, typer.Option("--to", help="The share; the next step where none is named.")] = 0,
-    stack: Which = LOCAL,
+    stack: WhichStack = LOCAL,
     dry_run: DryRun = False,
     yes: Yes = False,
     confirm: Confirm = "",
@@ -265,7 +264,7 @@ def promote(
 def abort(
     *,
     why: Annotated[str, typer.Option("--why", help="What others should know.")] = "",
-    stack: Which = LOCAL,
+    stack: WhichStack = LOCAL,
     dry_run: DryRun = False,
     yes: Yes = False,
     confirm: Confirm = "",
@@ -297,7 +296,7 @@ def finish(
     service: Annotated[str, typer.Argument(metavar="TARGET", help="A service whose release was promoted.")],
     *,
     force: Annotated[bool, typer.Option("--force", help="Also before the time for which it is kept.")] = False,
-    stack: Which = LOCAL,
+    stack: WhichStack = LOCAL,
     dry_run: DryRun = False,
     yes: Yes = False,
     confirm: Confirm = "",

@@ -13,7 +13,7 @@ import typer
 
 import spec
 from ops import place, specs
-from ops.confirming import Confirm, DryRun, Json, Yes, confirm_change
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, confirm_change
 from ops.errors import BadUsage
 from ops.output import Output
 from ops.place import Place
@@ -27,7 +27,6 @@ from spec.errors import choose
 from spec.secret import Rotation as Kind
 from spec.stack import LOCAL
 
-Stack = Annotated[str, typer.Option("--stack", help="local, or the environment that is meant.")]
 Name = Annotated[str, typer.Argument(help="The secret, as in queue_configs/secrets/.")]
 FromFile = Annotated[
     str, typer.Option("--from-file", help="Where the new value of a partner's secret is; - is standard input.")
@@ -44,7 +43,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="secrets", help="Secrets: list, rotate.")
 
 
-def listed(*, stack: Stack = LOCAL, as_json: Json = False) -> None:
+def listed(*, stack: WhichStack = LOCAL, as_json: Json = False) -> None:
     """Every secret: kind, versions, readers, rotation."""
     out, here, system = Output(as_json=as_json), place.of(stack), specs.load(stack)
     found = [_row(here, secret, system) for _, secret in sorted(system.secrets.items())]
@@ -62,7 +61,7 @@ def listed(*, stack: Stack = LOCAL, as_json: Json = False) -> None:
 def rotate(
     *,
     name: Name,
-    stack: Stack = LOCAL,
+    stack: WhichStack = LOCAL,
     from_file: FromFile = "",
     finish: Finish = False,
     force: Force = False,

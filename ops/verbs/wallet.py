@@ -14,8 +14,7 @@ from urllib.parse import quote, urlencode
 import typer
 
 from ops import place, rest
-from ops.afar import WhichStack
-from ops.confirming import Confirm, DryRun, Json, Yes
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes
 from ops.errors import CallFailed, OpsError
 from ops.follow import coins
 from ops.output import Output

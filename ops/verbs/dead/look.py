@@ -7,8 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ops import place
-from ops.afar import WhichStack
-from ops.confirming import Json
+from ops.confirming import Json, WhichStack
 from ops.dead import page
 from ops.dead.doors import DeadDoors
 from ops.dead.things import COLUMNS, EVENT, LETTER, MESSAGE, NUMBERED, PAYMENT, Wanted

@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from ops import place
-from ops.afar import WhichStack
-from ops.confirming import Confirm, DryRun, Json, Yes
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes
 from ops.dead.doors import DeadDoors, Refused
 from ops.dead.things import PAYMENT
 from ops.errors import BadUsage, OpsError

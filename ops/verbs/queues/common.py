@@ -22,7 +22,6 @@ from spec.errors import choose
 from spec.names import CANARY_TAG, PREVIOUS_TAG, STABLE_TAG
 
 Queue = Annotated[str, typer.Argument(metavar="QUEUE", help="Its name.")]
-Which = Annotated[str, typer.Option("--stack", help="Which stack: local, or one on Google Cloud.")]
 Rate = Annotated[str, typer.Option("--rate", metavar="N/s", help="So many tasks a second at most, such as 5/s.")]
 Code = Annotated[
     str, typer.Option("--code", help="Only with this last answer: 503, unavailable, or - for none so far.")

@@ -6,20 +6,21 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from ops.confirming import Json
+from ops.confirming import Json, WhichStack
 from ops.errors import OpsError
 from ops.output import Output, counted
 from ops.queues.calls import PAGE, Calls
 from ops.queues.describe import Attempts, Setting, Waiting, attempts, settings, waiting
-from ops.verbs.queues.common import Queue, Which, at, system
+from ops.verbs.queues.common import Queue, at, system
 from spec import timeline
 from spec.durations import Duration
+from spec.stack import LOCAL
 
 #: Attempts of the retry timeline that are shown.
 ROWS = 8
 
 
-def describe(queue: Queue, *, stack: Which = "local", as_json: Json = False) -> None:
+def describe(queue: Queue, *, stack: WhichStack = LOCAL, as_json: Json = False) -> None:
     """Show one queue: config, what waits, retries, answers.
 
     Beside the config stands what the specs declare. Cloud Tasks lists tasks in no order of time and counts none: what

@@ -12,14 +12,15 @@ from typing import Annotated
 import typer
 
 from ops import specs
-from ops.confirming import Confirm, DryRun, Json, Yes
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes
 from ops.errors import BadUsage
 from ops.output import Output, counted
 from ops.queues import move as moving
 from ops.queues import pace
 from ops.queues.calls import Calls
 from ops.queues.tasks import STABLE, read
-from ops.verbs.queues.common import Queue, Rate, Which, at, audited, sure
+from ops.verbs.queues.common import Queue, Rate, at, audited, sure
+from spec.stack import LOCAL
 
 
 def move(
@@ -29,7 +30,7 @@ def move(
     side: Annotated[str, typer.Option("--to-side", help="stable: to the service's base URL, in this queue.")] = "",
     limit: Annotated[int, typer.Option("--limit", min=0, help="So many at most; 0 is all.")] = 0,
     rate: Rate = "50/s",
-    stack: Which = "local",
+    stack: WhichStack = LOCAL,
     dry_run: DryRun = False,
     yes: Yes = False,
     named: Confirm = "",

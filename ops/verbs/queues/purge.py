@@ -16,12 +16,12 @@ from typing import Annotated
 
 import typer
 
-from ops.confirming import Confirm, DryRun, Json, Yes
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes
 from ops.errors import BadUsage
 from ops.output import Output, counted
 from ops.queues import aftermath, pace
 from ops.queues.calls import Calls
-from ops.verbs.queues.common import Queue, Rate, Which, at, audited, sure, system
+from ops.verbs.queues.common import Queue, Rate, at, audited, sure, system
 from spec.stack import LOCAL
 
 
@@ -34,7 +34,7 @@ def purge(
     ] = None,
     without_export: Annotated[bool, typer.Option("--without-export", help="Destroy them and keep nothing.")] = False,
     rate: Rate = "100/s",
-    stack: Which = "local",
+    stack: WhichStack = LOCAL,
     dry_run: DryRun = False,
     yes: Yes = False,
     named: Confirm = "",

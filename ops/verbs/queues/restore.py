@@ -14,13 +14,14 @@ from typing import Annotated, Any
 
 import typer
 
-from ops.confirming import Confirm, DryRun, Json, Yes
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes
 from ops.errors import BadUsage
 from ops.output import Output, counted
 from ops.queues import pace
 from ops.queues.calls import Calls
 from ops.queues.move import copy_of
-from ops.verbs.queues.common import Queue, Rate, Which, at, audited, sure
+from ops.verbs.queues.common import Queue, Rate, at, audited, sure
+from spec.stack import LOCAL
 
 
 def restore(
@@ -28,7 +29,7 @@ def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `queues purge --export` wrote.")],
     *,
     rate: Rate = "50/s",
-    stack: Which = "local",
+    stack: WhichStack = LOCAL,
     dry_run: DryRun = False,
     yes: Yes = False,
     named: Confirm = "",

@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 
 from ops import specs
-from ops.confirming import Confirm, DryRun, Json, Yes, confirm_change
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, confirm_change
 from ops.errors import BadUsage, OpsError
 from ops.output import Output, counted
 from ops.queues import reach
 from ops.queues.start import PATIENCE, Started, absent, chosen, start
 from ops.verbs.clock import seconds
-from ops.verbs.queues.common import Which, at, audited
+from ops.verbs.queues.common import at, audited
 from spec.stack import LOCAL
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="QUEUE...", help="Their names.")]
@@ -25,7 +25,7 @@ Every = Annotated[bool, typer.Option("--all", help="Every queue that the specs d
 GAP = "declared, not there"
 
 
-def list_(*, stack: Which = "local", as_json: Json = False) -> None:
+def list_(*, stack: WhichStack = LOCAL, as_json: Json = False) -> None:
     """Print every queue that is there."""
     out = Output(as_json=as_json)
     there = reach.of_stack(stack)
@@ -58,7 +58,7 @@ def resume(
     ] = 0,
     between: Annotated[str, typer.Option("--pause", help="Between two rounds, such as 15s; 15s on Google Cloud.")] = "",
     patience: Annotated[str, typer.Option("--timeout", help="Give up after so long, such as 15m.")] = "",
-    stack: Which = "local",
+    stack: WhichStack = LOCAL,
     dry_run: DryRun = False,
     yes: Yes = False,
     named: Confirm = "",
@@ -112,7 +112,7 @@ def pause(
     names: Names = None,
     *,
     every: Every = False,
-    stack: Which = "local",
+    stack: WhichStack = LOCAL,
     dry_run: DryRun = False,
     yes: Yes = False,
     named: Confirm = "",

@@ -18,14 +18,15 @@ from typing import Annotated, Any
 
 import typer
 
-from ops.confirming import Confirm, DryRun, Json, Yes
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes
 from ops.errors import BadUsage, OpsError
 from ops.output import Output, counted
 from ops.place import Place
 from ops.queues import pace
 from ops.queues.calls import Calls
 from ops.queues.tasks import Task, message_of, read
-from ops.verbs.queues.common import Choice, Code, OlderThan, Queue, Rate, To, Which, at, audited, sure
+from ops.verbs.queues.common import Choice, Code, OlderThan, Queue, Rate, To, at, audited, sure
+from spec.stack import LOCAL
 
 #: Ids that a dry run shows; --json has all.
 SHOWN = 20
@@ -45,7 +46,7 @@ def tasks(
     payments: Annotated[
         bool, typer.Option("--payments", help="Read bodies for the payment's id; takes cloudtasks.tasks.fullView.")
     ] = False,
-    stack: Which = "local",
+    stack: WhichStack = LOCAL,
     as_json: Json = False,
 ) -> None:
     """List tasks: when due, how often tried, last answer.
@@ -85,7 +86,7 @@ def run(
     older_than: OlderThan = "",
     to: To = "",
     rate: Rate = "5/s",
-    stack: Which = "local",
+    stack: WhichStack = LOCAL,
     dry_run: DryRun = False,
     yes: Yes = False,
     named: Confirm = "",
