@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
+from spec import boards
 from spec.runbook import anchor
 from tests.dashboards.page import MARK, PAGE, ROOT, alerts_of, system, written
 
@@ -50,3 +53,20 @@ def test_every_queue_that_will_ever_be_has_a_depth_and_an_age_alert() -> None:
         if not condition.where and condition.across is not None and {"queue_id", "queue"} & {*condition.across.keep}
     }
     assert {"cloudtasks.googleapis.com/queue/depth", "task_age"} <= watched.keys()
+
+
+def test_what_came_without_a_way_is_a_nameless_line_of_no_chart_of_ways() -> None:
+    shown = [one for board in system().boards.values() for one in _series(boards.draw(board, system()))]
+    by_way = [one["filter"] for one in shown if "metric.label.way" in one["aggregation"].get("groupByFields", ())]
+    of_requests = [one for one in by_way if "/outcomes" in one or "/request_seconds" in one]
+    assert len(of_requests) == 4
+    assert [one for one in of_requests if 'metric.labels.way!=""' not in one] == []
+
+
+def _series(value: Any) -> Iterator[Any]:
+    """The filters of a dashboard, with how each is aggregated."""
+    if isinstance(value, dict) and {"filter", "aggregation"} <= value.keys():
+        yield value
+    below = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for one in below:
+        yield from _series(one)
