@@ -51,3 +51,10 @@ def confirm_change(place: Place, question: str, *, yes: bool = False, named: str
     typer.echo(question)
     if typer.prompt(f"This is {PROD}. Type its name to go on", default="", show_default=False).strip() != PROD:
         raise typer.Abort
+
+
+def sure(place: Place, question: str, *, yes: bool, named: str, as_json: bool) -> None:
+    """Go on only where it is confirmed; with --json there is nobody to ask."""
+    if as_json and not yes:
+        raise OpsError("nothing was done: nobody confirmed it", why=f"this is asked first: {question}", fix="add --yes")
+    confirm_change(place, question, yes=yes, named=named)

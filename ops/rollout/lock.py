@@ -149,8 +149,10 @@ def refusal(place: Place, holder: Holder) -> Locked:
         f"{holder.who} has the lock of {place.stack}: {holder.what}, for {shown(since)}, by process {holder.pid} on "
         f"{holder.host}",
         why="two who change shares at once would undo each other",
-        fix=f"wait for it, or end it there: kill {holder.pid} on {holder.host}; a process that is dead is passed over, "
-        f"from elsewhere {STALE:.0f} s after its last renewal, by this command again; ./sluice rollout resume goes on",
+        fix=f"wait for it, or ask {holder.who}; a rollout is kept at its share by ./sluice rollout pause --stack "
+        f"{place.stack}, which needs no lock and leaves the gates at work. Where nobody answers for it, end it there: "
+        f"kill {holder.pid} on {holder.host}, and ./sluice rollout resume goes on. A process that is dead is passed "
+        f"over by this command again, from elsewhere {STALE:.0f} s after its last renewal",
     )
 
 

@@ -16,8 +16,9 @@ import shlex
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
+from ops.auditing import Say, audited
 from ops.errors import OpsError
 from ops.place import Place
 from ops.rollout import aftermath, images, lock, record
@@ -37,9 +38,6 @@ SETTLE: Final = (5.0, 15.0, 30.0, 60.0, 60.0)
 pause = time.sleep
 #: So often the state is written where somebody else was quicker.
 TRIES = 20
-
-#: Says a line to whoever watches.
-Say = Callable[[str], None]
 
 
 def _nobody(_: str) -> None:
@@ -155,7 +153,7 @@ def bring_about(place: Place, store: Store, effects: Effects, rollout: Rollout, 
 
 def tell(place: Place, rollout: Rollout, say: Say, left: str = "") -> None:
     """The word to people: an entry in the log, which an alert sends on."""
-    audit(
+    audited(
         place,
         say,
         "rollback",
@@ -170,14 +168,6 @@ def tell(place: Place, rollout: Rollout, say: Say, left: str = "") -> None:
         by=rollout.by,
         **({"left": left} if left else {}),
     )
-
-
-def audit(place: Place, say: Say, verb: str, subject: str, **detail: Any) -> None:
-    """Write it down; what was done is not undone where that is refused, which is said."""
-    try:
-        place.audit(verb, subject, **detail)
-    except OpsError as error:
-        say(f"no audit entry of it was written ({error.what}): roles/logging.logWriter lets you write one")
 
 
 def _beside(place: Place, store: Store, effects: Effects, rollout: Rollout, say: Say) -> Rollout:

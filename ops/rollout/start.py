@@ -14,7 +14,7 @@ from ops.errors import BadUsage, OpsError
 from ops.place import Place
 from ops.rollout import apply, checkout, gates, images, record
 from ops.rollout.decide import WHOLE
-from ops.rollout.left import left
+from ops.rollout.left import left, moves, still
 from ops.rollout.state import Kind, Phase, Rollout, Rules, identity, text
 from ops.rollout.store import Store
 from spec.errors import choose
@@ -144,16 +144,12 @@ def _release(place: Place, store: Store, system: spec.System, begun: Rollout, wi
 
 
 def _nothing_left(place: Place, service: str) -> None:
+    """What comes between this look and the deployment, the walk finds before it deploys."""
     if found := left(place, service):
-        said = ", ".join(f"{count} in {queue}" for queue, count in sorted(found.items()))
-        moves = "; ".join(
-            f"./sluice queues move {queue} --to-side stable" + ("" if place.local else f" --stack {place.stack}")
-            for queue in sorted(found)
-        )
         raise Refused(
-            f"{sum(found.values())} tasks still wait for the release of {service} before this one: {said}",
+            still(service, found),
             why="they follow the tag, so that payments which met the stable revision would meet the new one",
-            fix=f"wait for them, or move them: {moves}",
+            fix=f"wait for them, or move them: {moves(place, found)}",
         )
 
 

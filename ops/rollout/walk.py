@@ -18,14 +18,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
+from ops.auditing import audited
 from ops.errors import CallFailed, OpsError, Unreachable
 from ops.place import Place
 from ops.rollout import decide, record, rollback
 from ops.rollout.aside import Aside
 from ops.rollout.decide import Abort, Hold, Prepare, Promote, RollBack, SetShare, Stop, Verdict
 from ops.rollout.effects import Effects, NotDeclared
+from ops.rollout.left import left, moves, still
 from ops.rollout.lock import Lock
-from ops.rollout.rollback import audit
 from ops.rollout.state import Kind, Phase, Rollout
 from ops.rollout.store import HARD, Kept, Lost, Store
 from spec.names import ROLLOUT_OBJECT
@@ -95,8 +96,8 @@ class Walker:
     #: Whether this round has applied anything, and how many in a row could not read the state.
     _brought: bool = field(init=False, default=False)
     _blind: int = field(init=False, default=0)
-    #: When the record said of the release, as far as this walk knows.
-    _announced: float = field(init=False, default=0.0)
+    #: When the record said of the release, as far as this walk knows; None once every service has read of it.
+    _announced: float | None = field(init=False, default=None)
 
     def walk(self, until: Callable[[Rollout], bool] = lambda _: False) -> Rollout:
         """Until it is over, or stands as is wanted; what became of it."""
@@ -176,6 +177,12 @@ class Walker:
         self.tell(f"deploying {self.rollout.canary} beside {self.rollout.stable}, at 0 %")
         self.effects.announce(self.rollout, self.guard)
         self._announced = self.seconds()
+        self._read_by_all()  # who has not read of it yet may still send to the tag, for the release before this one
+        self.guard()
+        if found := left(self.place, self.rollout.target):
+            self.tell(f"not deployed yet: {still(self.rollout.target, found)}; {moves(self.place, found)}")
+            self.pause()
+            return
         self._brought = True
         self.effects.prepare(self.rollout)
         self.guard()
@@ -184,9 +191,14 @@ class Walker:
             return
         self._save(self.rollout.turned(Phase.RUNNING, "", self.rollout.by))
 
+    def _read_by_all(self) -> None:
+        if self._announced is not None:
+            self.sleep(max(0.0, self._announced + READ_BY_ALL - self.seconds()))
+            self._announced = None
+
     def _set(self, percent: int) -> None:
         if self.rollout.kind is Kind.RELEASE and not self.rollout.steps:
-            self.sleep(max(0.0, READ_BY_ALL - (self.seconds() - self._announced)))
+            self._read_by_all()
         fence = self.effects.fence(self.rollout)  # first: whoever takes it back after the next line writes after this
         self._save(self.rollout.wanting(percent))
         since = self.place.now()  # payments meet it from here on, and an apply may take minutes
@@ -283,7 +295,7 @@ class Walker:
         done = self.rollout.over(Phase.PROMOTED, self.place.now(), 100)
         self.store.remember(done)
         self._save(done)
-        audit(self.place, self.tell, "rollout promoted", done.target, rollout=done.id, canary=done.canary)
+        audited(self.place, self.tell, "rollout promoted", done.target, rollout=done.id, canary=done.canary)
         self.tell(f"{done.target} is promoted")
 
     def _back(self, why: str) -> None:
@@ -304,7 +316,7 @@ class Walker:
         done = self.rollout.over(Phase.ABORTED, self.place.now(), self.rollout.back_to)
         self.store.remember(done)
         self._save(done)
-        audit(self.place, self.tell, "rollout aborted", done.target, rollout=done.id, why=done.why)
+        audited(self.place, self.tell, "rollout aborted", done.target, rollout=done.id, why=done.why)
         self.tell(f"{done.target} is back at {done.percent} %")
 
     # What is known

@@ -10,6 +10,7 @@ import typer
 
 import spec
 from ops import place, specs
+from ops.auditing import audited
 from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, confirm_change
 from ops.errors import BadUsage, OpsError
 from ops.output import Output
@@ -17,7 +18,6 @@ from ops.place import Place
 from ops.rollout import apply, checkout, gates, lock, page, past, record, session, start
 from ops.rollout import finish as finishing
 from ops.rollout.decide import WHOLE, next_step
-from ops.rollout.rollback import audit
 from ops.rollout.state import Phase, Raised, Rollout, text
 from ops.rollout.store import Lost, Store
 from ops.verbs.clock import seconds
@@ -106,7 +106,7 @@ def begin(
 
     def first() -> None:
         start.begin(place.of(stack), store, specs.load(stack), wish, plan)
-        audit(
+        audited(
             here,
             out.progress,
             "rollout start",
@@ -144,7 +144,7 @@ def resume(
     confirm_change(here, f"Go on with this in {stack}: {page.line(found)}?", yes=yes, named=confirm)
     if found.phase is Phase.PAUSED:
         found = _word(store, lambda kept: kept.turned(Phase.RUNNING, "", here.who))
-        audit(here, out.progress, "rollout resume", found.target, rollout=found.id)
+        audited(here, out.progress, "rollout resume", found.target, rollout=found.id)
     if lock.holder_of(here) is not None and found.phase is not Phase.ROLLING_BACK:
         out.step(f"{page.line(found)}; its walk goes on where it runs")
         out.result(found.as_json())
@@ -213,7 +213,7 @@ def pause(
             return
         confirm_change(here, f"Hold {found.target} in {stack} at {found.percent} %?", yes=yes, named=confirm)
         found = _word(store, lambda kept: kept.turned(Phase.PAUSED, why, here.who))
-        audit(here, out.progress, "rollout pause", found.target, rollout=found.id, why=why)
+        audited(here, out.progress, "rollout pause", found.target, rollout=found.id, why=why)
     out.step(f"{found.target} is held at {found.percent} %", "./sluice rollout resume goes on")
     out.result(found.as_json())
 
@@ -249,7 +249,7 @@ def promote(
     whole = found.percent == WHOLE
     hand = Raised(percent=meant, at=text(here.now()), who=here.who, gates=said)
     _word(store, lambda kept: _raised(kept, hand))
-    audit(here, out.progress, "rollout promote", found.target, rollout=found.id, percent=meant, gates=said)
+    audited(here, out.progress, "rollout promote", found.target, rollout=found.id, percent=meant, gates=said)
     done = session.seen_to(
         here, store, system, out,
         lambda kept: kept.phase.over or (not whole and not kept.unset and kept.percent >= meant),
@@ -332,7 +332,7 @@ def finish(
     with lock.held(here, f"finish of {service}"):
         start.free(store)
         finishing.finish(place.of(stack), system, out, service, previous)
-    audit(here, out.progress, "rollout finish", service, previous=previous)
+    audited(here, out.progress, "rollout finish", service, previous=previous)
     out.step(f"{previous} is let go of")
     out.result({"finished": previous})
 

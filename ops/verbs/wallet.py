@@ -14,12 +14,11 @@ from urllib.parse import quote, urlencode
 import typer
 
 from ops import place, rest
-from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, sure
 from ops.errors import CallFailed, OpsError
 from ops.follow import coins
 from ops.output import Output
 from ops.place import Place
-from ops.verbs.queues.common import sure
 from spec.stack import LOCAL
 
 #: The service that holds the wallet's key.

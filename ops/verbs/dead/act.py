@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from ops import place
-from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes
+from ops.auditing import audited
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, sure
 from ops.dead.doors import DeadDoors
 from ops.dead.things import PAYMENT, Thing, Wanted
 from ops.dead.work import Result, Verb, Work, unfit, verdict
@@ -28,7 +29,6 @@ from ops.verbs.dead.common import (
     is_message,
     messages_in,
 )
-from ops.verbs.queues.common import audited, sure
 from spec.stack import LOCAL
 
 #: Things that are put aside in a second.
@@ -127,7 +127,7 @@ def _work(out: Output, here: Place, work: Work, verb: Verb, things: list[Thing],
         work.tidy()
     finally:
         if work.acknowledged:
-            audited(here, out, f"dead {verb}", "paynow-events-dlq", acknowledged=work.acknowledged)
+            audited(here, out.refusal, f"dead {verb}", "paynow-events-dlq", acknowledged=work.acknowledged)
     count = sum(result.status == "replayed" for result in work.results)
     answers = [result.as_json() for result in work.results]
     left = [thing.id for thing in things[len(work.results) :]]

@@ -7,14 +7,13 @@ from typing import Annotated
 import typer
 
 from ops import place
-from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, sure
 from ops.dead.doors import DeadDoors, Refused
 from ops.dead.things import PAYMENT
 from ops.errors import BadUsage, OpsError
 from ops.output import Output
 from ops.place import Place
 from ops.verbs.dead.common import One, the_one
-from ops.verbs.queues.common import sure
 from spec.stack import LOCAL
 
 

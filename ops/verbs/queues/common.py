@@ -1,4 +1,4 @@
-"""What the verbs of queues share: options, the confirmation, the audit entry, and the choice of tasks."""
+"""What the verbs of queues share: options, and the choice of tasks."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ops import place, specs
-from ops.confirming import confirm_change
-from ops.errors import BadUsage, OpsError
-from ops.output import Output
+from ops.errors import BadUsage
 from ops.place import Place
 from ops.queues.tasks import OTHER, UNTRIED, Task
 from ops.verbs.clock import seconds
@@ -91,18 +89,3 @@ def system() -> System | None:
         return specs.load()
     except specs.SpecsRefused:
         return None
-
-
-def sure(here: Place, question: str, *, yes: bool, named: str, as_json: bool) -> None:
-    """Go on only where it is confirmed; with --json there is nobody to ask."""
-    if as_json and not yes:
-        raise OpsError("nothing was done: nobody confirmed it", why=f"this is asked first: {question}", fix="add --yes")
-    confirm_change(here, question, yes=yes, named=named)
-
-
-def audited(here: Place, out: Output, verb: str, subject: str, **detail: Any) -> None:
-    """Write the audit entry; what was done is not undone where that is refused, which is said."""
-    try:
-        here.audit(verb, subject, **detail)
-    except OpsError as error:
-        out.refusal(f"no audit entry of it was written: {error.what}", "roles/logging.logWriter lets you write one")

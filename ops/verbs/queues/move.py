@@ -12,14 +12,15 @@ from typing import Annotated
 import typer
 
 from ops import specs
-from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes
+from ops.auditing import audited
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, sure
 from ops.errors import BadUsage
 from ops.output import Output, counted
 from ops.queues import move as moving
 from ops.queues import pace
 from ops.queues.calls import Calls
 from ops.queues.tasks import STABLE, read
-from ops.verbs.queues.common import Queue, Rate, at, audited, sure
+from ops.verbs.queues.common import Queue, Rate, at
 from spec.stack import LOCAL
 
 
@@ -93,7 +94,7 @@ def move(
         try:
             found.carry(calls, rate=per_second, counts=counts)
         finally:
-            audited(here, out, "queues move", queue, to=target or side, meant=len(found.chosen), **counts)
+            audited(here, out.refusal, "queues move", queue, to=target or side, meant=len(found.chosen), **counts)
     moved = counts["moved"] + counts["moved_before"]
     out.step(f"{counted(moved, 'task')} moved {where}") if moved else out.say(f"no task is to be moved {where}")
     if counts["dispatched_meanwhile"]:

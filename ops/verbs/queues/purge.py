@@ -16,12 +16,13 @@ from typing import Annotated
 
 import typer
 
-from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes
+from ops.auditing import audited
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, sure
 from ops.errors import BadUsage
 from ops.output import Output, counted
 from ops.queues import aftermath, pace
 from ops.queues.calls import Calls
-from ops.verbs.queues.common import Queue, Rate, at, audited, sure, system
+from ops.verbs.queues.common import Queue, Rate, at, system
 from spec.stack import LOCAL
 
 
@@ -92,7 +93,7 @@ def purge(
             counts["destroyed"] = held
     finally:
         kept = str(export) if export is not None else "none"
-        audited(here, out, "queues purge", queue, waiting=held, export=kept, severity="WARNING", **counts)
+        audited(here, out.refusal, "queues purge", queue, waiting=held, export=kept, severity="WARNING", **counts)
     about = "" if export is not None else "as counted before; Cloud Tasks takes up to a minute"
     gone = f"{counts['gone']} had gone by themselves" if counts["gone"] else about
     out.step(f"{counted(counts['destroyed'], 'task')} of {queue} destroyed", gone)

@@ -14,13 +14,14 @@ from typing import Annotated, Any
 
 import typer
 
-from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes
+from ops.auditing import audited
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, sure
 from ops.errors import BadUsage
 from ops.output import Output, counted
 from ops.queues import pace
 from ops.queues.calls import Calls
 from ops.queues.move import copy_of
-from ops.verbs.queues.common import Queue, Rate, at, audited, sure
+from ops.verbs.queues.common import Queue, Rate, at
 from spec.stack import LOCAL
 
 
@@ -62,7 +63,7 @@ def restore(
                 counts=counts,
             )
         finally:
-            audited(here, out, "queues restore", queue, meant=len(kept), file=str(file), **counts)
+            audited(here, out.refusal, "queues restore", queue, meant=len(kept), file=str(file), **counts)
     before = f"{counts['restored_before']} had been put back before" if counts["restored_before"] else ""
     out.step(f"{counted(counts['restored'], 'task')} put back into {queue}", before)
     out.result({"queue": queue, "restored": counts["restored"], "restored_before": counts["restored_before"]})

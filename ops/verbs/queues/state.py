@@ -10,13 +10,14 @@ from typing import Annotated
 import typer
 
 from ops import specs
+from ops.auditing import audited
 from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, confirm_change
 from ops.errors import BadUsage, OpsError
 from ops.output import Output, counted
 from ops.queues import reach
 from ops.queues.start import PATIENCE, Started, absent, chosen, start
 from ops.verbs.clock import seconds
-from ops.verbs.queues.common import at, audited
+from ops.verbs.queues.common import at
 from spec.stack import LOCAL
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="QUEUE...", help="Their names.")]
@@ -101,7 +102,8 @@ def resume(
         tell=out.progress,
     )
     if done.resumed:
-        audited(at(stack), out, "queues resume", ", ".join(done.resumed), queues=done.resumed, probed=done.rounds > 0)
+        started, probed = ", ".join(done.resumed), done.rounds > 0
+        audited(at(stack), out.refusal, "queues resume", started, queues=done.resumed, probed=probed)
     if meant or not gaps:
         show(out, done)
     _tell_gaps(out, gaps)
@@ -138,7 +140,7 @@ def pause(
                 reach.steer(there, "pause", name)
                 done.append(name)
         finally:
-            audited(here, out, "queues pause", ", ".join(done) or "none", queues=done)
+            audited(here, out.refusal, "queues pause", ", ".join(done) or "none", queues=done)
     out.step(f"paused {', '.join(running)}" if running else "every one of them was paused")
     out.result({"paused": running, "already": [name for name in meant if name not in running]})
 

@@ -18,14 +18,15 @@ from typing import Annotated, Any
 
 import typer
 
-from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes
+from ops.auditing import audited
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, sure
 from ops.errors import BadUsage, OpsError
 from ops.output import Output, counted
 from ops.place import Place
 from ops.queues import pace
 from ops.queues.calls import Calls
 from ops.queues.tasks import Task, message_of, read
-from ops.verbs.queues.common import Choice, Code, OlderThan, Queue, Rate, To, at, audited, sure
+from ops.verbs.queues.common import Choice, Code, OlderThan, Queue, Rate, To, at
 from spec.stack import LOCAL
 
 #: Ids that a dry run shows; --json has all.
@@ -136,7 +137,7 @@ def run(
             counts=counts,
         )
     finally:
-        audited(here, out, "queues run", queue, meant=len(meant), run=counts["run"], gone=counts["gone"])
+        audited(here, out.refusal, "queues run", queue, meant=len(meant), run=counts["run"], gone=counts["gone"])
     done = f"{counted(counts['run'], 'task')} of {queue} dispatched"
     none = bool(chosen) and not counts["run"]
     (out.refusal if none else out.step)(done, _gone(counts["gone"], named=bool(chosen)))
