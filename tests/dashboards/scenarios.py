@@ -391,5 +391,6 @@ SCENARIOS: dict[str, Scenario] = {
     "batches-off": logged("batches_off", "handled", status="next"),
     "credentials-wrong": logged("bad_changenow_key", "changenow_call", outcome="ok"),
     "alert-lost": logged("alert_lost", "alert", "gchostpay3"),
+    "record-unread": times("rollout_record_unread", 4, severity="ERROR", why="Cloud Storage answered 403"),
     "rolled-back": Scenario(quiet=audited("rollout promoted"), loud=audited("rollback", event="rolled_back"), apart=0),
 }
