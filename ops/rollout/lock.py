@@ -145,14 +145,15 @@ def free(place: Place) -> None:
 def refusal(place: Place, holder: Holder) -> Locked:
     """What the second of two is told."""
     since = (place.now() - moment(holder.since)).total_seconds()
+    stack = "" if place.local else f" --stack {place.stack}"
+    pause = f"; ./sluice rollout pause{stack} holds its share and needs no lock" if "rollout" in holder.what else ""
     return Locked(
         f"{holder.who} has the lock of {place.stack}: {holder.what}, for {shown(since)}, by process {holder.pid} on "
         f"{holder.host}",
         why="two who change shares at once would undo each other",
-        fix=f"wait for it, or ask {holder.who}; a rollout is kept at its share by ./sluice rollout pause --stack "
-        f"{place.stack}, which needs no lock and leaves the gates at work. Where nobody answers for it, end it there: "
-        f"kill {holder.pid} on {holder.host}, and ./sluice rollout resume goes on. A process that is dead is passed "
-        f"over by this command again, from elsewhere {STALE:.0f} s after its last renewal",
+        fix=f"wait for it, or ask {holder.who}{pause}. Only where nobody answers for it, end it there: "
+        f"kill {holder.pid} on {holder.host}; ./sluice rollout resume goes on. A process that is dead is passed over "
+        f"by this command again, from elsewhere {STALE:.0f} s after its last renewal",
     )
 
 

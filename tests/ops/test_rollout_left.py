@@ -8,7 +8,8 @@ import pytest
 
 from ops.queues.probe import HEADER
 from ops.rollout import aftermath, page
-from tests.ops.rollouts import CANARY, SERVICE, World
+from ops.rollout.state import Phase
+from tests.ops.rollouts import CANARY, SERVICE, STABLE, World
 from tests.ops.test_rollout_verbs import Run, here, kept, sluice
 
 __all__ = ["here", "kept", "sluice"]
@@ -43,6 +44,53 @@ def test_it_waits_for_the_tasks_that_the_last_one_has_left_and_says_how_to_move_
     for task in left:
         here.place.call("tasks", "DELETE", task)
     assert sluice("rollout", "start", SERVICE, "--yes", "--dwell", "1h")[0] == 0
+
+
+def test_what_senders_leave_after_the_check_meets_no_release_that_was_not_there(here: World) -> None:
+    """One release was promoted and the next is begun: whoever has not read of that still sends to the tag."""
+    here.begin(SERVICE, steps=(100,))
+    assert here.walk().phase is Phase.PROMOTED
+    queue, after = queue_of(here, "late-queue"), "gcsplit-u"
+    tag, seen = here.roles(), list[str]()
+    assert (tag.stable, tag.canary) == (CANARY, ""), "the tag leads to what was promoted"
+    begun = dataclasses.replace(here.begin(SERVICE, steps=(100,)), stable=CANARY, canary=after)
+    here.store.write(begun, here.store.read()[1])
+    late = ""
+
+    def reads(_seconds: float) -> None:
+        nonlocal late
+        if not late:  # five seconds old is what a sender goes by, and the task is for tomorrow
+            late = put(here, queue, "canary")
+
+    def waits(_seconds: float = 0.0) -> None:
+        seen.append(here.roles().canary)
+        if len(seen) == 3:
+            here.place.call("tasks", "DELETE", late)
+
+    with here.walker() as walker:
+        walker.sleep, walker.pause = reads, waits
+        walker.walk(lambda now: now.percent == 100)
+    assert seen == ["", "", ""], "as long as it waits the tag is not turned"
+    assert any("not deployed yet: 1 tasks still wait" in line and "late-queue" in line for line in here.told)
+    assert here.roles().canary == after
+    here.place.call("tasks", "DELETE", queue)
+
+
+def test_an_abort_ends_one_that_waits_for_what_the_last_one_has_left(here: World) -> None:
+    here.begin(SERVICE, steps=(100,))
+    queue = queue_of(here, "kept-queue")
+    put(here, queue, "canary")
+
+    def waits(_seconds: float = 0.0) -> None:
+        found, generation = here.store.read()
+        assert found is not None
+        here.store.write(found.turned(Phase.ABORTING, "", "a person"), generation)
+
+    with here.walker() as walker:
+        walker.pause = waits
+        assert walker.walk().phase is Phase.ABORTED
+    assert (here.roles().stable, here.roles().canary) == (STABLE, "")
+    here.place.call("tasks", "DELETE", queue)
 
 
 def test_what_is_too_much_to_be_counted_is_said_to_be_at_least_that(

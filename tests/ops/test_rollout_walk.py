@@ -305,6 +305,9 @@ def test_of_two_operators_the_second_is_refused_and_told_who_it_is(here: World) 
             lock.acquire(here.place, "another")
         for said in ("a test", held.holder.who, held.holder.host, str(held.holder.pid)):
             assert said in str(refused.value)
+        advice = str(refused.value.fix)
+        assert "pause" not in advice, "the holder walks no rollout"
+        assert advice.index("wait for it") < advice.index("ask") < advice.index("kill")
         here.pass_(3600)  # the clock was moved, and its holder lives: the lock is his
         with pytest.raises(lock.Locked):
             lock.acquire(here.place, "another")

@@ -318,30 +318,26 @@ def test_ctrl_c_ends_the_walk_after_the_apply_that_runs(here: World) -> None:
     assert here.walk().phase is Phase.PROMOTED
 
 
-def test_a_release_is_in_the_record_at_0_for_so_long_that_all_have_read_it_before_its_first_share(here: World) -> None:
+def test_a_release_is_in_the_record_at_0_for_so_long_that_all_have_read_it_before_it_is_deployed(here: World) -> None:
     here.begin(SERVICE, steps=(50, 100))
-    seconds = [100.0]
-    found: list[tuple[int, str]] = []
+    found: list[tuple[int, str, list[float]]] = []
 
     def deploying() -> None:
         if not found:
-            found.append((here.record["releases"][SERVICE]["percent"], here.roles().canary))
-            seconds[0] += 3.0
+            found.append((here.record["releases"][SERVICE]["percent"], here.roles().canary, list(here.slept)))
 
     here.in_apply = deploying
     with here.walker() as walker:
-        walker.seconds = lambda: seconds[0]
+        walker.seconds = lambda: 100.0
         walker.walk(lambda now: now.phase is Phase.RUNNING)
-        assert found == [(0, "")], "it is in the record before its revision is deployed"
+        assert found == [(0, "", [READ_BY_ALL])], "it is in the record before its revision is deployed, and all know it"
     with here.walker() as walker:  # the next one does not know since when
-        walker.seconds = lambda: seconds[0]
+        walker.seconds = lambda: 100.0
         walker.walk(lambda now: now.percent == 50)
-    assert here.slept == [READ_BY_ALL]
+    assert here.slept == [READ_BY_ALL] * 2
     clear(here)
     here.begin(SERVICE, steps=(50, 100))
     with here.walker() as walker:
-        walker.seconds = lambda: seconds[0]
-        found.clear()
-        here.in_apply = deploying
+        walker.seconds = lambda: 100.0
         walker.walk(lambda now: now.percent == 100)
-    assert here.slept == [READ_BY_ALL - 3.0], "the deployment's time counts, and later shares wait for nothing"
+    assert here.slept == [READ_BY_ALL], "its shares wait for nothing more"
