@@ -59,6 +59,12 @@ def advice(error: EngineError) -> str:
             "Google keeps a deleted queue's name for 7 days: give the queue another name, or wait; on the local cloud "
             "`sluice clock advance 7d` waits for you"
         )
+    if " hold and cannot be " in str(error):
+        return (
+            "whoever holds the object has to let go of it, and no permission helps. The rollout's record is held by "
+            "the rollout that is under way: `sluice rollout status` says who walks it; `sluice rollout resume` goes on "
+            "to its end, `sluice rollout abort` takes it back; then run the same command again"
+        )
     if status in (401, 403):
         return "give the caller the permission that the answer names"
     return "correct what the answer names; what was done so far is kept, so run the same command again"

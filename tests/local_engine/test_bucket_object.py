@@ -128,7 +128,9 @@ def test_it_is_written_refused_while_it_is_held_and_quiet_afterwards(tmp_path: P
     assert [change.path for change in seen.changes] == ["temporaryHold"], "an apply would take the hold away"
     assert not run("second-words", "preview", ignoring=True).changed, "where the program leaves holds to others"
     refused = run("third-words", ignoring=True)
-    assert [problem.what for problem in refused.problems if "active Temporary hold" in problem.what]
+    (problem,) = [problem for problem in refused.problems if "active Temporary hold" in problem.what]
+    assert all(f"rollout {verb}" in problem.fix for verb in ("status", "resume", "abort"))
+    assert "give the caller" not in problem.fix
     assert call(ports, "GET", OBJECT)[1]["temporaryHold"]
     gone = run("second-words", cache="private", ignoring=True)
     assert not gone.ok, "nor may it be replaced"
