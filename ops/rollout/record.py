@@ -7,18 +7,16 @@ refuses an apply that would write another one, and with it all that depends on i
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ops.errors import OpsError
 from ops.rollout.state import Kind, Rollout
-from ops.rollout.store import Kept, Lost, Objects
+from ops.rollout.store import Kept, Lost, Objects, insisted
 from spec.names import RECORD_OBJECT
 from spec.record import encode
-
-#: So often a write is tried again where somebody else was quicker.
-TRIES = 20
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -69,29 +67,19 @@ def write(objects: Objects, kept: Kept, change: Change) -> Kept:
 
 def insist(objects: Objects, change: Change) -> Kept:
     """Write a change over whatever is there, and hold it: of a walk and a rollback the rollback comes last."""
-    for _ in range(TRIES):
-        try:
-            return write(objects, read(objects), change)
-        except Lost:
-            continue
-    raise Lost(
-        f"{RECORD_OBJECT} is being written by somebody else all the time",
-        why="the share was not changed",
-        fix="find who does, and repeat the command",
-    )
+    return insisted(lambda: write(objects, read(objects), change), RECORD_OBJECT)
 
 
 def release(objects: Objects) -> None:
     """Take the hold away, so that an apply may write it."""
-    for _ in range(TRIES):
+
+    def once() -> None:
         kept = objects.read(RECORD_OBJECT)
-        if not kept.there:
-            return
-        try:
+        if kept.there:
             objects.hold(RECORD_OBJECT, on=False, generation=kept.generation)
-        except Lost:
-            continue
-        return
+
+    with contextlib.suppress(Lost):  # the apply is refused then, and says so
+        insisted(once, RECORD_OBJECT)
 
 
 def share(rollout: Rollout, percent: int) -> Change:

@@ -25,7 +25,7 @@ from ops.rollout import aftermath, images, lock, record
 from ops.rollout.effects import ByHand, Effects, NotDeclared
 from ops.rollout.lock import Lock
 from ops.rollout.state import Kind, Phase, Rollout, Rules, identity, text
-from ops.rollout.store import Lost, Store
+from ops.rollout.store import Lost, Store, insisted
 from ops.rollout.traffic import Live
 
 #: What a rollback is called in the log; an alert goes by it.
@@ -36,8 +36,6 @@ AGAIN = 5.0
 SETTLE: Final = (5.0, 15.0, 30.0, 60.0, 60.0)
 #: What waits between two tries.
 pause = time.sleep
-#: So often the state is written where somebody else was quicker.
-TRIES = 20
 
 
 def _nobody(_: str) -> None:
@@ -75,17 +73,14 @@ def meant(place: Place, store: Store, found: Rollout | None, target: str, kind: 
 
 
 def _begun(place: Place, store: Store, target: str, kind: Kind, why: str) -> Rollout:
-    for _ in range(TRIES):
+    def once() -> Rollout:
         found, generation = store.read()
         begun = meant(place, store, found, target, kind).turned(Phase.ROLLING_BACK, why, place.who)
-        if found is not None and found.running and found.target != target:
-            return begun
-        try:
+        if found is None or not found.running or found.target == target:
             store.write(begun, generation)
-        except Lost:
-            continue
         return begun
-    raise Lost("the state of the rollout is being written by somebody else all the time", fix="repeat the command")
+
+    return insisted(once)
 
 
 def run(

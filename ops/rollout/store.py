@@ -1,8 +1,8 @@
 """Objects of the rollout bucket, each write bound to the generation that was read: of two writers one is refused.
 
 Owns how an object is read, written, held and listed, over Cloud Storage's JSON API at Google or in the local cloud, how
-often a call is made again that broke or was put off, and the names of what a rollout keeps. Leaves what the objects say
-to state.py and lock.py; rotations of secrets keep theirs by the same calls.
+often a call is made again that broke, was put off or came second, and the names of what a rollout keeps. Leaves what
+the objects say to state.py and lock.py; rotations of secrets keep theirs by the same calls.
 Source: https://cloud.google.com/storage/docs/request-preconditions, .../object-holds, .../retry-strategy.
 """
 
@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import spec
@@ -27,10 +27,14 @@ TRANSIENT = frozenset((408, 429, 500, 502, 503, 504))
 #: Seconds before a call that broke is made again, the second time and so on; a way back is tried for a minute.
 AGAIN: Final = (0.5, 1.0, 2.0, 4.0)
 HARD: Final = (*AGAIN, 8.0, 8.0, 8.0, 8.0, 8.0, 8.0, 8.0)
+#: So often a change is made again where somebody else was quicker.
+TRIES = 20
 #: Objects listed at once.
 PAGE = 1000
 #: What waits between two tries.
 pause = time.sleep
+
+T = TypeVar("T")
 
 
 class Lost(OpsError):
@@ -221,6 +225,20 @@ class Store:
         """One of them."""
         kept = self.objects.read(f"{spec.names.HISTORY_FOLDER}{rollout_id}.json")
         return _rollout(kept) if kept.there else None
+
+
+def insisted(once: Callable[[], T], what: str = "the state of the rollout") -> T:
+    """What `once` gives, which reads, changes and writes `what`: made again where somebody else was quicker."""
+    for _ in range(TRIES):
+        try:
+            return once()
+        except Lost:
+            continue
+    raise Lost(
+        f"{what} is being written by somebody else all the time",
+        why="it was not changed",
+        fix="find who does, and repeat the command",
+    )
 
 
 def encoded(value: Mapping[str, Any]) -> bytes:

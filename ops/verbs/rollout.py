@@ -19,7 +19,7 @@ from ops.rollout import apply, checkout, gates, lock, page, past, record, sessio
 from ops.rollout import finish as finishing
 from ops.rollout.decide import WHOLE, next_step
 from ops.rollout.state import Phase, Raised, Rollout, text
-from ops.rollout.store import Lost, Store
+from ops.rollout.store import Store, insisted
 from ops.verbs.clock import seconds
 from spec.stack import LOCAL
 
@@ -36,8 +36,6 @@ ABORT = """Back without calling it bad: a route to the share it began at, a rele
 
 `sluice rollback` takes a route to 0 % instead.
 """
-#: So often a word to a rollout is written again where its walk was quicker.
-TRIES = 20
 
 
 def register(app: typer.Typer) -> None:
@@ -347,17 +345,16 @@ def _running(store: Store) -> Rollout:
 
 def _word(store: Store, change: Callable[[Rollout], Rollout]) -> Rollout:
     """Write a word to the rollout, whoever walks it; its walk takes it up at its next look."""
-    for _ in range(TRIES):
+
+    def once() -> Rollout:
         found, generation = store.read()
         if found is None or not found.running or found.phase.ending:
             raise OpsError(page.line(found) if found else "nothing is being rolled out", why="its end was quicker")
         changed = change(found)
-        try:
-            store.write(changed, generation)
-        except Lost:
-            continue
+        store.write(changed, generation)
         return changed
-    raise Lost("the rollout's state is being written by somebody else all the time", fix="repeat the command")
+
+    return insisted(once)
 
 
 def _raised(kept: Rollout, hand: Raised) -> Rollout:
