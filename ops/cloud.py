@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
-from ops import rest
+from ops import entries, rest
 from ops.errors import NotRunning
 from ops.home import Home, Ports
 from ops.supervisor import control
-
-#: Log entries asked for at once; more come by pages.
-PAGE = 500
 
 #: An ID token is asked for anew when it is this old (they live for an hour).
 TOKEN_FOR = 1800.0
@@ -42,19 +40,8 @@ class Cloud:
         self, project: str, filter_: str, *, newest_first: bool = False, limit: int = 0
     ) -> Iterator[dict[str, Any]]:
         """Log entries that match a filter of Cloud Logging's language; all of them unless there is a limit."""
-        order = "timestamp desc" if newest_first else "timestamp asc"
-        request = {"resourceNames": [f"projects/{project}"], "filter": filter_, "orderBy": order}
-        token, given = "", 0
-        while True:
-            size = min(PAGE, limit - given) if limit else PAGE
-            body = {**request, "pageSize": size, **({"pageToken": token} if token else {})}
-            answer = self.google("POST", "/v2/entries:list", body)
-            entries = answer.get("entries", [])
-            yield from entries
-            given += len(entries)
-            token = answer.get("nextPageToken", "")
-            if not token or not entries or (limit and given >= limit):
-                return
+        ask = partial(self.google, "POST", "/v2/entries:list")
+        return entries.read(ask, project, filter_, newest_first=newest_first, limit=limit)
 
     def as_account(self, email: str, audience: str) -> Mapping[str, str]:
         """Headers that show a service an ID token of this account."""

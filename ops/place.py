@@ -16,15 +16,15 @@ import json
 import os
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 from urllib.parse import urlencode
 
 import spec
-from ops import rest, specs
+from ops import entries, rest, specs
 from ops.afar import Afar, Doors
 from ops.cloud import Cloud, LocalCloud
 from ops.errors import CallFailed
@@ -163,6 +163,11 @@ class Place(ABC):
         if raw:
             return found
         return json.loads(found.body) if found.body.strip() else {}
+
+    def logs(self, filter_: str, *, newest_first: bool = False, limit: int = 0) -> Iterator[dict[str, Any]]:
+        """Log entries that match a filter of Cloud Logging's language; all of them unless there is a limit."""
+        ask = partial(self.call, "logging", "POST", "entries:list")
+        return entries.read(ask, self.project, filter_, newest_first=newest_first, limit=limit)
 
     def audit(self, verb: str, subject: str, *, severity: str = "NOTICE", **detail: Any) -> None:
         """Write down, in the log `sluice-operations`, who did what to what."""

@@ -123,9 +123,7 @@ def attempts(calls: Calls, queue: str) -> Attempts:
         f'log_id("cloudtasks.googleapis.com/task_operations_log") AND resource.labels.queue_id="{queue}" '
         "AND jsonPayload.attemptResponseLog.status:*"
     )
-    body = {"resourceNames": [f"projects/{calls.place.project}"], "filter": wanted}
-    asked = {**body, "orderBy": "timestamp desc", "pageSize": ATTEMPTS}
-    entries = calls.place.call("logging", "POST", "entries:list", asked).get("entries", ())
+    entries = list(calls.place.logs(wanted, newest_first=True, limit=ATTEMPTS))
     if not entries:
         return Attempts(codes={})
     codes = Counter(str(one["jsonPayload"]["attemptResponseLog"]["status"]) for one in entries)

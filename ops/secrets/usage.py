@@ -34,13 +34,8 @@ class Usage:
 
 def of(place: Place, key_id: str, since: datetime) -> Usage:
     """What the log says of a key."""
-    body = {
-        "resourceNames": [f"projects/{place.project}"],
-        "filter": f'jsonPayload.event="{EVENT}" AND jsonPayload.key_id="{key_id}" AND timestamp>="{since.isoformat()}"',
-        "orderBy": "timestamp desc",
-        "pageSize": COUNTED,
-    }
-    entries = place.call("logging", "POST", "entries:list", body).get("entries", [])
+    wanted = f'jsonPayload.event="{EVENT}" AND jsonPayload.key_id="{key_id}" AND timestamp>="{since.isoformat()}"'
+    entries = list(place.logs(wanted, newest_first=True, limit=COUNTED))
     if not entries:
         return Usage()
     return Usage(len(entries), datetime.fromisoformat(str(entries[0]["timestamp"]).replace("Z", "+00:00")))

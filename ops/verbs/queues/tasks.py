@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -35,6 +35,8 @@ SHOWN = 20
 _ID = re.compile(r"[A-Za-z0-9_-]{1,500}")
 #: Tasks that one question to the log names: a filter has at most 20,000 characters.
 ASKED = 200
+#: Lines that are read of them at most.
+LINES = 1000
 
 
 def tasks(
@@ -176,12 +178,8 @@ def _with_payments(here: Place, shown: list[Task]) -> list[Task]:
 
 def _from_log(here: Place, ids: Iterable[str]) -> dict[str, str]:
     named = " OR ".join(f'"{one}"' for one in ids)
-    body = {
-        "resourceNames": [f"projects/{here.project}"],
-        "filter": f"jsonPayload.task=({named}) AND jsonPayload.unique_id:*",
-        **{"orderBy": "timestamp desc", "pageSize": 1000},
-    }
-    entries: list[dict[str, Any]] = here.call("logging", "POST", "entries:list", body).get("entries", [])
+    wanted = f"jsonPayload.task=({named}) AND jsonPayload.unique_id:*"
+    entries = list(here.logs(wanted, newest_first=True, limit=LINES))
     told = (entry["jsonPayload"] for entry in reversed(entries))
     return {str(one["task"]): str(one["unique_id"]) for one in told}
 
