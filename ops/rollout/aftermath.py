@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from ops.errors import OpsError
 from ops.place import Local, Place
+from ops.queues.calls import Calls
 from ops.rollout.state import Kind, Rollout
 from spec.names import CANARY_TAG
 
 #: Real seconds to wait for requests in flight, and between two looks.
 PATIENCE, LOOK = 30.0, 0.1
 #: At most so many entries and tasks are counted; what is beyond is said as "at least".
-MOST, PAGE = 10_000, 1000
+MOST = 10_000
 
 
 def after(place: Place, rollout: Rollout, moved: str) -> dict[str, Any]:
@@ -59,49 +61,23 @@ def met(place: Place, rollout: Rollout, cut: list[str]) -> int:
         f'resource.type="cloud_run_revision" resource.labels.revision_name="{rollout.canary}" '
         f'jsonPayload.unique_id:* timestamp>="{rollout.began}"'
     )
-    return len({str(entry["jsonPayload"]["unique_id"]) for entry in _entries(place, wanted, cut)})
+    return len({str(entry["jsonPayload"]["unique_id"]) for entry in _some(place.logs(wanted), "payments_met", cut)})
 
 
 def queued(place: Place, service: str, cut: list[str]) -> dict[str, int]:
     """Tasks that are addressed to the canary's tag: never tried, and tried before; `cut` as in `met`."""
     url = place.url(service, CANARY_TAG)
-    counts = {"first": 0, "retries": 0}
-    queues = [queue["name"] for queue in _pages(place, f"{place.parent}/queues", "queues", cut)]
-    for queue in queues:
-        for task in _pages(place, f"{queue}/tasks", "tasks", cut):
+    counts, calls = {"first": 0, "retries": 0}, Calls(place)
+    for queue in calls.queues():
+        for task in _some(calls.tasks(queue), "queued", cut):
             request = task.get("httpRequest", {})
             if str(request.get("url", "")).startswith(url):
                 counts["retries" if int(task.get("dispatchCount", 0)) else "first"] += 1
     return counts
 
 
-def _pages(place: Place, path: str, key: str, cut: list[str]) -> Iterator[dict[str, Any]]:
-    token, given = "", 0
-    while True:
-        query = {"pageSize": PAGE, **({"pageToken": token} if token else {})}
-        answer = place.call("tasks", "GET", path, query=query)
-        found = answer.get(key, [])
-        yield from found
-        given += len(found)
-        token = str(answer.get("nextPageToken", ""))
-        if not token:
-            return
-        if given >= MOST:
-            cut.extend({"queued"} - set(cut))
-            return
-
-
-def _entries(place: Place, wanted: str, cut: list[str]) -> Iterator[dict[str, Any]]:
-    body: dict[str, Any] = {"resourceNames": [f"projects/{place.project}"], "filter": wanted, "pageSize": PAGE}
-    given = 0
-    while True:
-        answer = place.call("logging", "POST", "entries:list", body)
-        found = answer.get("entries", [])
-        yield from found
-        given += len(found)
-        if not answer.get("nextPageToken"):
-            return
-        if given >= MOST:
-            cut.append("payments_met")
-            return
-        body["pageToken"] = answer["nextPageToken"]
+def _some(found: Iterator[dict[str, Any]], name: str, cut: list[str]) -> Iterator[dict[str, Any]]:
+    """As many as are counted; `cut` gets the count's name where there are more."""
+    yield from islice(found, MOST)
+    if next(found, None) is not None and name not in cut:
+        cut.append(name)

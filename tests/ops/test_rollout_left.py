@@ -97,7 +97,6 @@ def test_what_is_too_much_to_be_counted_is_said_to_be_at_least_that(
     here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aftermath, "MOST", 1)
-    monkeypatch.setattr(aftermath, "PAGE", 1)
     begun, queue = here.begin(SERVICE), queue_of(here, "long-queue")
     resource = {"type": "cloud_run_revision", "labels": {"revision_name": CANARY}}
     entry = {"logName": f"projects/{here.place.project}/logs/a", "resource": resource}
