@@ -2,10 +2,12 @@
 
 Smallest means: the nearest resource that takes a policy, and of the roles that hold the permission the one that
 holds the fewest, the project's own before Google's. Where two roles give the same on that resource, it is the one that
-Google's own documents name.
+Google's own documents name. An object takes no policy: its bucket's binding has a condition on its name, which Google
+takes on buckets with uniform access. Source: https://cloud.google.com/storage/docs/access-control/iam#conditions.
 """
 
 import re
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,8 +33,12 @@ COMMANDS = (
     ("projects/{p}", "gcloud projects add-iam-policy-binding {p}"),
 )
 
-#: On a service roles/run.invoker gives no more than roles/run.servicesInvoker: jobs.run means nothing there.
-NAMED_BY_GOOGLE = {"roles/run.servicesInvoker": "roles/run.invoker"}
+#: On a service roles/run.invoker gives no more than roles/run.servicesInvoker: jobs.run means nothing there. Nor does
+#: roles/storage.objectViewer give more on one object: what it may list are buckets.
+NAMED_BY_GOOGLE = {
+    "roles/run.servicesInvoker": "roles/run.invoker",
+    "roles/storage.legacyObjectReader": "roles/storage.objectViewer",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +49,25 @@ class Fix:
     resource: str
     member: str
     command: str
+    #: The expression under which it is enough; "" for none.
+    condition: str = ""
 
     @property
     def sentence(self) -> str:
         """For the end of an error message."""
         binding = f"{self.role} for {self.member} on {self.resource}"
+        binding += f", under the condition {self.condition}" if self.condition else ""
         return f"The smallest binding that would allow it: {binding} ({self.command})."
 
     def as_dict(self) -> dict[str, str]:
         """For error details and logs."""
-        return {
+        said = {
             "fix_role": self.role,
             "fix_resource": self.resource,
             "fix_member": self.member,
             "fix_command": self.command,
         }
+        return said | ({"fix_condition": self.condition} if self.condition else {})
 
 
 def smallest_fix(cloud: "Cloud", principal: Principal, permission: str, resource: str) -> Fix | None:
@@ -74,5 +84,15 @@ def smallest_fix(cloud: "Cloud", principal: Principal, permission: str, resource
             flags = "" if "projects add-" in command else f" --project={found['p']}"
             role = NAMED_BY_GOOGLE.get(roles[0][0], roles[0][0])
             line = f"{command.format(**found.groupdict())}{flags} --member={member} --role={role}"
-            return Fix(role, name, member, line)
+            condition = _object_alone(resource, name)
+            if condition:
+                line += f" --condition={shlex.quote(f'expression={condition},title=one-object')}"
+            return Fix(role, name, member, line, condition)
     return None
+
+
+def _object_alone(resource: str, holder: str) -> str:
+    """The condition that leaves a bucket's other objects out; "" for what is no object."""
+    _, found, bucket = holder.partition("/buckets/")
+    below = resource.removeprefix(holder)
+    return f'resource.name == "projects/_/buckets/{bucket}{below}"' if found and below.startswith("/objects/") else ""

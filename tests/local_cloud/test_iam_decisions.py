@@ -15,6 +15,8 @@ from local_cloud.iam.usage import Granted
 from local_cloud.registry import ANONYMOUS, Principal
 from local_cloud.running import Running
 from local_cloud.settings import Settings
+from spec import names
+from spec.permissions import RECORD_READER, record_alone
 from tests.fidelity import pins
 
 PROJECT = "projects/sluice-local"
@@ -113,7 +115,7 @@ async def test_a_refusal_names_the_smallest_binding_and_the_command(cloud: Cloud
         ("secretmanager.versions.access", f"{PROJECT}/secrets/S/versions/1", "roles/secretmanager.secretAccessor"),
         ("run.routes.invoke", f"{PROJECT}/locations/l/services/s", "roles/run.invoker"),
         ("pubsub.topics.publish", f"{PROJECT}/topics/t", "roles/pubsub.publisher"),
-        ("storage.objects.get", f"{PROJECT}/buckets/b/objects/o", "roles/storage.legacyObjectReader"),
+        ("storage.objects.get", f"{PROJECT}/buckets/b/objects/o", "roles/storage.objectViewer"),
         ("logging.logEntries.create", PROJECT, "roles/logging.logWriter"),
     ],
 )
@@ -121,6 +123,18 @@ async def test_the_narrowest_role_is_proposed(cloud: Cloud, permission: str, res
     fix = cloud.iam.decide(SPLIT, permission, resource).fix
     assert fix is not None
     assert (fix.role, resource.startswith(fix.resource)) == (role, True)
+
+
+async def test_a_reader_of_one_object_is_proposed_the_binding_that_the_specs_declare(cloud: Cloud) -> None:
+    """Without the condition it would read all else that the bucket holds."""
+    bucket = f"{PROJECT}/buckets/{names.rollout_bucket('sluice-local')}"
+    fix = cloud.iam.decide(SPLIT, "storage.objects.get", f"{bucket}/objects/{names.RECORD_OBJECT}").fix
+    assert fix is not None
+    assert (fix.role, fix.resource, fix.condition) == (RECORD_READER, bucket, record_alone("sluice-local"))
+    assert (fix.condition in fix.sentence, fix.condition in fix.command) == (True, True)
+    listing = cloud.iam.decide(SPLIT, "storage.objects.list", bucket).fix
+    assert listing is not None
+    assert listing.condition == ""
 
 
 @pins(

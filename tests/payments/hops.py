@@ -7,6 +7,7 @@ them uses stands in ELSEWHERE.
 
 from __future__ import annotations
 
+import json
 import secrets
 from dataclasses import dataclass
 from typing import Any
@@ -54,11 +55,6 @@ ELSEWHERE = {
     "paynow-events-push": "PayNow's flow: the account of its pushes",
     "paynowwebhook": "PayNow's flow: the entry service",
 }
-
-
-#: Role -> the one that a refusal names instead, since it says the smallest that would do: to read an object, not to
-#: list them. The program has the one that Google does not call legacy.
-SMALLER = {RECORD_READER: "roles/storage.legacyObjectReader"}
 
 
 @dataclass(frozen=True)
@@ -234,14 +230,15 @@ def told(stack: Stack, since: str, binding: Binding) -> None:
     """Every refusal since then names this binding and no other."""
     said = refusals(stack, since)
     assert said, f"nobody was refused for want of {binding}"
-    role = SMALLER.get(binding.role, binding.role)
-    wanted = (role, binding.resource, binding.member)
+    wanted = (binding.role, binding.resource, binding.member)
     assert {fix_of(refusal) for refusal in said} == {wanted}
     assert {refusal["principal"] for refusal in said} == {binding.member}
     for refusal in said:
         command = refusal["fix"]["fix_command"]
         assert command.startswith("gcloud "), command
-        assert f"--member={binding.member} --role={role}" in command
+        assert f"--member={binding.member} --role={binding.role}" in command
+        condition = json.loads(binding.condition)["expression"] if binding.condition else ""
+        assert refusal["fix"].get("fix_condition", "") == condition
 
 
 def is_open(service: str) -> bool:
