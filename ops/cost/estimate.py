@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import spec
-from ops.cost import edge, keeping, watching
+from ops.cost import edge, keeping, shares, watching
 from ops.cost.month import DAYS, HOURS, SECONDS
 from ops.cost.prices import Prices
 from ops.cost.traffic import Traffic
@@ -114,6 +114,8 @@ def _lines(system: spec.System, volume: Volume, traffic: Traffic) -> Iterator[Li
         yield Line(kind="schedule", name=call.job, item="scheduler.job", units=1)
     for name, service in system.services.items():
         yield from _service(name, service, requests[name], traffic)
+    for kind, name, item, units in shares.used(system, requests):
+        yield Line(kind=kind, name=name, item=item, units=units)
     for name in system.secrets:
         yield Line(kind="secret", name=name, item="secrets.version", units=1)
     yield Line(kind="alerts", name="conditions", item="monitoring.condition", units=watching.conditions(system))

@@ -33,7 +33,7 @@ SHORT = 40
 #: The input of a binding that names what it is on, and its text while that is not known.
 ON, UNKNOWN = ("secretId", "topic", "subscription", "serviceAccountId", "name", "project"), "<computed>"
 #: Kinds of cost that are told in one row each.
-TOGETHER = {"metric": "log-based metrics", "alerts": "alerts", "logs": "logs"}
+TOGETHER = {"metric": "log-based metrics", "alerts": "alerts", "logs": "logs", "rollout": "the rollout's record"}
 #: The row of what is used as before, and costs otherwise since another takes more or less of what is free.
 OTHERS = "others, by their share of what is free"
 #: What every service account's e-mail ends with, and nobody needs to read.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import spec
 from ops.app import main
-from ops.cost import estimate, keeping, prices, traffic, watching
+from ops.cost import estimate, keeping, prices, shares, traffic, watching
 from ops.home import ROOT
 from spec.edge import Edge
 
@@ -132,6 +132,20 @@ def test_a_load_balancer_is_paid_for_where_one_stands(prod: tuple[spec.System, s
     assert usd(before, "edge") == 0
     assert usd(after, "edge") == pytest.approx(720 * 0.025 + doors * (5 + 5) + requests)
     assert 0 < requests < 1
+
+
+def test_the_rollouts_record_is_read_within_requests_and_at_most_every_five_seconds_an_instance(
+    prod: tuple[spec.System, spec.StackConfig],
+) -> None:
+    system, _ = prod
+    often = dict.fromkeys(system.services, 1e12)
+    most = {name.rpartition(" ")[2]: units for _, name, item, units in shares.used(system, often) if "read" in item}
+    assert set(most) == {name for name in system.services if system.reads_record(name)}
+    assert most["gcsplit"] == system.services["gcsplit"].scaling.max * 30 * 86_400 / 5
+    few = {name: units for _, name, _, units in shares.used(system, {"gcsplit": 7.0})}
+    assert few["the record, by gcsplit"] == 7
+    walk = (48 + 5 * 24) * 3600  # two days at the first of six steps, one at each other
+    assert few["a walk of all steps"] == pytest.approx(walk / 15 + walk / 60, rel=0.01)
 
 
 def test_a_depth_alert_asks_for_a_series_of_every_queue(prod: tuple[spec.System, spec.StackConfig]) -> None:
