@@ -6,7 +6,7 @@
 
 Both kinds take Google's REST paths and Google's own clients, so that a verb is written once: on this machine all goes
 to the local cloud's owner's door, elsewhere to Google with the caller's own credentials. Leaves alone how queues are
-probed (`queues/reach`) and what is looked at of any stack (`afar`), which stand beside it.
+probed (`queues/reach`) and how doors are asked (`afar`, `operator`), which stand beside it.
 """
 
 from __future__ import annotations

@@ -1,19 +1,17 @@
-"""How a stack is reached: its services' operator doors and Cloud Tasks, on this machine or on Google Cloud."""
+"""How a stack is reached: its services' operator doors and Cloud Tasks, on this machine or on Google Cloud.
+
+On Google Cloud the caller must be allowed to impersonate the operator's account and to look at the queues
+(roles/cloudtasks.viewer).
+"""
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
-import spec
-from ops import rest
-from ops.afar import Afar
+from ops import place, rest
 from ops.errors import OpsError
-from ops.home import Home
-from ops.operator import Operator
+from ops.place import Local, Place
 from ops.reconcile.helps import Elsewhere, Helps, Verbs
-
-#: Where Google answers.
-TASKS = "https://cloudtasks.googleapis.com"
 
 
 class Reach(Protocol):
@@ -34,26 +32,29 @@ class Reach(Protocol):
         """What this wallet was given, by currency in base units, as far as the stack knows."""
 
 
-class Local:
-    """The running stack of a home."""
+class Stack:
+    """The stack at a place."""
 
-    def __init__(self, home: Home) -> None:
-        self._operator = Operator(home)
-        self.location = f"projects/{self._operator.project}/locations/{self._operator.region}"
-        self.helps: Helps = Verbs()
+    def __init__(self, there: Place) -> None:
+        self._place = there
+        self.location = there.parent
+        self.helps: Helps = Verbs() if there.local else Elsewhere(there.config)
 
     def call(self, service: str, path: str) -> Any:
         """GET an operator's door."""
-        return self._operator.call("GET", service, path)
+        return self._place.doors.call("GET", service, path)
 
     def tasks(self, path: str) -> Any:
-        """GET a resource of the local cloud's Cloud Tasks."""
-        return self._operator.cloud.google("GET", path)
+        """GET a resource of Cloud Tasks."""
+        return self._place.call("tasks", "GET", path)
 
     def funded(self, address: str) -> dict[str, int]:
         """What the sandbox gave it; nothing where no sandbox plays the chain, or another wallet was funded."""
+        ports = self._place.home.ports() if isinstance(self._place, Local) and self._place.home else None
+        if ports is None:
+            return {}
         try:
-            told = rest.call("GET", f"http://127.0.0.1:{self._operator.cloud.ports.sandbox}/status", patience=0)
+            told = rest.call("GET", f"http://127.0.0.1:{ports.sandbox}/status", patience=0)
         except OpsError:
             return {}
         wallet = told["host_wallet"]
@@ -62,34 +63,6 @@ class Local:
         return {currency: int(units) for currency, units in {"eth": wallet["funded"], **wallet["given"]}.items()}
 
 
-class Google:
-    """A stack on Google Cloud, with the caller's own credentials (`gcloud auth application-default login`).
-
-    They must be allowed to impersonate the operator's account and to look at the queues (roles/cloudtasks.viewer).
-    """
-
-    def __init__(self, stack: str) -> None:
-        self._afar = Afar(stack)
-        self.location = _location(self._afar.config)
-        self.helps: Helps = Elsewhere(self._afar.config)
-
-    def call(self, service: str, path: str) -> Any:
-        """GET an operator's door as the operator's account."""
-        return self._afar.call("GET", service, path)
-
-    def tasks(self, path: str) -> Any:
-        """GET a resource of Cloud Tasks."""
-        return self._afar.own("GET", TASKS + path)
-
-    def funded(self, address: str) -> dict[str, int]:  # noqa: ARG002 - the chain is not ours
-        """Nobody's to know but the operator's."""
-        return {}
-
-
 def of_stack(stack: str) -> Reach:
     """The stack of this name."""
-    return Local(Home.find()) if stack == "local" else Google(stack)
-
-
-def _location(config: spec.StackConfig) -> str:
-    return f"projects/{config.project}/locations/{config.region}"
+    return Stack(place.of(stack))

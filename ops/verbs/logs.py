@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import typer
 
-from ops import clouds, rest, specs
-from ops.afar import Afar, Doors
+from ops import clouds, place, rest, specs
+from ops.afar import Doors
 from ops.cloud import Cloud, LocalCloud
 from ops.clouds import WhichCloud
 from ops.confirming import Json, WhichStack
@@ -57,10 +57,11 @@ def logs(
                 f"{'--follow' if follow else '--cloud'} is for a cloud on this machine, not for the stack {stack}",
                 fix=f"gcloud logging tail --project {specs.config_of(stack).project} 'FILTER'" if follow else "",
             )
-        afar = Afar(stack)
-        batch = _batch_of(afar, payment) if payment else ""
+        there = place.of(stack)
+        batch = _batch_of(there.doors, payment) if payment else ""
         wanted = _filter([payment, batch], service, severity, filter_)
-        _show_all(out, _readable(lambda: list(afar.logs(wanted, limit=limit))[::-1]), batch, payment)
+        found = _readable(lambda: list(there.logs(wanted, newest_first=True, limit=limit))[::-1])
+        _show_all(out, found, batch, payment)
         return
     cloud = clouds.find(which)
     status = cloud.status()

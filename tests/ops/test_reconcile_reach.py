@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 import google.auth
@@ -27,6 +29,18 @@ class Credentials:
         self.valid = True
 
 
+def answered(monkeypatch: pytest.MonkeyPatch, call: Callable[..., Any]) -> None:
+    """Whatever is called, of doors and of Google's own APIs, this answers."""
+
+    def fetch(method: str, url: str, data: bytes | None, *, headers: Any, timeout: float) -> rest.Raw:
+        assert timeout
+        body = None if data is None else json.loads(data)
+        return rest.Raw(json.dumps(call(method, url, body, headers=headers)).encode(), {})
+
+    monkeypatch.setattr(rest, "call", call)
+    monkeypatch.setattr(rest, "fetch", fetch)
+
+
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     made: list[tuple[Any, ...]] = []
@@ -36,13 +50,12 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         return {"token": "theirs"}
 
     monkeypatch.setattr(google.auth, "default", lambda scopes: (Credentials(), "p"))
-    monkeypatch.setattr(rest, "call", call)
+    answered(monkeypatch, call)
     return made
 
 
 def test_doors_are_asked_as_the_operator_and_queues_as_oneself(calls: list[tuple[Any, ...]]) -> None:
-    google_cloud = reach.Google("dev")
-    config = google_cloud._afar.config
+    google_cloud, config = reach.of_stack("dev"), specs.config_of("dev")
     url = config.url("gcsplit")
     for _ in range(2):
         google_cloud.call("gcsplit", "/reconcile/ledger")
@@ -53,7 +66,7 @@ def test_doors_are_asked_as_the_operator_and_queues_as_oneself(calls: list[tuple
         ("POST", f"{CREDENTIALS}/v1/projects/-/serviceAccounts/{account}:generateIdToken", wish, "Bearer mine"),
         ("GET", f"{url}/reconcile/ledger", None, "Bearer theirs"),
         ("GET", f"{url}/reconcile/ledger", None, "Bearer theirs"),
-        ("GET", f"{reach.TASKS}/v2/{google_cloud.location}/queues", None, "Bearer mine"),
+        ("GET", f"https://cloudtasks.googleapis.com/v2/{google_cloud.location}/queues", None, "Bearer mine"),
     ]
     assert url.startswith("https://gcsplit-")
 
@@ -63,7 +76,7 @@ def test_a_public_service_behind_a_load_balancer_is_reached_there_with_the_same_
 ) -> None:
     config = stack_config(ROOT, "dev").model_copy(update={"edge": Edge(domain="pay.example.com")})
     monkeypatch.setattr(specs, "config_of", lambda _stack: config)
-    google_cloud = reach.Google("dev")
+    google_cloud = reach.of_stack("dev")
     google_cloud.call("paynowwebhook", "/reconcile/events")
     google_cloud.call("gcsplit", "/reconcile/ledger")
     assert [url for method, url, *_ in calls if method == "GET"] == [
@@ -135,7 +148,7 @@ def test_the_log_of_a_stack_is_read_page_by_page_and_shown_oldest_first(
         return pages[body.get("pageToken", "")]
 
     monkeypatch.setattr(google.auth, "default", lambda scopes: (Credentials(), "p"))
-    monkeypatch.setattr(rest, "call", call)
+    answered(monkeypatch, call)
     assert app.main(["logs", "--stack", "prod", "--service", "gcsplit", "--payment", "p1"]) == 0
     assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["older", "newer"]
     assert asked[0]["resourceNames"] == [f"projects/{stack_config(ROOT, 'prod').project}"]
