@@ -15,6 +15,7 @@ from ops.place import Place
 from ops.rollout import record
 from ops.rollout.store import Kept, Objects
 from ops.rollout.traffic import Live, Roles, roles
+from ops.stack import under_way
 from spec.record import encode
 
 
@@ -29,8 +30,8 @@ def same(place: Place, system: spec.System, service: str = "") -> Roles | None:
         raise Other(
             f"the shares in force in {place.stack} are not those of this checkout's config",
             why="this would write over what somebody else has set, and the next apply over this",
-            fix=f"./sluice preview --stack {place.stack} shows the difference; check out what was deployed, or deploy "
-            "this first",
+            fix=f"./sluice preview --stack {place.stack} shows the difference; check out what was deployed, or "
+            + under_way.deploy(place, "deploy this first"),
         )
     return same_roles(place, service) if service else None
 
@@ -77,7 +78,9 @@ def _refuse(place: Place, found: Sequence[str]) -> None:
         raise Other(
             f"{found[0]} in {place.stack}'s config",
             why="this checkout is not what is deployed: an apply of it would move the traffic of payments",
-            fix="./sluice up" if place.local else "check out what was deployed last, or deploy this first",
+            fix=under_way.deploy(place, "./sluice up")
+            if place.local
+            else "check out what was deployed last, or " + under_way.deploy(place, "deploy this first"),
         )
 
 

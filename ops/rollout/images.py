@@ -23,7 +23,11 @@ def base(place: Place) -> str:
         if str(service["name"]).rpartition("/")[2] not in own
     )
     if not images:
-        raise OpsError("no service is deployed", why="there is nothing beside which to roll out", fix="./sluice up")
+        raise OpsError(
+            "no service is deployed",
+            why="there is nothing beside which to roll out",
+            fix="./sluice up" if place.local else f"pulumi up --stack {place.stack}",
+        )
     return images.most_common(1)[0][0]
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ops.errors import CallFailed, OpsError
 from ops.place import Place
 from ops.rollout import store
+from ops.stack import under_way
 from spec.names import CANARY_TAG, PREVIOUS_TAG, STABLE_TAG
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Live:
                 raise OpsError(
                     f"the service {service} is not deployed in {place.stack}",
                     why="nothing could be rolled out beside what takes its traffic",
-                    fix="./sluice up" if place.local else f"pulumi up --stack {place.stack}",
+                    fix=under_way.deploy(place, "./sluice up" if place.local else f"pulumi up --stack {place.stack}"),
                 ) from error
             raise
         return cls(roles(found.get("traffic", ())))

@@ -36,6 +36,21 @@ def ways(place: Place) -> str:
     )
 
 
+def deploy(place: Place, advice: str) -> str:
+    """Advice to deploy; while a rollout is under way what comes before that, since nothing is deployed beside it."""
+    try:
+        found = rollout(place)
+    except OpsError:  # what deploys will say so itself
+        return advice
+    if found is None:
+        return advice
+    there = "" if place.local else f" --stack {place.stack}"
+    return (
+        f"first end the rollout of {found.target}, beside which nothing is deployed: ./sluice rollout resume{there} "
+        f"goes on to its end, ./sluice rollout abort{there} takes it back; then {advice}"
+    )
+
+
 def refuse(place: Place, why: str) -> None:
     """Refuse to go on beside a rollout."""
     found = rollout(place)
