@@ -5,8 +5,8 @@
     here.call("storage", "POST", "/upload/storage/v1/b/...")    # from the host's root
 
 Both kinds take Google's REST paths and Google's own clients, so that a verb is written once: on this machine all goes
-to the local cloud's owner's door, elsewhere to Google with the caller's own credentials. Leaves alone how queues are
-probed (`queues/reach`) and how doors are asked (`afar`, `operator`), which stand beside it.
+to the local cloud's owner's door, elsewhere to Google with the caller's own credentials. Leaves alone how doors are
+asked (`afar`, `operator`), which stand beside it.
 """
 
 from __future__ import annotations
@@ -307,7 +307,11 @@ def of(stack: str) -> Place:
     specs.known(stack)
     if stack != LOCAL:
         return Google(stack)
-    home = Home.find()
+    return here(Home.find())
+
+
+def here(home: Home) -> Local:
+    """The running stack of a home."""
     return Local(LocalCloud(home), home)
 
 

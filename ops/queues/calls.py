@@ -74,6 +74,10 @@ class Calls:
         found = self._pages(f"{self.place.parent}/queues", "queues", {"pageSize": PAGE})
         return {str(one["name"]).rpartition("/")[2]: one for one in found}
 
+    def states(self) -> dict[str, str]:
+        """The state of every queue that is there, by name: RUNNING, PAUSED or DISABLED."""
+        return {name: str(queue.get("state", "RUNNING")) for name, queue in sorted(self.queues().items())}
+
     def tasks(self, queue: str, *, full: bool = False, page: int = PAGE) -> Iterator[dict[str, Any]]:
         """A queue's tasks as they are listed, in no order of time; bodies only with `full`."""
         query = {"pageSize": page, **({"responseView": "FULL"} if full else {})}

@@ -110,13 +110,9 @@ def not_held(system: spec.System, target: str) -> list[str]:
 
 def look(calls: Calls, queues: Sequence[str], change: float) -> list[Left]:
     """Look at each queue once."""
-    states, now = calls.queues(), calls.place.now()
+    states, now = calls.states(), calls.place.now()
     until = now + timedelta(seconds=change)
-    return [
-        _left(name, str(states[name].get("state", "RUNNING")), waiting(calls, name), until)
-        for name in queues
-        if name in states
-    ]
+    return [_left(name, states[name], waiting(calls, name), until) for name in queues if name in states]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,8 +24,8 @@ from dataclasses import dataclass
 import spec
 from ops import rest
 from ops.errors import CallFailed, OpsError
-from ops.queues.reach import Reach
-from ops.queues.rests import Rests
+from ops.place import Place
+from ops.queues.rests import Rests, spread
 
 #: The header that the services' kit knows a probe by (`service_code/kit/probe.py`).
 HEADER = "x-sluice-probe"
@@ -35,8 +35,8 @@ PASSED_ON_REFUSED = 424
 PATIENCE = 60.0
 #: Hops that are probed at once.
 AT_ONCE = 16
-#: Lines of the log that are shown.
-SHOWN = 8
+#: Lines of the log that are read, and shown.
+READ, SHOWN = 50, 8
 
 _STATUS = re.compile(r"HTTP status code (\d{3})")
 
@@ -58,13 +58,13 @@ class Prober:
     """Probes the hops of some queues."""
 
     def __init__(
-        self, reach: Reach, system: spec.System, queues: Iterable[str], *, doors: Mapping[str, str] | None = None
+        self, place: Place, system: spec.System, queues: Iterable[str], *, doors: Mapping[str, str] | None = None
     ) -> None:
-        self._reach, self._system = reach, system
+        self._place, self._system = place, system
         #: Where a service is reached, if not at its base URL: a new revision by its tag, before any payment meets it.
         self._doors = dict(doors or {})
         self._queues = [system.queue(name) for name in sorted(queues)]
-        self._rests: Rests[Trouble] = Rests(reach.again)
+        self._rests: Rests[Trouble] = Rests(spread(place).waits)
         asked: dict[str, list[str]] = {}
         direct: list[str] = []
         #: Senders of these queues that no queue leads to, so that nothing shows what they may.
@@ -104,7 +104,7 @@ class Prober:
             return []
         wanted = 'jsonPayload.event="probe_refused" OR (log_id("local-cloud") AND jsonPayload.permission:*)'
         try:
-            entries = self._reach.logs(wanted)
+            entries = list(self._place.logs(wanted, newest_first=True, limit=READ))
         except OpsError:
             return []
         words = [text for entry in entries if (text := _words(entry))]
@@ -124,13 +124,13 @@ class Prober:
         """Try a task that a service has made; where the hop rests it goes untried."""
         with self._rests.turn(name):
             if resting := self._rests.resting(name):
-                self._forgotten(f"{self._reach.location}/queues/{name}/tasks/{task}")
+                self._forgotten(f"{self._place.parent}/queues/{name}/tasks/{task}")
                 return resting
             return self._forced(name, task)
 
     def _made(self, run: str, name: str, onward: Sequence[str]) -> Trouble | None:
         queue = self._system.queue(name)
-        url, project = self._reach.url(queue.receiver), self._reach.project
+        url, project = self._place.url(queue.receiver), self._place.project
         account = spec.names.account_email(spec.names.invoker_account_id(name), project)
         task = {
             "dispatchDeadline": queue.dispatch_deadline.google,
@@ -142,7 +142,7 @@ class Prober:
             },
         }
         try:
-            made = self._reach.tasks("POST", f"{self._reach.location}/queues/{name}/tasks", {"task": task})
+            made = self._place.call("tasks", "POST", f"{self._place.parent}/queues/{name}/tasks", {"task": task})
         except CallFailed as error:
             return Trouble(
                 queue=name, why=f"you may not put a task there: {rest.reason(error.body)}", status=error.status
@@ -151,9 +151,9 @@ class Prober:
 
     def _forced(self, name: str, task: str, onward: Sequence[str] = ()) -> Trouble | None:
         """Have a task dispatched now and see what becomes of it."""
-        path = f"{self._reach.location}/queues/{name}/tasks/{task}"
+        path = f"{self._place.parent}/queues/{name}/tasks/{task}"
         try:
-            self._reach.tasks("POST", f"{path}:run", {})
+            self._place.call("tasks", "POST", f"{path}:run", {})
             status = self._ended(path)
         except CallFailed as error:
             if error.status == 404:  # a queue that runs has dispatched it already
@@ -171,7 +171,7 @@ class Prober:
         until, pause = time.monotonic() + PATIENCE, 0.005
         while time.monotonic() < until:
             try:
-                last = self._reach.tasks("GET", path).get("lastAttempt", {})
+                last = self._place.call("tasks", "GET", path).get("lastAttempt", {})
             except CallFailed as error:
                 if error.status == 404:
                     return 0
@@ -186,7 +186,7 @@ class Prober:
     def _forgotten(self, path: str) -> None:
         """Take a refused task away, so that it is not dispatched when its queue starts."""
         try:
-            self._reach.tasks("DELETE", path)
+            self._place.call("tasks", "DELETE", path)
         except CallFailed as error:
             if error.status != 404:
                 raise

@@ -14,9 +14,9 @@ from typing import Any
 import spec
 from ops.errors import BadUsage, OpsError
 from ops.output import counted
-from ops.queues import reach
+from ops.queues.calls import Calls
 from ops.queues.probe import Prober, Trouble, until_well
-from ops.queues.reach import Reach
+from ops.queues.rests import spread
 from spec.errors import choose
 
 #: Seconds for which is probed: twice as long as Google says that bindings may take.
@@ -55,30 +55,30 @@ class Started:
         return {"resumed": self.resumed, "running": self.running, "rounds": self.rounds, "not_probed": unasked}
 
 
-def chosen(at: Reach, system: spec.System, names: Iterable[str], *, every: bool) -> dict[str, str]:
+def chosen(calls: Calls, system: spec.System, names: Iterable[str], *, every: bool) -> dict[str, str]:
     """The queues that are meant with their states; refuses a name that is no queue of this stack."""
-    there = reach.states(at)
+    there = calls.states()
     declared = {name: state for name, state in there.items() if name in system.queues}
     if every:
         return declared
     for name in names:
         if name not in declared:
             raise BadUsage(
-                f"there is no queue {name!r} in {at.location}",
+                f"there is no queue {name!r} in {calls.place.parent}",
                 why="nothing was done" if name not in there else "it is not declared in queue_configs/tasks/",
                 fix=choose(name, declared, noun="queue"),
             )
     return {name: declared[name] for name in sorted(set(names))}
 
 
-def absent(at: Reach, system: spec.System) -> list[str]:
+def absent(calls: Calls, system: spec.System) -> list[str]:
     """The queues that the specs declare and the stack does not have."""
-    there = reach.states(at)
+    there = calls.states()
     return [name for name in sorted(system.queues) if name not in there]
 
 
 def start(
-    at: Reach,
+    calls: Calls,
     system: spec.System,
     meant: dict[str, str],
     *,
@@ -95,9 +95,10 @@ def start(
     if not paused:
         return Started(resumed=[], running=running)
     unasked: list[tuple[str, str]] = []
-    wanted = rounds or at.rounds
+    known = spread(calls.place)
+    wanted = rounds or known.rounds
     if probe:
-        prober = Prober(at, system, paused)
+        prober = Prober(calls.place, system, paused)
         unasked = prober.unasked
 
         def told(well: int, troubles: list[Trouble]) -> None:
@@ -106,10 +107,10 @@ def start(
             tell(f"probing {counted(len(paused), 'queue')}: {state}")
 
         troubles = until_well(
-            prober, rounds=wanted, pause=at.pause if pause < 0 else pause, patience=patience, tell=told
+            prober, rounds=wanted, pause=known.pause if pause < 0 else pause, patience=patience, tell=told
         )
         if troubles:
             raise NotSpread(troubles, prober.said(troubles), again)
     for name in paused:
-        reach.steer(at, "resume", name)
+        calls.steer(name, "resume")
     return Started(resumed=paused, running=running, rounds=wanted if probe else 0, unasked=unasked)

@@ -10,7 +10,6 @@ import spec
 from ops import rest
 from ops.errors import CallFailed, OpsError
 from ops.place import Place
-from ops.queues import reach
 from ops.queues.probe import Prober
 from ops.rollout.state import Kind, Rollout
 from spec.names import CANARY_TAG
@@ -44,7 +43,7 @@ def _refuses(place: Place, system: spec.System, service: str) -> str:
     queues = [queue.name for queue in system.queues_into(service)]
     if not queues:
         return ""
-    prober = Prober(reach.of_stack(place.stack), system, queues[:1], doors={service: place.url(service, CANARY_TAG)})
+    prober = Prober(place, system, queues[:1], doors={service: place.url(service, CANARY_TAG)})
     trouble = prober.once(queues[0])
     return f"over {trouble.queue}: {trouble.why}" if trouble else ""
 

@@ -17,13 +17,13 @@ from typing import Any
 import local_engine
 import spec
 from local_engine import Event, Op, Result
-from ops import rest, specs
+from ops import place, rest, specs
 from ops.cloud import LocalCloud
 from ops.errors import OpsError
 from ops.home import ROOT, Home, Ports
 from ops.output import Output, counted
-from ops.place import Local
-from ops.queues import reach, start
+from ops.queues import start
+from ops.queues.calls import Calls
 from ops.rollout import lock
 from ops.rollout.state import Rollout
 from ops.stack import identity, image, material, under_way, versions
@@ -57,7 +57,7 @@ def up(home: Home, out: Output) -> dict[str, Any]:
     ports = home.choose_ports()
     out.step("specs checked")
     started = control.start(home, ports, out.step)
-    here = Local(LocalCloud(home), home)
+    here = place.here(home)
     if not started:
         under_way.refuse(here, why="what was edited meanwhile would come to all other services at once, at 100 %")
     elif (rollout := under_way.rollout(here)) is not None:
@@ -86,7 +86,7 @@ def up(home: Home, out: Output) -> dict[str, Any]:
             "layers": layers, "queues_started": started_queues, "seconds": seconds}  # fmt: skip
 
 
-def _processes_alone(here: Local, rollout: Rollout, out: Output, seconds: float) -> dict[str, Any]:
+def _processes_alone(here: place.Local, rollout: Rollout, out: Output, seconds: float) -> dict[str, Any]:
     """After a restart of the machine: everything runs again as it was deployed, and nothing else was done."""
     out.say(f"\n[bold]the processes run again, nothing was deployed[/bold]: {under_way.said(here, rollout)}")
     out.say(f"  {under_way.ways(here)}")
@@ -169,9 +169,9 @@ def start_queues(home: Home, system: spec.System, out: Output) -> list[str]:
     fresh = Fresh(home)
     names = [name for name in fresh.names() if name in system.queues]
     if names:
-        at = reach.Local(home)
-        meant = start.chosen(at, system, names, every=False)
-        done = start.start(at, system, meant, probe=True, again="./sluice up", tell=out.progress)
+        calls = Calls(place.here(home))
+        meant = start.chosen(calls, system, names, every=False)
+        done = start.start(calls, system, meant, probe=True, again="./sluice up", tell=out.progress)
         out.step("queues started", f"{len(done.resumed)}, each hop was let through")
     fresh.clear()
     return names

@@ -13,8 +13,7 @@ from typing import Any
 
 from ops.cloud import Cloud as OpsCloud
 from ops.place import Local
-from ops.queues.reach import Google
-from ops.queues.rests import Rests
+from ops.queues.rests import SLOWLY, Rests
 from tests.dashboards.stage import Stage
 
 Act = Callable[[Stage], None]
@@ -154,13 +153,13 @@ def probed(minutes: int) -> Act:
 
     def run(stage: Stage) -> None:
         name, now = stage.queue("probed", paused=False), [0.0]
-        rests: Rests[str] = Rests(Google.again, lambda: now[0])
+        rests: Rests[str] = Rests(SLOWLY.waits, lambda: now[0])
         while now[0] < 60 * minutes:
             if not rests.resting(name):
                 stage.tasks(name, 1, 403)
                 rests.refused(name, "the binding spreads")
-            stage.passes(Google.pause / 60)
-            now[0] += Google.pause
+            stage.passes(SLOWLY.pause / 60)
+            now[0] += SLOWLY.pause
 
     return run
 

@@ -21,19 +21,7 @@ __all__ = ["at_hand", "sluice", "stack"]
 def prod(at_hand: Hands, monkeypatch: pytest.MonkeyPatch) -> Hands:
     """The stack at hand under production's name."""
     monkeypatch.setattr(place, "of", lambda name: Local(Cloud(at_hand.place.rest), stack=name))
-    monkeypatch.setattr("ops.queues.reach.Google", lambda _stack: _Reach(at_hand))
     return at_hand
-
-
-class _Reach:
-    rounds = 1
-    project, location = "sluice-local", "projects/sluice-local/locations/us-central1"
-
-    def __init__(self, hands: Hands) -> None:
-        self._cloud = Cloud(hands.place.rest)
-
-    def tasks(self, method: str, path: str, body: Any = None) -> Any:
-        return self._cloud.google(method, f"/v2/{path}", body)
 
 
 VERBS = [

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from ops import app, place, specs
 from ops.errors import CallFailed
 from ops.home import Home
 from ops.output import Output
-from ops.queues import reach
+from ops.queues import rests
 from ops.queues.probe import HEADER, Prober
 from ops.queues.rests import Rests
 from ops.stack import deploy
@@ -27,12 +27,10 @@ UNASKED = ("gchostpay4", "gchostpay4-news-queue")
 SYSTEM = specs.load()
 
 
-class Stack:
-    """Cloud Tasks as the probe sees it, with hops that are refused in chosen rounds."""
+class Stack(place.Local):
+    """This machine as the probe sees it, with hops that are refused in chosen rounds."""
 
-    rounds, pause = 2, 0.0
-    again: Sequence[float] = (0.0,)
-    project, location = "p", "projects/p/locations/l"
+    stack, project, region = "local", "p", "l"
 
     def __init__(self) -> None:
         self.queues = dict.fromkeys(SYSTEM.queues, "PAUSED")
@@ -40,22 +38,27 @@ class Stack:
         self.refused: dict[str, list[int]] = {}
         self.round = -1
         self.runs: list[str] = []
-        self.words: list[Mapping[str, Any]] = []
+        self.words: list[dict[str, Any]] = []
         self._turn = threading.Lock()
 
-    def url(self, service: str) -> str:
+    def url(self, service: str, tag: str | None = None) -> str:
+        assert tag is None
         return f"https://{service}"
 
-    def logs(self, _filter: str) -> list[Mapping[str, Any]]:
-        return self.words
+    def logs(self, *_: Any, **__: Any) -> Iterator[dict[str, Any]]:
+        return iter(self.words)
 
-    def tasks(self, method: str, path: str, body: Any = None) -> Any:
+    def audit(self, *_: Any, **__: Any) -> None:
+        """Takes an entry."""
+
+    def call(self, api: str, method: str, path: str, body: Any = None, **_: Any) -> Any:
+        assert api == "tasks"
         with self._turn:
             return self._call(method, path, body)
 
     def _call(self, method: str, path: str, body: Any) -> Any:
-        rest = path.removeprefix(f"{self.location}/queues")
-        if rest.startswith("?"):
+        rest = path.removeprefix(f"{self.parent}/queues")
+        if not rest:
             return {"queues": [{"name": f"x/{name}", "state": state} for name, state in self.queues.items()]}
         queue, _, task = rest.removeprefix("/").partition("/tasks")
         if not task and ":" in queue:
@@ -75,7 +78,7 @@ class Stack:
                 self.made.setdefault(name, []).append(f"probe-{run}-{receiver}")
             name = f"seed{sum(map(len, self.made.values()))}"
             self.made.setdefault(queue, []).append(name)
-            return {"name": f"{self.location}/queues/{queue}/tasks/{name}"}
+            return {"name": f"{self.parent}/queues/{queue}/tasks/{name}"}
         name = task.removesuffix(":run")
         if name not in self.made.get(queue, ()):
             raise CallFailed("gone", status=404)
@@ -91,21 +94,16 @@ class Stack:
         return [name for names in self.made.values() for name in names]
 
 
-class Here:
-    """The place whose name is asked for, and where entries go."""
-
-    def __init__(self, stack: str) -> None:
-        self.stack = stack
-
-    def audit(self, verb: str, subject: str, **detail: Any) -> None:
-        """Takes an entry."""
-
-
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> Stack:
     made = Stack()
-    monkeypatch.setattr(reach, "of_stack", lambda _name: made)
-    monkeypatch.setattr(place, "of", Here)
+
+    def of(stack: str) -> Stack:
+        made.stack = stack
+        return made
+
+    monkeypatch.setattr(place, "of", of)
+    monkeypatch.setattr(rests, "AT_ONCE", rests.Spread(2, 0.0, (0.0,)))
     return made
 
 
@@ -147,19 +145,19 @@ def test_a_good_round_counts_for_nothing_after_a_bad_one(stack: Stack, sluice: R
 
 def test_a_refused_hop_is_tried_no_oftener_than_alerts_leave_aside() -> None:
     now, tried = [0.0], [0.0]
-    rests: Rests[str] = Rests(reach.Google.again, lambda: now[0])
-    rests.refused("q", "not yet")
+    found: Rests[str] = Rests(rests.SLOWLY.waits, lambda: now[0])
+    found.refused("q", "not yet")
     for now[0] in range(15, 7200, 15):
-        if rests.resting("q") is None:
+        if found.resting("q") is None:
             tried.append(now[0])
-            rests.refused("q", "not yet")
+            found.refused("q", "not yet")
     assert tried[1] <= 30  # quick where spreading is
     assert max(later - at for at, later in pairwise(tried)) <= 300
     assert max(sum(at <= one < at + 600 for one in tried) for at in range(0, 7200, 15)) == 5
 
 
-def test_a_hop_that_rests_is_left_alone_whoever_sends_over_it(stack: Stack) -> None:
-    stack.again = (3600.0,)
+def test_a_hop_that_rests_is_left_alone_whoever_sends_over_it(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rests, "AT_ONCE", rests.Spread(2, 0.0, (3600.0,)))
     stack.refused["hostpay-execution-queue"] = [0]
     prober = Prober(stack, SYSTEM, SYSTEM.queues)
     first, runs = prober.round(), stack.round
@@ -278,7 +276,7 @@ def test_a_slip_in_a_name_is_told_the_nearest(stack: Stack, sluice: Run) -> None
 def test_up_starts_what_it_made_and_nothing_that_somebody_paused(
     tmp_path: Path, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reach, "Local", lambda _home: stack)
+    monkeypatch.setattr(place, "here", lambda _home: stack)
     home, out = Home(tmp_path), Output(as_json=True)
     fresh = deploy.Fresh(home)
     assert deploy.start_queues(home, SYSTEM, out) == []

@@ -14,7 +14,7 @@ from ops.auditing import audited
 from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, confirm_change
 from ops.errors import BadUsage, OpsError
 from ops.output import Output, counted
-from ops.queues import reach
+from ops.queues.calls import Calls
 from ops.queues.start import PATIENCE, Started, absent, chosen, start
 from ops.verbs.clock import seconds
 from ops.verbs.queues.common import at
@@ -29,10 +29,10 @@ GAP = "declared, not there"
 def list_(*, stack: WhichStack = LOCAL, as_json: Json = False) -> None:
     """Print every queue that is there."""
     out = Output(as_json=as_json)
-    there = reach.of_stack(stack)
-    found = reach.states(there)
+    calls = Calls(at(stack))
+    found = calls.states()
     try:
-        gaps = absent(there, specs.load())
+        gaps = absent(calls, specs.load())
     except specs.SpecsRefused:  # what is there can be listed in the middle of an edit
         gaps = []
     rows = [[name, state.lower()] for name, state in found.items()] + [[name, GAP] for name in gaps]
@@ -68,12 +68,13 @@ def resume(
     """Resume; exit 1 with what is refused where the probe does not go well in time."""
     out = Output(as_json=as_json)
     _meant(names, every=every, new_since=new_since)
-    there, system = reach.of_stack(stack), specs.load()
-    meant = chosen(there, system, names or (), every=every or new_since is not None)
+    here, system = at(stack), specs.load()
+    calls = Calls(here)
+    meant = chosen(calls, system, names or (), every=every or new_since is not None)
     if new_since is not None:
         before = _listed(new_since)
         meant = {name: state for name, state in meant.items() if name not in before}
-    gaps = [] if names else absent(there, system)
+    gaps = [] if names else absent(calls, system)
     if gaps and probe:
         raise OpsError(
             f"{GAP}: {', '.join(gaps)}",
@@ -88,10 +89,10 @@ def resume(
         return
     if paused:
         question = f"Resume {counted(len(paused), 'queue')} of {stack}: {', '.join(paused)}?"
-        confirm_change(at(stack), question, yes=yes or as_json, named=named)
+        confirm_change(here, question, yes=yes or as_json, named=named)
     which = ["--all"] if every else ["--new-since", str(new_since)] if new_since is not None else names or []
     done = start(
-        there,
+        calls,
         system,
         meant,
         probe=probe,
@@ -103,7 +104,7 @@ def resume(
     )
     if done.resumed:
         started, probed = ", ".join(done.resumed), done.rounds > 0
-        audited(at(stack), out.refusal, "queues resume", started, queues=done.resumed, probed=probed)
+        audited(here, out.refusal, "queues resume", started, queues=done.resumed, probed=probed)
     if meant or not gaps:
         show(out, done)
     _tell_gaps(out, gaps)
@@ -123,21 +124,21 @@ def pause(
     """Pause; no apply starts a queue again that is paused."""
     out = Output(as_json=as_json)
     _meant(names, every=every)
-    there = reach.of_stack(stack)
-    meant = chosen(there, specs.load(), names or (), every=every)
+    here = at(stack)
+    calls = Calls(here)
+    meant = chosen(calls, specs.load(), names or (), every=every)
     running = [name for name, state in meant.items() if state == "RUNNING"]
     if dry_run:
         out.say(f"would pause {', '.join(running) or 'none'}")
         out.result({"would_pause": running})
         return
     if running:
-        here = at(stack)
         question = f"Pause {counted(len(running), 'queue')} of {stack}: {', '.join(running)}? Payments wait meanwhile."
         confirm_change(here, question, yes=yes or as_json, named=named)
         done: list[str] = []
         try:
             for name in running:
-                reach.steer(there, "pause", name)
+                calls.steer(name, "pause")
                 done.append(name)
         finally:
             audited(here, out.refusal, "queues pause", ", ".join(done) or "none", queues=done)
