@@ -7,13 +7,14 @@ it, and when, is the commands'.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import spec
 from ops.errors import CallFailed, OpsError
 from ops.place import Place
 from ops.rollout import record
-from ops.rollout.store import Kept, Objects
+from ops.rollout.state import Phase
+from ops.rollout.store import Kept, Objects, Store
 from ops.rollout.traffic import Live, Roles, roles
 from ops.stack import under_way
 from spec.record import encode
@@ -50,7 +51,7 @@ def same_roles(place: Place, service: str, *, half_finished: bool = False) -> Ro
     entry = place.config.releases.get(service)
     if half_finished and entry is not None and entry.stable == live.stable and entry.previous is None:
         return live
-    _refuse(place, list(_differs(place.config, service, live)))
+    _refuse(place, list(_differs(place.config, service, live, _left(place, [service]))))
     return live
 
 
@@ -62,6 +63,8 @@ def same_services(place: Place, config: spec.StackConfig, services: Iterable[str
 def differences(place: Place, config: spec.StackConfig, services: Iterable[str]) -> list[str]:
     """What services have other than config says; one that is not deployed yet has nothing."""
     found: list[str] = []
+    services = list(services)
+    left = _left(place, [service for service in services if service not in config.releases])
     for service in services:
         try:
             live = place.call("run", "GET", f"{place.parent}/services/{service}")
@@ -69,8 +72,26 @@ def differences(place: Place, config: spec.StackConfig, services: Iterable[str])
             if error.status == 404:
                 continue
             raise
-        found += _differs(config, service, roles(live.get("traffic", ())))
+        found += _differs(config, service, roles(live.get("traffic", ())), left)
     return found
+
+
+def _left(place: Place, services: Iterable[str]) -> dict[str, str]:
+    """What each service's last rollout left as stable, and with it an entry of `sluice:releases`.
+
+    On this machine nobody has another checkout: who deletes the entry means it.
+    """
+    if place.local:
+        return {}
+    store, last = Store(place), dict[str, str]()
+    for name in store.past():  # those of one target by time
+        last[name.rpartition("-")[0]] = name
+    over = {service: store.show(last[service]) for service in services if service in last}
+    return {
+        service: one.canary if one.phase is Phase.PROMOTED else one.stable
+        for service, one in over.items()
+        if one is not None
+    }
 
 
 def _refuse(place: Place, found: Sequence[str]) -> None:
@@ -80,13 +101,16 @@ def _refuse(place: Place, found: Sequence[str]) -> None:
             why="this checkout is not what is deployed: an apply of it would move the traffic of payments",
             fix=under_way.deploy(place, "./sluice up")
             if place.local
-            else "check out what was deployed last, or " + under_way.deploy(place, "deploy this first"),
+            else "check out what was deployed last; or, where this one is meant, "
+            + under_way.deploy(place, "deploy it first"),
         )
 
 
-def _differs(config: spec.StackConfig, service: str, live: Roles) -> Iterator[str]:
-    """Without an entry the newest revision is stable, whatever it is called."""
+def _differs(config: spec.StackConfig, service: str, live: Roles, left: Mapping[str, str]) -> Iterator[str]:
+    """Without an entry the newest revision is stable, whatever it is called: unless a rollout has left another one."""
     entry = config.releases.get(service)
+    if entry is None and left.get(service) == live.stable:
+        yield f"a rollout left {live.stable} as what is stable of {service}, and there is no entry of {service}"
     if entry is not None and entry.stable not in (None, live.stable):
         yield f"{service} runs {live.stable} as stable, and it is {entry.stable}"
     if live.previous != (previous := (entry.previous if entry else None) or ""):

@@ -11,6 +11,7 @@ import pytest
 import spec.rollout
 from ops import specs, stack_config
 from ops.output import Output
+from ops.place import Local
 from ops.rollout import apply, checkout
 from ops.rollout.state import Phase
 from ops.secrets import deployed
@@ -90,6 +91,29 @@ def test_a_checkout_without_the_last_promotion_is_told_to_pipelines(here: World,
         here.releases = older
         code, said = sluice("rollout", "status", "--check")
         assert (code, f"{SERVICE} " in said, "would undo that" in said) == (3, True, True), said
+
+
+def test_a_checkout_without_the_entry_of_a_release_that_is_over_is_told_as_one_that_would_deploy_at_once(
+    here: World, sluice: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No role differs any more after `finish`; what is gone from it is that only a rollout moves traffic."""
+    here.begin(SERVICE)
+    here.walk()
+    assert sluice("rollout", "finish", SERVICE, "--force", "--yes")[0] == 0
+    now = here.releases
+    assert now == {SERVICE: {"stable": CANARY}}
+    monkeypatch.setattr(Local, "local", False)
+    assert sluice("rollout", "status", "--check")[0] == 0
+    here.releases = {}
+    for words in (("status", "--check"), ("start", SERVICE, "--yes", "--confirm", "local")):
+        code, said = sluice("rollout", *words)
+        assert code == (3 if words[0] == "status" else 1), said
+        assert f"a rollout left {CANARY} as what is stable of {SERVICE}, and there is no entry of {SERVICE}" in said
+    here.releases = {SERVICE: {}}
+    assert sluice("rollout", "status", "--check")[0] == 0, "who means it says so"
+    monkeypatch.setattr(Local, "local", True)
+    here.releases = {}
+    assert sluice("rollout", "status", "--check")[0] == 0, "on this machine nobody has another checkout"
 
 
 def test_letting_go_that_was_cut_short_is_brought_to_its_end(here: World, sluice: Run) -> None:
