@@ -10,7 +10,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -59,25 +59,45 @@ def configure(place: Place, change: Written) -> None:
 
 def apply(place: Place, out: Output, service: str | None) -> None:
     """Apply the record and, where one is named, a service."""
+    bring(
+        place,
+        out,
+        pulumi(place.stack, service),
+        missing=lambda what, command: ByHand(
+            f"{what}, so the state of {place.stack} is behind what is in force",
+            why="the next preview would show a change, and a new revision is not deployed by anything else",
+            fix=f"run this where it is, then ./sluice rollout resume --applied --stack {place.stack}: "
+            f"{shlex.join(unheld(place))} && {command}",
+        ),
+        failed=lambda what: NotApplied(
+            f"{what}: the state of {place.stack} is behind what is in force",
+            why="the next preview would show a change",
+            fix=f"mend what it says, then ./sluice rollout resume --stack {place.stack}",
+        ),
+    )
+
+
+def bring(
+    place: Place,
+    out: Output,
+    command: list[str],
+    *,
+    missing: Callable[[str, str], OpsError],
+    failed: Callable[[str], OpsError],
+) -> None:
+    """Run a command of Pulumi; on this machine apply the layer, of which nothing else differs.
+
+    `missing` makes the error where the CLI is not there, of that and the command; `failed` where it has not done it.
+    """
     if isinstance(place, Local):
         assert place.home is not None
         deploy.app_layer(place.home, out, images.base(place))
         return
-    command = pulumi(place.stack, service)
     if shutil.which("pulumi") is None:
-        raise ByHand(
-            f"the Pulumi CLI is not on the PATH, so the state of {place.stack} is behind what is in force",
-            why="the next preview would show a change, and a new revision is not deployed by anything else",
-            fix=f"run this where it is, then ./sluice rollout resume --applied --stack {place.stack}: "
-            f"{shlex.join(unheld(place))} && {shlex.join(command)}",
-        )
+        raise missing("the Pulumi CLI is not on the PATH", shlex.join(command))
     done = subprocess.run(command, cwd=ROOT, check=False)
     if done.returncode:
-        raise NotApplied(
-            f"pulumi ended with {done.returncode}: the state of {place.stack} is behind what is in force",
-            why="the next preview would show a change",
-            fix=f"mend what it says, then ./sluice rollout resume --stack {place.stack}",
-        )
+        raise failed(f"pulumi ended with {done.returncode}")
 
 
 def unheld(place: Place) -> list[str]:
@@ -87,11 +107,16 @@ def unheld(place: Place) -> list[str]:
 
 
 def pulumi(stack: str, service: str | None) -> list[str]:
-    """The command that applies these resources alone."""
-    targets = [f"**{RECORD_TYPE}::{RECORD_NAME}"]
+    """The command that applies the record and, where one is named, a service."""
+    targets = [f"{RECORD_TYPE}::{RECORD_NAME}"]
     if service:
-        targets += [f"**{JOB_TYPE}::{names.MIGRATION_JOB}", f"**{SERVICE_TYPE}::{service}"]
-    return ["pulumi", "up", "--stack", stack, "--yes", "--skip-preview", *(f"--target={one}" for one in targets)]
+        targets += [f"{JOB_TYPE}::{names.MIGRATION_JOB}", f"{SERVICE_TYPE}::{service}"]
+    return targeted(stack, targets)
+
+
+def targeted(stack: str, targets: Iterable[str]) -> list[str]:
+    """The command that applies these resources alone, each `TYPE::NAME`."""
+    return ["pulumi", "up", "--stack", stack, "--yes", "--skip-preview", *(f"--target=**{one}" for one in targets)]
 
 
 def code_at_hand(place: Place) -> str:

@@ -7,20 +7,16 @@ home, from which `sluice up` and the sandbox take it.
 
 from __future__ import annotations
 
-import shlex
-import shutil
-import subprocess
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from ops import specs, stack_config
 from ops.errors import CallFailed, OpsError
-from ops.home import ROOT
 from ops.output import Output
 from ops.place import Local, Place
-from ops.rollout import checkout, images
-from ops.rollout.apply import SERVICE_TYPE, template_of
-from ops.stack import deploy, under_way
+from ops.rollout import checkout
+from ops.rollout.apply import SERVICE_TYPE, bring, targeted, template_of
+from ops.stack import under_way
 from spec.rollout import RELEASES
 
 if TYPE_CHECKING:
@@ -93,25 +89,21 @@ class Deployed:
 
     def apply(self) -> None:
         """Bring it about: the services that read the secret, and nothing else."""
-        if isinstance(self._place, Local):
-            assert self._place.home is not None
-            deploy.app_layer(self._place.home, self._out, images.base(self._place))
-            return
-        command = ["pulumi", "up", "--stack", self._place.stack, "--yes", "--skip-preview"]
-        command += [f"--target=**{SERVICE_TYPE}::{name}" for name in self.readers]
-        if shutil.which("pulumi") is None:
-            raise OpsError(
-                "the Pulumi CLI is not on the PATH",
+        bring(
+            self._place,
+            self._out,
+            targeted(self._place.stack, (f"{SERVICE_TYPE}::{name}" for name in self.readers)),
+            missing=lambda what, command: OpsError(
+                what,
                 why="the services still run with the value before",
-                fix=f"run this where it is, then this command again: {shlex.join(command)}",
-            )
-        done = subprocess.run(command, cwd=ROOT, check=False)
-        if done.returncode:
-            raise OpsError(
-                f"pulumi ended with {done.returncode}",
+                fix=f"run this where it is, then this command again: {command}",
+            ),
+            failed=lambda what: OpsError(
+                what,
                 why="some services may still run with the value before; nobody signs with a key that others lack",
                 fix="mend what it says and run this command again: it goes on from there",
-            )
+            ),
+        )
 
     def served(self, version: str) -> None:
         """Refuse to go on unless all revisions that anybody can reach have the version."""
