@@ -36,6 +36,8 @@ PATIENCE = 150.0
 ENDING = ("promoting", "rolling_back", "aborting")
 #: Payments of a burst, and how often the clock is moved after the last.
 BURST, SETTLING = 6, 20
+#: Payments before a rollout that begins at 100 %: nothing stands beside it, so gates go by what stood there before.
+BEFORE = 120
 #: A state that says nothing new is written once a minute, and its window may end so long before.
 LATEST = timedelta(minutes=2)
 
@@ -110,6 +112,8 @@ class Trial:
     #: How it is to end.
     expected: str = "rolled_back"
     sent: int = 0
+    #: Payments that were sent before it began.
+    before: int = 0
     #: Payments of which the new revision got a task, and what share of those that were sent it is.
     met: int = 0
     met_percent: float = 0.0
@@ -135,8 +139,9 @@ class Trial:
         found = list(self.settled.get("differences", []))
         if self.phase != self.expected:
             found.append(f"it ended as {self.phase or 'nothing'}, not as {self.expected}: {self.why}")
-        if self.settled.get("completed_after_replay") != self.sent:
-            found.append(f"{self.settled.get('completed_after_replay')} of {self.sent} payments are completed")
+        if self.settled.get("completed_after_replay") != self.before + self.sent:
+            done = self.settled.get("completed_after_replay")
+            found.append(f"{done} of {self.before + self.sent} payments are completed")
         if self.first_after:
             found.append(f"{self.first_after} tasks met the bad revision after its tag was moved")
         if self.drift:
@@ -161,6 +166,8 @@ class Play:
     revision: str
     #: How late metrics are taken to be.
     lag: timedelta
+    #: Payments that were sent before it began.
+    before: list[str]
 
     @property
     def state(self) -> dict[str, Any]:
@@ -188,11 +195,12 @@ class Play:
         """Fill in what it came to, after everything is settled."""
         state, verdict = self.state, self.verdict
         trial.sent, trial.phase = len(self.load.sent), state.get("phase", "")
+        trial.before = len(self.before)
         trial.why, trial.verdict = state.get("why", "") or verdict.get("why", ""), verdict.get("kind", "")
         trial.look_seconds = verdict.get("took", 0.0)
         trial.steps = [one["percent"] for one in state.get("steps", [])]
         trial.drift = drifted(self.stack)
-        trial.settled = asdict(settle(self.stack, self.load.sent))
+        trial.settled = asdict(settle(self.stack, self.before + self.load.sent))
         told(trial, attempts(self.stack, self.bad.service, self.revision, self.since), self.traffic.left(self.revision))
         return trial
 
@@ -200,7 +208,9 @@ class Play:
 @contextmanager
 def playing(stack: Stack, bad: Bad, steps: list[int], *, rate: float, **said: Any) -> Iterator[Play]:
     """A rollout that stands at its first share; it is over after the block, by an abort if by nothing else."""
-    lag = said.pop("lag", 0)
+    lag, earlier = said.pop("lag", 0), Load(stack, rate)
+    earlier.start(said.pop("before", 0))
+    earlier.wait()
     rules(stack, **{"steps": steps, "first_dwell": LONG, "dwell": LONG, "lag": f"{lag}s", **said})
     digest = register(stack, bad)
     since = now(stack)
@@ -213,7 +223,7 @@ def playing(stack: Stack, bad: Bad, steps: list[int], *, rate: float, **said: An
             load = Load(stack, rate)
             yield Play(
                 stack=stack, bad=bad, load=load, walk=walk, traffic=traffic, since=since, revision=revision,
-                lag=timedelta(seconds=lag),
+                lag=timedelta(seconds=lag), before=earlier.sent,
             )  # fmt: skip
             load.stop()
             until(lambda: not (walk.going and ending(stack)), AT_ONCE, lambda: walk.told[-2000:])
@@ -229,6 +239,7 @@ def bad_rollout(
     moves: float = 0.0, **said: Any,
 ) -> Trial:  # fmt: skip
     """Roll a revision with a fault out to one share under load, and see it taken back; `moves` as in `driven`."""
+    said.setdefault("before", BEFORE if step == 100 else 0)
     with playing(stack, bad, sorted({step, 100}), rate=rate, **said) as play:
         if moves:
             driven(play, payments, moves)

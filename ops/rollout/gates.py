@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import spec
 from ops.place import Place
@@ -15,6 +15,9 @@ from ops.rollout.gate import judge, read, target
 from ops.rollout.gate.early import EarlyLook
 from ops.rollout.gate.model import Verdict, Window, rules_of
 from ops.rollout.state import Kind, Rollout, moment
+
+#: How long before a rollout began the stable side's lines may tell what is usual, at its last share.
+EARLIER = timedelta(hours=1)
 
 
 def sides(system: spec.System, rollout: Rollout) -> target.Target:
@@ -34,10 +37,12 @@ def looker(place: Place, system: spec.System) -> Callable[[Rollout, datetime], V
         meant, since = sides(system, rollout), moment(rollout.since)
         own = replace(rules, steps=len(rollout.rules.steps))
         window = Window.ending(since, now, own)
+        alone = rollout.percent == WHOLE
+        earlier = log.before(meant, since, moment(rollout.began) - EARLIER) if alone else None
         with ThreadPoolExecutor(1, thread_name_prefix="log") as pool:
             lines = pool.submit(log.look, meant, since)
-            verdict = judge.judge(read.read(place, meant, window.since, window.until), own, window, now)
-            verdict = judge.sooner(verdict, lines.result(), own, alone=rollout.percent == WHOLE)
+            verdict = judge.judge(read.read(place, meant, window.since, window.until, earlier), own, window, now)
+            verdict = judge.sooner(verdict, lines.result(), own, alone=alone)
         return replace(verdict, took=time.perf_counter() - began)
 
     return look

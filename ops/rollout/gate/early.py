@@ -5,7 +5,8 @@ and look (entries.list gives 1,000 at most, and reads 60 a minute and project:
 https://cloud.google.com/logging/quotas#api-limits). A further look reads from shortly before the newest line that it
 knows and counts none twice, so that counts are those of the whole step, and a test that may be asked at any time stays
 one. Where more lines came than a page holds, the newest are counted: which are left out does not hang on what they
-say. Leaves counting to `lines` and the verdict to `judge.sooner`: it may only find what is ill.
+say. At 100 % it also reads, once, what the stable side did before that share: the newest page of it. Leaves counting
+to `lines` and the verdict to `judge.sooner`: it may only find what is ill.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any, Final, Protocol
 
 import spec
 from ops.errors import CallFailed, OpsError
 from ops.rollout.gate import gather
-from ops.rollout.gate.lines import EVENTS, METRICS, Entry, Tally, merged
-from ops.rollout.gate.model import Early, Rules
+from ops.rollout.gate.lines import EVENTS, METRICS, Entry, Tally, by_door, merged
+from ops.rollout.gate.model import Early, Rules, Samples, Side
 from ops.rollout.gate.target import Target
 
 #: Lines of a side that a look reads at most.
@@ -80,18 +82,54 @@ class EarlyLook:
         self._of: tuple[Target, datetime] | None = None
         self._sides: dict[str, _Side] = {}
         self._last: tuple[float, Early] | None = None
+        self._before: Tally | None = None
+        self._asked = -inf
+
+    def before(self, target: Target, since: datetime, begin: datetime) -> gather.Earlier | None:
+        """What the stable side did from `begin` until this share was set; None where that could not be read."""
+        self._turn(target, since)
+        now = self._clock()
+        if self._before is None and (self._place.local or now - self._asked >= EVERY):
+            self._asked = now
+            answer = self._page(target, target.stable, begin, since)
+            if not isinstance(answer, str):
+                self._before = self._tally(target)
+                for entry in answer.get("entries", []):
+                    self._before.add(entry)
+        return self._earlier(target)
 
     def look(self, target: Target, since: datetime) -> Early:
         """What both sides' lines say since this share was set, as far as it was read by now."""
-        if self._of != (target, since):
-            limits = {self._rules.p95, *target.windows.values()}
-            names = (target.stable, target.canary)
-            self._sides = {name: _Side(Tally(self._metrics, limits), since) for name in names}
-            self._of, self._last = (target, since), None
+        self._turn(target, since)
         now = self._clock()
         if self._last is None or self._place.local or now - self._last[0] >= EVERY:
             self._last = now, self._read(target)
         return self._last[1]
+
+    def _turn(self, target: Target, since: datetime) -> None:
+        """Begin anew where it is another share."""
+        if self._of != (target, since):
+            names = (target.stable, target.canary)
+            self._sides = {name: _Side(self._tally(target), since) for name in names}
+            self._of, self._last, self._before, self._asked = (target, since), None, None, -inf
+
+    def _tally(self, target: Target) -> Tally:
+        return Tally(self._metrics, {self._rules.p95, *target.windows.values()})
+
+    def _earlier(self, target: Target) -> gather.Earlier | None:
+        if self._before is None:
+            return None
+        return gather.earlier(target, self._before.series(), self._rules.min_samples)
+
+    def _doors(self, target: Target) -> dict[str, Samples]:
+        """What the canary does, and the stable side did before, door by door."""
+        if self._before is None:
+            return {}
+        found = {}
+        for (service, path), series in by_door(self._before, self._sides[target.canary].tally).items():
+            both = gather.samples(target, series, {})
+            found[f"{service}{path}"] = replace(both, stable=Side(), before=both.stable)
+        return found
 
     def _read(self, target: Target) -> Early:
         with ThreadPoolExecutor(len(self._sides), thread_name_prefix="early") as pool:
@@ -105,16 +143,19 @@ class EarlyLook:
             self._sides[name].take(answer.get("entries", []), bool(answer.get("nextPageToken")))
         stable, canary = self._sides[target.stable], self._sides[target.canary]
         return Early(
-            samples=gather.samples(target, merged(stable.tally, canary.tally), {}),
+            samples=gather.samples(target, merged(stable.tally, canary.tally), {}, self._earlier(target)),
+            doors=self._doors(target),
             lines=(stable.tally.lines, canary.tally.lines),
             cut=stable.cut or canary.cut,
         )
 
-    def _page(self, target: Target, side: str, since: datetime) -> Mapping[str, Any] | str:
+    def _page(
+        self, target: Target, side: str, since: datetime, until: datetime | None = None
+    ) -> Mapping[str, Any] | str:
         """The newest lines, or why there are none."""
         body = {
             "resourceNames": [f"projects/{self._place.project}"],
-            "filter": wanted(target, side, since, self._metrics),
+            "filter": wanted(target, side, since, self._metrics, until),
             "orderBy": "timestamp desc",
             "pageSize": MOST,
         }
@@ -132,12 +173,18 @@ class EarlyLook:
         return found
 
 
-def wanted(target: Target, side: str, since: datetime, metrics: Mapping[str, spec.LogMetric]) -> str:
+def wanted(
+    target: Target, side: str, since: datetime, metrics: Mapping[str, spec.LogMetric], until: datetime | None = None
+) -> str:
     """The lines of a side."""
     events = " OR ".join(map(json.dumps, EVENTS))
     base = f'resource.type="cloud_run_revision" AND jsonPayload.event=({events})'
-    when = f'timestamp>="{since.astimezone(UTC).isoformat().replace("+00:00", "Z")}"'
+    when = f"timestamp>={_moment(since)}" + (f" AND timestamp<{_moment(until)}" if until else "")
     return f"{base} AND {when} AND {_side(target, side, metrics)}"
+
+
+def _moment(at: datetime) -> str:
+    return json.dumps(at.astimezone(UTC).isoformat().replace("+00:00", "Z"))
 
 
 def _side(target: Target, side: str, metrics: Mapping[str, spec.LogMetric]) -> str:

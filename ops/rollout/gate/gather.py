@@ -20,13 +20,26 @@ from ops.rollout.gate.target import Door, Target, door_of
 #: Log metrics of how the payments of a side stand, which gcsplit's sweeper says, with the fields that they fill.
 STANDING: Final = {"side_begun": "begun", "side_due": "due", "side_unpaid": "unpaid"}
 EXPIRED, OVERLOADED, RETRY, DEAD = "TOKEN_EXPIRED", "overloaded", "retry", "dead"
-UNSAID: Final = "nobody says how the payments of both sides stand: does gcsplit's sweeper run, and is this being tried?"
+UNSAID: Final = (
+    "nobody says how the payments of both sides stand, which gcsplit's sweeper does each minute in lines that "
+    "./sluice logs --service gcsplit --filter 'jsonPayload.event=\"side_stands\"' shows; where there are none it does "
+    "not run (docs/runbook.md, the sweepers are silent) or cannot read the rollout's record"
+)
 #: A payment is due, and counted, in the minute that begins so many minutes after that in which it was begun.
 DUE_AFTER: Final = 6
 #: Deliveries that came later than this, in seconds, are late.
 LATE: Final = 10.0
 #: A door at which more than this share changes nothing on the stable side is one of news, or of questions.
 USUAL: Final = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Earlier:
+    """What the stable side did before a share beside which it has nothing to do any more."""
+
+    side: Side
+    #: Doors at which messages often changed nothing.
+    usual: frozenset[Door]
 
 
 @dataclass
@@ -43,7 +56,9 @@ class _Made:
         return Side(**self.counts, untold=died, times=told if self.times else Spread())
 
 
-def samples(target: Target, series: Mapping[str, Sequence[Series]], missing: Mapping[str, str]) -> Samples:
+def samples(
+    target: Target, series: Mapping[str, Sequence[Series]], missing: Mapping[str, str], earlier: Earlier | None = None
+) -> Samples:
     """What the judge looks at."""
     made = {target.stable: _Made(), target.canary: _Made()}
 
@@ -55,7 +70,7 @@ def samples(target: Target, series: Mapping[str, Sequence[Series]], missing: Map
 
     for side, one in of("outcomes"):
         _outcome(target, side.counts, one.labels, one.count)
-    _effects(list(of("outcomes")), made[target.stable])
+    _effects(list(of("outcomes")), made[target.stable], earlier.usual if earlier else frozenset())
     for side, one in of("seconds"):
         if door_of(one.labels) not in target.waiting:
             _times(side, one)
@@ -71,7 +86,19 @@ def samples(target: Target, series: Mapping[str, Sequence[Series]], missing: Map
         names=(target.stable, target.canary),
         depths=_depths(target, series),
         missing=unread,
+        before=earlier.side if earlier else Side(),
     )
+
+
+def earlier(target: Target, series: Mapping[str, Sequence[Series]], least: int) -> Earlier:
+    """What the stable side's series of the time before say; of a door with fewer samples than `least` nothing."""
+    known, idle = Counter[Door](), Counter[Door]()
+    for one in series.get("outcomes", ()):
+        if one.labels.get("way") and one.labels.get("effect") and _number(one.labels, "http_status") < 300:
+            known[door_of(one.labels)] += one.count
+            idle[door_of(one.labels)] += one.count if one.labels["effect"] == "false" else 0
+    usual = frozenset(door for door, of in known.items() if of >= least and idle[door] > USUAL * of)
+    return Earlier(side=samples(target, series, {}).stable, usual=usual)
 
 
 def _outcome(target: Target, side: Counter[str], labels: Mapping[str, str], count: int) -> None:
@@ -93,8 +120,11 @@ def _outcome(target: Target, side: Counter[str], labels: Mapping[str, str], coun
         side["failed"] += count if answer >= 300 else 0
 
 
-def _effects(outcomes: Sequence[tuple[_Made, Series]], stable: _Made) -> None:
-    """Count what changed nothing, but not at doors where that is usual: there it would hide what is not."""
+def _effects(outcomes: Sequence[tuple[_Made, Series]], stable: _Made, usual: frozenset[Door]) -> None:
+    """Count what changed nothing, but not at doors where that is usual: there it would hide what is not.
+
+    What is usual the stable side says, and where it has not met a door since, what it did there before this share.
+    """
     told = [
         (side, door_of(one.labels), one.count, one.labels["effect"] == "false")
         for side, one in outcomes
@@ -107,7 +137,7 @@ def _effects(outcomes: Sequence[tuple[_Made, Series]], stable: _Made) -> None:
             known[door] += count
             idle[door] += count if nothing else 0
     for side, door, count, nothing in told:
-        if idle[door] <= USUAL * known[door]:
+        if idle[door] <= USUAL * known[door] and (known[door] or door not in usual):
             side.counts["known"] += count
             side.counts["idle"] += count if nothing else 0
 

@@ -11,6 +11,11 @@ or nothing. Each of the two has half of the chance of a false alarm, whatever th
 
 Where both sides break a limit the release is not the cause. Deaths, requests to no effect and refusals have no limit of
 their own while there is a stable side: what is usual there is the measure.
+
+At 100 % nothing stands beside the canary. What the stable side did before that share then says two things: a limit that
+it broke itself is not the canary's to answer for, unless it is worse; and a door at which messages had an effect, where
+now they have none, is found at that door (`_by_door`), whatever passes through the others. Another hour is another
+hour, so a share that is merely higher than it was finds nothing: it has to be above the limit of a canary alone.
 """
 
 from __future__ import annotations
@@ -22,7 +27,8 @@ from math import ceil
 
 from ops.rollout.gate import law, words
 from ops.rollout.gate.depth import judged as depth_judged
-from ops.rollout.gate.model import Early, GateVerdict, Kind, Rules, Samples, Side, Verdict, Window
+from ops.rollout.gate.gather import DUE_AFTER, UNSAID
+from ops.rollout.gate.model import MINUTE, Early, GateVerdict, Kind, Rules, Samples, Side, Verdict, Window
 
 #: Attempts of one task that ends without a line count as one: its retries fail because it failed.
 UNTOLD_OF_ONE = 6
@@ -30,6 +36,8 @@ UNTOLD_OF_ONE = 6
 LEAST_BAD = 5
 #: What may be to no effect, or be refused at a public door, where there is nothing to compare with.
 IDLE_ALONE, REFUSED_ALONE = 0.5, 0.5
+#: Each door's chance of a false alarm is shared by the bound of what was before, and by what is now.
+PARTS = 2
 #: A p95 is broken by more than one in twenty.
 SLOW = 0.05
 
@@ -82,6 +90,8 @@ SOURCES = 2
 #: The early look among the gates, and those of which lines tell; how payments stand is told once a minute.
 EARLY = "early_look"
 TOLD = tuple(gate for gate in GATES if gate.name != "paid")
+#: The one that is asked door by door at 100 %. Lines tell neither of what is due nor of depth, whose chances it has.
+EFFECT = next(gate for gate in GATES if gate.name == "effect")
 
 
 def judge(samples: Samples, rules: Rules, window: Window, now: datetime) -> Verdict:
@@ -90,8 +100,8 @@ def judge(samples: Samples, rules: Rules, window: Window, now: datetime) -> Verd
         raise ValueError(f"{window.until} is not sure to be visible before {rules.lag:g} s have passed")
     if window.seconds == 0:
         return Verdict(kind=Kind.INCONCLUSIVE, why=words.nothing_visible(window, rules), gates=(), window=window)
-    gates = [_unread(gate.name, samples) or _share(gate, samples, rules, window) for gate in GATES]
-    gates.append(_unread(DEPTH, samples) or depth_judged(samples.depths, rules, need(rules)))
+    gates = [_unread(gate.name, samples, rules, window) or _share(gate, samples, rules, window) for gate in GATES]
+    gates.append(_unread(DEPTH, samples, rules, window) or depth_judged(samples.depths, rules, need(rules)))
     return _together(gates, window)
 
 
@@ -107,12 +117,45 @@ def sooner(verdict: Verdict, early: Early, rules: Rules, *, alone: bool = False)
     judged = [_share(gate, early.samples, rules, verdict.window) for gate in TOLD]
     bad = [one for one in judged if one.kind is Kind.UNHEALTHY]
     bad = [one for one in bad if alone or law.against_other(*one.canary, *one.stable) >= need(rules)]
+    if alone and not any(one.gate == EFFECT.name for one in bad):
+        bad += _by_door(EFFECT, early, rules, verdict.window)
     if not bad:
         found = [GateVerdict(gate=EARLY, kind=Kind.INCONCLUSIVE, why=words.nothing_early(early))]
         return replace(verdict, gates=(*verdict.gates, *found))
     found = [replace(one, gate=EARLY, why=words.early(one, early)) for one in bad]
     said = ([verdict.why] if verdict.kind is Kind.UNHEALTHY else []) + [one.why for one in found]
     return replace(verdict, kind=Kind.UNHEALTHY, why="; ".join(said[: words.MOST]), gates=(*verdict.gates, *found))
+
+
+def _by_door(gate: Gate, early: Early, rules: Rules, window: Window) -> list[GateVerdict]:
+    """Doors at which the canary is worse than what stood there before its share.
+
+    The bound of what was before is fixed when the share is set, so that the e-value against it may be looked at as
+    often as one likes; a door counts for itself, so that another mix of them is no fault.
+    """
+    known = {door: (both, gate.take(both.before, rules)) for door, both in sorted(early.doors.items())}
+    known = {door: (both, before) for door, (both, before) in known.items() if before[1] >= rules.min_samples}
+    needed, found = PARTS * need(rules) * len(known), []
+    for door, (both, before) in known.items():
+        (bad, of), names = gate.take(both.canary, rules), both.names
+        usual = law.bounds(*before, 1 - 2 / needed)[1]
+        limit = max(gate.limit(rules), usual)
+        e_value = law.against_limit(bad, of, limit)
+        if bad < LEAST_BAD or e_value < needed:
+            continue
+        missed = (1 / needed + 1 / e_value) * len(known)
+        confidence = sure(1 / missed, rules)
+        low, high = law.bounds(bad, of, rules.confidence)
+        told = words.Found(
+            gate=gate.name, of=gate.of, bad=gate.bad, names=names, canary=(bad, of), stable=(0, 0), limit=limit,
+            limited=True, compared=False, rules=rules, window=window, before=before,
+        )  # fmt: skip
+        verdict = GateVerdict(
+            gate=gate.name, kind=Kind.UNHEALTHY, why=told.changed(door, usual, confidence), canary=(bad, of),
+            stable=before, estimate=bad / of, low=low, high=high, confidence=confidence,
+        )  # fmt: skip
+        found.append(verdict)
+    return found
 
 
 def need(rules: Rules) -> float:
@@ -125,8 +168,10 @@ def sure(e_value: float, rules: Rules) -> float:
     return max(0.0, 1 - SOURCES * len(NAMES) * rules.steps / e_value)
 
 
-def _unread(name: str, samples: Samples) -> GateVerdict | None:
+def _unread(name: str, samples: Samples, rules: Rules, window: Window) -> GateVerdict | None:
     why = samples.missing.get(name)
+    if why == UNSAID and window.seconds < (DUE_AFTER + 1) * MINUTE:
+        why = words.too_early(window, rules)
     return None if why is None else GateVerdict(gate=name, kind=Kind.INCONCLUSIVE, why=f"{name}: {why}")
 
 
@@ -142,6 +187,7 @@ def _share(gate: Gate, samples: Samples, rules: Rules, window: Window) -> GateVe
     bad, of = gate.take(samples.canary, rules)
     other_bad, other_of = gate.take(samples.stable, rules)
     limit, needed = gate.limit(rules), need(rules)
+    before = (0, 0) if other_of else gate.take(samples.before, rules)
     low, high = law.bounds(bad, of, rules.confidence)
     worse, e_worse = _worse((bad, of), (other_bad, other_of), limit, needed)
     compared = worse is not None
@@ -149,6 +195,7 @@ def _share(gate: Gate, samples: Samples, rules: Rules, window: Window) -> GateVe
     found = words.Found(
         gate=gate.name, of=gate.of, bad=gate.bad, names=samples.names, canary=(bad, of), stable=(other_bad, other_of),
         limit=limit, limited=gate.limited or not compared, compared=compared, rules=rules, window=window,
+        before=before,
     )  # fmt: skip
     if gate.name == "latency":
         found = found.timed(samples.canary.times, rules)
@@ -160,6 +207,8 @@ def _share(gate: Gate, samples: Samples, rules: Rules, window: Window) -> GateVe
         )  # fmt: skip
 
     broken = bad >= LEAST_BAD and (e_limit >= needed if found.limited else bool(worse))
+    if broken and not other_of and _so_before((bad, of), before, limit, rules):
+        return said(Kind.INCONCLUSIVE, found.as_before(), 0.0)
     if broken and worse is not False:
         confidence = sure(min(e_limit if found.limited else law.CERTAIN, e_worse if compared else law.CERTAIN), rules)
         return said(Kind.UNHEALTHY, found.unhealthy(confidence), confidence)
@@ -180,6 +229,14 @@ def _worse(here: tuple[int, int], there: tuple[int, int], limit: float, needed: 
         return None, found
     could_tell = law.against_other(bad, of, 0, other_of) >= needed
     return (False if could_tell or bad == 0 or other_bad / other_of > limit else None), found
+
+
+def _so_before(here: tuple[int, int], before: tuple[int, int], limit: float, rules: Rules) -> bool:
+    """Whether the limit was broken before this share too, and no more so now."""
+    if before[1] < rules.min_samples or before[0] <= limit * before[1]:
+        return False
+    needed = PARTS * need(rules)
+    return law.against_limit(*here, law.bounds(*before, 1 - 2 / needed)[1]) < needed
 
 
 def _holds(gate: Gate, samples: Samples, found: words.Found) -> str | None:

@@ -29,6 +29,7 @@ CERTAIN = 1e12
 _STEPS = 60
 
 
+@lru_cache(maxsize=256)
 def bounds(bad: int, of: int, confidence: float) -> tuple[float, float]:
     """The exact two-sided bounds of a share."""
     if of == 0:

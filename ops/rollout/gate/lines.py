@@ -17,7 +17,7 @@ from typing import Any, Final
 import spec
 from ops.rollout.gate.model import Spread
 from ops.rollout.gate.series import Point, Series
-from ops.rollout.gate.target import door_of
+from ops.rollout.gate.target import Door, door_of
 
 #: What gates call a series -> the log metric that counts it.
 METRICS: Final = {"outcomes": "outcomes", "seconds": "request_seconds", "tokens": "token_age"}
@@ -73,6 +73,24 @@ class Tally:
             bounds = metric.buckets.bounds if metric.buckets and metric.buckets.bounds else ()
             found[name] = tuple(sorted({*map(float, bounds), *self._limits})) if metric.value else ()
         return found
+
+
+def by_door(before: Tally, canary: Tally) -> dict[Door, dict[str, list[Series]]]:
+    """The series of each door at which something is known of the time before a share.
+
+    Of effects only those of first attempts: one that is tried again may find its work done.
+    """
+    found: dict[Door, dict[str, list[Series]]] = {}
+    for tally in (before, canary):
+        for name, series in tally.series().items():
+            for one in series:
+                door = door_of(one.labels)
+                if tally is before:
+                    found.setdefault(door, {known: [] for known in METRICS})
+                if door in found:
+                    again = name == "outcomes" and not one.labels.get("first")
+                    found[door][name].append(_silent(one) if again else one)
+    return found
 
 
 def merged(stable: Tally, canary: Tally) -> dict[str, list[Series]]:

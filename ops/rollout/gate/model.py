@@ -162,6 +162,8 @@ class Samples:
     names: tuple[str, str] = ("stable", "canary")
     depths: tuple[Depth, ...] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
+    #: What the stable side did before this share, where nothing is left beside the canary; else nothing.
+    before: Side = Side()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +171,8 @@ class Early:
     """What lines of the log said, which come before any metric."""
 
     samples: Samples | None = None
+    #: At 100 %, by door: what the canary does there, and what the stable side did there before this share.
+    doors: Mapping[str, Samples] = field(default_factory=dict)
     #: Lines of the stable side and of the canary that were counted; where more came than were read, the newest.
     lines: tuple[int, int] = (0, 0)
     cut: bool = False

@@ -54,11 +54,13 @@ class Query:
     before: bool = False
 
 
-def read(place: Place, target: Target, since: datetime, until: datetime) -> Samples:
+def read(
+    place: Place, target: Target, since: datetime, until: datetime, earlier: gather.Earlier | None = None
+) -> Samples:
     """The samples of (since, until]: whole minutes of which all is visible."""
     asked = queries(target)
     if since >= until:  # nothing is visible yet
-        return gather.samples(target, {}, {})
+        return gather.samples(target, {}, {}, earlier)
     client = place.metrics_client()
     with ThreadPoolExecutor(len(asked), thread_name_prefix="gate") as pool:
         answers = pool.map(lambda query: _ask(client, place.project, query, since, until), asked)
@@ -71,7 +73,7 @@ def read(place: Place, target: Target, since: datetime, until: datetime) -> Samp
         if isinstance(answer, str):
             for gate in query.gates:
                 missing.setdefault(gate, answer)
-    return gather.samples(target, series, missing)
+    return gather.samples(target, series, missing, earlier)
 
 
 def queries(target: Target) -> list[Query]:

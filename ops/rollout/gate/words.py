@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import ceil, inf
 
 from ops.rollout.gate import law
@@ -36,6 +36,8 @@ class Found:
     window: Window
     #: What is said of the times beside, for a gate of times.
     beside: str = ""
+    #: What the stable side did before this share.
+    before: tuple[int, int] = (0, 0)
 
     def timed(self, times: Spread, rules: Rules) -> Found:
         """With the p95 and its bounds, as far as the buckets tell."""
@@ -52,6 +54,8 @@ class Found:
         (bad, of), (other_bad, other_of) = self.canary, self.stable
         stable, canary = self.names
         there = f", on {stable} {other_bad} of {other_of}" if other_of else f", and {stable} had none"
+        if self.before[1]:
+            there = f", on {stable} before this share {self.before[0]} of {self.before[1]}"
         return f"{bad} of {of} {self.of} on {canary} {self.bad}{there}"
 
     def unhealthy(self, confidence: float) -> str:
@@ -65,6 +69,17 @@ class Found:
             parts.append(f"{self.names[0]} has too few to compare with")
         return f"{self.counts}: with {percent(min(confidence, SUREST))} confidence {' and '.join(parts)}{self.beside}"
 
+    def changed(self, door: str, usual: float, confidence: float) -> str:
+        """At one door it is otherwise than it was."""
+        bound = f"more than {percent(self.limit)}"
+        was = f"more than the {percent(usual)} that {self.names[0]} had there at most"
+        said = bound if usual >= self.limit else f"{bound}, and so {was}"
+        return f"{self.counts}, at {door} alone: with {percent(min(confidence, SUREST))} confidence {said}"
+
+    def as_before(self) -> str:
+        """It was so before this share."""
+        return f"{self.counts}: it was so before this share, so this is not the cause{self.beside}"
+
     def alike(self) -> str:
         """Both sides break it."""
         return f"{self.counts}: both sides fail alike, so this is not the cause{self.beside}"
@@ -77,7 +92,7 @@ class Found:
 
     def _due(self) -> str:
         """Payments count later than requests do."""
-        first = self.window.since + timedelta(minutes=DUE_AFTER + 1, seconds=self.rules.lag)
+        first = first_due(self.window, self.rules)
         when = f"; the first of this share come at {first:%H:%M:%S}" if not self.canary[1] else ""
         return f"; a payment is due, and counted, {DUE_AFTER} minutes after it began{when}"
 
@@ -124,6 +139,19 @@ def nothing_visible(window: Window, rules: Rules) -> str:
     return (
         f"nothing since {window.since:%H:%M:%S} is visible yet: points are of whole minutes, and are taken as complete "
         f"{rules.lag:g} s later"
+    )
+
+
+def first_due(window: Window, rules: Rules) -> datetime:
+    """When the first payments of a share can be seen to be due."""
+    return window.since + timedelta(minutes=DUE_AFTER + 1, seconds=rules.lag)
+
+
+def too_early(window: Window, rules: Rules) -> str:
+    """How payments end takes its time, and nobody has failed to say it yet."""
+    return (
+        f"it is too early to tell how the payments of this share end, until {first_due(window, rules):%H:%M:%S}: one "
+        f"is due {DUE_AFTER} minutes after it began, and metrics count {rules.lag:g} s later"
     )
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import spec
 from ops.rollout import decide
+from ops.rollout.gate import gather, law
 from ops.rollout.gate import judge as judging
-from ops.rollout.gate import law
 from ops.rollout.gate.judge import DEPTH, NAMES, judge
 from ops.rollout.gate.model import Depth, Early, Kind, Rules, Samples, Side, Spread, Verdict, Window, rules_of
 
@@ -118,6 +118,28 @@ def test_payments_that_are_not_due_yet_are_named_and_it_says_when_they_count() -
     assert f"counted, 6 minutes after it began; the first of this share come at {first:%H:%M:%S}" in verdict.why
     some = said(replace(SMALL, begun=60, due=9, unpaid=0), GOOD)
     assert "the first of this share" not in some.why
+
+
+def test_who_has_said_nothing_of_payments_yet_is_no_fault_until_the_first_of_the_share_are_due() -> None:
+    for minutes, lag, early in (
+        (4, 180.0, True),
+        (9, 180.0, True),
+        (10, 180.0, False),
+        (6, 0.0, True),
+        (7, 0.0, False),
+    ):
+        rules = replace(RULES, lag=lag)
+        since = NOW.replace(second=0) - timedelta(minutes=minutes)
+        unsaid = Samples(canary=SMALL, stable=GOOD, missing={"paid": gather.UNSAID})
+        kind, why = gate(judge(unsaid, rules, Window.ending(since, NOW, rules), NOW), "paid")
+        first = since + timedelta(minutes=7, seconds=lag)
+        assert kind is Kind.INCONCLUSIVE
+        told = f"paid: it is too early to tell how the payments of this share end, until {first:%H:%M:%S}"
+        assert why.startswith(told) is early, why
+        assert ("./sluice logs --service gcsplit" in why) is not early
+    refused = Samples(canary=SMALL, stable=GOOD, missing={"paid": "Cloud Monitoring refuses (403)"})
+    at_once = Window.ending(NOW - timedelta(minutes=5), NOW, RULES)
+    assert gate(judge(refused, RULES, at_once, NOW), "paid")[1] == "paid: Cloud Monitoring refuses (403)"
 
 
 def test_at_twenty_an_hour_a_few_failures_hold_and_a_total_failure_does_not() -> None:

@@ -1,0 +1,198 @@
+"""At 100 % nothing stands beside a release: it is compared with what the stable side did before, and rarely wrongly."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+import spec
+from ops.errors import CallFailed
+from ops.rollout import gates
+from ops.rollout.gate import judge as judging
+from ops.rollout.gate.early import EVERY, EarlyLook
+from ops.rollout.gate.judge import EFFECT, judge, sooner
+from ops.rollout.gate.model import Early, Kind, Rules, Samples, Side, Verdict, Window
+from ops.rollout.gate.read import read
+from ops.rollout.gate.target import Target
+from tests.ops.rollout_gate.conftest import RULES, Field
+from tests.ops.rollout_gate.test_early import NONE_YET, NOW, Logging
+from tests.ops.rollout_gate.test_looks import does_nothing, finds_tokens_old, is_slow, raises, tried
+
+BEFORE = 100
+LOOK = {"endpoint": "/look", "queue": "gchostpay4-news-queue", "token_age": None}
+
+
+def whole(field: Field) -> datetime:
+    """A share of 100 % is set, with a minute of its own."""
+    return field.begins()
+
+
+def alone(field: Field, look: EarlyLook, target: Target, since: datetime, rules: Rules = RULES) -> Verdict:
+    """A look at 100 %, as `gates.looker` takes it."""
+    window = Window.ending(since, field.now(), rules)
+    earlier = look.before(target, since, since - gates.EARLIER)
+    found = look.look(target, since)
+    metrics = judge(read(field, target, window.since, window.until, earlier), rules, window, field.now())
+    return sooner(metrics, found, rules, alone=True)
+
+
+def stood(field: Field, target: Target, **fields: object) -> None:
+    """The stable side did what it should, and at another door nothing, as is usual there."""
+    field.handled(target.stable, BEFORE, **fields)
+    field.handled(target.stable, BEFORE, effect=False, **LOOK)
+
+
+def test_a_door_at_which_nothing_happens_any_more_is_found_beside_those_where_it_is_usual(
+    field: Field, system: spec.System
+) -> None:
+    target, look = tried(system), EarlyLook(field, system, RULES)
+    stood(field, target)
+    since = whole(field)
+    field.handled(target.canary, 40, effect=False, **LOOK)
+    field.handled(target.canary, 5)
+    field.handled(target.canary, 20, effect=False, attempt_number=2)  # its first attempt has done the work
+    assert alone(field, look, target, since).kind is Kind.INCONCLUSIVE
+    field.handled(target.canary, 60, effect=False)
+    assert field.early(EarlyLook(field, system, RULES), target, since)[1].kind is Kind.INCONCLUSIVE, "not without it"
+    found = alone(field, look, target, since)
+    assert found.kind is Kind.UNHEALTHY
+    told = (
+        f"from the log: 60 of 65 messages on {target.canary} changed nothing, on {target.stable} before this share "
+        f"0 of {BEFORE}, at gchostpay/hostpay_webhook alone: with "
+    )
+    assert found.why.startswith(told), found.why
+    assert " % confidence more than 50 %, and so more than the " in found.why
+
+
+@pytest.mark.parametrize(("harm", "of"), [(raises, 10), (is_slow, 30), (finds_tokens_old, 12), (does_nothing, 20)])
+def test_each_fault_is_found_alone_and_says_what_it_was_compared_with(
+    field: Field, system: spec.System, harm: object, of: int
+) -> None:
+    assert callable(harm)
+    target, look = tried(system), EarlyLook(field, system, RULES)
+    stood(field, target)
+    since = whole(field)
+    harm(field, target)
+    found = alone(field, look, target, since)
+    assert found.kind is Kind.UNHEALTHY
+    assert f"{of} of {of}" in found.why
+    assert f"on {target.stable} before this share 0 of " in found.why
+
+
+def test_with_little_or_nothing_before_it_is_as_without(field: Field, system: spec.System) -> None:
+    for before in (0, RULES.min_samples - 1):
+        target, look = tried(system), EarlyLook(field, system, RULES)
+        field.handled(target.stable, before)
+        since = whole(field)
+        does_nothing(field, target)
+        assert alone(field, look, target, since).kind is Kind.INCONCLUSIVE
+        raises(field, target)
+        assert alone(field, look, target, since).kind is Kind.UNHEALTHY, "the limit alone counts"
+
+
+def test_what_is_older_than_an_hour_or_than_the_rollout_tells_nothing(field: Field, system: spec.System) -> None:
+    target, look = tried(system), EarlyLook(field, system, RULES)
+    stood(field, target)
+    field.passes(hours=2)
+    since = whole(field)
+    does_nothing(field, target)
+    assert alone(field, look, target, since).kind is Kind.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("by_metrics", [False, True])
+def test_an_outage_that_was_there_before_is_not_the_release_s_fault(
+    field: Field, system: spec.System, by_metrics: bool
+) -> None:
+    target, look = tried(system), EarlyLook(field, system, RULES)
+    away = {"status": "error", "http_status": 500}
+    field.handled(target.stable, 80)
+    field.handled(target.stable, 20, **away)
+    since = whole(field)
+
+    def seen() -> Verdict:
+        if by_metrics:
+            field.stage.minute_begins()
+        return alone(field, look, target, since)
+
+    field.handled(target.canary, 80)
+    field.handled(target.canary, 22, **away)
+    found = seen()
+    assert found.kind is Kind.INCONCLUSIVE, found.why
+    alike = [one.why for one in found.gates if "it was so before this share, so this is not the cause" in one.why]
+    assert bool(alike) is by_metrics
+    field.handled(target.canary, 150, **away)
+    assert seen().kind is Kind.UNHEALTHY, "worse than that it is all the same"
+
+
+def test_a_good_release_of_a_service_that_mostly_asks_stays_at_100(field: Field, system: spec.System) -> None:
+    target, look = tried(system), EarlyLook(field, system, RULES)
+    stood(field, target)
+    since = whole(field)
+    field.handled(target.canary, 30)
+    field.handled(target.canary, 90, effect=False, **LOOK)  # it is night: nearly all that comes is a question
+    field.stage.minute_begins()
+    effect = next(one for one in alone(field, look, target, since).gates if one.gate == "effect")
+    assert (effect.kind, effect.canary) == (Kind.HEALTHY, (0, 30)), effect.why
+
+
+def test_what_stood_before_is_read_once_and_again_only_where_it_was_not_answered(system: spec.System) -> None:
+    place, clock = Logging(), [0.0]
+    target = tried(system)
+    look = EarlyLook(place, system, RULES, lambda: clock[0])
+    place.error = CallFailed("no", status=503)
+    for _ in range(3):
+        assert look.before(target, NOW, NOW - gates.EARLIER) is None
+    assert place.reads == 1
+    place.error, clock[0] = None, EVERY
+    for _ in range(3):
+        assert look.before(target, NOW, NOW - gates.EARLIER) is not None
+    assert place.reads == 2
+    look.before(target, NOW + timedelta(days=1), NOW)
+    assert place.reads == 3, "another share has another time before it"
+
+
+def doors(before: list[tuple[int, int]], canary: list[tuple[int, int]]) -> Early:
+    """(idle, known) at each door."""
+
+    def side(one: tuple[int, int]) -> Side:
+        return Side(idle=one[0], known=one[1])
+
+    both = {
+        f"door{number}": Samples(stable=Side(), canary=side(now), before=side(was), names=("s", "t"))
+        for number, (was, now) in enumerate(zip(before, canary, strict=True))
+    }
+    return Early(samples=Samples(stable=Side(), canary=Side()), doors=both)
+
+
+def test_another_mix_night_after_day_and_a_burst_of_repetitions_find_nothing() -> None:
+    def said(before: list[tuple[int, int]], canary: list[tuple[int, int]]) -> Kind:
+        quiet = Verdict(kind=Kind.HEALTHY, why="", gates=(), window=NONE_YET)
+        return sooner(quiet, doors(before, canary), RULES, alone=True).kind
+
+    assert said([(5, 500), (50, 500)], [(0, 5), (200, 2000)]) is Kind.HEALTHY, "another mix of doors"
+    assert said([(1, 500)], [(80, 400)]) is Kind.HEALTHY, "by night more is said twice"
+    assert said([(0, 500)], [(12, 40)]) is Kind.HEALTHY
+    assert said([(0, 500)], [(4, 4)]) is Kind.HEALTHY
+    assert said([(0, 500)], [(30, 32)]) is Kind.UNHEALTHY
+
+
+@pytest.mark.parametrize(("share", "before"), [(0.02, 50), (0.3, 60), (0.3, 600), (0.8, 200)])
+def test_a_release_that_does_as_before_is_taken_back_less_often_than_is_said(share: float, before: int) -> None:
+    """Looked at after every message, at doors of equal shares, and without the limit that stands for another hour."""
+    rules = Rules(confidence=0.5, steps=1, min_samples=50)  # of a rollout; of this one question it is 1 in 36
+    chance, rollouts, wrong = random.Random(23), 150, 0
+    gate = replace(EFFECT, limit=lambda _rules: 1e-4)
+    for _ in range(rollouts):
+        was = [(sum(chance.random() < share for _ in range(before)), before) for _ in range(2)]
+        now = [(0, 0), (0, 0)]
+        for _ in range(120):
+            door = int(chance.random() < 0.3)
+            bad = chance.random() < share
+            now[door] = (now[door][0] + bad, now[door][1] + 1)
+            if bad and judging._by_door(gate, doors(was, now), rules, NONE_YET):
+                wrong += 1
+                break
+    assert wrong <= rollouts / judging.need(rules) + 4
