@@ -126,6 +126,22 @@ def walked(stack: Stack, bad: Bad, steps: tuple[int, ...], **said: Any) -> Itera
                 walk.look()
 
 
+@contextmanager
+def raised_again(route: str) -> Iterator[None]:
+    """After the block a route that was rolled back in it is at 100 % again: by hand, so that no gate is waited for."""
+    try:
+        yield
+    finally:
+        here, system = place.of("local"), specs.load("local")
+        store = Store(here)
+        plan = start.planned(here, store, system, start.Wish(target=route, steps=(100,), force=True))
+        store.write(plan, store.read()[1])
+        for _ in range(2):  # to 100 %, and to the end
+            code, done = sluice("rollout", "promote", "--to", "100", "--yes")
+            assert code == 0, done
+        assert done["phase"] == Phase.PROMOTED, done
+
+
 def quiet() -> bool:
     """Whether a preview of the stack shows no change."""
     code, said = sluice("preview", "--stack", "local")
