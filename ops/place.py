@@ -315,6 +315,11 @@ def here(home: Home) -> Local:
     return Local(LocalCloud(home), home)
 
 
+def option(stack: str) -> str:
+    """What a command for this stack says besides: nothing where this machine's is meant."""
+    return "" if stack == LOCAL else f" --stack {stack}"
+
+
 def user() -> str:
     """This machine's user, at this machine."""
     try:

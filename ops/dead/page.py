@@ -9,6 +9,7 @@ from ops.dead.things import EVENT, LETTER, MESSAGE, PAYMENT, Thing
 from ops.dead.work import verdict
 from ops.follow import coins
 from ops.output import Output
+from ops.place import option
 
 #: Lines of one part that are shown.
 SHOWN = 40
@@ -32,7 +33,7 @@ def show(out: Output, thing: Thing, found: dict[str, Any], way: dict[str, Any] |
 
 def commands(thing: Thing, stack: str, *, may: bool) -> list[str]:
     """What helps with it."""
-    id_, where = shlex.quote(thing.id), "" if stack == "local" else f" --stack {stack}"
+    id_, where = shlex.quote(thing.id), option(stack)
     logs = f"./sluice logs --payment {id_}{where}"
     replay = f"./sluice dead replay {id_}{where}"
     drop = f"./sluice dead drop {id_} --why TEXT{where}"

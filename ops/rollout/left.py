@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ops.place import Place
+from ops.place import Place, option
 from ops.queues.calls import Calls
 from ops.queues.probe import HEADER
 from spec.names import CANARY_TAG
@@ -35,5 +35,5 @@ def still(service: str, found: Mapping[str, int]) -> str:
 
 def moves(place: Place, found: Mapping[str, int]) -> str:
     """The commands that take them off the tag."""
-    stack = "" if place.local else f" --stack {place.stack}"
+    stack = option(place.stack)
     return "; ".join(f"./sluice queues move {queue} --to-side stable{stack}" for queue in sorted(found))

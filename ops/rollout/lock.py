@@ -21,7 +21,7 @@ from pathlib import Path
 
 import spec
 from ops.errors import OpsError
-from ops.place import Place
+from ops.place import Place, option
 from ops.rollout.state import moment, shown, text
 from ops.rollout.store import Kept, Lost, Objects, encoded
 
@@ -145,7 +145,7 @@ def free(place: Place) -> None:
 def refusal(place: Place, holder: Holder) -> Locked:
     """What the second of two is told."""
     since = (place.now() - moment(holder.since)).total_seconds()
-    stack = "" if place.local else f" --stack {place.stack}"
+    stack = option(place.stack)
     pause = f"; ./sluice rollout pause{stack} holds its share and needs no lock" if "rollout" in holder.what else ""
     return Locked(
         f"{holder.who} has the lock of {place.stack}: {holder.what}, for {shown(since)}, by process {holder.pid} on "

@@ -7,7 +7,7 @@ come. What a person wants then is the rollout's own verbs, and no dead process. 
 from __future__ import annotations
 
 from ops.errors import OpsError
-from ops.place import Place
+from ops.place import Place, option
 from ops.rollout.state import Rollout
 from ops.rollout.store import Store
 
@@ -29,7 +29,7 @@ def said(place: Place, found: Rollout) -> str:
 
 def ways(place: Place) -> str:
     """What to do about it."""
-    there = "" if place.local else f" --stack {place.stack}"
+    there = option(place.stack)
     return (
         f"./sluice rollout status{there} says how it stands; ./sluice rollout resume{there} goes on with it, "
         f"./sluice rollout pause{there} holds its share, ./sluice rollout abort{there} takes it back"
@@ -44,7 +44,7 @@ def deploy(place: Place, advice: str) -> str:
         return advice
     if found is None:
         return advice
-    there = "" if place.local else f" --stack {place.stack}"
+    there = option(place.stack)
     return (
         f"first end the rollout of {found.target}, beside which nothing is deployed: ./sluice rollout resume{there} "
         f"goes on to its end, ./sluice rollout abort{there} takes it back; then {advice}"

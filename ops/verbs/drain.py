@@ -58,7 +58,7 @@ def drain(
         queues=names,
         change=seconds(change),
         timeout=seconds(timeout),
-        again=f"./sluice drain {target}{' --pause' if pause else ''}" + _there(stack),
+        again=f"./sluice drain {target}{' --pause' if pause else ''}" + place.option(stack),
         tell=out.progress,
     )
     if beside:
@@ -110,8 +110,4 @@ def _dry(out: Output, calls: Calls, names: list[str], change: float, *, pause: b
 
 
 def _resume(paused: list[str], stack: str) -> str:
-    return f"./sluice queues resume {shlex.join(paused)}" + _there(stack)
-
-
-def _there(stack: str) -> str:
-    return "" if stack == "local" else f" --stack {shlex.quote(stack)}"
+    return f"./sluice queues resume {shlex.join(paused)}" + place.option(stack)

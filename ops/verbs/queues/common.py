@@ -10,9 +10,8 @@ from typing import Annotated
 
 import typer
 
-from ops import place, specs
+from ops import specs
 from ops.errors import BadUsage
-from ops.place import Place
 from ops.queues.tasks import OTHER, UNTRIED, Task
 from ops.verbs.clock import seconds
 from spec import System
@@ -76,11 +75,6 @@ def _is_code(code: str) -> bool:
     """Whether an attempt can be answered so: a status of HTTP, a code by name or number, or nothing yet."""
     number = int(code) if re.fullmatch(r"[0-9]{1,3}", code) else -1
     return code in (UNTRIED, *CODES) or 100 <= number <= 599 or 1 <= number < len(CODES)
-
-
-def at(stack: str) -> Place:
-    """The stack that is meant."""
-    return place.of(stack)
 
 
 def system() -> System | None:

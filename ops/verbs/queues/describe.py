@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from ops import place
 from ops.confirming import Json, WhichStack
 from ops.errors import OpsError
 from ops.output import Output, counted
 from ops.queues.calls import PAGE, Calls
 from ops.queues.describe import Attempts, Setting, Waiting, attempts, settings, waiting
-from ops.verbs.queues.common import Queue, at, system
+from ops.verbs.queues.common import Queue, system
 from spec import timeline
 from spec.durations import Duration
 from spec.stack import LOCAL
@@ -27,7 +28,7 @@ def describe(queue: Queue, *, stack: WhichStack = LOCAL, as_json: Json = False) 
     is said of them holds for the first 1000 of its list. Age is the time since a task was created.
     """
     out = Output(as_json=as_json)
-    here = at(stack)
+    here = place.of(stack)
     calls, specs = Calls(here), system()
     there = calls.queue(queue)
     declared = specs.queues.get(queue) if specs is not None else None

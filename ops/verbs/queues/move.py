@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ops import specs
+from ops import place, specs
 from ops.auditing import audited
 from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, sure
 from ops.errors import BadUsage
@@ -20,7 +20,7 @@ from ops.queues import move as moving
 from ops.queues import pace
 from ops.queues.calls import Calls
 from ops.queues.tasks import STABLE, read
-from ops.verbs.queues.common import Queue, Rate, at
+from ops.verbs.queues.common import Queue, Rate
 from spec.stack import LOCAL
 
 
@@ -54,7 +54,7 @@ def move(
             fix="--to-side stable",
         )
     per_second = pace.per_second(rate)
-    here = at(stack)
+    here = place.of(stack)
     calls = Calls(here)
     running = str(calls.queue(queue).get("state", "RUNNING")) == "RUNNING"
     found = (

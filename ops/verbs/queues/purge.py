@@ -16,13 +16,14 @@ from typing import Annotated
 
 import typer
 
+from ops import place
 from ops.auditing import audited
 from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, sure
 from ops.errors import BadUsage
 from ops.output import Output, counted
 from ops.queues import aftermath, pace
 from ops.queues.calls import Calls
-from ops.verbs.queues.common import Queue, Rate, at, system
+from ops.verbs.queues.common import Queue, Rate, system
 from spec.stack import LOCAL
 
 
@@ -57,7 +58,7 @@ def purge(
     per_second = pace.per_second(rate)
     if export is not None and os.path.lexists(export):
         raise BadUsage(f"{export} is there already", why="an export is never overwritten", fix="name another file")
-    here = at(stack)
+    here = place.of(stack)
     calls = Calls(here)
     calls.queue(queue)
     specs = system()
@@ -99,8 +100,7 @@ def purge(
     out.step(f"{counted(counts['destroyed'], 'task')} of {queue} destroyed", gone)
     out.plain(f"{after}\n{aftermath.LOOK}")
     if export is not None:
-        there = "" if stack == LOCAL else f" --stack {stack}"
-        out.plain(f"./sluice queues restore {queue} {shlex.quote(str(export))}{there} puts them back")
+        out.plain(f"./sluice queues restore {queue} {shlex.quote(str(export))}{place.option(stack)} puts them back")
     out.result(
         {
             **{"queue": queue, "destroyed": counts["destroyed"], "gone": counts["gone"]},

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ops import place
 from ops.auditing import audited
 from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, sure
 from ops.errors import BadUsage
@@ -21,7 +22,7 @@ from ops.output import Output, counted
 from ops.queues import pace
 from ops.queues.calls import Calls
 from ops.queues.move import copy_of
-from ops.verbs.queues.common import Queue, Rate, at
+from ops.verbs.queues.common import Queue, Rate
 from spec.stack import LOCAL
 
 
@@ -43,7 +44,7 @@ def restore(
     """
     out = Output(as_json=as_json)
     per_second = pace.per_second(rate)
-    here = at(stack)
+    here = place.of(stack)
     calls = Calls(here)
     calls.queue(queue)
     kept = _read(file, calls.path(queue))

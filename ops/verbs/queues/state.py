@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ops import specs
+from ops import place, specs
 from ops.auditing import audited
 from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, confirm_change
 from ops.errors import BadUsage, OpsError
@@ -17,7 +17,6 @@ from ops.output import Output, counted
 from ops.queues.calls import Calls
 from ops.queues.start import PATIENCE, Started, absent, chosen, start
 from ops.verbs.clock import seconds
-from ops.verbs.queues.common import at
 from spec.stack import LOCAL
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="QUEUE...", help="Their names.")]
@@ -29,7 +28,7 @@ GAP = "declared, not there"
 def list_(*, stack: WhichStack = LOCAL, as_json: Json = False) -> None:
     """Print every queue that is there."""
     out = Output(as_json=as_json)
-    calls = Calls(at(stack))
+    calls = Calls(place.of(stack))
     found = calls.states()
     try:
         gaps = absent(calls, specs.load())
@@ -68,7 +67,7 @@ def resume(
     """Resume; exit 1 with what is refused where the probe does not go well in time."""
     out = Output(as_json=as_json)
     _meant(names, every=every, new_since=new_since)
-    here, system = at(stack), specs.load()
+    here, system = place.of(stack), specs.load()
     calls = Calls(here)
     meant = chosen(calls, system, names or (), every=every or new_since is not None)
     if new_since is not None:
@@ -124,7 +123,7 @@ def pause(
     """Pause; no apply starts a queue again that is paused."""
     out = Output(as_json=as_json)
     _meant(names, every=every)
-    here = at(stack)
+    here = place.of(stack)
     calls = Calls(here)
     meant = chosen(calls, specs.load(), names or (), every=every)
     running = [name for name, state in meant.items() if state == "RUNNING"]

@@ -9,7 +9,6 @@ also where the queue is paused or at its rate, and NOT_FOUND is a task that is o
 from __future__ import annotations
 
 import re
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -18,6 +17,7 @@ from typing import Annotated
 
 import typer
 
+from ops import place
 from ops.auditing import audited
 from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, sure
 from ops.errors import BadUsage, OpsError
@@ -26,7 +26,7 @@ from ops.place import Place
 from ops.queues import pace
 from ops.queues.calls import Calls
 from ops.queues.tasks import Task, message_of, read
-from ops.verbs.queues.common import Choice, Code, OlderThan, Queue, Rate, To, at
+from ops.verbs.queues.common import Choice, Code, OlderThan, Queue, Rate, To
 from spec.stack import LOCAL
 
 #: Ids that a dry run shows; --json has all.
@@ -59,7 +59,7 @@ def tasks(
     line there, and --payments reads its body for the id. Bodies and tokens are never printed.
     """
     out, wanted = Output(as_json=as_json), Choice(code=code, older_than=older_than, side=to)
-    here = at(stack)
+    here = place.of(stack)
     calls, now = Calls(here), here.now()
     found = wanted.of(_listed(calls, queue, bodies=payments), now)
     shown = list(islice(found, limit + 1))
@@ -106,7 +106,7 @@ def run(
     if chosen and (code or older_than or to):
         raise BadUsage("tasks are named and chosen by what they are", fix="give ids, or --all with --code and the like")
     per_second, wanted = pace.per_second(rate), Choice(code=code, older_than=older_than, side=to)
-    here = at(stack)
+    here = place.of(stack)
     calls = Calls(here)
     ids = [_id(calls, queue, one) for one in chosen or ()]
     state = str(calls.queue(queue).get("state", "RUNNING")).lower()
@@ -144,7 +144,7 @@ def run(
     none = bool(chosen) and not counts["run"]
     (out.refusal if none else out.step)(done, _gone(counts["gone"], named=bool(chosen)))
     what = "what waits" if none else "those that were refused"
-    out.say(f"./sluice queues tasks {queue}{_there(stack)} shows {what}")
+    out.say(f"./sluice queues tasks {queue}{place.option(stack)} shows {what}")
     out.result({"queue": queue, "run": counts["run"], "gone": counts["gone"]})
     if none:
         raise typer.Exit(1)
@@ -206,7 +206,3 @@ def _gone(number: int, *, named: bool) -> str:
     if not number:
         return ""
     return f"{number} not there: done, deleted, or mistyped" if named else f"{number} had gone: done, or deleted"
-
-
-def _there(stack: str) -> str:
-    return "" if stack == "local" else f" --stack {shlex.quote(stack)}"
