@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import spec
-from ops.errors import CallFailed, OpsError
+from ops.errors import OpsError
 from ops.place import Place
-from ops.rollout import record
+from ops.rollout import record, traffic
 from ops.rollout.state import Phase
 from ops.rollout.store import Kept, Objects, Store
-from ops.rollout.traffic import Live, Roles, roles
+from ops.rollout.traffic import Roles
 from ops.stack import under_way
 from spec.record import encode
 
@@ -47,7 +47,7 @@ def same_roles(place: Place, service: str, *, half_finished: bool = False) -> Ro
 
     With `half_finished` a revision may be kept of which config says nothing any more.
     """
-    live = Live.read(place, service).roles
+    live = traffic.read(place, service)
     entry = place.config.releases.get(service)
     if half_finished and entry is not None and entry.stable == live.stable and entry.previous is None:
         return live
@@ -66,13 +66,8 @@ def differences(place: Place, config: spec.StackConfig, services: Iterable[str])
     services = list(services)
     left = _left(place, [service for service in services if service not in config.releases])
     for service in services:
-        try:
-            live = place.call("run", "GET", f"{place.parent}/services/{service}")
-        except CallFailed as error:
-            if error.status == 404:
-                continue
-            raise
-        found += _differs(config, service, roles(live.get("traffic", ())), left)
+        if (live := traffic.found(place, service)) is not None:
+            found += _differs(config, service, live, left)
     return found
 
 

@@ -21,12 +21,11 @@ from typing import Final
 from ops.auditing import Say, audited
 from ops.errors import OpsError
 from ops.place import Place
-from ops.rollout import aftermath, images, lock, record
+from ops.rollout import aftermath, images, lock, record, traffic
 from ops.rollout.effects import ByHand, Effects, NotDeclared
 from ops.rollout.lock import Lock
 from ops.rollout.state import Kind, Phase, Rollout, Rules, identity, text
 from ops.rollout.store import Lost, Store, insisted
-from ops.rollout.traffic import Live
 
 #: What a rollback is called in the log; an alert goes by it.
 EVENT = "rolled_back"
@@ -192,7 +191,7 @@ def _known(place: Place, rollout: Rollout) -> Rollout | None:
             fix=f"./sluice rollout show {rollout.id} is its page",
         )
     if rollout.phase is Phase.PROMOTED and rollout.kind is Kind.RELEASE:
-        stands = Live.read(place, rollout.target).roles.stable == rollout.canary
+        stands = traffic.read(place, rollout.target).stable == rollout.canary
         if not stands:
             return None
         digest = _digest(place, rollout.target, rollout.stable)  # the stack's image may be another one by now
@@ -229,7 +228,7 @@ def _standing(place: Place, store: Store, target: str, kind: Kind) -> tuple[str,
                 f"{target} is at 0 %", why="no payment takes its new way", fix="./sluice rollout status shows it"
             )
         return "", "", percent, ""
-    roles = Live.read(place, target).roles
+    roles = traffic.read(place, target)
     if roles.canary:
         return roles.stable, roles.canary, _share(store, target), roles.previous
     if roles.previous:

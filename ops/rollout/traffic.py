@@ -43,26 +43,26 @@ class Roles:
     percent: int = 0
 
 
-@dataclass(frozen=True)
-class Live:
-    """A service as it stands: its roles by its tags."""
+def read(place: Place, service: str) -> Roles:
+    """The roles of a service by its tags; OpsError where there is no such service."""
+    there = found(place, service)
+    if there is None:
+        raise OpsError(
+            f"the service {service} is not deployed in {place.stack}",
+            why="nothing could be rolled out beside what takes its traffic",
+            fix=under_way.deploy(place, "./sluice up" if place.local else f"pulumi up --stack {place.stack}"),
+        )
+    return there
 
-    roles: Roles
 
-    @classmethod
-    def read(cls, place: Place, service: str) -> Live:
-        """Ask Cloud Run; OpsError where there is no such service."""
-        try:
-            found = place.call("run", "GET", f"{place.parent}/services/{service}")
-        except CallFailed as error:
-            if error.status == 404:
-                raise OpsError(
-                    f"the service {service} is not deployed in {place.stack}",
-                    why="nothing could be rolled out beside what takes its traffic",
-                    fix=under_way.deploy(place, "./sluice up" if place.local else f"pulumi up --stack {place.stack}"),
-                ) from error
-            raise
-        return cls(roles(found.get("traffic", ())))
+def found(place: Place, service: str) -> Roles | None:
+    """The same; None where there is no such service."""
+    try:
+        return roles(place.call("run", "GET", f"{place.parent}/services/{service}").get("traffic", ()))
+    except CallFailed as error:
+        if error.status == 404:
+            return None
+        raise
 
 
 def roles(targets: Any) -> Roles:

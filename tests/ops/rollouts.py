@@ -15,7 +15,7 @@ from typing import Any
 
 from ops.cloud import Cloud
 from ops.place import Local
-from ops.rollout import record
+from ops.rollout import record, traffic
 from ops.rollout.effects import Effects
 from ops.rollout.lock import Lock, acquire
 from ops.rollout.state import Kind, Phase, Rollout, Rules, identity, text
@@ -104,9 +104,7 @@ class World:
         return dict(record.read(Objects(self.place)).json)
 
     def roles(self) -> Roles:
-        from ops.rollout.traffic import Live
-
-        return Live.read(self.place, SERVICE).roles
+        return traffic.read(self.place, SERVICE)
 
     def effects(self) -> Effects:
         made = Effects(self.place, configure=self.configure, apply=self.apply, declared=self.declared)

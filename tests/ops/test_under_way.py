@@ -12,10 +12,9 @@ from ops import place as places
 from ops.errors import OpsError
 from ops.home import Home
 from ops.output import Output
-from ops.rollout import lock
+from ops.rollout import lock, traffic
 from ops.rollout.state import Kind, Phase, Rollout, Rules, identity, text
 from ops.rollout.store import Store
-from ops.rollout.traffic import Live
 from ops.stack import deploy, image
 from ops.supervisor import control
 from tests.local_cloud.cloud_places import PROJECT
@@ -92,12 +91,12 @@ def test_what_is_not_deployed_is_not_to_be_deployed_beside_a_rollout(walked: Han
     """`up` refuses there, so it is no advice until the rollout is over."""
     here = places.of("local")
     with pytest.raises(OpsError, match="the service gcsplit is not deployed") as caught:
-        Live.read(here, "gcsplit")
+        traffic.read(here, "gcsplit")
     assert "first end the rollout of payout" in caught.value.fix
     assert all(f"rollout {verb}" in caught.value.fix for verb in ("resume", "abort"))
     state, generation = Store(here).read()
     assert state is not None
     Store(here).write(state.over(Phase.ABORTED, here.now(), 0), generation)
     with pytest.raises(OpsError) as caught:
-        Live.read(here, "gcsplit")
+        traffic.read(here, "gcsplit")
     assert caught.value.fix == "./sluice up"

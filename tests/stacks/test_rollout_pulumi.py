@@ -130,7 +130,7 @@ def test_shares_and_a_rollback_by_rest_leave_every_preview_quiet_and_a_foreign_a
         stack.write({"sluice:releases": {SERVICE: tried}})
         pulumi.up("local", "--skip-preview")
         stack.quiet()
-        both = traffic.Live.read(hands.here, SERVICE).roles
+        both = traffic.read(hands.here, SERVICE)
         assert (both.stable, both.canary, both.percent) == (stable, canary, 0)
 
         for percent in (10, 50):
@@ -150,4 +150,4 @@ def test_shares_and_a_rollback_by_rest_leave_every_preview_quiet_and_a_foreign_a
         hands.set(over, traffic.Roles(stable=stable), held=False)
         stack.quiet()
         assert not hands.objects.held(RECORD_OBJECT)
-        assert traffic.Live.read(hands.here, SERVICE).roles == traffic.Roles(stable=stable)
+        assert traffic.read(hands.here, SERVICE) == traffic.Roles(stable=stable)

@@ -21,6 +21,7 @@ from math import inf
 from typing import Any, Final, Protocol
 
 import spec
+from ops.entries import wish
 from ops.errors import CallFailed, OpsError
 from ops.rollout.gate import gather
 from ops.rollout.gate.lines import EVENTS, METRICS, Entry, Tally, by_door, merged
@@ -153,12 +154,8 @@ class EarlyLook:
         self, target: Target, side: str, since: datetime, until: datetime | None = None
     ) -> Mapping[str, Any] | str:
         """The newest lines, or why there are none."""
-        body = {
-            "resourceNames": [f"projects/{self._place.project}"],
-            "filter": wanted(target, side, since, self._metrics, until),
-            "orderBy": "timestamp desc",
-            "pageSize": MOST,
-        }
+        lines = wanted(target, side, since, self._metrics, until)
+        body = wish(self._place.project, lines, newest_first=True, size=MOST)
         try:
             found: Mapping[str, Any] = self._place.call("logging", "POST", "entries:list", body, timeout=TIMEOUT)
         except CallFailed as error:
