@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -166,13 +166,25 @@ def stays_consistent(here: World) -> bool:
     return bool(here.roles().stable)
 
 
+def is_taken_back_whenever_killed(here: World, run: Callable[[int | None], Rollout], least: int) -> None:
+    """A run of at least so many writes: killed after any of them, it ends as if it had not been."""
+    run(None)
+    total = here.writes
+    assert total > least
+    for number in dose.dose(range(1, total), lambda number: number * 6 // total):
+        assert run(number).phase is Phase.ROLLED_BACK, number
+        stands(here, SERVICE, 0)
+        assert here.settled(), number
+        assert not here.held(), number
+
+
 def strip(here: World) -> dict[str, object]:
     """Config, without times."""
     return {name: {k: v for k, v in entry.items() if k != "keep_until"} for name, entry in here.releases.items()}
 
 
 def test_a_rollback_that_is_killed_after_any_write_is_brought_to_its_end_by_another(here: World) -> None:
-    def run(lives: int | None = None) -> Rollout:
+    def run(lives: int | None) -> Rollout:
         clear(here)
         here.begin(SERVICE)
         here.walk(lambda now: now.percent == 10)
@@ -185,14 +197,7 @@ def test_a_rollback_that_is_killed_after_any_write_is_brought_to_its_end_by_anot
             assert begun is not None
             return begun if begun.phase is Phase.ROLLED_BACK else back(here)
 
-    run()
-    total = here.writes
-    assert total > 5
-    for number in dose.dose(range(1, total), lambda number: number * 6 // total):
-        assert run(lives=number).phase is Phase.ROLLED_BACK, number
-        stands(here, SERVICE, 0)
-        assert here.settled(), number
-        assert not here.held(), number
+    is_taken_back_whenever_killed(here, run, least=5)
 
 
 def test_a_rollback_takes_the_rollout_from_its_walk_which_stops_and_writes_no_more(here: World) -> None:

@@ -18,9 +18,8 @@ from ops.rollout import record, rollback, store, traffic
 from ops.rollout.effects import NotDeclared
 from ops.rollout.state import Kind, Phase, Rollout
 from ops.rollout.walk import READ_BY_ALL, Walker
-from tests import dose
 from tests.ops.rollouts import CANARY, SERVICE, STABLE, Killed, Says, World, clear, world
-from tests.ops.test_rollout_walk import stands, stays_consistent
+from tests.ops.test_rollout_walk import is_taken_back_whenever_killed, stands, stays_consistent
 
 #: Real seconds for which an apply stands still at most.
 LONGEST = 30.0
@@ -100,7 +99,7 @@ def test_what_is_bad_is_moved_back_while_the_apply_of_its_share_runs(here: World
 def test_a_walk_that_is_killed_while_it_moves_back_beside_an_apply_leaves_what_another_brings_to_its_end(
     here: World,
 ) -> None:
-    def run(lives: int | None = None) -> Rollout:
+    def run(lives: int | None) -> Rollout:
         clear(here)
         here.begin(SERVICE, steps=(50, 100))
         here.writes, here.lives = 0, lives
@@ -114,14 +113,7 @@ def test_a_walk_that_is_killed_while_it_moves_back_beside_an_apply_leaves_what_a
                 here.dead = False
                 assert stays_consistent(here)
 
-    run()
-    total = here.writes
-    assert total > 12
-    for number in dose.dose(range(1, total), lambda number: number * 6 // total):
-        assert run(lives=number).phase is Phase.ROLLED_BACK, number
-        stands(here, SERVICE, 0)
-        assert here.settled(), number
-        assert not here.held(), number
+    is_taken_back_whenever_killed(here, run, least=12)
 
 
 def test_a_person_who_rolls_back_while_an_apply_runs_finds_it_moved_back_after_it(here: World) -> None:
