@@ -19,8 +19,12 @@ from ops.place import Place
 PROD = "prod"
 
 #: Which stack a verb meets, and the options of those that change something.
-WhichStack = Annotated[str, typer.Option("--stack", help="Which stack: local, or one on Google Cloud.")]
+WhichStack = Annotated[
+    str, typer.Option("--stack", metavar="STACK", help="Which stack: local, or one on Google Cloud, such as prod.")
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; for prod, --confirm prod is needed too.")]
+#: Why something is done; it is kept with what was done.
+Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Why it is done: kept with it.")]
 Confirm = Annotated[str, typer.Option("--confirm", metavar="STACK", help="The stack's name, as the answer for prod.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]

@@ -18,12 +18,12 @@ from spec.stack import LOCAL
 
 def register(group: typer.Typer) -> None:
     """Add them."""
-    group.command("history", help="Those that are over.")(history)
-    group.command("show", help="The page of one: what was seen at each step, and why it was decided.")(show)
+    group.command("history", help="List the rollouts that are over.")(history)
+    group.command("show", help="Print the page of one: what each step saw, why it was decided.")(show)
 
 
 def history(
-    target: Annotated[str, typer.Argument(help="Of this route or service alone.")] = "",
+    target: Annotated[str, typer.Argument(metavar="[TARGET]", help="Of this route or service alone.")] = "",
     *,
     stack: WhichStack = LOCAL,
     as_json: Json = False,
@@ -44,7 +44,7 @@ def history(
 
 
 def show(
-    rollout: Annotated[str, typer.Argument(metavar="ID", help="Its id; the last one where none is named.")] = "",
+    rollout: Annotated[str, typer.Argument(metavar="[ID]", help="Its id; the last one where none is named.")] = "",
     *,
     stack: WhichStack = LOCAL,
     as_json: Json = False,

@@ -44,9 +44,7 @@ _REGIONAL: Final = (
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("adopt", help="Take over what was made by hand: entries, import file, drafts of specs, a report.")(
-        adopt
-    )
+    app.command("adopt", help="Take over what was made by hand: imports, drafts of specs.")(adopt)
 
 
 def adopt(

@@ -34,7 +34,7 @@ DRIFT, INCOMPLETE = 1, 2
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("drift", help="Say what differs between the specs and the cloud, and what puts it right.")(drift)
+    app.command("drift", help="Say where the cloud differs from the specs, and what mends it.")(drift)
 
 
 def drift(

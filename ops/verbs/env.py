@@ -112,7 +112,7 @@ class Form(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("env", help='Print what points gcloud, clients, Terraform and Pulumi here: eval "$(./sluice env)"')(env)
+    app.command("env", help='Point gcloud and clients here: eval "$(./sluice env)"')(env)
 
 
 def env(

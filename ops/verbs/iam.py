@@ -24,7 +24,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
     group = typer.Typer(
-        help="The local cloud's permissions: unused bindings, decisions, mode, delay.",
+        help="The local cloud's permissions: who asked, and for what.",
         no_args_is_help=True,
         rich_markup_mode=None,
     )

@@ -25,7 +25,7 @@ MOST_ATTEMPTS = 50
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("lint", help="Check all specs; exit 1 if one is refused, or with --strict if any is warned of.")(lint)
+    app.command("lint", help="Check all specs; exit 1 if one is refused. With --strict also if one is warned of.")(lint)
 
 
 def lint(

@@ -50,7 +50,7 @@ FLOWS = (*WAYS, USDT, paynow.FLOW)
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("pay", help="Send signed payment notices and follow them to block and ledger.")(pay)
+    app.command("pay", help="Send signed payment notices, and follow them to the ledger.")(pay)
 
 
 def pay(

@@ -31,9 +31,7 @@ FINDINGS, INCOMPLETE = 1, 2
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("reconcile", help="Compare ledger, chain, exchange and queues; name every payment that is stuck.")(
-        reconcile
-    )
+    app.command("reconcile", help="Compare ledger, chain, exchange, queues; name what is stuck.")(reconcile)
 
 
 def reconcile(

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ops import place, specs
-from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, confirm_change
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Why, Yes, confirm_change
 from ops.errors import OpsError
 from ops.output import Output
 from ops.rollout import hands, record, rollback
@@ -30,9 +30,9 @@ def register(app: typer.Typer) -> None:
 
 
 def command(
-    target: Annotated[str, typer.Argument(help="A route or a service.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="A route or a service.")],
     *,
-    why: Annotated[str, typer.Option("--why", help="What others should know.")] = "",
+    why: Why = "",
     stack: WhichStack = LOCAL,
     dry_run: DryRun = False,
     yes: Yes = False,

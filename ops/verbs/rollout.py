@@ -11,43 +11,35 @@ import typer
 import spec
 from ops import place, specs
 from ops.auditing import audited
-from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, confirm_change
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Why, Yes, confirm_change
 from ops.errors import BadUsage, OpsError
 from ops.output import Output
 from ops.place import Place
 from ops.rollout import apply, checkout, gates, lock, page, past, record, session, start
 from ops.rollout import finish as finishing
 from ops.rollout.decide import WHOLE, next_step
+from ops.rollout.options import ABORT, PROMOTE, START, Dwell, Every, Image, Steps, To
 from ops.rollout.state import Phase, Raised, Rollout, text
 from ops.rollout.store import Store, insisted
 from ops.verbs.clock import seconds
 from spec.stack import LOCAL
 
-Every = Annotated[str, typer.Option("--every", metavar="TIME", help="Look so often; 1s locally, 15s on Google Cloud.")]
 #: Exit statuses of `status`: with --check, what is in force is not declared here; without, nobody walks what runs.
 DIFFERS, UNWATCHED = 3, 4
-START = """Begin, and walk in the foreground; Ctrl-C leaves it as it stands.
-
-Steps, dwell, lag and samples are sluice:rollout of the stack's config. Unless it says otherwise: 10,25,50,75,90,100;
-48h at the first and 24h at each other; 50 samples a step; metrics count when they are 180s old. --dry-run shows the
-times.
-"""
-ABORT = """Back without calling it bad: a route to the share it began at, a release to 0 %.
-
-`sluice rollback` takes a route to 0 % instead.
-"""
 
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
     group = typer.Typer(
-        help="Shares of a route or a release, raised step by step.", no_args_is_help=True, rich_markup_mode=None
+        help="Raise the share of a route or a release, step by step.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
     )
     group.command("start", help=START)(begin)
-    group.command("resume", help="Go on with one that was left, paused or killed.")(resume)
-    group.command("status", help=f"How it stands; exits {UNWATCHED} where nobody looks at it.")(status)
-    group.command("pause", help="Hold the share; gates still roll back.")(pause)
-    group.command("promote", help="Take the next step now, whatever its dwell; --to 100 the last one.")(promote)
+    group.command("status", help=f"Show how it stands; exit {UNWATCHED} where nobody looks at it.")(status)
+    group.command("pause", help="Hold the share where it stands; gates still roll back.")(pause)
+    group.command("resume", help="Go on with the one that was paused, left or killed.")(resume)
+    group.command("promote", help=PROMOTE)(promote)
     group.command("abort", help=ABORT)(abort)
     group.command("finish", help="Let go of the revision that was stable before the last promotion.")(finish)
     past.register(group)
@@ -55,26 +47,12 @@ def register(app: typer.Typer) -> None:
 
 
 def begin(
-    target: Annotated[str, typer.Argument(help="A route, or a service whose new release is tried.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="A route, or a service whose new release is tried.")],
     *,
-    image: Annotated[
-        str, typer.Option("--image", metavar="DIGEST", help="The release's image; the stack's where none is named.")
-    ] = "",
-    steps: Annotated[
-        str,
-        typer.Option(
-            "--steps", metavar="N,N,...", help="The shares, up to 100; sluice:rollout's, 10,25,50,75,90,100 by default."
-        ),
-    ] = "",
-    dwell: Annotated[
-        str,
-        typer.Option(
-            "--dwell",
-            metavar="TIME",
-            help="How long each lasts at least; by default 48h the first, 24h the others (sluice:rollout).",
-        ),
-    ] = "",
-    force: Annotated[bool, typer.Option("--force", help="Also what was rolled back before.")] = False,
+    image: Image = "",
+    steps: Steps = "",
+    dwell: Dwell = "",
+    force: Annotated[bool, typer.Option("--force", help="Begin what was rolled back before, too.")] = False,
     every: Every = "",
     stack: WhichStack = LOCAL,
     dry_run: DryRun = False,
@@ -190,7 +168,7 @@ def status(
 
 def pause(
     *,
-    why: Annotated[str, typer.Option("--why", help="What others should know.")] = "",
+    why: Why = "",
     stack: WhichStack = LOCAL,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -218,7 +196,7 @@ def pause(
 
 def promote(
     *,
-    to: Annotated[int, typer.Option("--to", help="The share; the next step where none is named.")] = 0,
+    to: To = 0,
     stack: WhichStack = LOCAL,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -261,7 +239,7 @@ def promote(
 
 def abort(
     *,
-    why: Annotated[str, typer.Option("--why", help="What others should know.")] = "",
+    why: Why = "",
     stack: WhichStack = LOCAL,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -293,7 +271,7 @@ def abort(
 def finish(
     service: Annotated[str, typer.Argument(metavar="TARGET", help="A service whose release was promoted.")],
     *,
-    force: Annotated[bool, typer.Option("--force", help="Also before the time for which it is kept.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Before its time is over, too (keep_until).")] = False,
     stack: WhichStack = LOCAL,
     dry_run: DryRun = False,
     yes: Yes = False,

@@ -27,9 +27,9 @@ from spec.errors import choose
 from spec.secret import Rotation as Kind
 from spec.stack import LOCAL
 
-Name = Annotated[str, typer.Argument(help="The secret, as in queue_configs/secrets/.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The secret, as in queue_configs/secrets/.")]
 FromFile = Annotated[
-    str, typer.Option("--from-file", help="Where the new value of a partner's secret is; - is standard input.")
+    str, typer.Option("--from-file", metavar="FILE", help="A partner's new value; - is standard input.")
 ]
 Finish = Annotated[bool, typer.Option("--finish", help="Destroy the disabled versions of the last rotation.")]
 Force = Annotated[bool, typer.Option("--force", help="Let the old key go now: what it has signed is refused.")]
@@ -38,9 +38,9 @@ Force = Annotated[bool, typer.Option("--force", help="Let the old key go now: wh
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
     group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-    group.command("list", help="Which secrets there are, which versions are read, and where rotations stand.")(listed)
+    group.command("list", help="List secrets, the versions that are read, and rotations.")(listed)
     group.command("rotate", help="Change a secret step by step; go on where the last run stopped.")(rotate)
-    app.add_typer(group, name="secrets", help="Secrets: list, rotate.")
+    app.add_typer(group, name="secrets", help="List secrets, and change them without an interruption.")
 
 
 def listed(*, stack: WhichStack = LOCAL, as_json: Json = False) -> None:

@@ -19,7 +19,7 @@ from ops.supervisor import control
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("status", help="Show services, queues, endpoints and processes of the local stack.")(status)
+    app.command("status", help="Show the local stack: services, queues, endpoints, processes.")(status)
 
 
 def status(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False) -> None:

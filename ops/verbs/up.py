@@ -26,7 +26,7 @@ Try next:
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("up", help="Deploy the local stack from the specs, and pay the first payment.")(up)
+    app.command("up", help="Deploy the local stack from the specs; pay the first payment.")(up)
 
 
 def up(

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 import typer
 
 from ops import place, rest
-from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, sure
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Why, Yes, sure
 from ops.errors import CallFailed, OpsError
 from ops.follow import coins
 from ops.output import Output
@@ -24,15 +24,20 @@ from spec.stack import LOCAL
 #: The service that holds the wallet's key.
 KEEPER = "gchostpay"
 
-Earlier = Annotated[str, typer.Option("--wallet", help="Address of an earlier wallet: give up its lost nonces.")]
-Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Why it is done: kept with it.")]
+Earlier = Annotated[
+    str, typer.Option("--wallet", metavar="ADDRESS", help="An earlier wallet, whose lost nonces are given up.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    group = typer.Typer(help="The wallet that pays: show, resume.", no_args_is_help=True, rich_markup_mode=None)
-    group.command("show", help="Balance, nonces, what is held and spent, and whether it is stopped.")(show)
-    group.command("resume", help="Sign again after a stop: give up nonces that others used for good.")(resume)
+    group = typer.Typer(
+        help="Look at the wallet that pays; sign again, free what is stuck.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    group.command("show", help="Show balance, nonces, what is held and whether it is stopped.")(show)
+    group.command("resume", help="Sign again after a stop; nonces that others used are given up.")(resume)
     group.command("abandon", help="Fill a stuck payout's nonce with a transfer to oneself.")(abandon)
     app.add_typer(group, name="wallet")
 
@@ -87,7 +92,7 @@ def resume(
 
 
 def abandon(
-    payment: Annotated[str, typer.Argument(help="Its id.")],
+    payment: Annotated[str, typer.Argument(metavar="PAYMENT", help="Its id.")],
     *,
     why: Why = "",
     dry_run: DryRun = False,

@@ -14,17 +14,17 @@ from ops.verbs.dead import act, look, settle
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
     group = typer.Typer(
-        help="What died: payments, events of PayNow, letters.", no_args_is_help=True, rich_markup_mode=None
+        help="Decide on what died: payments, events of PayNow, letters.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
     )
-    group.command("list", help="What waits for a decision, oldest first.")(look.list_)
-    group.command("show", help="Everything about one, and what a replay would do.")(look.show)
+    group.command("list", help="List what waits for a decision, oldest first.")(look.list_)
+    group.command("show", help="Show everything about one, and what a replay would do.")(look.show)
     group.command("replay", help="Pay, or publish, after all: each once, at a rate.")(act.replay)
-    group.command("drop", help="Put events and letters aside, with a reason; --undo takes that back.")(act.drop)
-    group.command("mark", help="Say that a payment is being looked into, or that nobody does any more.")(settle.mark)
-    group.command("settle", help="Record that one was paid by other means: its money leaves the liability.")(
-        settle.settle
-    )
-    group.command("history", help="What operators did: who, when, what, why.")(look.history)
-    group.command("letters", help="dead list --kind letter")(look.letters)
-    group.command("events", help="dead list --kind event")(look.events)
+    group.command("drop", help="Put events and letters aside; --undo takes that back.")(act.drop)
+    group.command("mark", help="Say that a payment is looked into, or no longer.")(settle.mark)
+    group.command("settle", help="Record that a payment was paid by other means.")(settle.settle)
+    group.command("history", help="List what operators did: who, when, what, why.")(look.history)
+    group.command("letters", help="The same as dead list --kind letter.")(look.letters)
+    group.command("events", help="The same as dead list --kind event.")(look.events)
     app.add_typer(group, name="dead")

@@ -8,7 +8,7 @@ import typer
 
 from ops import place
 from ops.auditing import audited
-from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, sure
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Why, Yes, sure
 from ops.dead.doors import DeadDoors
 from ops.dead.things import PAYMENT, Thing, Wanted
 from ops.dead.work import Result, Verb, Work, unfit, verdict
@@ -23,7 +23,6 @@ from ops.verbs.dead.common import (
     Kind,
     Newer,
     Older,
-    Why,
     all_found,
     in_hand,
     is_message,
@@ -44,7 +43,9 @@ def replay(
     flow: Flow = "",
     older_than: Older = "",
     newer_than: Newer = "",
-    limit: Annotated[int, typer.Option("--limit", min=0, help="So many at most, the oldest; 0 is all.")] = 0,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=0, help="So many at most, the oldest; 0 is all.")
+    ] = 0,
     rate: Annotated[str, typer.Option("--rate", metavar="N/s", help="So many a second at most.")] = "2/s",
     why: Why = "",
     dry_run: DryRun = False,

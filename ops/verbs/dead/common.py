@@ -16,12 +16,13 @@ from ops.output import Output
 from ops.place import Place
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Their ids, as the list has them.")]
-Kind = Annotated[str, typer.Option("--kind", help="payment, event or letter alone.")]
-Code = Annotated[str, typer.Option("--code", help="Of this error alone, such as INSUFFICIENT_FUNDS.")]
-Flow = Annotated[str, typer.Option("--flow", help="single, staged, threshold, split, paynow or registration alone.")]
+Kind = Annotated[str, typer.Option("--kind", metavar="KIND", help="payment, event or letter alone.")]
+Code = Annotated[str, typer.Option("--code", metavar="CODE", help="Of this error alone, such as INSUFFICIENT_FUNDS.")]
+Flow = Annotated[
+    str, typer.Option("--flow", metavar="FLOW", help="single, staged, threshold, split, paynow or registration alone.")
+]
 Older = Annotated[str, typer.Option("--older-than", metavar="TIME", help="Only what died longer ago, such as 1h.")]
 Newer = Annotated[str, typer.Option("--newer-than", metavar="TIME", help="Only what died since, such as 1h.")]
-Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Why it is done: kept with it.")]
 One = Annotated[str, typer.Argument(metavar="ID", help="Its id, as the list has it.")]
 
 

@@ -24,6 +24,7 @@ def list_(
         str,
         typer.Option(
             "--status",
+            metavar="STATUS",
             help="open, all, or one such as recovered or archived; 'of payment' and 'of event' are letters for which "
             "their payment or event waits.",
         ),
@@ -74,7 +75,7 @@ def show(one: One, *, kind: Kind = "", stack: WhichStack = LOCAL, as_json: Json 
 def history(
     subject: Annotated[str, typer.Argument(metavar="[ID]", help="Of one thing alone.")] = "",
     *,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="So many, the newest.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="So many, the newest.")] = 50,
     stack: WhichStack = LOCAL,
     as_json: Json = False,
 ) -> None:

@@ -19,9 +19,9 @@ from spec.stack import LOCAL
 
 def mark(
     payment: One,
-    status: Annotated[str, typer.Argument(help="investigating, or dead to take that back.")],
+    status: Annotated[str, typer.Argument(metavar="STATUS", help="investigating, or dead to take that back.")],
     *,
-    note: Annotated[str, typer.Option("--note", help="What people should know.")] = "",
+    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What people should know.")] = "",
     dry_run: DryRun = False,
     yes: Yes = False,
     confirm: Confirm = "",
@@ -39,8 +39,10 @@ def mark(
 def settle(
     payment: One,
     *,
-    tx_hash: Annotated[str, typer.Option("--tx", help="The transaction that paid it.")] = "",
-    note: Annotated[str, typer.Option("--note", help="How it was paid, where there is no transaction.")] = "",
+    tx_hash: Annotated[str, typer.Option("--tx", metavar="HASH", help="The transaction that paid it.")] = "",
+    note: Annotated[
+        str, typer.Option("--note", metavar="TEXT", help="How it was paid, where there is no transaction.")
+    ] = "",
     dry_run: DryRun = False,
     yes: Yes = False,
     confirm: Confirm = "",

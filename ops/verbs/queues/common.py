@@ -21,7 +21,8 @@ from spec.names import CANARY_TAG, PREVIOUS_TAG, STABLE_TAG
 Queue = Annotated[str, typer.Argument(metavar="QUEUE", help="Its name.")]
 Rate = Annotated[str, typer.Option("--rate", metavar="N/s", help="So many tasks a second at most, such as 5/s.")]
 Code = Annotated[
-    str, typer.Option("--code", help="Only with this last answer: 503, unavailable, or - for none so far.")
+    str,
+    typer.Option("--code", metavar="CODE", help="Only with this last answer: 503, unavailable, or - for none so far."),
 ]
 OlderThan = Annotated[str, typer.Option("--older-than", metavar="TIME", help="Only created longer ago, such as 10m.")]
 To = Annotated[

@@ -28,8 +28,10 @@ def move(
     queue: Queue,
     target: Annotated[str, typer.Argument(metavar="TO", help="A queue with the same receiver, path and message.")] = "",
     *,
-    side: Annotated[str, typer.Option("--to-side", help="stable: to the service's base URL, in this queue.")] = "",
-    limit: Annotated[int, typer.Option("--limit", min=0, help="So many at most; 0 is all.")] = 0,
+    side: Annotated[
+        str, typer.Option("--to-side", metavar="SIDE", help="stable: to the service's base URL, in this queue.")
+    ] = "",
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=0, help="So many at most; 0 is all.")] = 0,
     rate: Rate = "50/s",
     stack: WhichStack = LOCAL,
     dry_run: DryRun = False,

@@ -48,16 +48,31 @@ def resume(
     every: Every = False,
     new_since: Annotated[
         Path | None,
-        typer.Option("--new-since", help="Those that are not in this file, `queues list --json` before the apply."),
+        typer.Option(
+            "--new-since",
+            metavar="FILE",
+            help="Those that are not in this file, `queues list --json` before the apply.",
+        ),
     ] = None,
     probe: Annotated[
         bool, typer.Option("--probe", help="First send a task that effects nothing over each hop, until all arrive.")
     ] = False,
     rounds: Annotated[
-        int, typer.Option("--rounds", min=0, help="So many good rounds in a row; 5 on Google Cloud, 1 locally.")
+        int,
+        typer.Option(
+            "--rounds",
+            metavar="N",
+            min=0,
+            show_default=False,
+            help="So many good rounds in a row; 5 on Google Cloud, 1 locally.",
+        ),
     ] = 0,
-    between: Annotated[str, typer.Option("--pause", help="Between two rounds, such as 15s; 15s on Google Cloud.")] = "",
-    patience: Annotated[str, typer.Option("--timeout", help="Give up after so long, such as 15m.")] = "",
+    between: Annotated[
+        str, typer.Option("--pause", metavar="TIME", help="Between two rounds; 15s on Google Cloud.")
+    ] = "",
+    patience: Annotated[
+        str, typer.Option("--timeout", metavar="TIME", help="Give up after so long, such as 15m.")
+    ] = "",
     stack: WhichStack = LOCAL,
     dry_run: DryRun = False,
     yes: Yes = False,

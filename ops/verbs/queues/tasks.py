@@ -45,7 +45,7 @@ def tasks(
     code: Code = "",
     older_than: OlderThan = "",
     to: To = "",
-    limit: Annotated[int, typer.Option("--limit", min=1, help="So many at most.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="So many at most.")] = 50,
     payments: Annotated[
         bool, typer.Option("--payments", help="Read bodies for the payment's id; takes cloudtasks.tasks.fullView.")
     ] = False,

@@ -1,0 +1,44 @@
+"""What a newcomer reads first: each group's list of verbs, and the options that all of them share."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import typer
+
+from ops import app
+
+GROUPS = ("rollout", "queues", "dead", "secrets", "wallet")
+
+
+def verbs(group: str) -> dict[str, Any]:
+    """The verbs of a group, as they are registered."""
+    found: Any = typer.main.get_command(app.build())
+    return dict(found.commands[group].commands)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_lists_its_verbs_in_lines_that_are_not_cut(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main([group, "--help"]) == 0
+    listed = capsys.readouterr().out.partition("Commands:")[2].strip().splitlines()
+    assert [line.split()[0] for line in listed] == list(verbs(group))
+    assert [line for line in listed if line.endswith("...")] == []
+
+
+def test_an_option_that_many_verbs_have_is_said_in_the_same_words_and_takes_something_with_a_name() -> None:
+    said: dict[str, set[str]] = {
+        name: set() for name in ("--stack", "--yes", "--confirm", "--dry-run", "--json", "--why")
+    }
+    nameless: list[str] = []
+    for group in GROUPS:
+        for verb, command in verbs(group).items():
+            for one in command.params:
+                if one.opts[0] in said:
+                    said[one.opts[0]].add(one.help)
+                if one.metavar is None and not getattr(one, "is_flag", False):
+                    nameless.append(f"{group} {verb} {one.opts[0]}")
+    assert {name: len(words) for name, words in said.items()} == dict.fromkeys(said, 1)
+    assert nameless == []
+    assert not re.search(r"\bNone\b", str(said))
