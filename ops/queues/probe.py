@@ -14,7 +14,6 @@ https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,6 +25,7 @@ from ops import rest
 from ops.errors import CallFailed, OpsError
 from ops.place import Place
 from ops.queues.rests import Rests, spread
+from ops.queues.tasks import status_of
 
 #: The header that the services' kit knows a probe by (`service_code/kit/probe.py`).
 HEADER = "x-sluice-probe"
@@ -37,8 +37,6 @@ PATIENCE = 60.0
 AT_ONCE = 16
 #: Lines of the log that are read, and shown.
 READ, SHOWN = 50, 8
-
-_STATUS = re.compile(r"HTTP status code (\d{3})")
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -177,8 +175,7 @@ class Prober:
                     return 0
                 raise
             if last.get("responseTime"):
-                found = _STATUS.search(str(last.get("responseStatus", {}).get("message", "")))
-                return int(found[1]) if found else -1
+                return int(status_of(str(last.get("responseStatus", {}).get("message", ""))) or -1)
             time.sleep(pause)
             pause = min(pause * 1.5, 1.0)
         return -1

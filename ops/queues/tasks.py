@@ -77,13 +77,13 @@ def read(task: Mapping[str, Any]) -> Task:
     last = task.get("lastAttempt") or {}
     answered = last.get("responseStatus") or {}
     said = str(answered.get("message", ""))
-    http, rpc = _HTTP.search(said), _RPC.match(said)
-    code = http[1] if http else rpc[1].lower() if rpc else str(answered.get("code") or UNTRIED)
+    rpc = _RPC.match(said)
+    code = status_of(said) or (rpc[1].lower() if rpc else str(answered.get("code") or UNTRIED))
     return Task(
         id=called,
         queue=queue.rpartition("/")[2],
-        created=moment(str(task["createTime"])),
-        scheduled=moment(str(task["scheduleTime"])),
+        created=datetime.fromisoformat(str(task["createTime"])),
+        scheduled=datetime.fromisoformat(str(task["scheduleTime"])),
         attempts=int(task.get("dispatchCount", 0)),
         code=code,
         said=said,
@@ -92,9 +92,10 @@ def read(task: Mapping[str, Any]) -> Task:
     )
 
 
-def moment(text: str) -> datetime:
-    """One of Google's timestamps, which may have nine digits after the point."""
-    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
+def status_of(said: str) -> str:
+    """The HTTP status that an answer of an attempt names; nothing where none came."""
+    found = _HTTP.search(said)
+    return found[1] if found else ""
 
 
 def side_of(url: str) -> str:

@@ -38,4 +38,4 @@ def of(place: Place, key_id: str, since: datetime) -> Usage:
     entries = list(place.logs(wanted, newest_first=True, limit=COUNTED))
     if not entries:
         return Usage()
-    return Usage(len(entries), datetime.fromisoformat(str(entries[0]["timestamp"]).replace("Z", "+00:00")))
+    return Usage(len(entries), datetime.fromisoformat(str(entries[0]["timestamp"])))
