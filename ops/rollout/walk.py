@@ -192,7 +192,9 @@ class Walker:
         self._save(self.rollout.turned(Phase.RUNNING, "", self.rollout.by))
 
     def _read_by_all(self) -> None:
+        """Wait until every service has read of the release; a way back does not wait for its client any more then."""
         if self._announced is not None:
+            _ = self.effects.services
             self.sleep(max(0.0, self._announced + READ_BY_ALL - self.seconds()))
             self._announced = None
 
