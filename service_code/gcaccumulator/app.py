@@ -1,6 +1,6 @@
 """gcaccumulator: takes the fee and writes the payment down as waiting. It calls nobody outside (seeds/002).
 
-Its doors: /accumulate behind gcaccumulator-queue; /sweep for the scheduler.
+Its doors: /accumulate behind gcaccumulator-queue; /sweep for the scheduler; /payments/{unique_id}/resend for operators.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 
 from service_code.gcaccumulator.accumulate import Accumulator
 from service_code.kit.call import Call
+from service_code.kit.resend import Resending
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Handler, Schedule, Service
 from service_code.kit.threshold import Accumulate
@@ -28,4 +29,5 @@ def service(kit: Kit) -> Service:
         name="gcaccumulator",
         handlers=[Handler("/accumulate", Accumulate, Accumulator(kit).accumulate)],
         schedules=[Schedule("/sweep", sweep)],
+        operator=[Resending(kit).door],
     )

@@ -1,7 +1,7 @@
 """gcbatchprocessor: assembles batches and has each paid by the staged path.
 
-Its doors: /process behind gcbatchprocessor-queue; /sweep for the scheduler; /batches and /batches/{batch_id}/retry for
-operators.
+Its doors: /process behind gcbatchprocessor-queue; /sweep for the scheduler; /batches, /batches/{batch_id}/retry and
+/payments/{unique_id}/resend for operators.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from service_code.gcbatchprocessor.operate import Operators
 from service_code.gcbatchprocessor.sweep import Sweeper
 from service_code.kit import minting
 from service_code.kit.changenow import ChangeNow
+from service_code.kit.resend import Resending
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Handler, Operator, Schedule, Service
 from service_code.kit.threshold import BatchDue
@@ -31,6 +32,7 @@ def service(kit: Kit) -> Service:
         operator=[
             Operator("GET", "/batches", operators.listed),
             Operator("POST", "/batches/{batch_id}/retry", operators.retry),
+            Resending(kit).door,
         ],
         minters=minting.TRIGGER.minter(kit.settings.secret("TPS_HOSTPAY_SIGNING_KEY")),
     )

@@ -2,7 +2,7 @@
 
 Its doors: / behind gcsplit-hostpay-trigger-queue; /status-verified behind gchostpay-status-response-queue;
 /payment-completed behind gchostpay-payment-response-queue; /payment-failed behind gchostpay-payment-failed-queue;
-/sweep for the scheduler.
+/sweep for the scheduler; /payments/{unique_id}/resend for operators.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from service_code.gchostpay1.orchestrate import Orchestrator
 from service_code.gchostpay1.sweep import Sweeper
 from service_code.kit import minting
+from service_code.kit.resend import Resending
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Handler, Schedule, Service
 from service_code.kit.staged import PayoutFailed, PayoutMined, StatusSeen, TriggerPayout
@@ -31,5 +32,6 @@ def service(kit: Kit) -> Service:
             Handler("/payment-failed", PayoutFailed, orchestrator.on_failed),
         ],
         schedules=[Schedule("/sweep", Sweeper(kit).sweep)],
+        operator=[Resending(kit).door],
         minters={**minting.CHECK.minter(secret), **minting.EXECUTE.minter(secret)},
     )

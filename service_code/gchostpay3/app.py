@@ -1,7 +1,8 @@
 """gchostpay3: the staged payout's executor, which pays from the host wallet.
 
 Its doors: / behind gchostpay-payment-execute-queue and gchostpay3-retry-queue; /confirm behind
-gchostpay3-confirm-queue; /sweep for the scheduler. Operators see to the wallet at gchostpay, which shares it.
+gchostpay3-confirm-queue; /sweep for the scheduler; /payments/{unique_id}/resend for operators, who see to the wallet at
+gchostpay, which shares it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from service_code.gchostpay3.execute import Executor
 from service_code.gchostpay3.failing import RETRY_QUEUE
 from service_code.kit import minting
 from service_code.kit.orders import ConfirmPayout
+from service_code.kit.resend import Resending
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Component, Handler, Schedule, Service
 from service_code.kit.staged import ExecutePayout
@@ -44,6 +46,7 @@ def service(kit: Kit) -> Service:
             Handler("/confirm", ConfirmPayout, executor.confirm),
         ],
         schedules=[Schedule("/sweep", Sweeper(payer, settler, (RETRY_QUEUE,)).sweep)],
+        operator=[Resending(kit).door],
         components=[Component("chain", chain)],
         minters={**minting.MINED.minter(secret), **minting.EXECUTE.minter(secret)},
     )

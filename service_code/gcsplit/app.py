@@ -2,7 +2,7 @@
 
 Its doors: /process_split behind split-payment-queue; /eth-client-swap behind gcsplit-estimate-response-queue; /sweep
 and /fallback for the scheduler; /dead/..., /dead-letters/... (those of all services), /failed-transactions/...,
-/operator-actions (of all services) and /ways/{unique_id} for operators.
+/operator-actions (of all services), /ways/{unique_id} and /payments/{unique_id}/resend for operators.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from service_code.gcsplit.failed import Failed
 from service_code.gcsplit.fallback import Fallback
 from service_code.gcsplit.letters import Letters
 from service_code.gcsplit.replay import Replayer
-from service_code.gcsplit.rules import PAYOUT, rules_of
+from service_code.gcsplit.rules import HOSTPAY_QUEUES, PAYOUT, rules_of
 from service_code.gcsplit.showing import Showing
 from service_code.gcsplit.split import Splitter
 from service_code.gcsplit.standing import Standing
@@ -24,6 +24,7 @@ from service_code.kit.call import Call
 from service_code.kit.changenow import ChangeNow
 from service_code.kit.estimates import ESTIMATE, SplitEstimated
 from service_code.kit.orders import SplitOrder
+from service_code.kit.resend import Resending
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Handler, Incoming, Operator, Reply, Schedule, Service
 
@@ -72,6 +73,7 @@ def service(kit: Kit) -> Service:
             Operator("POST", "/failed-transactions/{unique_id}/retry", replayer.replay),
             Operator("POST", "/failed-transactions/{unique_id}/status", failed.mark),
             Operator("POST", "/failed-transactions/{unique_id}/recovered", failed.recovered),
+            Resending(kit, {HOSTPAY_QUEUES["single"]: fallback.resend}).door,
             Operator("GET", "/reconcile/payments", Standing(kit, rules).payments),
             Operator("GET", "/reconcile/ledger", Sums(kit).ledger),
             Operator("GET", "/reconcile/orders", Asked(kit, exchange).orders),

@@ -21,7 +21,10 @@ from service_code.kit import logs
 from service_code.kit.call import Call
 from service_code.kit.changenow import ExchangeAwayError, ExchangeRefusedError
 from service_code.kit.deaths import hold_payout
+from service_code.kit.outbox import Row
+from service_code.kit.resend import Note, already
 from service_code.kit.runtime import Kit
+from service_code.kit.service import Reply
 
 #: The way whose token lives so briefly that it may be sent anew; the other has its day.
 WAY = "single"
@@ -92,6 +95,26 @@ class Fallback:
         """Send anew what was kept back for longer than its window; how many."""
         return await self._send_anew(now, past_window=False)
 
+    async def resend(self, old: Any, note: Note, call: Call) -> Reply | Row:
+        """Send one anew at once, for an operator: the old message's token and exchange order may be over."""
+        now, generation = call.now, int(old["message"]["generation"])
+        if not await self._kit.breakers.let_through(QUEUE):
+            return Reply(409, {"error": "KEPT_BACK", "reason": "its receiver is down: it goes on by itself after that"})
+        limits = (now - self._policy.give_up_after, now + self._window, True)  # however young its token is
+        one = f"{WAITING} AND que.unique_id = $4"
+        row = await self._kit.db.row(one, *limits, old["unique_id"])
+        if row is not None and row["generation"] > generation:
+            return already(QUEUE, f"{QUEUE}:{row['unique_id']}:{row['generation']}")
+        if row is None:
+            why = "it was sent this moment, or the payer has refused it for good: then it is dead within a minute"
+            return Reply(409, {"error": "NOT_WAITING", "reason": why})
+        round_ = Round(now=now, limits=limits, until=float("inf"))
+        written = await self._one(row, round_, note)
+        if written is None:
+            why = "no exchange order was to be had, or somebody sends it at this moment: it is tried by itself, too"
+            return Reply(409, {"error": "NOT_NOW", "reason": why})
+        return written
+
     async def _send_anew(self, now: datetime, *, past_window: bool) -> int:
         if not await self._kit.breakers.let_through(QUEUE):
             return 0
@@ -116,12 +139,13 @@ class Fallback:
                 if round_.is_over:
                     return False
                 logs.about(unique_id=row["unique_id"])
-                return await self._one(row, round_)
+                return await self._one(row, round_) is not None
 
         # Each in a task, so in a context, of its own.
         return sum(await asyncio.gather(*(asyncio.create_task(one(row)) for row in rows)))
 
-    async def _one(self, row: Any, round_: Round) -> bool:
+    async def _one(self, row: Any, round_: Round, note: Note | None = None) -> Row | None:
+        """Send one anew; the row that was written. `note` says in the same transaction who asked for it."""
         unique_id, now = row["unique_id"], round_.now
         try:
             made = await self._anew.order(row, now)
@@ -129,21 +153,23 @@ class Fallback:
         except (ExchangeAwayError, ExchangeRefusedError) as error:
             round_.away = round_.away + 1 if isinstance(error, ExchangeAwayError) else 0
             _log.warning("no exchange order to pay: it goes on waiting", status="pending", why=str(error))
-            return False
+            return None
         async with self._kit.db.transaction() as connection:
             if not await hold_payout(connection, unique_id, patient=False):
-                return False
+                return None
             again = f"{WAITING} AND que.unique_id = $4 AND que.generation = $5 FOR UPDATE OF que SKIP LOCKED"
             if await connection.fetchrow(again, *round_.limits, unique_id, row["generation"]) is None:
-                return False
+                return None
             await connection.execute(
                 "UPDATE outbox SET cancelled_at = $2 WHERE id = $1 AND sent_at IS NULL AND cancelled_at IS NULL",
                 *(f"{QUEUE}:{unique_id}:{row['generation']}", now),
             )
             pending, rows = await self._anew.ask(connection, row, made, since=row["pending_since"], at=now)
+            if note is not None:
+                await note(connection, rows[0].id)
         await self._kit.outbox.send(rows)
         _log.warning(
             "sent anew with a fresh token", what="payment_sent_anew", status="pending",
             generation=pending.generation, cn_api_id=pending.cn_api_id,
         )  # fmt: skip
-        return True
+        return rows[0]

@@ -129,7 +129,7 @@ class Standing:
         self._rules = rules
 
     async def payments(self, incoming: Incoming, call: Call) -> Reply:
-        """GET /reconcile/payments?after=&older_than=&stage=: what is past its window, of one stage or of all.
+        """GET /reconcile/payments?after=&older_than=&stage=&unique_id=: what is past its window, of one or of all.
 
         The first page also counts the rest.
         """
@@ -146,7 +146,7 @@ class Standing:
             f"""
             WITH late AS (
                 SELECT * FROM ({STANDING}) AS standing WHERE {LATE} AND unique_id || ' ' || stage > $4
-                    AND $7 IN ('', stage)
+                    AND $7 IN ('', stage) AND $8 IN ('', unique_id)
                 ORDER BY unique_id || ' ' || stage LIMIT $5
             )
             SELECT late.*, last.id, last.service, last.queue, last.way, last.minted_at, last.withheld_at, last.sent_at,
@@ -156,7 +156,7 @@ class Standing:
                 ON late.stage = 'dead' AND death.unique_id = late.unique_id AND death.{OPEN}
             ORDER BY late.unique_id || ' ' || late.stage
             """,
-            *(call.now, span, windows, after, PAGE, QUEUES, stage),
+            *(call.now, span, windows, after, PAGE, QUEUES, stage, query.get("unique_id", "")),
         )
         found: dict[str, Any] = {"now": stamp(call.now), "payments": [_shown(row, self._rules) for row in rows]}
         found["next"] = f"{rows[-1]['unique_id']} {rows[-1]['stage']}" if len(rows) == PAGE else None

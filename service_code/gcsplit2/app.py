@@ -1,7 +1,7 @@
 """gcsplit2: finds out at the exchange what accumulated payments, and shares of split ones, are worth.
 
 Its doors: /estimate-and-update behind gcsplit2-queue; /estimate behind gcsplit-estimate-queue; /sweep for the
-scheduler; /conversions and /conversions/{unique_id}/retry for operators.
+scheduler; /conversions, /conversions/{unique_id}/retry and /payments/{unique_id}/resend for operators.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from service_code.gcsplit2.operate import Conversions
 from service_code.gcsplit2.sweep import Sweeper
 from service_code.kit.changenow import ChangeNow
 from service_code.kit.estimates import EstimateSplit
+from service_code.kit.resend import Resending
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Handler, Operator, Schedule, Service
 from service_code.kit.threshold import EstimateAndUpdate
@@ -35,5 +36,6 @@ def service(kit: Kit) -> Service:
         operator=[
             Operator("GET", "/conversions", conversions.listed),
             Operator("POST", "/conversions/{unique_id}/retry", conversions.retry),
+            Resending(kit).door,
         ],
     )

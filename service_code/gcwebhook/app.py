@@ -1,8 +1,8 @@
 """gcwebhook: the entry of a payment. Records it, has it split, and lets the buyer into the channel.
 
 Its doors: POST / (the processor's signed notice) and GET / (the signed redirect, recorded only) for anybody;
-/grant-access behind channel-access-queue; /sweep for the scheduler; /payments/{unique_id} and /thresholds for
-operators.
+/grant-access behind channel-access-queue; /sweep for the scheduler; /payments/{unique_id}, /thresholds and
+/payments/{unique_id}/resend for operators.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from service_code.gcwebhook.view import View
 from service_code.kit.call import Call
 from service_code.kit.money import Amount
 from service_code.kit.orders import GrantAccess
+from service_code.kit.resend import Resending
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Handler, Incoming, Operator, Public, Reply, Schedule, Service
 from service_code.kit.threshold import UNIT
@@ -39,5 +40,6 @@ def service(kit: Kit) -> Service:
         operator=[
             Operator("GET", "/payments/{unique_id}", View(kit).payment),
             Operator("GET", "/thresholds", thresholds),
+            Resending(kit).door,
         ],
     )

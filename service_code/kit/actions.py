@@ -16,7 +16,7 @@ from service_code.kit.db import Connection
 from service_code.kit.messages import UnreadableError, parse_json
 from service_code.kit.service import Incoming
 
-Verb = Literal["replay", "archive", "restore", "mark", "settle", "resume", "abandon"]
+Verb = Literal["replay", "archive", "restore", "mark", "settle", "resume", "abandon", "resend"]
 Kind = Literal["payment", "event", "letter", "message", "wallet"]
 
 #: What every body may say: who is at the keyboard, and why it is done.

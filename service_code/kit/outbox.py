@@ -12,12 +12,16 @@ The caller gets its 2xx even if the task cannot be made; `resend`, by the schedu
 net. A task is named by a hash of its row's id, so that a second create is refused as existing and counts as sent. Rows
 hold no token: `minters` turn such a message into its wire form at the moment of the create, and `minted_at`, written
 before, is never older than the token (the dead are judged by it).
+
+What was sent and came to nothing is sent once more as a row of its own (`again`), whose name follows from the old
+one's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -44,6 +48,8 @@ Minter = Callable[[dict[str, Any], datetime], Message]
 IN_HAND = timedelta(seconds=10)
 #: Rows that one sweep claims.
 CLAIM = 200
+#: What the name of a row ends with that sends an earlier one's message once more.
+_AGAIN = re.compile(r"(.*):again-([1-9][0-9]{0,8})", re.DOTALL)
 
 _log = logs.get("outbox")
 
@@ -148,6 +154,22 @@ class Outbox:
             for row in rows
             if row.id in found
         ]
+
+    async def again(self, connection: Connection, outbox_id: str, at: datetime) -> Row | None:
+        """Write a sent row's message once more, in the caller's transaction; None where that was done before.
+
+        It goes by the queue, at once, with the pins of the first and a token of its own.
+        """
+        record = await connection.fetchrow(
+            """
+            INSERT INTO outbox (id, service, queue, message, unique_id, trace, created_at, minted_at, pins)
+            SELECT $3, service, queue, message, unique_id, trace, $4, $4, pins FROM outbox
+            WHERE id = $2 AND service = $1 AND sent_at IS NOT NULL AND ordering_key IS NULL
+            ON CONFLICT (id) DO NOTHING RETURNING id, queue, message, unique_id, trace, due_at, minted_at, pins
+            """,
+            *(self._service, outbox_id, again_id(outbox_id), at),
+        )
+        return as_row(record) if record else None
 
     async def _routed(self, row: Row, send: Send) -> Row:
         """Choose the way of a payment's first message for its queue."""
@@ -269,3 +291,15 @@ class Outbox:
 def as_row(record: asyncpg.Record) -> Row:
     """Read an outbox row of the database."""
     return Row(**{name: record[name] for name in Row.__dataclass_fields__ if name != "direct"})
+
+
+def again_id(outbox_id: str) -> str:
+    """Name the row that sends a row's message once more: of all who ask for it, one writes it."""
+    found = _AGAIN.fullmatch(outbox_id)
+    return f"{first_id(outbox_id)}:again-{int(found[2]) + 1 if found else 1}"
+
+
+def first_id(outbox_id: str) -> str:
+    """Name the row whose message this one sends, or sends once more."""
+    found = _AGAIN.fullmatch(outbox_id)
+    return found[1] if found else outbox_id
