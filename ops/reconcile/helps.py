@@ -18,6 +18,12 @@ class Helps(Protocol):
     def replay(self, payment: str) -> str:
         """Pay a dead payment after all."""
 
+    def resend(self, payment: str) -> str:
+        """Send the message of a payment that stands still once more."""
+
+    def run(self, queue: str, task: str) -> str:
+        """Start a task that waits."""
+
     def dead(self, status: str, code: str) -> str:
         """What is known of the dead of this status and code."""
 
@@ -53,6 +59,14 @@ class Verbs:
     def replay(self, payment: str) -> str:
         """Replay."""
         return f"./sluice dead replay {shlex.quote(payment)}"
+
+    def resend(self, payment: str) -> str:
+        """Send."""
+        return f"./sluice resend {shlex.quote(payment)}"
+
+    def run(self, queue: str, task: str) -> str:
+        """Run."""
+        return f"./sluice queues run {queue} {shlex.quote(task)}"
 
     def dead(self, status: str, code: str) -> str:
         """List."""
@@ -101,6 +115,14 @@ class Elsewhere:
     def replay(self, payment: str) -> str:
         """Replay."""
         return self._there(f"dead replay {shlex.quote(payment)}")
+
+    def resend(self, payment: str) -> str:
+        """Send."""
+        return self._there(f"resend {shlex.quote(payment)}")
+
+    def run(self, queue: str, task: str) -> str:
+        """Run."""
+        return self._there(f"queues run {queue} {shlex.quote(task)}")
 
     def dead(self, status: str, code: str) -> str:
         """List."""

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from ops.errors import CallFailed, OpsError
-from ops.queues.move import moved_id
+from ops.errors import OpsError
 from ops.reconcile.found import Finding, Found
 from ops.reconcile.helps import Helps
 from ops.reconcile.reach import Reach
+from ops.reconcile.tasks import GONE, told
 
 #: Pages of one listing: 100,000 payments.
 MOST_PAGES = 200
@@ -33,9 +33,13 @@ STAGES = {
 }
 #: A sweep a minute should have done what was due for longer.
 SWEEPER = timedelta(minutes=5)
-#: Stages whose lost tasks nobody makes anew; what their message says then.
-NOT_SWEPT, GONE = ("staged", "convert"), "its task is gone"
+#: Stages whose lost tasks nobody makes anew.
+NOT_SWEPT = ("staged", "convert")
+#: Stages in which a payment waits for what a message asks for.
+RESENT = ("split", "gather", "single", "staged", "convert", "access")
 NO_TASK = ("dead", "mined", "signed", "batch_due")
+#: How a message that was handed over without a task is told of.
+DIRECTLY = "delivered directly"
 #: Stages of which gcwebhook's sweeper puts the first message anew: at doubling intervals, an hour at most.
 PUT_ANEW, AT_MOST = ("split", "gather", "access"), timedelta(hours=1)
 SWEEP = "the schedule gcwebhook-sweep"
@@ -76,7 +80,8 @@ def look_at_payments(reach: Reach, found: Found, older_than: str) -> None:
     for number, row in enumerate(rows):
         what = "" if row["stage"] == "unsent" and _is_kept_back(row) else STAGES.get(row["stage"], row["stage"])
         asked = number < MOST_TASKS and row["stage"] not in NO_TASK
-        why = [what, row["code"] or "", _decision(row), _message(reach, row, asked=asked), _by_itself(row, found.now)]
+        message = _message(reach, row, asked=asked)
+        why = [what, row["code"] or "", _decision(row), message, _by_itself(row, found.now)]
         found.say(
             Finding(
                 kind="stuck",
@@ -85,7 +90,7 @@ def look_at_payments(reach: Reach, found: Found, older_than: str) -> None:
                 stage=row["stage"],
                 since=row["since"],
                 why="; ".join(one for one in why if one),
-                help=_help(reach.helps, row, found.now),
+                help=_help(reach.helps, row, message, found.now),
             )
         )
 
@@ -100,18 +105,22 @@ def look_for_lost_tasks(reach: Reach, found: Found) -> None:
         rows = reach.call("gcsplit", f"/reconcile/payments?older_than=0&stage={stage}&after=")["payments"]
         for row in [row for row in rows if _may_be_lost(row) and (row["unique_id"], stage) not in named][:MOST_TASKS]:
             last = row["last"]
-            if (said := _task(reach, last)).startswith(GONE):
+            if (said := told(reach, last)).startswith(GONE):
                 why = f"{STAGES[stage]}; {said}; {_by_itself(row, found.now)}"
-                help_ = reach.helps.logs(row["unique_id"])
+                help_ = reach.helps.resend(row["unique_id"])
                 about = {"about": row["unique_id"], "flow": row["flow"], "stage": stage, "since": row["since"]}
                 found.say(Finding(kind="stuck", **about, why=why, help=help_, figure=last["task"]))
 
 
 def _may_be_lost(row: dict[str, Any]) -> bool:
-    """Whether a task should be there: none is where one too small waits for others, or the exchange has refused."""
+    """Whether a task should be there."""
     last = row["last"]
-    waits = row["stage"] != "convert" or row["code"] == "pending"
-    return bool(last and last["sent_at"] and not last["direct"] and waits)
+    return bool(last and last["sent_at"] and not last["direct"] and may_be_resent(row))
+
+
+def may_be_resent(row: dict[str, Any]) -> bool:
+    """Whether a message moves it on: none does where one too small waits for others, or the exchange has refused."""
+    return row["stage"] in RESENT and (row["stage"] != "convert" or row["code"] == "pending")
 
 
 def _decision(row: dict[str, Any]) -> str:
@@ -148,7 +157,7 @@ def _by_itself(row: dict[str, Any], now: str) -> str:
     what, at, anew = row.get("by_itself"), row.get("by_itself_at"), _put_anew(row)
     if anew and _is_overdue(row, now):
         return f"{SWEEP} should have put it anew at {anew[:16]}: does that schedule run?"
-    said = f"{SWEEP} puts it anew at {anew[:16]} at the latest, and no command does it sooner; " if anew else ""
+    said = f"{SWEEP} puts it anew at {anew[:16]} at the latest; " if anew else ""
     if not what or not at:
         return f"{said}by itself: {what}" if what else said.removesuffix("; ")
     if _is_overdue(row, now):
@@ -156,7 +165,7 @@ def _by_itself(row: dict[str, Any], now: str) -> str:
     return f"{said}by itself, after {at[:16]}: {what}"
 
 
-def _help(helps: Helps, row: dict[str, Any], now: str) -> str:
+def _help(helps: Helps, row: dict[str, Any], message: str, now: str) -> str:
     stage, payment = row["stage"], row["unique_id"]
     if stage == "dead" and _decision(row):
         return helps.dead(row["death"], row["code"])
@@ -166,6 +175,8 @@ def _help(helps: Helps, row: dict[str, Any], now: str) -> str:
         return helps.queue(row["last"]["queue"])
     if _is_overdue(row, now):
         return helps.schedules()
+    if message.startswith((GONE, DIRECTLY)) and may_be_resent(row):
+        return helps.resend(payment)
     return helps.wallet() if stage in ("signed", "mined") else helps.logs(payment)
 
 
@@ -179,8 +190,8 @@ def _message(reach: Reach, row: dict[str, Any], *, asked: bool) -> str:
     if last["sent_at"] is None:
         return _unsent(row)
     if last.get("direct"):
-        return f"delivered directly in place of {last['queue']} at {last['sent_at'][:19]}"
-    return _task(reach, last) if asked else f"last on {last['queue']}"
+        return f"{DIRECTLY} in place of {last['queue']} at {last['sent_at'][:19]}"
+    return told(reach, last) if asked else f"last on {last['queue']}"
 
 
 def _unsent(row: dict[str, Any]) -> str:
@@ -190,25 +201,6 @@ def _unsent(row: dict[str, Any]) -> str:
         return f"kept back: the receiver of {queue} is down or degraded; it goes on by itself once that is well"
     state = "cancelled" if last["cancelled_at"] else "not queued"
     return f"its message for {queue} is {state}" + (f": {last['error']}" if last["error"] else "")
-
-
-def _task(reach: Reach, last: dict[str, Any]) -> str:
-    queue = last["queue"]
-    task = _asked(reach, queue, last["task"]) or _asked(reach, queue, moved_id(last["task"]))
-    if task is None:
-        return f"{GONE} from {queue}, queued {last['sent_at'][:19]}"
-    answered = (task.get("lastAttempt") or {}).get("responseStatus") or {}
-    said = f", last answer {answered.get('message') or answered.get('code')}" if answered else ""
-    return f"its task waits in {queue}: {task.get('dispatchCount', 0)} attempts{said}, next {task['scheduleTime'][:19]}"
-
-
-def _asked(reach: Reach, queue: str, task: str) -> dict[str, Any] | None:
-    try:
-        return dict(reach.tasks(f"/v2/{reach.location}/queues/{queue}/tasks/{task}"))
-    except CallFailed as error:
-        if error.status == 404:
-            return None
-        raise
 
 
 def look_at_events(reach: Reach, found: Found, older_than: str) -> None:

@@ -154,11 +154,11 @@ class Gone(Broken):
 @pytest.mark.parametrize(
     ("sent_at", "why", "help_"),
     [
-        ("2027-01-15T07:30:00.000Z", "puts it anew at 2027-01-15T08:30 at the latest", "logs --payment 'of split'"),
+        ("2027-01-15T07:30:00.000Z", "puts it anew at 2027-01-15T08:30 at the latest", "resend 'of split'"),
         ("2027-01-15T06:00:00.000Z", "should have put it anew at 2027-01-15T07:00", "status"),
     ],
 )
-def test_a_payment_whose_task_was_exhausted_says_who_puts_it_anew_and_by_when(
+def test_a_payment_whose_task_was_exhausted_says_who_puts_it_anew_by_when_and_what_does_it_now(
     sent_at: str, why: str, help_: str
 ) -> None:
     found = Found(now=NOW)

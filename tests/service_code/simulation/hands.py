@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from service_code.gcsplit.standing import QUEUES
+from service_code.kit.tasks import task_id
+
 if TYPE_CHECKING:
     from tests.service_code.simulation.run import Simulation
 
 #: How often all that is dead is replayed at the end: a slow machine may let a token run out.
 ROUNDS = 3
+#: Queues of the stages in which a payment may stand still.
+SENT = [queue for stage, queues in QUEUES.items() if stage != "signed" for queue in queues]
 
 
 async def something(simulation: Simulation) -> None:
     """An operator looks at something and does something about it."""
-    await simulation.dice.choice((_replay, _replay, _mark, _recover, _abandon, _convert, _order, _publish))(simulation)
+    await simulation.dice.choice(HANDS)(simulation)
 
 
 async def replay_all(simulation: Simulation) -> None:
@@ -70,8 +75,21 @@ async def _order(simulation: Simulation) -> None:
             await simulation.operate("gcbatchprocessor", "POST", f"/batches/{one['batch_id']}/retry")
 
 
+async def _resend(simulation: Simulation) -> None:
+    """Send some message once more, whatever has become of it: nobody looks at its queue, nor where its payment is."""
+    rows = await simulation.rows("SELECT id, service, unique_id FROM outbox WHERE queue = ANY($1) ORDER BY id", SENT)
+    if rows:
+        row = simulation.dice.choice(rows)
+        path = f"/payments/{row['unique_id']}/resend"
+        await simulation.operate(row["service"], "POST", path, {"task": task_id(row["id"])})
+
+
 async def _publish(simulation: Simulation) -> None:
     dead = await _listed(simulation, "paynowwebhook", "/dead", "dead")
     if dead:
         event_id = simulation.dice.choice(dead)["event_id"]
         await simulation.operate("paynowwebhook", "POST", f"/dead/{event_id}/replay")
+
+
+#: What operators do.
+HANDS = (_replay, _replay, _mark, _recover, _abandon, _convert, _order, _publish, _resend, _resend)

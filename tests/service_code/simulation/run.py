@@ -208,6 +208,11 @@ class Simulation:
         async with self._knife:
             self.figures.cuts += await self.sql.fetchval(CUT, share)
 
+    async def rows(self, query: str, *values: Any) -> list[Any]:
+        """Look into the database while other things happen."""
+        async with self._knife:
+            return list(await self.sql.fetch(query, *values))
+
     async def operator(self, _: None) -> None:
         await hands.something(self)
 

@@ -1,0 +1,195 @@
+"""Sending the messages of payments that stand still once more: which may be sent, what is said of the rest, the work.
+
+gcsplit says which payments stand where and by which message (`/reconcile/payments`), Cloud Tasks whether that message's
+task is there, and the message's own service sends it once more (`/payments/{unique_id}/resend`). A payment is read
+again after its task was found gone: a handler writes what follows before its task is taken out, so what stands as
+before then has no message on its way. What is done is done once, whoever else does it; where nobody answers the work
+ends, and the same command goes on with it. Source: docs/adr/resend.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from ops import rest
+from ops.errors import CallFailed, OpsError
+from ops.place import Place
+from ops.queues import pace
+from ops.reconcile.helps import Elsewhere, Helps, Verbs
+from ops.reconcile.payments import may_be_resent
+from ops.reconcile.tasks import waiting
+
+#: Who says where payments stand.
+KEEPER = "gcsplit"
+#: What a door answers that has sent something, or whose service has before.
+SENT = ("resent", "written", "kept_back")
+#: A door's codes that mean that the payment went on meanwhile.
+ON_ITS_WAY = ("WENT_ON", "SIGNED", "CLOSED", "GRANTED")
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What became of one."""
+
+    unique_id: str
+    stage: str
+    status: str
+    reason: str = ""
+    queue: str = ""
+    task: str = ""
+    #: What refused it answered; nothing where it was done or need not be.
+    error: int | None = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether it still stands, and nothing of it is on its way."""
+        return self.error is not None
+
+    def as_json(self) -> dict[str, Any]:
+        """As --json shows it."""
+        said = {"unique_id": self.unique_id, "stage": self.stage, "status": self.status}
+        more = {"reason": self.reason, "queue": self.queue, "task": self.task}
+        said |= {name: text for name, text in more.items() if text}
+        return said | ({"error": self.error} if self.refused else {})
+
+
+class Resend:
+    """The work of one command."""
+
+    def __init__(self, here: Place) -> None:
+        self._here = here
+        self.location = here.parent
+        self.helps: Helps = Verbs() if here.local else Elsewhere(here.config)
+        self.results: list[Result] = []
+        #: Why the work ended early.
+        self.ended: OpsError | None = None
+
+    def tasks(self, path: str) -> Any:
+        """GET a resource of Cloud Tasks."""
+        return self._here.call("tasks", "GET", path)
+
+    def listed(self, older_than: float | None, stage: str) -> Iterator[Row]:
+        """What stands for longer, or else for longer than its stage usually takes, and a message moves on."""
+        query = f"stage={stage}" + (f"&older_than={older_than:.0f}" if older_than is not None else "")
+        yield from (row for row in self._rows(query) if may_be_resent(row))
+
+    def of(self, unique_id: str) -> list[Row]:
+        """Where one payment stands: once, but twice where its buyer waits for access, too."""
+        # A release before this one knows no unique_id here, and says what comes after it.
+        rows = [*self._rows(f"older_than=0&unique_id={quote(unique_id, safe='')}", after=unique_id, pages=1)]
+        mine = [row for row in rows if row["unique_id"] == unique_id]
+        return [row for row in mine if row["stage"] != "unsent"] or mine
+
+    def each(self, rows: Sequence[Row], why: str, *, rate: float, told: Callable[[Result], None]) -> None:
+        """Send each once more."""
+        for number, row in enumerate(rows):
+            if number:
+                pace.pause(1 / rate)
+            try:
+                result = self._one(row, why)
+            except OpsError as error:
+                self.ended = error
+                return
+            self.results.append(result)
+            told(result)
+
+    def judge(self, row: Row) -> Result | None:
+        """Why one is not sent; nothing where it would be."""
+        if (reason := self._unfit(row)) is not None:
+            return self._said(row, "refused", reason, error=409)
+        last = row["last"]
+        if last["direct"] or (found := waiting(self, last)) is None:
+            return None
+        run = self.helps.run(found.queue, found.task)
+        return self._said(row, "waits", f"its task waits in {found.queue}: {found.said}; now: {run}")
+
+    def unknown(self, unique_id: str) -> Result:
+        """What is said of an id that stands nowhere."""
+        why = f"it stands nowhere: it is at its end, or no payment of this id came in; {self.helps.logs(unique_id)}"
+        return Result(unique_id=unique_id, stage="", status="refused", reason=why, error=404)
+
+    def _one(self, row: Row, why: str) -> Result:
+        if (judged := self.judge(row)) is not None:
+            return judged
+        last, unique_id = row["last"], row["unique_id"]
+        again = [one for one in self.of(unique_id) if one["stage"] == row["stage"]]
+        if not again or (again[0]["last"] or {}).get("task") != last["task"]:
+            return self._said(row, "went_on", "it went on meanwhile")
+        body = {"task": last["task"], "by": self._here.who[:200], **({"why": why} if why else {})}
+        path = f"/payments/{quote(unique_id, safe='')}/resend"
+        try:
+            answer = self._here.doors.call("POST", last["service"], path, body)
+        except CallFailed as error:
+            return self._refusal(row, error)
+        reason = {
+            "written": "the task could not be made: the schedule of its service does it within a minute",
+            "kept_back": "the receiver is down: it goes on by itself after that",
+        }.get(answer["status"], "")
+        return self._said(row, answer["status"], reason, queue=answer["queue"], task=answer["task"])
+
+    def _refusal(self, row: Row, error: CallFailed) -> Result:
+        code, service = _code(error.body), row["last"]["service"]
+        if code in ON_ITS_WAY:
+            return self._said(row, "went_on", rest.reason(error.body))
+        if code == "DEAD":
+            return self._said(row, "refused", f"it is dead: {self.helps.replay(row['unique_id'])}", error=error.status)
+        if error.status in (403, 405) or (error.status == 404 and not code.isupper()):
+            why = f"{service} has no such door ({error.status}): its release is older than this command"
+            return self._said(row, "refused", why, error=error.status)
+        return self._said(row, "refused", rest.reason(error.body), error=error.status)
+
+    def _unfit(self, row: Row) -> str | None:
+        """Why no message is to be sent for it, as it was read, and what helps instead."""
+        stage, last = row["stage"], row["last"]
+        signed = f"a payout of it is signed: the chain decides; {self.helps.wallet()}"
+        batch = "the schedule gcbatchprocessor-sweep goes on with it each minute"
+        said = {
+            "dead": f"it is dead: {self.helps.replay(row['unique_id'])}",
+            **{"signed": signed, "mined": signed, "batch": batch, "batch_due": batch},
+        }
+        if stage in said:
+            return said[stage]
+        if last is not None and last["sent_at"] is None:
+            return _unsent(last)
+        if not may_be_resent(row):
+            return f"no message moves it on: it waits for others, or was refused ({row['code'] or stage})"
+        return "no message of it is in the outbox" if last is None else None
+
+    def _rows(self, query: str, *, after: str = "", pages: int | None = None) -> Iterator[Row]:
+        asked = 0
+        while pages is None or asked < pages:
+            path = f"/reconcile/payments?{query}&after={quote(after, safe='')}"
+            page = self._here.doors.call("GET", KEEPER, path)
+            yield from page["payments"]
+            asked += 1
+            if page["next"] is None:
+                return
+            after = page["next"]
+
+    @staticmethod
+    def _said(row: Row, status: str, reason: str = "", **more: Any) -> Result:
+        return Result(unique_id=row["unique_id"], stage=row["stage"], status=status, reason=reason, **more)
+
+
+def _unsent(last: Row) -> str:
+    """Why a message that was not sent is not sent once more."""
+    if last.get("withheld"):
+        return f"kept back: the receiver of {last['queue']} is down; it goes on by itself after that"
+    if last["cancelled_at"]:
+        return "another message was sent in its place"
+    return "not queued yet: the schedule of its service does it each minute"
+
+
+def _code(body: str) -> str:
+    """A door's code of a refusal; what an application without such a door answers is a sentence."""
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return ""
+    return str(told.get("error", "")) if isinstance(told, dict) else ""
