@@ -30,35 +30,29 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done,
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
 
 
-def confirm_change(place: Place, question: str, *, yes: bool = False, named: str = "") -> None:
-    """Go on only where the change is confirmed; `yes` and `named` are the options --yes and --confirm."""
+def confirm_change(place: Place, question: str, *, yes: bool, named: str, as_json: bool) -> None:
+    """Go on only where the change is confirmed, by the options --yes and --confirm; with --json nobody is asked."""
     if named and named != place.stack:
         raise BadUsage(
             f"--confirm {named} is not the stack that is meant: {place.stack}",
             why="the change would be made where nobody wanted it",
             fix=f"--stack {named}, or --confirm {place.stack}",
         )
-    if place.stack != PROD:
-        if not yes:
-            confirm(question)
-        return
-    if named:
-        if not yes:
-            confirm(question)
-        return
-    if not sys.stdin.isatty():
+    if place.stack == PROD and not named:
+        _by_name(question, as_json=as_json)
+    elif not yes and as_json:
+        raise OpsError("nothing was done: nobody confirmed it", why=f"this is asked first: {question}", fix="add --yes")
+    elif not yes:
+        confirm(question)
+
+
+def _by_name(question: str, *, as_json: bool) -> None:
+    if as_json or not sys.stdin.isatty():
         raise OpsError(
             "nothing was done: nobody confirmed it by the stack's name",
             why=f"this is asked first: {question}",
-            fix=f"without a terminal, add --yes --confirm {PROD}",
+            fix=f"{'with --json' if as_json else 'without a terminal'}, add --yes --confirm {PROD}",
         )
     typer.echo(question)
     if typer.prompt(f"This is {PROD}. Type its name to go on", default="", show_default=False).strip() != PROD:
         raise typer.Abort
-
-
-def sure(place: Place, question: str, *, yes: bool, named: str, as_json: bool) -> None:
-    """Go on only where it is confirmed; with --json there is nobody to ask."""
-    if as_json and not yes:
-        raise OpsError("nothing was done: nobody confirmed it", why=f"this is asked first: {question}", fix="add --yes")
-    confirm_change(place, question, yes=yes, named=named)

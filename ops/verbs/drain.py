@@ -13,7 +13,7 @@ import typer
 
 from ops import place, specs
 from ops.auditing import audited
-from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, sure
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, confirm_change
 from ops.errors import OpsError
 from ops.output import Output, counted
 from ops.queues.calls import Calls
@@ -68,7 +68,7 @@ def drain(
         return
     if pause and names:
         question = f"Pause {counted(len(names), 'queue')} of {stack} once they are empty: {', '.join(names)}?"
-        sure(here, f"{question} Payments wait meanwhile.", yes=yes, named=named, as_json=as_json)
+        confirm_change(here, f"{question} Payments wait meanwhile.", yes=yes, named=named, as_json=as_json)
     began, paused = here.now(), list[str]()
     try:
         seen = waits.until_empty()

@@ -53,7 +53,7 @@ def command(
             out.result({"would_roll_back": target, "rollout": found.as_json()})
             return
         goal = "to 0 %" if kind is Kind.ROUTE else "to the revision before"
-        confirm_change(here, f"Roll back {target} in {stack} {goal}?", yes=yes, named=confirm)
+        confirm_change(here, f"Roll back {target} in {stack} {goal}?", yes=yes, named=confirm, as_json=as_json)
         rollout = rollback.begin(here, store, target, kind, why or "asked for")
     except rollback.AlreadyBack as error:
         out.step(error.what)

@@ -78,7 +78,7 @@ def begin(
             out.plain(f"    {planned}", style="dim")
         out.result({"would_start": plan.as_json(), "earliest": [{"percent": n, "at": at} for n, at in page.plan(plan)]})
         return
-    confirm_change(here, f"Roll out {what}?", yes=yes, named=confirm)
+    confirm_change(here, f"Roll out {what}?", yes=yes, named=confirm, as_json=as_json)
 
     def first() -> None:
         start.begin(place.of(stack), store, specs.load(stack), wish, plan)
@@ -117,7 +117,7 @@ def resume(
         out.say(f"would go on with this: {page.line(found)}{where}")
         out.result({"would_resume": found.as_json()})
         return
-    confirm_change(here, f"Go on with this in {stack}: {page.line(found)}?", yes=yes, named=confirm)
+    confirm_change(here, f"Go on with this in {stack}: {page.line(found)}?", yes=yes, named=confirm, as_json=as_json)
     if found.phase is Phase.PAUSED:
         found = _word(store, lambda kept: kept.turned(Phase.RUNNING, "", here.who))
         audited(here, out.progress, "rollout resume", found.target, rollout=found.id)
@@ -187,7 +187,9 @@ def pause(
             out.say(f"would hold {found.target} at {found.percent} %")
             out.result({"would_pause": found.as_json()})
             return
-        confirm_change(here, f"Hold {found.target} in {stack} at {found.percent} %?", yes=yes, named=confirm)
+        confirm_change(
+            here, f"Hold {found.target} in {stack} at {found.percent} %?", yes=yes, named=confirm, as_json=as_json
+        )
         found = _word(store, lambda kept: kept.turned(Phase.PAUSED, why, here.who))
         audited(here, out.progress, "rollout pause", found.target, rollout=found.id, why=why)
     out.step(f"{found.target} is held at {found.percent} %", "./sluice rollout resume goes on")
@@ -221,7 +223,7 @@ def promote(
         out.say(f"would {page.meaning(found, meant)}, whatever the gates say")
         out.result({"would_promote_to": meant, "gates": said})
         return
-    confirm_change(here, f"Raise {found.target} in {stack} to {meant} % now?", yes=yes, named=confirm)
+    confirm_change(here, f"Raise {found.target} in {stack} to {meant} % now?", yes=yes, named=confirm, as_json=as_json)
     whole = found.percent == WHOLE
     hand = Raised(percent=meant, at=text(here.now()), who=here.who, gates=said)
     _word(store, lambda kept: _raised(kept, hand))
@@ -263,6 +265,7 @@ def abort(
             f"Take {found.target} in {stack} back from {found.percent} % to {found.began_at} %?",
             yes=yes,
             named=confirm,
+            as_json=as_json,
         )
         found = _word(store, lambda kept: kept.turned(Phase.ABORTING, why, here.who))
     session.ended(out, session.seen_to(here, store, system, out, lambda kept: kept.phase.over))
@@ -303,7 +306,7 @@ def finish(
         out.say(f"would let go of {previous}")
         out.result({"would_finish": previous})
         return
-    confirm_change(here, f"Let go of {previous} of {service} in {stack}?", yes=yes, named=confirm)
+    confirm_change(here, f"Let go of {previous} of {service} in {stack}?", yes=yes, named=confirm, as_json=as_json)
     store = Store(here)
     with lock.held(here, f"finish of {service}"):
         start.free(store)

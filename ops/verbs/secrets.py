@@ -88,7 +88,9 @@ def rotate(
     under_way.refuse(here, why="a rotation changes templates, which is refused while a release is tried")
     with lock.held(here, f"secrets rotate {name}"):
         walk = Walk(here, secret, system, out)
-        confirm_change(here, _question(walk, name, stack, finish=finish, force=force), yes=yes, named=confirm)
+        confirm_change(
+            here, _question(walk, name, stack, finish=finish, force=force), yes=yes, named=confirm, as_json=as_json
+        )
         waiting = walk.finish(force=force) if finish else _walked(walk, value, force=force)
     if waiting is not None:
         out.say(f"{name} waits {shown(waiting.seconds)}: {waiting.why}.")

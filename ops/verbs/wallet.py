@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 import typer
 
 from ops import place, rest
-from ops.confirming import Confirm, DryRun, Json, WhichStack, Why, Yes, sure
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Why, Yes, confirm_change
 from ops.errors import CallFailed, OpsError
 from ops.follow import coins
 from ops.output import Output
@@ -83,7 +83,7 @@ def resume(
         out.result({"would_resume": stands["address"], "stopped": stands["stopped"]})
         return
     question = "Sign with this wallet again? Only once it is known who used its key."
-    sure(here, question, yes=yes, named=confirm, as_json=as_json)
+    confirm_change(here, question, yes=yes, named=confirm, as_json=as_json)
     door = "/wallet/resume" + (f"?{urlencode({'wallet': wallet})}" if wallet else "")
     answer = _called(lambda: here.doors.call("POST", KEEPER, door, _said(here, why)))
     lost = ", ".join(map(str, answer["lost"]))
@@ -108,7 +108,9 @@ def abandon(
         out.say(f"would fill the nonce of {payment} with a transfer to oneself; open nonces: {waiting}")
         out.result({"would_abandon": payment, "open_nonces": waiting})
         return
-    sure(here, f"Abandon the payout of {payment}? This cannot be taken back.", yes=yes, named=confirm, as_json=as_json)
+    confirm_change(
+        here, f"Abandon the payout of {payment}? This cannot be taken back.", yes=yes, named=confirm, as_json=as_json
+    )
     door = f"/payouts/{quote(payment, safe='')}/abandon"
     answer = _called(lambda: here.doors.call("POST", KEEPER, door, _said(here, why)))
     out.step(f"{answer['unique_id']}  {answer['status']}", answer["tx_hash"])

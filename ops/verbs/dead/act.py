@@ -8,7 +8,7 @@ import typer
 
 from ops import place
 from ops.auditing import audited
-from ops.confirming import Confirm, DryRun, Json, WhichStack, Why, Yes, sure
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Why, Yes, confirm_change
 from ops.dead.doors import DeadDoors
 from ops.dead.things import PAYMENT, Thing, Wanted
 from ops.dead.work import Result, Verb, Work, unfit, verdict
@@ -81,7 +81,7 @@ def replay(
         paid = sum(thing.kind == PAYMENT for thing in things)
         from_wallet = f" {counted(paid, 'payment')} of them: each is paid from the host wallet." if paid else ""
         question = f"Replay {len(things)} in {here.stack}, {rate}?{from_wallet}"
-        sure(here, question, yes=yes, named=confirm, as_json=as_json)
+        confirm_change(here, question, yes=yes, named=confirm, as_json=as_json)
         _work(out, here, Work(doors, hand), "replay", things, why=why, rate=per_second)
 
 
@@ -114,7 +114,7 @@ def drop(
             return
         done = "Take back that these were put aside" if undo else "Put aside"
         question = f"{done}: {', '.join(thing.id for thing in things[:5])}{' ...' if len(things) > 5 else ''}?"
-        sure(here, question, yes=yes, named=confirm, as_json=as_json)
+        confirm_change(here, question, yes=yes, named=confirm, as_json=as_json)
         _work(out, here, Work(doors, hand), verb, things, why=why, rate=DROPS)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ops import place
-from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, sure
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, confirm_change
 from ops.dead.doors import DeadDoors, Refused
 from ops.dead.things import PAYMENT
 from ops.errors import BadUsage, OpsError
@@ -31,7 +31,7 @@ def mark(
     """Mark a dead payment; it stays dead."""
     out, here = Output(as_json=as_json), place.of(stack)
     if stack != LOCAL and not dry_run:  # on this machine nothing is lost by a slip: it is taken back by the same verb
-        sure(here, f"Mark {payment} in {stack} as {status}?", yes=yes, named=confirm, as_json=as_json)
+        confirm_change(here, f"Mark {payment} in {stack} as {status}?", yes=yes, named=confirm, as_json=as_json)
     body = {"status": status, **({"note": note} if note else {})}
     _change(out, here, payment, "status", body, dry_run=dry_run)
 
@@ -56,7 +56,7 @@ def settle(
     the_one(DeadDoors(here), None, payment, PAYMENT)
     if not dry_run:
         question = f"Record that {payment} was paid by other means? It is never replayed after that."
-        sure(here, question, yes=yes, named=confirm, as_json=as_json)
+        confirm_change(here, question, yes=yes, named=confirm, as_json=as_json)
     body = {key: text for key, text in (("tx_hash", tx_hash), ("note", note)) if text}
     _change(out, here, payment, "recovered", body, dry_run=dry_run)
 

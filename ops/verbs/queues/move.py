@@ -13,7 +13,7 @@ import typer
 
 from ops import place, specs
 from ops.auditing import audited
-from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, sure
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, confirm_change
 from ops.errors import BadUsage
 from ops.output import Output, counted
 from ops.queues import move as moving
@@ -86,7 +86,7 @@ def move(
         fresh = " Their attempts and age limits begin anew, their tokens do not."
         if side:
             fresh += " Payments that have met the other side meet both, as after a rollback."
-        sure(
+        confirm_change(
             here,
             f"Move {counted(len(found.chosen), 'task')} of {queue} in {stack} {where}?{fresh}{twice}",
             yes=yes,

@@ -18,7 +18,7 @@ import typer
 
 from ops import place
 from ops.auditing import audited
-from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, sure
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, confirm_change
 from ops.errors import BadUsage
 from ops.output import Output, counted
 from ops.queues import aftermath, pace
@@ -73,7 +73,7 @@ def purge(
         out.say(f"no task waits in {queue}; nothing was purged")
         out.result({"queue": queue, "destroyed": 0, "gone": 0, "export": None, "then": after})
         return
-    sure(
+    confirm_change(
         here,
         f"Destroy {counted(held, 'task')} of {queue} in {stack}? Payments keep their rows, so that none is lost; of "
         f"those that lose their task: {after}.",

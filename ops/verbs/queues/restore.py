@@ -16,7 +16,7 @@ import typer
 
 from ops import place
 from ops.auditing import audited
-from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, sure
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, confirm_change
 from ops.errors import BadUsage
 from ops.output import Output, counted
 from ops.queues import pace
@@ -55,7 +55,7 @@ def restore(
     counts: Counter[str] = Counter()
     if kept:
         question = f"Put {counted(len(kept), 'task')} back into {queue} in {stack}? What is due is dispatched at once."
-        sure(here, question, yes=yes, named=named, as_json=as_json)
+        confirm_change(here, question, yes=yes, named=named, as_json=as_json)
         try:
             pace.each(
                 lambda task: "restored" if calls.create(queue, _again(task, calls.path(queue))) else "restored_before",

@@ -103,7 +103,7 @@ def resume(
         return
     if paused:
         question = f"Resume {counted(len(paused), 'queue')} of {stack}: {', '.join(paused)}?"
-        confirm_change(here, question, yes=yes or as_json, named=named)
+        confirm_change(here, question, yes=yes or as_json, named=named, as_json=as_json)
     which = ["--all"] if every else ["--new-since", str(new_since)] if new_since is not None else names or []
     done = start(
         calls,
@@ -148,7 +148,7 @@ def pause(
         return
     if running:
         question = f"Pause {counted(len(running), 'queue')} of {stack}: {', '.join(running)}? Payments wait meanwhile."
-        confirm_change(here, question, yes=yes or as_json, named=named)
+        confirm_change(here, question, yes=yes or as_json, named=named, as_json=as_json)
         done: list[str] = []
         try:
             for name in running:

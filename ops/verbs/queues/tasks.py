@@ -19,7 +19,7 @@ import typer
 
 from ops import place
 from ops.auditing import audited
-from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, sure
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, confirm_change
 from ops.errors import BadUsage, OpsError
 from ops.output import Output, counted
 from ops.place import Place
@@ -122,7 +122,7 @@ def run(
         out.result({"queue": queue, "run": 0, "gone": 0})
         return
     held = "" if state == "running" else f" The queue is {state}: they are dispatched all the same."
-    sure(
+    confirm_change(
         here,
         f"Dispatch {counted(len(meant), 'task')} of {queue} in {stack} now, {per_second:g} a second, whatever the "
         f"queue's rate?{held}",
