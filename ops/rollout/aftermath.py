@@ -14,9 +14,8 @@ from typing import Any
 
 from ops.errors import OpsError
 from ops.place import Local, Place
-from ops.queues.calls import Calls
+from ops.rollout.left import addressed
 from ops.rollout.state import Kind, Rollout
-from spec.names import CANARY_TAG
 
 #: Real seconds to wait for requests in flight, and between two looks.
 PATIENCE, LOOK = 30.0, 0.1
@@ -66,13 +65,9 @@ def met(place: Place, rollout: Rollout, cut: list[str]) -> int:
 
 def queued(place: Place, service: str, cut: list[str]) -> dict[str, int]:
     """Tasks that are addressed to the canary's tag: never tried, and tried before; `cut` as in `met`."""
-    url = place.url(service, CANARY_TAG)
-    counts, calls = {"first": 0, "retries": 0}, Calls(place)
-    for queue in calls.queues():
-        for task in _some(calls.tasks(queue), "queued", cut):
-            request = task.get("httpRequest", {})
-            if str(request.get("url", "")).startswith(url):
-                counts["retries" if int(task.get("dispatchCount", 0)) else "first"] += 1
+    counts = {"first": 0, "retries": 0}
+    for _, task in addressed(place, service, lambda found: _some(found, "queued", cut)):
+        counts["retries" if int(task.get("dispatchCount", 0)) else "first"] += 1
     return counts
 
 

@@ -7,24 +7,34 @@ payments would meet a second revision. Probes are none of them, they effect noth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from ops.place import Place, option
 from ops.queues.calls import Calls
 from ops.queues.probe import HEADER
 from spec.names import CANARY_TAG
 
+Tasks = Iterator[dict[str, Any]]
+
 
 def left(place: Place, service: str) -> dict[str, int]:
     """How many there are, by queue."""
-    url, calls, found = place.url(service, CANARY_TAG), Calls(place), dict[str, int]()
+    return dict(Counter(queue for queue, _ in addressed(place, service)))
+
+
+def addressed(
+    place: Place, service: str, bound: Callable[[Tasks], Tasks] = lambda found: found
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each of them with its queue; of a queue's tasks those are looked at that `bound` lets through."""
+    url, calls = place.url(service, CANARY_TAG), Calls(place)
     for queue in calls.queues():
-        for task in calls.tasks(queue):
+        for task in bound(calls.tasks(queue)):
             request = task.get("httpRequest", {})
             probes = HEADER in {str(name).lower() for name in request.get("headers", {})}
             if str(request.get("url", "")).startswith(url) and not probes:
-                found[queue] = found.get(queue, 0) + 1
-    return found
+                yield queue, task
 
 
 def still(service: str, found: Mapping[str, int]) -> str:
