@@ -19,7 +19,6 @@ from ops.errors import BadUsage, OpsError
 from ops.queues import tasks
 from ops.queues.calls import Calls
 from ops.queues.pace import each
-from ops.queues.probe import HEADER
 
 #: What follows the name of a task that was moved.
 MOVED = "-moved"
@@ -122,7 +121,7 @@ def _found(calls: Calls, source: str, target: str, wanted: Any, limit: int) -> M
     for task in calls.tasks(source, full=True):
         if "httpRequest" not in task or not wanted(task):
             continue
-        if HEADER in {name.lower() for name in task["httpRequest"].get("headers", {})}:
+        if tasks.is_probe(task):
             probes += 1
         elif tasks.read(task).running:
             running += 1

@@ -25,10 +25,8 @@ from ops import rest
 from ops.errors import CallFailed, OpsError
 from ops.place import Place
 from ops.queues.rests import Rests, spread
-from ops.queues.tasks import status_of
+from ops.queues.tasks import PROBE, status_of
 
-#: The header that the services' kit knows a probe by (`service_code/kit/probe.py`).
-HEADER = "x-sluice-probe"
 #: What a service answers that was reached, and whose own task was refused.
 PASSED_ON_REFUSED = 424
 #: Seconds for one attempt to end: a service may have to start.
@@ -135,7 +133,7 @@ class Prober:
             "httpRequest": {
                 "url": self._doors.get(queue.receiver, url) + queue.path,
                 "httpMethod": "POST",
-                "headers": {HEADER: " ".join([run, *onward])},
+                "headers": {PROBE: " ".join([run, *onward])},
                 "oidcToken": {"serviceAccountEmail": account, "audience": url},
             },
         }

@@ -23,6 +23,8 @@ STABLE: Final = names.STABLE_TAG
 OTHER: Final = "other"
 #: What stands for the answer of a task that has had none.
 UNTRIED = "-"
+#: The header that the services' kit knows a probe by (`service_code/kit/probe.py`).
+PROBE: Final = "x-sluice-probe"
 
 _HTTP = re.compile(r"HTTP status code (\d{3})")
 _RPC = re.compile(r"^([A-Z_]+)\(\d+\)")
@@ -90,6 +92,11 @@ def read(task: Mapping[str, Any]) -> Task:
         running=bool(last.get("dispatchTime")) and not last.get("responseTime"),
         url=str(task.get("httpRequest", {}).get("url", "")),
     )
+
+
+def is_probe(task: Mapping[str, Any]) -> bool:
+    """Whether it effects nothing: a probe of `queues resume`, or of a new revision."""
+    return PROBE in {str(name).lower() for name in task.get("httpRequest", {}).get("headers", {})}
 
 
 def status_of(said: str) -> str:

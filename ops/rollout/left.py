@@ -13,7 +13,7 @@ from typing import Any
 
 from ops.place import Place, option
 from ops.queues.calls import Calls
-from ops.queues.probe import HEADER
+from ops.queues.tasks import is_probe
 from spec.names import CANARY_TAG
 
 Tasks = Iterator[dict[str, Any]]
@@ -31,9 +31,7 @@ def addressed(
     url, calls = place.url(service, CANARY_TAG), Calls(place)
     for queue in calls.queues():
         for task in bound(calls.tasks(queue)):
-            request = task.get("httpRequest", {})
-            probes = HEADER in {str(name).lower() for name in request.get("headers", {})}
-            if str(request.get("url", "")).startswith(url) and not probes:
+            if str(task.get("httpRequest", {}).get("url", "")).startswith(url) and not is_probe(task):
                 yield queue, task
 
 

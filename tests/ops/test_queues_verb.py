@@ -18,8 +18,9 @@ from ops.errors import CallFailed
 from ops.home import Home
 from ops.output import Output
 from ops.queues import rests
-from ops.queues.probe import HEADER, Prober
+from ops.queues.probe import Prober
 from ops.queues.rests import Rests
+from ops.queues.tasks import PROBE
 from ops.stack import deploy
 
 #: The sender that no queue leads to.
@@ -69,7 +70,7 @@ class Stack(place.Local):
 
     def _task(self, method: str, queue: str, task: str, body: Any) -> Any:
         if method == "POST" and not task:
-            run, *onward = body["task"]["httpRequest"]["headers"][HEADER].split()
+            run, *onward = body["task"]["httpRequest"]["headers"][PROBE].split()
             if run not in self.runs:
                 self.runs.append(run)
                 self.round += 1

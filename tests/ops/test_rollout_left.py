@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from ops.queues.probe import HEADER
+from ops.queues.tasks import PROBE
 from ops.rollout import aftermath, page
 from ops.rollout.state import Phase
 from tests.ops.rollouts import CANARY, SERVICE, STABLE, World
@@ -32,7 +32,7 @@ def put(here: World, queue: str, tag: str | None, **headers: str) -> str:
 def test_it_waits_for_the_tasks_that_the_last_one_has_left_and_says_how_to_move_them(here: World, sluice: Run) -> None:
     queue = queue_of(here, "split-payment-queue")
     put(here, queue, None)
-    put(here, queue, "canary", **{HEADER: "a-run"})
+    put(here, queue, "canary", **{PROBE: "a-run"})
     left = [put(here, queue, "canary"), put(here, queue, "canary")]
     before = here.writes
     code, said = sluice("rollout", "start", SERVICE, "--yes", "--dwell", "1h")
