@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ops import place
-from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, confirm_change
+from ops.confirming import Confirm, DryRun, Json, WhichStack, Why, Yes, confirm_change
 from ops.errors import BadUsage, OpsError
 from ops.output import Output, counted
 from ops.place import Place
@@ -24,22 +24,24 @@ LONGEST = 200
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("resend", help="Send the message of payments that stand still once more, now; none is paid twice.")(
-        resend
-    )
+    app.command("resend", help="Send the last message of payments that stand still again. None is paid twice.")(resend)
 
 
 def resend(
     ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Payments, as reconcile names them.")] = None,
     *,
     every: Annotated[bool, typer.Option("--all", help="All that stand longer than their stage usually takes.")] = False,
-    stage: Annotated[str, typer.Option("--stage", help=f"Of all, those in this one: {', '.join(RESENT)}.")] = "",
+    stage: Annotated[
+        str, typer.Option("--stage", metavar="STAGE", help=f"Of all, those in this one: {', '.join(RESENT)}.")
+    ] = "",
     older_than: Annotated[
         str, typer.Option("--older-than", metavar="TIME", help="Of all, those that stand for longer, such as 2m.")
     ] = "",
-    limit: Annotated[int, typer.Option("--limit", min=0, help="So many at most, the oldest; 0 is all.")] = 0,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=0, help="So many at most, the oldest; 0 is all.")
+    ] = 0,
     rate: Annotated[str, typer.Option("--rate", metavar="N/s", help="So many a second at most.")] = "5/s",
-    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="Why it is done: kept with it.")] = "",
+    why: Why = "",
     dry_run: DryRun = False,
     yes: Yes = False,
     confirm: Confirm = "",

@@ -27,6 +27,13 @@ def test_a_group_lists_its_verbs_in_lines_that_are_not_cut(group: str, capsys: p
     assert [line for line in listed if line.endswith("...")] == []
 
 
+def test_the_list_of_all_verbs_is_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["--help"]) == 0
+    listed = capsys.readouterr().out.partition("Commands:")[2].strip().splitlines()
+    assert len(listed) > 20
+    assert [line for line in listed if line.endswith("...")] == []
+
+
 def test_an_option_that_many_verbs_have_is_said_in_the_same_words_and_takes_something_with_a_name() -> None:
     said: dict[str, set[str]] = {
         name: set() for name in ("--stack", "--yes", "--confirm", "--dry-run", "--json", "--why")
