@@ -40,6 +40,7 @@ VERBS = (
     "queues run",
     "queues tasks",
     "reconcile",
+    "resend",
     "rollback",
     "rollout abort",
     "rollout finish",
