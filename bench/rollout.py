@@ -2,11 +2,11 @@
 
 One fault after the other (FAULTS) at one share after the other (STEPS), PAYMENTS payments in all for each fault, half
 of them paid at once and half in stages, RATE a second (at 100 % some are paid before it, for gates to compare with);
-then the same with 100 tasks queued on the bad revision for later, with tasks that wait for longer than their tokens live, with metrics three minutes late, and at 20 payments an
-hour; at last a good revision and an idle service. After each, payments are settled on a moved clock, the dead are
-replayed, the judge (tests/payments/judge.py) recomputes every account, and a preview must show no change. Each trial's
-figures are a line; `OUT` names a file that they are appended to, and trials that stand in it are not played again. A
-whole run takes more than an hour.
+then the same with 100 tasks queued on the bad revision for later, with tasks that wait for longer than their tokens
+live, with metrics three minutes late, and at 20 payments an hour; at last a good revision and an idle service. After
+each, payments are settled on a moved clock, the dead are replayed, the judge (tests/payments/judge.py) recomputes
+every account, and a preview must show no change. Each trial's figures are a line; `OUT` names a file that they are
+appended to, and trials that stand in it are not played again. A whole run takes more than an hour.
 
     .venv/bin/python -m bench.rollout --fault raises --step 10 --payments 300
 """
