@@ -14,11 +14,15 @@ import spec
 
 _SPLIT = "gcwebhook's sweeper puts each anew after 5 minutes, then at doubling intervals up to an hour, for 24 hours"
 _STAGED = (
-    "nobody makes these anew: where nothing was signed, the payment is dead {window} after its last token, and "
-    "`./sluice dead replay PAYMENT` pays it then; what was signed is the chain's to decide"
+    "nobody makes these anew but `./sluice resend PAYMENT`: without it, and where nothing was signed, the payment is "
+    "dead {window} after its last token, and `./sluice dead replay PAYMENT` pays it then; what was signed is the "
+    "chain's to decide"
 )
 _NEWS = "these are news: sweepers ask the chain and the database for the same, so that no payment waits for them"
-_DAY = "the payment is dead 24 hours after it was received, and `./sluice dead replay PAYMENT` splits it then"
+_DAY = (
+    "`./sluice resend PAYMENT` asks once more; without it the payment is dead 24 hours after it was received, and "
+    "`./sluice dead replay PAYMENT` splits it then"
+)
 
 #: Message -> what happens without its task.
 BY_MESSAGE: Final[Mapping[str, str]] = {

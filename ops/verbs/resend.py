@@ -18,6 +18,8 @@ from ops.verbs.clock import seconds
 from spec.errors import choose
 from spec.stack import LOCAL
 
+#: What is told of as done.
+DONE = (*SENT, "already_resent")
 #: Characters of an id: what is longer is no payment's.
 LONGEST = 200
 
@@ -99,8 +101,13 @@ def _work(
     out: Output, here: Place, work: Resend, rows: list[Row], unknown: list[Result], *, why: str, rate: float
 ) -> None:
     def told(result: Result) -> None:
-        tell = out.refusal if result.refused else out.step
-        tell(f"{result.unique_id}  {result.stage}  {result.status}", result.reason or result.queue)
+        line = f"{result.unique_id}  {result.stage}  {result.status}  {result.reason or result.queue}"
+        if result.refused:
+            out.refusal(line)
+        elif result.status in DONE:
+            out.step(line)
+        else:
+            out.plain(f"- {line}")
 
     work.each(rows, why, rate=rate, told=told)
     results = [*unknown, *work.results]
