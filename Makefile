@@ -20,7 +20,7 @@ bench: .prepared ## the figures of docs/figures.md, JSON last
 	@.venv/bin/python -m bench
 
 proofs: .prepared ## faults and kills for long; fails where a promise is not kept
-	@SLUICE_WHOLE=1 .venv/bin/python -m pytest -n $(PYTEST_WORKERS) -q tests/payments/test_bindings.py tests/payments/test_crashes.py tests/payments/test_operators_under_load.py tests/rollout
+	@SLUICE_WHOLE=1 .venv/bin/python -m pytest -n $(PYTEST_WORKERS) -q tests/payments/test_bindings.py tests/payments/test_crashes.py tests/payments/test_operators_under_load.py tests/rollout tests/runbook
 	@.venv/bin/python -m bench proofs
 
 fix: .prepared ## format, and mend what can be mended

@@ -1,25 +1,14 @@
-"""One stack for the tests of this folder, which roll revisions out and back on it; each leaves nothing under way."""
+"""The stack on which revisions are rolled out and back; each test leaves nothing under way."""
 
 from __future__ import annotations
-
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.payments.stack import Stack
 
 
-@pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    """A deployed stack that a worker's tests share."""
-    with tempfile.TemporaryDirectory(prefix="sluice-", ignore_cleanup_errors=True) as folder:
-        shared = Stack(Path(folder) / "home")
-        try:
-            shared.up()
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setenv("SLUICE_HOME", str(shared.home))  # verbs and walks in this process are this stack's
-                yield shared
-        finally:
-            shared.sluice("down", check=False)
+@pytest.fixture
+def stack(operated: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """The shared stack, whose verbs and walks are run in this process."""
+    monkeypatch.setenv("SLUICE_HOME", str(operated.home))
+    return operated

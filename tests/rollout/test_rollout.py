@@ -2,7 +2,7 @@
 
 In every run a good release, walked look by look; with SLUICE_WHOLE=1 the command itself, each fault, and payments at a
 rate. `python -m bench rollout` plays each fault at each step with 2,000 payments. Revisions that fail
-and that let tokens expire are test_matrix's.
+and that let tokens expire are tests/runbook/test_rolling_back's.
 """
 
 from __future__ import annotations
