@@ -178,6 +178,20 @@ def test_a_key_of_ours_is_rotated_and_nothing_in_flight_is_refused(
     assert not [key for key in both if key in shown], "no value anywhere but in Secret Manager and the owner's home"
 
 
+def test_an_audit_entry_that_is_refused_stops_no_rotation_halfway(
+    world: type[Fleet], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuses(*_: Any, **__: Any) -> None:
+        raise OpsError("logging.logEntries.create is missing")
+
+    monkeypatch.setattr(places.Place, "audit", refuses)
+    one = walk()
+    one.begin()
+    assert one.go_on() is not None, "both values are in use, and the old one waits"
+    assert {world.runs[name] for name in ("gcsplit", "gchostpay")} == {"3"}
+    assert capsys.readouterr().err.count("no audit entry of it was written: logging.logEntries.create is missing") == 2
+
+
 class KilledError(BaseException):
     """The process died."""
 
