@@ -5,22 +5,15 @@ Each of their tests leaves nothing under way, nothing paused and nothing broken.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.payments.stack import Stack
+from tests.payments.stack import Stack, deployed
 
 
 @pytest.fixture(scope="session")
 def operated() -> Iterator[Stack]:
     """A deployed stack that a worker's tests of these rooms share."""
-    with tempfile.TemporaryDirectory(prefix="sluice-", ignore_cleanup_errors=True) as folder:
-        shared = Stack(Path(folder) / "home")
-        try:
-            shared.up()
-            yield shared
-        finally:
-            shared.sluice("down", check=False)
+    with deployed() as shared:
+        yield shared

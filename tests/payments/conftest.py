@@ -1,8 +1,4 @@
-"""Stacks for tests: one a worker that tests share, and private ones for tests that break things.
-
-Homes stand outside of pytest's own folder, which every pytest run closes to other users again: Postgres, which refuses
-to run as root, could not enter its data there.
-"""
+"""Stacks for tests: one a worker that tests share, and private ones for tests that break things."""
 
 from __future__ import annotations
 
@@ -12,19 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.payments.stack import Stack
+from tests.payments.stack import Stack, deployed
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """A deployed stack that the tests of a worker share; they leave it healthy."""
-    with tempfile.TemporaryDirectory(prefix="sluice-", ignore_cleanup_errors=True) as folder:
-        shared = Stack(Path(folder) / "home")
-        try:
-            shared.up()
-            yield shared
-        finally:
-            shared.sluice("down", check=False)
+    with deployed() as shared:
+        yield shared
 
 
 @pytest.fixture

@@ -11,11 +11,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -170,6 +172,22 @@ class Stack:
         """The process ids of a service's running instances."""
         status = self.admin("GET", "status")
         return [instance["pid"] for instance in status["services"][service]["instances"]]
+
+
+@contextmanager
+def deployed() -> Iterator[Stack]:
+    """A deployed stack, stopped and gone afterwards.
+
+    Its home stands outside of pytest's own folder, which every pytest run closes to other users again: Postgres, which
+    refuses to run as root, could not enter its data there.
+    """
+    with tempfile.TemporaryDirectory(prefix="sluice-", ignore_cleanup_errors=True) as folder:
+        one = Stack(Path(folder) / "home")
+        try:
+            one.up()
+            yield one
+        finally:
+            one.sluice("down", check=False)
 
 
 def until(done: Callable[[], bool], timeout: float, what: Callable[[], str] = lambda: "it") -> None:
