@@ -101,21 +101,23 @@ def bad_yaml(copy: Copy) -> str:
     return f"{HOSTPAY_QUEUE}:8:7: error: this is not YAML: the bracket opened here is not closed"
 
 
-MISTAKES = [unknown_service, rate_of_501, short_window, second_file, undeclared_secret, long_label, bad_yaml]
+#: What is refused at once, and what comes to light alone.
+MISTAKES = [[rate_of_501, second_file, undeclared_secret, long_label], [unknown_service], [short_window], [bad_yaml]]
 
 
-@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
-def test_up_refuses_a_broken_spec_with_place_reason_and_fix_and_starts_nothing(
-    copy: Copy, mistake: Callable[[Copy], str]
+@pytest.mark.parametrize("mistakes", MISTAKES, ids=lambda mistakes: mistakes[0].__name__)
+def test_up_refuses_broken_specs_with_place_reason_and_fix_of_each_and_starts_nothing(
+    copy: Copy, mistakes: list[Callable[[Copy], str]]
 ) -> None:
-    place = mistake(copy)
+    places = [mistake(copy) for mistake in mistakes]
     done = copy.sluice("up", "--no-pay")
     assert done.returncode == 1, done.stdout + done.stderr
     said = (done.stdout + done.stderr).splitlines()
-    at = next((number for number, line in enumerate(said) if line.strip().startswith(place)), None)
-    assert at is not None, done.stdout + done.stderr
-    assert said[at + 1].strip().startswith("why: ")
-    assert said[at + 2].strip().startswith("fix: ")
+    for place in places:
+        at = next((number for number, line in enumerate(said) if line.strip().startswith(place)), None)
+        assert at is not None, place + done.stdout + done.stderr
+        assert said[at + 1].strip().startswith("why: ")
+        assert said[at + 2].strip().startswith("fix: ")
     assert "Traceback" not in done.stdout + done.stderr
     assert not copy.home.exists() or list(copy.home.iterdir()) == []
 
