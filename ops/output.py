@@ -45,6 +45,13 @@ class Output:
         self._print("[red]\u2717[/red] ", end="")
         self.plain(text + (f"  {detail}" if detail else ""))
 
+    def warn(self, text: str) -> None:
+        """What must be known beside the result: with --json a line on standard error."""
+        if self.as_json:
+            sys.stderr.write(f"sluice: {text}\n")
+        else:
+            self.refusal(text)
+
     def progress(self, text: str) -> None:
         """How far a long work is: the line is written over on a terminal, and written when it changes elsewhere."""
         if text == self._last_progress:

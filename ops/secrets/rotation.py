@@ -115,7 +115,7 @@ class Walk:
             if one.number < int(alone) and one.state == "DISABLED":
                 self._values.destroy(one)
         if not rotation.destroyed:
-            audited(self._place, self._out.refusal, "secrets finish", self._name, kept=alone)
+            audited(self._place, self._out.warn, "secrets finish", self._name, kept=alone)
             self._keep(replace(rotation, destroyed=text(self._place.now())))
             self._out.step(f"{self._name}: the versions before {alone} are destroyed")
         return None
@@ -170,7 +170,7 @@ class Walk:
         self._deployed.pin(version)
         self._deployed.apply()
         self._deployed.served(version)
-        audited(self._place, self._out.refusal, "secrets rotate", self._name, step=str(step), secret_version=version)
+        audited(self._place, self._out.warn, "secrets rotate", self._name, step=str(step), secret_version=version)
         self._keep(rotation.stood(step, self._place.now()))
         self._out.step(f"all readers have version {version}", ", ".join(self._deployed.readers))
 
@@ -216,7 +216,7 @@ class Walk:
             if one.enabled and one.number < int(alone):
                 self._values.disable(one)
         if not rotation.disabled:
-            audited(self._place, self._out.refusal, "secrets retire", self._name, kept=alone)
+            audited(self._place, self._out.warn, "secrets retire", self._name, kept=alone)
             self._keep(replace(rotation, disabled=text(self._place.now())))
             self._out.step(f"{self._name}: the versions before {alone} are disabled")
 

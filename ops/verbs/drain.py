@@ -80,12 +80,12 @@ def drain(
             seen = waits.until_quiet()
     except OpsError as error:
         left = sum(one.due for one in error.left) if isinstance(error, NotDrained) else -1
-        audited(here, out.refusal, "drain", target, drained=False, left=left, paused=paused)
+        audited(here, out.warn, "drain", target, drained=False, left=left, paused=paused)
         if paused:
             error.fix += f"; {_resume(paused, stack)} starts what was paused already"
         raise
     waited = (here.now() - began).total_seconds()
-    audited(here, out.refusal, "drain", target, drained=True, left=0, paused=paused)
+    audited(here, out.warn, "drain", target, drained=True, left=0, paused=paused)
     later = sum(one.later for one in seen)
     kept = f"; {counted(later, 'task')} scheduled for later" if later else ""
     out.step(f"{target}: nothing is due within {change}{kept}", f"{counted(len(seen), 'queue')}, waited {waited:.0f} s")

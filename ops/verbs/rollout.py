@@ -84,7 +84,7 @@ def begin(
         start.begin(place.of(stack), store, specs.load(stack), wish, plan)
         audited(
             here,
-            out.progress,
+            out.warn,
             "rollout start",
             target,
             rollout=plan.id,
@@ -120,7 +120,7 @@ def resume(
     confirm_change(here, f"Go on with this in {stack}: {page.line(found)}?", yes=yes, named=confirm, as_json=as_json)
     if found.phase is Phase.PAUSED:
         found = _word(store, lambda kept: kept.turned(Phase.RUNNING, "", here.who))
-        audited(here, out.progress, "rollout resume", found.target, rollout=found.id)
+        audited(here, out.warn, "rollout resume", found.target, rollout=found.id)
     if lock.holder_of(here) is not None and found.phase is not Phase.ROLLING_BACK:
         out.step(f"{page.line(found)}; its walk goes on where it runs")
         out.result(found.as_json())
@@ -191,7 +191,7 @@ def pause(
             here, f"Hold {found.target} in {stack} at {found.percent} %?", yes=yes, named=confirm, as_json=as_json
         )
         found = _word(store, lambda kept: kept.turned(Phase.PAUSED, why, here.who))
-        audited(here, out.progress, "rollout pause", found.target, rollout=found.id, why=why)
+        audited(here, out.warn, "rollout pause", found.target, rollout=found.id, why=why)
     out.step(f"{found.target} is held at {found.percent} %", "./sluice rollout resume goes on")
     out.result(found.as_json())
 
@@ -227,7 +227,7 @@ def promote(
     whole = found.percent == WHOLE
     hand = Raised(percent=meant, at=text(here.now()), who=here.who, gates=said)
     _word(store, lambda kept: _raised(kept, hand))
-    audited(here, out.progress, "rollout promote", found.target, rollout=found.id, percent=meant, gates=said)
+    audited(here, out.warn, "rollout promote", found.target, rollout=found.id, percent=meant, gates=said)
     done = session.seen_to(
         here, store, system, out,
         lambda kept: kept.phase.over or (not whole and not kept.unset and kept.percent >= meant),
@@ -311,7 +311,7 @@ def finish(
     with lock.held(here, f"finish of {service}"):
         start.free(store)
         finishing.finish(place.of(stack), system, out, service, previous)
-    audited(here, out.progress, "rollout finish", service, previous=previous)
+    audited(here, out.warn, "rollout finish", service, previous=previous)
     out.step(f"{previous} is let go of")
     out.result({"finished": previous})
 

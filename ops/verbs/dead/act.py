@@ -128,7 +128,7 @@ def _work(out: Output, here: Place, work: Work, verb: Verb, things: list[Thing],
         work.tidy()
     finally:
         if work.acknowledged:
-            audited(here, out.refusal, f"dead {verb}", "paynow-events-dlq", acknowledged=work.acknowledged)
+            audited(here, out.warn, f"dead {verb}", "paynow-events-dlq", acknowledged=work.acknowledged)
     count = sum(result.status == "replayed" for result in work.results)
     answers = [result.as_json() for result in work.results]
     left = [thing.id for thing in things[len(work.results) :]]

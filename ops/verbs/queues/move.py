@@ -96,7 +96,7 @@ def move(
         try:
             found.carry(calls, rate=per_second, counts=counts)
         finally:
-            audited(here, out.refusal, "queues move", queue, to=target or side, meant=len(found.chosen), **counts)
+            audited(here, out.warn, "queues move", queue, to=target or side, meant=len(found.chosen), **counts)
     moved = counts["moved"] + counts["moved_before"]
     out.step(f"{counted(moved, 'task')} moved {where}") if moved else out.say(f"no task is to be moved {where}")
     if counts["dispatched_meanwhile"]:

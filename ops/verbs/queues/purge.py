@@ -94,7 +94,7 @@ def purge(
             counts["destroyed"] = held
     finally:
         kept = str(export) if export is not None else "none"
-        audited(here, out.refusal, "queues purge", queue, waiting=held, export=kept, severity="WARNING", **counts)
+        audited(here, out.warn, "queues purge", queue, waiting=held, export=kept, severity="WARNING", **counts)
     about = "" if export is not None else "as counted before; Cloud Tasks takes up to a minute"
     gone = f"{counts['gone']} had gone by themselves" if counts["gone"] else about
     out.step(f"{counted(counts['destroyed'], 'task')} of {queue} destroyed", gone)

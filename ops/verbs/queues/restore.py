@@ -64,7 +64,7 @@ def restore(
                 counts=counts,
             )
         finally:
-            audited(here, out.refusal, "queues restore", queue, meant=len(kept), file=str(file), **counts)
+            audited(here, out.warn, "queues restore", queue, meant=len(kept), file=str(file), **counts)
     before = f"{counts['restored_before']} had been put back before" if counts["restored_before"] else ""
     out.step(f"{counted(counts['restored'], 'task')} put back into {queue}", before)
     out.result({"queue": queue, "restored": counts["restored"], "restored_before": counts["restored_before"]})

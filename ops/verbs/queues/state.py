@@ -118,7 +118,7 @@ def resume(
     )
     if done.resumed:
         started, probed = ", ".join(done.resumed), done.rounds > 0
-        audited(here, out.refusal, "queues resume", started, queues=done.resumed, probed=probed)
+        audited(here, out.warn, "queues resume", started, queues=done.resumed, probed=probed)
     if meant or not gaps:
         show(out, done)
     _tell_gaps(out, gaps)
@@ -155,7 +155,7 @@ def pause(
                 calls.steer(name, "pause")
                 done.append(name)
         finally:
-            audited(here, out.refusal, "queues pause", ", ".join(done) or "none", queues=done)
+            audited(here, out.warn, "queues pause", ", ".join(done) or "none", queues=done)
     out.step(f"paused {', '.join(running)}" if running else "every one of them was paused")
     out.result({"paused": running, "already": [name for name in meant if name not in running]})
 

@@ -139,7 +139,7 @@ def run(
             counts=counts,
         )
     finally:
-        audited(here, out.refusal, "queues run", queue, meant=len(meant), run=counts["run"], gone=counts["gone"])
+        audited(here, out.warn, "queues run", queue, meant=len(meant), run=counts["run"], gone=counts["gone"])
     done = f"{counted(counts['run'], 'task')} of {queue} dispatched"
     none = bool(chosen) and not counts["run"]
     (out.refusal if none else out.step)(done, _gone(counts["gone"], named=bool(chosen)))
