@@ -1,6 +1,8 @@
 # `make up` and `make test` do everything from a fresh clone. Everything here is also a command one can type.
 .PHONY: up down test check bench proofs schema fix
-PYTEST_WORKERS ?= 2
+# Two a core, since a test of a whole stack waits most of its time; a worker has half a gigabyte.
+PYTEST_WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? 2 * n : 8)))
+PYTEST = .venv/bin/python -m pytest -q -p tests.workers --dist loadscope
 
 up: ## the local stack, deployed, with one payment paid on its chain
 	@./sluice up
@@ -9,7 +11,7 @@ down: ## stop it; its state stays
 	@./sluice down
 
 test: check ## the checks, then the whole suite
-	@.venv/bin/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -q --durations=25
+	@$(PYTEST) -n $(PYTEST_WORKERS) --durations=25
 
 check: .prepared ## style, types and the import law
 	@.venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet .
@@ -20,7 +22,7 @@ bench: .prepared ## the figures of docs/figures.md, JSON last
 	@.venv/bin/python -m bench
 
 proofs: .prepared ## faults and kills for long; fails where a promise is not kept
-	@SLUICE_WHOLE=1 .venv/bin/python -m pytest -n $(PYTEST_WORKERS) -q tests/payments/test_bindings.py tests/payments/test_crashes.py tests/payments/test_operators_under_load.py tests/rollout tests/runbook
+	@SLUICE_WHOLE=1 $(PYTEST) -n 2 tests/payments/test_bindings.py tests/payments/test_crashes.py tests/payments/test_operators_under_load.py tests/rollout tests/runbook
 	@.venv/bin/python -m bench proofs
 
 fix: .prepared ## format, and mend what can be mended
