@@ -217,7 +217,7 @@ def expired(stage: Stage, share: float) -> None:
 
 
 def tried(stage: Stage, attempts: float) -> None:
-    stage.handled(SPLIT, 10, attempt_number=int(attempts), task_age=1.0)
+    stage.handled(SPLIT, 10, attempt_number=int(attempts), task_age=1.0, unique_id="p3")
 
 
 def silence(minutes: float) -> Act:

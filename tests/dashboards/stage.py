@@ -8,6 +8,7 @@ moved.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -156,6 +157,25 @@ class Stage:
         """The channels that have heard of an incident."""
         heard = {path[1:] for path, _, body in self._hooks.seen if incident["id"].encode() in body}
         return heard | ({"email"} if list(self._mail.glob(f"*-{incident['id']}-open.eml")) else set())
+
+    def first(self, incident: Incident) -> str:
+        """The command that was told with an incident, as the channels got it."""
+        told = next(body for _, _, body in self._hooks.seen if incident["id"].encode() in body)
+        said = json.loads(told)["incident"]["documentation"]["content"]
+        return str(said).partition("First: `")[2].partition("`")[0]
+
+    def shown(self, command: str) -> list[Any]:
+        """What `sluice logs` shows, where the command is that."""
+        said = shlex.split(command)[2:]
+        words = dict(zip(said[::2], said[1::2], strict=True))
+        wanted = [
+            f'resource.labels.service_name="{words["--service"]}"' if "--service" in words else "",
+            f"severity>={words['--severity']}" if "--severity" in words else "",
+            f'jsonPayload.unique_id="{words["--payment"]}"' if "--payment" in words else "",
+            f"({words['--filter']})" if "--filter" in words else "",
+        ]
+        body = {"resourceNames": [f"projects/{PROJECT}"], "filter": " AND ".join(filter(None, wanted))}
+        return list(self.call("POST", "/v2/entries:list", body).get("entries", []))
 
 
 def _request(metric: str, counted: tuple[str, int]) -> Any:
