@@ -2,6 +2,8 @@
 .PHONY: up down test check bench proofs schema fix
 # Two a core, since a test of a whole stack waits most of its time; a worker has half a gigabyte.
 PYTEST_WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? 2 * n : 8)))
+# Where bytecode may not be kept, each command that a test starts compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST = .venv/bin/python -m pytest -q -p tests.workers --dist loadscope
 
 up: ## the local stack, deployed, with one payment paid on its chain
