@@ -13,7 +13,6 @@ from tests.dashboards.stage import Stage, staged
 from tests.local_cloud.cloud_places import PROJECT
 from tests.local_cloud.dashboard_series import empty_widgets
 
-
 #: They fire for what the cloud counts: no service of theirs runs on this stage, which would log beside it.
 WORDLESS = {"task-failures", "service-errors", "paynow-backlog", "paynow-lag", "sweeper-silent"}
 

@@ -61,6 +61,23 @@ def test_what_was_purged_is_put_back_each_task_once(stack: Stack, do: Do, tmp_pa
     well(stack)
 
 
+@incident("Purging", "Payments wait longer than usual")
+def test_what_nothing_is_on_its_way_for_is_sent_once_more_and_paid_once(stack: Stack, do: Do, tmp_path: Path) -> None:
+    with held(stack, PAYING):
+        one, other = sent(stack, "staged", 2)
+        waits(stack, PAYING, 2)
+        do("./sluice queues purge QUEUE --export FILE", {"QUEUE": PAYING, "FILE": str(tmp_path / "tasks")})
+        stack.advance(150)
+        assert f"./sluice resend {one}" in do("./sluice reconcile", code=1)
+        do("./sluice resend ID", {"ID": one})
+        assert depth(stack, PAYING) == 1
+        do("./sluice resend --all --older-than 2m")
+        do("./sluice resend --all")
+        assert depth(stack, PAYING) == 2, "what waits in its queue is not sent twice"
+    stack.paid([one, other])
+    well(stack)
+
+
 @incident("Before a risky change", "Queues rest after a deployment")
 def test_a_service_is_held_back_for_a_change_and_its_queues_are_started_by_the_probe(stack: Stack, do: Do) -> None:
     said = do("./sluice drain SERVICE --pause --change 10m", {"SERVICE": "gchostpay3"})
