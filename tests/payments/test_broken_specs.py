@@ -155,7 +155,6 @@ def test_a_running_stack_is_left_as_it_is(copy: Copy, stack: Stack) -> None:
     assert f"{HOSTPAY_QUEUE}:8:31" in done.stdout + done.stderr
     assert copy.sluice("dead", "letters", home=stack.home).returncode == 0  # an operator goes by what is deployed
     assert picture(stack) == before
-    assert stack.up()["writes"] == 0
 
 
 def picture(stack: Stack) -> Any:
