@@ -27,7 +27,7 @@ def test_a_dead_event_is_replayed_once_its_cause_is_mended_or_dropped(stack: Sta
         until(lambda: bool(stack.advance(60)) and in_topic(stack) == 1, 60, lambda: "five deliveries")
     finally:
         stack.sql("ALTER TABLE away RENAME TO wallet_credits")
-    assert "paynow-dead-letters" in alerting()
+    until(lambda: "paynow-dead-letters" in alerting() or not stack.advance(60), 60, lambda: f"{alerting()}")
     error = do("./sluice logs --service SERVICE --severity ERROR", {"SERVICE": "paynowworker"})
     assert "UndefinedTable" in error
     assert "frames" in error
