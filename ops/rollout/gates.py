@@ -41,7 +41,8 @@ def looker(place: Place, system: spec.System) -> Callable[[Rollout, datetime], V
         earlier = log.before(meant, since, moment(rollout.began) - EARLIER) if alone else None
         with ThreadPoolExecutor(1, thread_name_prefix="log") as pool:
             lines = pool.submit(log.look, meant, since)
-            verdict = judge.judge(read.read(place, meant, window.since, window.until, earlier), own, window, now)
+            metrics = read.read(place, meant, window.since, window.until, earlier)
+            verdict = judge.judge(metrics, own, window, now, alone=alone)
             verdict = judge.sooner(verdict, lines.result(), own, alone=alone)
         return replace(verdict, took=time.perf_counter() - began)
 

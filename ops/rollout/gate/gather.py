@@ -35,11 +35,22 @@ USUAL: Final = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Earlier:
-    """What the stable side did before a share beside which it has nothing to do any more."""
+    """What the stable side did before a share beside which it gets no new work any more."""
 
     side: Side
-    #: Doors at which messages often changed nothing.
-    usual: frozenset[Door]
+    #: So many samples of a door tell what is usual there.
+    least: int = 0
+    #: Doors that had so many, and those of them at which messages often changed nothing.
+    known: frozenset[Door] = frozenset()
+    usual: frozenset[Door] = frozenset()
+
+    def tells(self, door: Door, since: int) -> bool:
+        """Whether it says more of a door than so many samples of the time since."""
+        return door in self.known and since < self.least
+
+
+#: Where the stable side goes on beside the canary.
+_NOTHING: Final = Earlier(side=Side())
 
 
 @dataclass
@@ -70,7 +81,7 @@ def samples(
 
     for side, one in of("outcomes"):
         _outcome(target, side.counts, one.labels, one.count)
-    _effects(list(of("outcomes")), made[target.stable], earlier.usual if earlier else frozenset())
+    _effects(list(of("outcomes")), made[target.stable], earlier or _NOTHING)
     for side, one in of("seconds"):
         if door_of(one.labels) not in target.waiting:
             _times(side, one)
@@ -97,8 +108,9 @@ def earlier(target: Target, series: Mapping[str, Sequence[Series]], least: int) 
         if one.labels.get("way") and one.labels.get("effect") and _number(one.labels, "http_status") < 300:
             known[door_of(one.labels)] += one.count
             idle[door_of(one.labels)] += one.count if one.labels["effect"] == "false" else 0
-    usual = frozenset(door for door, of in known.items() if of >= least and idle[door] > USUAL * of)
-    return Earlier(side=samples(target, series, {}).stable, usual=usual)
+    enough = frozenset(door for door, of in known.items() if of >= least)
+    usual = frozenset(door for door in enough if idle[door] > USUAL * known[door])
+    return Earlier(side=samples(target, series, {}).stable, least=least, known=enough, usual=usual)
 
 
 def _outcome(target: Target, side: Counter[str], labels: Mapping[str, str], count: int) -> None:
@@ -120,10 +132,10 @@ def _outcome(target: Target, side: Counter[str], labels: Mapping[str, str], coun
         side["failed"] += count if answer >= 300 else 0
 
 
-def _effects(outcomes: Sequence[tuple[_Made, Series]], stable: _Made, usual: frozenset[Door]) -> None:
+def _effects(outcomes: Sequence[tuple[_Made, Series]], stable: _Made, earlier: Earlier) -> None:
     """Count what changed nothing, but not at doors where that is usual: there it would hide what is not.
 
-    What is usual the stable side says, and where it has not met a door since, what it did there before this share.
+    What is usual the stable side says, and where it has hardly met a door since, what it did there before this share.
     """
     told = [
         (side, door_of(one.labels), one.count, one.labels["effect"] == "false")
@@ -137,7 +149,9 @@ def _effects(outcomes: Sequence[tuple[_Made, Series]], stable: _Made, usual: fro
             known[door] += count
             idle[door] += count if nothing else 0
     for side, door, count, nothing in told:
-        if idle[door] <= USUAL * known[door] and (known[door] or door not in usual):
+        since = idle[door] > USUAL * known[door]
+        usual = door in earlier.usual if earlier.tells(door, known[door]) else since
+        if not usual:
             side.counts["known"] += count
             side.counts["idle"] += count if nothing else 0
 

@@ -12,10 +12,13 @@ or nothing. Each of the two has half of the chance of a false alarm, whatever th
 Where both sides break a limit the release is not the cause. Deaths, requests to no effect and refusals have no limit of
 their own while there is a stable side: what is usual there is the measure.
 
-At 100 % nothing stands beside the canary. What the stable side did before that share then says two things: a limit that
-it broke itself is not the canary's to answer for, unless it is worse; and a door at which messages had an effect, where
-now they have none, is found at that door (`_by_door`), whatever passes through the others. Another hour is another
-hour, so a share that is merely higher than it was finds nothing: it has to be above the limit of a canary alone.
+At 100 % little stands beside the canary: what was begun before that share, and what senders do until all have read of
+it. Where it is known what the stable side did until then, fewer than `min_samples` of it since are no comparison,
+whatever became of them; where it is not, a handful is none. The time before says two things: a limit that the stable
+side broke itself is not the canary's to answer for, unless it is worse; and a door at which messages had an effect,
+where now they have none, is found at that door (`_by_door`), whatever passes through the others. Another hour is
+another hour, so a share that is merely higher than it was finds nothing: it has to be above the limit of a canary that
+has nothing beside it.
 """
 
 from __future__ import annotations
@@ -34,6 +37,8 @@ from ops.rollout.gate.model import MINUTE, Early, GateVerdict, Kind, Rules, Samp
 UNTOLD_OF_ONE = 6
 #: Fewer bad ones roll nothing back, whatever the odds: they may be one client, or one bad minute of somebody else's.
 LEAST_BAD = 5
+#: Fewer samples beside a canary that is alone are no comparison: more of them will not come.
+LEAST_BESIDE = 5
 #: What may be to no effect, or be refused at a public door, where there is nothing to compare with.
 IDLE_ALONE, REFUSED_ALONE = 0.5, 0.5
 #: Each door's chance of a false alarm is shared by the bound of what was before, and by what is now.
@@ -94,13 +99,16 @@ TOLD = tuple(gate for gate in GATES if gate.name != "paid")
 EFFECT = next(gate for gate in GATES if gate.name == "effect")
 
 
-def judge(samples: Samples, rules: Rules, window: Window, now: datetime) -> Verdict:
-    """The verdict on a window."""
+def judge(samples: Samples, rules: Rules, window: Window, now: datetime, *, alone: bool = False) -> Verdict:
+    """The verdict on a window; `alone` at 100 %, where the stable side gets no new work."""
     if window.until > now - timedelta(seconds=rules.lag):
         raise ValueError(f"{window.until} is not sure to be visible before {rules.lag:g} s have passed")
     if window.seconds == 0:
         return Verdict(kind=Kind.INCONCLUSIVE, why=words.nothing_visible(window, rules), gates=(), window=window)
-    gates = [_unread(gate.name, samples, rules, window) or _share(gate, samples, rules, window) for gate in GATES]
+    gates = [
+        _unread(gate.name, samples, rules, window) or _share(gate, samples, rules, window, alone=alone)
+        for gate in GATES
+    ]
     gates.append(_unread(DEPTH, samples, rules, window) or depth_judged(samples.depths, rules, need(rules)))
     return _together(gates, window)
 
@@ -114,7 +122,7 @@ def sooner(verdict: Verdict, early: Early, rules: Rules, *, alone: bool = False)
     if early.samples is None:
         found = [GateVerdict(gate=EARLY, kind=Kind.INCONCLUSIVE, why=f"{EARLY}: {early.missing}")]
         return replace(verdict, gates=(*verdict.gates, *found))
-    judged = [_share(gate, early.samples, rules, verdict.window) for gate in TOLD]
+    judged = [_share(gate, early.samples, rules, verdict.window, alone=alone) for gate in TOLD]
     bad = [one for one in judged if one.kind is Kind.UNHEALTHY]
     bad = [one for one in bad if alone or law.against_other(*one.canary, *one.stable) >= need(rules)]
     if alone and not any(one.gate == EFFECT.name for one in bad):
@@ -183,13 +191,16 @@ def _together(gates: Sequence[GateVerdict], window: Window) -> Verdict:
     return Verdict(kind=kind, why=why, gates=tuple(gates), window=window)
 
 
-def _share(gate: Gate, samples: Samples, rules: Rules, window: Window) -> GateVerdict:
+def _share(gate: Gate, samples: Samples, rules: Rules, window: Window, *, alone: bool = False) -> GateVerdict:
     bad, of = gate.take(samples.canary, rules)
     other_bad, other_of = gate.take(samples.stable, rules)
+    before = gate.take(samples.before, rules)
+    least = rules.min_samples if before[1] >= rules.min_samples else LEAST_BESIDE if alone else 1
+    beside = (other_bad, other_of) if other_of >= least else (0, 0)
+    before = (0, 0) if beside[1] else before
     limit, needed = gate.limit(rules), need(rules)
-    before = (0, 0) if other_of else gate.take(samples.before, rules)
     low, high = law.bounds(bad, of, rules.confidence)
-    worse, e_worse = _worse((bad, of), (other_bad, other_of), limit, needed)
+    worse, e_worse = _worse((bad, of), beside, limit, needed)
     compared = worse is not None
     e_limit = law.against_limit(bad, of, limit)
     found = words.Found(
@@ -207,7 +218,7 @@ def _share(gate: Gate, samples: Samples, rules: Rules, window: Window) -> GateVe
         )  # fmt: skip
 
     broken = bad >= LEAST_BAD and (e_limit >= needed if found.limited else bool(worse))
-    if broken and not other_of and _so_before((bad, of), before, limit, rules):
+    if broken and not beside[1] and _so_before((bad, of), before, limit, rules):
         return said(Kind.INCONCLUSIVE, found.as_before(), 0.0)
     if broken and worse is not False:
         confidence = sure(min(e_limit if found.limited else law.CERTAIN, e_worse if compared else law.CERTAIN), rules)

@@ -162,7 +162,7 @@ class Samples:
     names: tuple[str, str] = ("stable", "canary")
     depths: tuple[Depth, ...] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
-    #: What the stable side did before this share, where nothing is left beside the canary; else nothing.
+    #: What the stable side did before this share, where it gets no new work any more; else nothing.
     before: Side = Side()
 
 

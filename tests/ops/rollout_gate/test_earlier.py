@@ -13,7 +13,7 @@ from ops.errors import CallFailed
 from ops.rollout import gates
 from ops.rollout.gate import judge as judging
 from ops.rollout.gate.early import EVERY, EarlyLook
-from ops.rollout.gate.judge import EFFECT, judge, sooner
+from ops.rollout.gate.judge import EFFECT, LEAST_BESIDE, judge, sooner
 from ops.rollout.gate.model import Early, Kind, Rules, Samples, Side, Verdict, Window
 from ops.rollout.gate.read import read
 from ops.rollout.gate.target import Target
@@ -35,8 +35,17 @@ def alone(field: Field, look: EarlyLook, target: Target, since: datetime, rules:
     window = Window.ending(since, field.now(), rules)
     earlier = look.before(target, since, since - gates.EARLIER)
     found = look.look(target, since)
-    metrics = judge(read(field, target, window.since, window.until, earlier), rules, window, field.now())
+    metrics = judge(read(field, target, window.since, window.until, earlier), rules, window, field.now(), alone=True)
     return sooner(metrics, found, rules, alone=True)
+
+
+AWAY = {"status": "error", "http_status": 500}
+
+
+def stragglers(field: Field, target: Target, well: int, ill: int) -> None:
+    """What was begun before the share ends beside it."""
+    field.handled(target.stable, well)
+    field.handled(target.stable, ill, **AWAY)
 
 
 def stood(field: Field, target: Target, **fields: object) -> None:
@@ -102,15 +111,16 @@ def test_what_is_older_than_an_hour_or_than_the_rollout_tells_nothing(field: Fie
     assert alone(field, look, target, since).kind is Kind.INCONCLUSIVE
 
 
+@pytest.mark.parametrize(("well", "ill"), [(0, 0), (1, 0), (0, 1), (9, 10)])
 @pytest.mark.parametrize("by_metrics", [False, True])
 def test_an_outage_that_was_there_before_is_not_the_release_s_fault(
-    field: Field, system: spec.System, by_metrics: bool
+    field: Field, system: spec.System, by_metrics: bool, well: int, ill: int
 ) -> None:
     target, look = tried(system), EarlyLook(field, system, RULES)
-    away = {"status": "error", "http_status": 500}
     field.handled(target.stable, 80)
-    field.handled(target.stable, 20, **away)
+    field.handled(target.stable, 20, **AWAY)
     since = whole(field)
+    stragglers(field, target, well, ill)
 
     def seen() -> Verdict:
         if by_metrics:
@@ -118,21 +128,59 @@ def test_an_outage_that_was_there_before_is_not_the_release_s_fault(
         return alone(field, look, target, since)
 
     field.handled(target.canary, 80)
-    field.handled(target.canary, 22, **away)
+    field.handled(target.canary, 22, **AWAY)
     found = seen()
     assert found.kind is Kind.INCONCLUSIVE, found.why
     alike = [one.why for one in found.gates if "it was so before this share, so this is not the cause" in one.why]
     assert bool(alike) is by_metrics
-    field.handled(target.canary, 150, **away)
+    field.handled(target.canary, 150, **AWAY)
     assert seen().kind is Kind.UNHEALTHY, "worse than that it is all the same"
 
 
-def test_a_good_release_of_a_service_that_mostly_asks_stays_at_100(field: Field, system: spec.System) -> None:
+@pytest.mark.parametrize(("before", "ill", "of"), [(BEFORE, 1, 1), (BEFORE, 9, 14), (0, 1, 1), (0, 3, 4)])
+def test_an_outage_of_the_release_is_found_whatever_became_of_the_last_of_the_stable_side(
+    field: Field, system: spec.System, before: int, ill: int, of: int
+) -> None:
+    target, look = tried(system), EarlyLook(field, system, RULES)
+    field.handled(target.stable, before)
+    since = whole(field)
+    stragglers(field, target, of - ill, ill)
+    field.handled(target.canary, 40, **AWAY)
+    by_log = alone(field, look, target, since)
+    field.stage.minute_begins()
+    by_metrics = next(one for one in alone(field, look, target, since).gates if one.gate == "success")
+    beside = f"before this share 0 of {BEFORE}" if before else f"{ill} of {of}"
+    for found in (by_log, by_metrics):
+        assert found.kind is Kind.UNHEALTHY, found.why
+        assert f"40 of 40 requests on {target.canary} failed, on {target.stable} {beside}: " in found.why
+
+
+def test_where_so_many_of_the_stable_side_fail_too_the_release_is_not_the_cause(
+    field: Field, system: spec.System
+) -> None:
+    for before, ill in ((BEFORE, RULES.min_samples), (0, LEAST_BESIDE)):
+        target, look = tried(system), EarlyLook(field, system, RULES)
+        field.handled(target.stable, before)
+        since = whole(field)
+        stragglers(field, target, 0, ill)
+        field.handled(target.canary, 40, **AWAY)
+        field.stage.minute_begins()
+        found = alone(field, look, target, since)
+        assert found.kind is Kind.INCONCLUSIVE, found.why
+        assert "both sides fail alike" in found.why
+
+
+@pytest.mark.parametrize("stragglers", [0, 3])
+def test_a_good_release_of_a_service_that_mostly_asks_stays_at_100(
+    field: Field, system: spec.System, stragglers: int
+) -> None:
     target, look = tried(system), EarlyLook(field, system, RULES)
     stood(field, target)
     since = whole(field)
+    field.handled(target.stable, stragglers, **LOOK)  # with an effect, at a door where that is not usual
+    field.handled(target.stable, stragglers, effect=False)  # and the other way round
     field.handled(target.canary, 30)
-    field.handled(target.canary, 90, effect=False, **LOOK)  # it is night: nearly all that comes is a question
+    field.handled(target.canary, 300, effect=False, **LOOK)  # it is night: nearly all that comes is a question
     field.stage.minute_begins()
     effect = next(one for one in alone(field, look, target, since).gates if one.gate == "effect")
     assert (effect.kind, effect.canary) == (Kind.HEALTHY, (0, 30)), effect.why
