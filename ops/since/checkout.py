@@ -56,7 +56,8 @@ def plan(folder: Path, stack: str, revision: str) -> dict[str, Any] | None:
     """The layers of a stack as that commit plans them, by name; None where it has no such stack."""
     if not (folder / f"stacks/Pulumi.{stack}.yaml").is_file():
         return None
-    words = [sys.executable, "-m", "ops", "preview", "--stack", stack, "--all", "--json"]
+    # -B: whoever is cancelled removes the folder while this may still run, and nothing may be written into it then.
+    words = [sys.executable, "-B", "-m", "ops", "preview", "--stack", stack, "--all", "--json"]
     try:
         done = subprocess.run(words, cwd=folder, capture_output=True, timeout=PATIENCE, check=False)
     except subprocess.TimeoutExpired as error:
