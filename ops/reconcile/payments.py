@@ -40,8 +40,8 @@ RESENT = ("split", "gather", "single", "staged", "convert", "access")
 NO_TASK = ("dead", "mined", "signed", "batch_due")
 #: How a message that was handed over without a task is told of.
 DIRECTLY = "delivered directly"
-#: Stages of which gcwebhook's sweeper puts the first message anew: at doubling intervals, an hour at most.
-PUT_ANEW, AT_MOST = ("split", "gather", "access"), timedelta(hours=1)
+#: Queues of first messages, which gcwebhook's sweeper puts anew: at doubling intervals, an hour at most.
+PUT_ANEW, AT_MOST = ("split-payment-queue", "gcaccumulator-queue", "channel-access-queue"), timedelta(hours=1)
 SWEEP = "the schedule gcwebhook-sweep"
 
 
@@ -148,7 +148,8 @@ def _is_overdue(row: dict[str, Any], now: str) -> bool:
 
 def _put_anew(row: dict[str, Any]) -> str:
     """By when gcwebhook's sweeper has put it anew, whatever became of its task; nothing where it puts nothing anew."""
-    sent = (row["last"] or {}).get("sent_at") if row["stage"] in PUT_ANEW else None
+    last = row["last"] if row["stage"] in RESENT else None
+    sent = last["sent_at"] if last and last["queue"] in PUT_ANEW else None
     return (datetime.fromisoformat(sent) + AT_MOST).isoformat().replace("+00:00", "Z") if sent else ""
 
 

@@ -11,12 +11,15 @@ from typing import Any
 
 from service_code.gcsplit.rules import GRACE, SPLIT_WINDOW, Rules
 from service_code.kit.changenow import TOO_SMALL
+from service_code.kit.stations import STAGES
 
 #: gcmicrobatchprocessor takes a conversion that its queue has given up: the queue's day, and an hour.
 CONVERTED_TOGETHER = timedelta(hours=25)
 #: gcwebhook's sweeper gives a grant up, with an alert.
 GRANT_GIVEN_UP = timedelta(hours=24)
 REPLAY = "nothing was signed, it is dead and can be replayed"
+#: Of a question for an estimate, or its answer: a split that is put anew finds it sent.
+NOT_ASKED_AGAIN = "it is dead; gcwebhook puts its split anew, but nothing asks for the estimate once more"
 GATHERED = "gcmicrobatchprocessor converts it with others"
 SMALL = "too small alone, gcmicrobatchprocessor converts it with others once they are worth it"
 #: What gcwebhook's sweeper puts anew, each hour at the latest, and when that ends.
@@ -36,6 +39,8 @@ def onward(row: Any, rules: Rules) -> tuple[str, datetime | None]:
         small = code.startswith(TOO_SMALL)
         return (SMALL, None) if small else (GATHERED, since + CONVERTED_TOGETHER) if code == "pending" else ("", None)
     what, span = ANEW.get(stage, ("", None))
+    if stage == "split" and row["queue"] not in (None, *STAGES[stage][:1]):
+        what = NOT_ASKED_AGAIN
     return what, since + span if span else None
 
 

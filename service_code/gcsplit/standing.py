@@ -3,7 +3,7 @@ The sweeper says each minute of each stage how many wait in it and since when, w
 Google's says how old the oldest task of a queue is.
 
 Reads and never writes. A stage has a window, the time within which a healthy system is through with it; what is younger
-is counted as in flight. `last` is the newest message of a payment: by its task's name Cloud Tasks is asked for it.
+is counted as in flight. `last` is the last message of a payment: by its task's name Cloud Tasks is asked for it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from service_code.kit.deaths import OPEN
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Incoming, Reply
 from service_code.kit.settings import DIRECT
+from service_code.kit.stations import STAGES
 from service_code.kit.tasks import task_id
 
 #: Payments of one page.
@@ -92,28 +93,14 @@ STANDING = """
     FROM outbox WHERE sent_at IS NULL AND cancelled_at IS NULL AND queue <> 'paynow-events'
 """
 LATE = "since <= $1::timestamptz - coalesce($2::interval, ($3::jsonb ->> stage)::interval)"
-#: The queues of each stage, in the order in which a payment meets them.
-QUEUES = {
-    "split": ["split-payment-queue", "gcsplit-estimate-queue", "gcsplit-estimate-response-queue"],
-    "gather": ["gcaccumulator-queue"],
-    "single": ["hostpay-execution-queue"],
-    "staged": [
-        "gcsplit-hostpay-trigger-queue",
-        "gchostpay-status-check-queue",
-        "gchostpay-payment-execute-queue",
-        "gchostpay3-retry-queue",
-    ],
-    "signed": ["hostpay-confirm-queue", "gchostpay3-confirm-queue"],
-    "convert": ["gcsplit2-queue"],
-    "access": ["channel-access-queue"],
-}
-#: The newest message of a payment, as far as its stage goes.
+#: The message of a payment that is furthest on its way, as far as its stage goes: a first one that was put anew
+#: meanwhile is not. Of one station it is the newest.
 LAST = """
     SELECT id, service, queue, way, minted_at, withheld_at, sent_at, cancelled_at, due_at, last_error FROM outbox AS o
     WHERE o.unique_id = late.unique_id
       AND ($6::jsonb -> late.stage ? o.queue OR late.stage = 'unsent' AND o.queue = late.code)
-    ORDER BY minted_at DESC,
-        array_position(ARRAY(SELECT jsonb_array_elements_text($6::jsonb -> late.stage)), o.queue) DESC
+    ORDER BY coalesce((message ->> 'generation')::int, 0) DESC,
+        array_position(ARRAY(SELECT jsonb_array_elements_text($6::jsonb -> late.stage)), o.queue) DESC, minted_at DESC
     LIMIT 1
 """
 
@@ -156,7 +143,7 @@ class Standing:
                 ON late.stage = 'dead' AND death.unique_id = late.unique_id AND death.{OPEN}
             ORDER BY late.unique_id || ' ' || late.stage
             """,
-            *(call.now, span, windows, after, PAGE, QUEUES, stage, query.get("unique_id", "")),
+            *(call.now, span, windows, after, PAGE, STAGES, stage, query.get("unique_id", "")),
         )
         found: dict[str, Any] = {"now": stamp(call.now), "payments": [_shown(row, self._rules) for row in rows]}
         found["next"] = f"{rows[-1]['unique_id']} {rows[-1]['stage']}" if len(rows) == PAGE else None

@@ -21,6 +21,7 @@ from service_code.kit.db import Connection
 from service_code.kit.outbox import Row, again_id, first_id
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Incoming, Operator, Reply
+from service_code.kit.stations import is_further
 from service_code.kit.tasks import task_id
 
 PATH = "/payments/{unique_id}/resend"
@@ -135,4 +136,4 @@ def _refused(old: Any, rows: Iterable[Any]) -> Reply | None:
 def _is_later(row: Any, old: Any) -> bool:
     """Whether a message follows another on the same way; the same one, sent once more, does not."""
     same_way = (row["queue"] == ASIDE) == (old["queue"] == ASIDE)
-    return same_way and row["created_at"] > old["created_at"] and first_id(row["id"]) != first_id(old["id"])
+    return same_way and is_further(row, old) and first_id(row["id"]) != first_id(old["id"])

@@ -137,9 +137,9 @@ def test_a_paused_queue_is_resumed_in_the_cloud_that_it_is_of() -> None:
 class Gone(Broken):
     """A stack with one payment whose task its queue has given up, and more orders than anybody wants to ask for."""
 
-    def __init__(self, sent_at: str) -> None:
+    def __init__(self, sent_at: str, queue: str = "split-payment-queue") -> None:
         super().__init__(Verbs())
-        last = {"queue": "split-payment-queue", "task": "t", "direct": False, "sent_at": sent_at, "cancelled_at": None}
+        last = {"queue": queue, "task": "t", "direct": False, "sent_at": sent_at, "cancelled_at": None}
         self._row = payment("split") | {"last": last}
 
     def call(self, service: str, path: str) -> Any:
@@ -166,6 +166,14 @@ def test_a_payment_whose_task_was_exhausted_says_who_puts_it_anew_by_when_and_wh
     (one,) = found.findings
     assert f"the schedule gcwebhook-sweep {why}" in one.why
     assert one.help == f"./sluice {help_}"
+
+
+def test_no_schedule_is_waited_for_where_none_puts_a_message_anew() -> None:
+    found = Found(now=NOW)
+    payments.look_at_payments(Gone("2027-01-15T06:00:00.000Z", "gcsplit-estimate-queue"), found, "")
+    (one,) = found.findings
+    assert "the schedule" not in one.why
+    assert one.help == "./sluice resend 'of split'"
 
 
 def test_orders_that_were_not_to_be_asked_for_are_said_and_are_no_failure() -> None:

@@ -88,6 +88,36 @@ async def test_whichever_message_came_to_nothing_one_command_sends_it_and_each_p
     assert await sql.fetchval("SELECT count(*) FROM dead_letters") == 0
 
 
+async def test_a_split_that_was_put_anew_does_not_hide_what_was_lost_after_it(
+    world: World, chain: Chain, start: Start, sql: Any
+) -> None:
+    town = await start(*STAGED, "gcsplit2", "gchostpay")
+    slow = await town.lose(TRIGGER)
+    await town.split("asking")
+    asked, answered = [await town.lose(queue) for queue in (ASK, ANSWER)]
+    world.clock.at += 5
+    assert (await town.resend(*ALL, "--stage", "split"))["resent"] == 2
+    lost = world.outer.take(ASK) + world.outer.take(ANSWER)  # these, too
+    world.clock.at += 400
+    assert (await town.running["gcwebhook"].sweep())["splits"] == 2
+    # A split was put anew while gcsplit waited for the exchange: what it wrote after that is as old as its request.
+    younger = "INSERT INTO outbox (id, service, queue, message, unique_id, trace, created_at, minted_at, sent_at) "
+    younger += "SELECT $2, service, queue, message, unique_id, trace, created_at + interval '9 s', minted_at, sent_at "
+    younger += "FROM outbox WHERE unique_id = $1 AND queue = $3"
+    await sql.execute(younger, slow, f"{SPLIT}:{slow}:2", SPLIT)
+    await town.deliver()
+    seen = (await town.resend(asked, answered, slow, "--dry-run"))["would_resend"]
+    assert sorted(seen) == sorted((asked, answered, slow))
+    first = await town.resend(asked, answered, slow)
+    found = {(one["unique_id"], one["status"], one["queue"]) for one in first["answers"]}
+    assert found == {(asked, "resent", ASK), (answered, "resent", ANSWER), (slow, "resent", TRIGGER)}
+    assert not {task.name for task in world.outer.tasks} & {task.name for task in lost}
+    await town.deliver()
+    paid = await sql.fetch("SELECT unique_id FROM split_payout_hostpay WHERE mined_at IS NOT NULL")
+    assert sorted(row["unique_id"] for row in paid) == sorted((asked, answered, slow))
+    assert await violations(world, sql) == []
+
+
 async def ask(stages: Line, task: Task, unique_id: str) -> str:
     """Have the sender of a task send its message once more; what it says."""
     service = {TRIGGER: "gcsplit", CHECKS: "gchostpay1", EXECUTIONS: "gchostpay1", RETRY: "gchostpay3"}[task.queue]

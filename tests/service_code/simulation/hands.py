@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from service_code.gcsplit.standing import QUEUES
+from service_code.kit.stations import STAGES
 from service_code.kit.tasks import task_id
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 #: How often all that is dead is replayed at the end: a slow machine may let a token run out.
 ROUNDS = 3
 #: Queues of the stages in which a payment may stand still.
-SENT = [queue for stage, queues in QUEUES.items() if stage != "signed" for queue in queues]
+SENT = [queue for stage, queues in STAGES.items() if stage != "signed" for queue in queues]
 
 
 async def something(simulation: Simulation) -> None:
