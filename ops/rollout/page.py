@@ -147,7 +147,11 @@ def _counted(counts: Mapping[str, Any]) -> Iterator[str]:
     if "moved" in counts:
         yield f"- traffic and record were moved by {counts['moved']}"
     if "payments_met" in counts:
-        yield f"- {_least(counts, 'payments_met')}{counts['payments_met']} payments met it"
+        yield f"- {_least(counts, 'payments_met')}{counts['payments_met']} payments met it{_who(counts)}"
+        if unnamed := counts.get("unnamed"):
+            yield f"- {unnamed} messages that it answered are not among them: no line of their traces names a payment"
+        if counts["payments_met"] or unnamed:
+            yield "- `./sluice reconcile` names those that stand still, `./sluice resend --all` sends them again"
     if "queued" in counts:
         queued, least = counts["queued"], _least(counts, "queued")
         yield (
@@ -158,6 +162,13 @@ def _counted(counts: Mapping[str, Any]) -> Iterator[str]:
         yield f"- {counts['in_flight']} requests were still at work on it when nobody waited any longer"
     if "not_counted" in counts:
         yield f"- not everything could be counted: {counts['not_counted']}"
+
+
+def _who(counts: Mapping[str, Any]) -> str:
+    """The first of them by name."""
+    named = counts.get("payments", ())
+    more = counts["payments_met"] - len(named)
+    return f": {', '.join(named)}" + (f" and {more} more" if more else "") if named else ""
 
 
 def _least(counts: Mapping[str, Any], name: str) -> str:

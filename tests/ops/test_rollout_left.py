@@ -110,3 +110,38 @@ def test_what_is_too_much_to_be_counted_is_said_to_be_at_least_that(
     assert "at least 1 payments met it" in done
     assert "at least 1 tasks that wait for it were never tried" in done
     here.place.call("tasks", "DELETE", queue)
+
+
+def test_who_met_a_revision_that_named_no_payment_is_told_by_the_traces_of_its_messages(here: World) -> None:
+    """A message of gcsplit's is a token: a revision that answers without opening it names nobody."""
+    begun = here.begin(SERVICE)
+
+    def line(service: str, revision: str, **said: str | None) -> dict[str, object]:
+        labels = {"service_name": service, "revision_name": revision}
+        resource = {"type": "cloud_run_revision", "labels": labels}
+        return {"logName": f"projects/{here.place.project}/logs/a", "resource": resource, "jsonPayload": said}
+
+    def silent(trace: str, task: str) -> dict[str, object]:
+        return line(SERVICE, CANARY, event="handled", unique_id=None, trace=trace, task=task)
+
+    entries = [
+        line("gcwebhook", "gcwebhook-1", unique_id="P1", trace="a"),
+        *(silent("a", "one-task") for _ in range(3)),  # its retries are the same message
+        line(SERVICE, CANARY, event="handled", unique_id="P2", trace="b"),
+        *(line(SERVICE, STABLE, unique_id=of, trace="swept") for of in ("P3", "P4", "P5")),
+        silent("swept", "another"),
+        line(SERVICE, STABLE, unique_id="P6", trace="beside"),
+        line(SERVICE, CANARY, event="answered", unique_id=None, trace="a-schedule"),
+    ]
+    write = {"entries": entries}
+    here.place.call("logging", "POST", "entries:write", write)
+    counts = aftermath.after(here.place, begun, begun.began)
+    assert (counts["payments_met"], counts["payments"]) == (3, ["P1", "P2"])
+    assert "unnamed" not in counts
+    write["entries"] = [silent("nobody-s", "a-third")]
+    here.place.call("logging", "POST", "entries:write", write)
+    counts = aftermath.after(here.place, begun, begun.began)
+    said = page.markdown(dataclasses.replace(begun, counts=counts))
+    assert "at least 3 payments met it: P1, P2 and 1 more" in said
+    assert "1 messages that it answered are not among them" in said
+    assert "`./sluice resend --all`" in said
