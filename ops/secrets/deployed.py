@@ -14,10 +14,11 @@ from ops import specs, stack_config
 from ops.errors import CallFailed, OpsError
 from ops.output import Output
 from ops.place import Local, Place
-from ops.rollout import checkout
+from ops.rollout import checkout, images
 from ops.rollout.apply import SERVICE_TYPE, bring, targeted, template_of
 from ops.stack import under_way
-from spec.rollout import RELEASES
+from spec.rollout import RELEASES, Release
+from spec.stack import StackConfig
 
 if TYPE_CHECKING:
     from google.cloud import run_v2
@@ -43,17 +44,27 @@ class Deployed:
         return specs.config_of(self._place.stack).secret_version(self._name)
 
     def free(self) -> None:
-        """Refuse while a template may not change, or while a way back leads to a revision of the old key."""
+        """Refuse while a template may not change, or while a way back leads to a revision of the old key.
+
+        To what was rolled back no way leads: it stands in no key's way.
+        """
         under_way.refuse(self._place, why="a rotation changes templates, which is refused while a release is tried")
-        releases = specs.config_of(self._place.stack).releases
+        releases, stack = specs.config_of(self._place.stack).releases, self._place.stack
         for name in self.readers:
             entry = releases.get(name)
-            kept = [role for role in ("canary", "previous", "rolled_back") if entry and getattr(entry, role)]
-            if kept:
+            if entry is not None and entry.canary is not None:
                 raise OpsError(
-                    f"{name} reads {self._name}, and stack config keeps its {kept[0]} revision",
-                    why="the way there, or back, would lead to a revision with another key, or to one found bad",
-                    fix=f"./sluice rollout finish {name} --stack {self._place.stack}, or promote another release first",
+                    f"{name} reads {self._name}, and stack config has a canary of it that no rollout tries",
+                    why="its template is the canary's, and the new value would come with it",
+                    fix=f"./sluice rollback {name} --stack {stack} takes it away; then this command again",
+                )
+            if entry is not None and entry.previous is not None:
+                early = entry.keep_until is not None and self._place.now() < entry.keep_until
+                raise OpsError(
+                    f"{name} reads {self._name}, and stack config keeps its previous revision, {entry.previous}",
+                    why="a rollback would lead to a revision with another key",
+                    fix=f"./sluice rollout finish {name}{' --force' if early else ''} --stack {stack} lets go of it, "
+                    "so that no rollback finds it any more; then this command again",
                 )
 
     def pin(self, version: str) -> None:
@@ -82,10 +93,33 @@ class Deployed:
                 raise OpsError(
                     f"{name} is declared as {stands}, and its traffic goes to {entry.stable}",
                     why="the new value would come with whatever else has changed in it, and nobody has tried that",
-                    fix=f"./sluice rollout start {name} --stack {self._place.stack}; rotate when it is promoted",
+                    fix=f"rotate from the checkout that {entry.stable} was deployed from; or, where that may wait, "
+                    f"./sluice rollout start {name} --stack {self._place.stack}, and rotate when it is promoted",
                 )
-            found[name] = {"stable": comes}
+            found[name] = {"stable": comes, **self._bad(name, entry, config, version)}
         return {RELEASES: found} if found else {}
+
+    def _bad(self, name: str, entry: Release, config: StackConfig, version: str) -> dict[str, str]:
+        """What was rolled back, as it would be called with the new value, or it could be rolled out again unseen."""
+        if entry.rolled_back is None:
+            return {}
+        try:
+            digest = images.of(self._place, name, entry.rolled_back)
+        except OpsError:  # it was deleted
+            digest = ""
+        if digest:
+            kept = {"stable": entry.stable, "digest": digest}
+            stood, comes = (
+                template_of(self._place, name, kept, {PINNED: {**config.secret_versions, self._name: one}})
+                for one in (int(self.pinned), int(version))
+            )
+            if stood == entry.rolled_back:
+                return {"rolled_back": comes}
+        self._out.warn(
+            f"{entry.rolled_back} of {name} was rolled back, and what it would be called with the new value is not "
+            "known: a rollout of the same code would not be refused"
+        )
+        return {}
 
     def apply(self) -> None:
         """Bring it about: the services that read the secret, and nothing else."""

@@ -121,7 +121,8 @@ class Walk:
         return None
 
     def plan(self) -> list[str]:
-        """What would be done, in words."""
+        """What would be done, in words; refused where it would be."""
+        self._deployed.free()
         rotation = self.rotation if self.runs else None
         steps = rotation.left if rotation else STEPS[self._secret.rotation]
         said = {

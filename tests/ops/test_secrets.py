@@ -20,7 +20,7 @@ from ops.errors import OpsError
 from ops.home import ROOT, Home
 from ops.output import Output
 from ops.place import Place
-from ops.rollout import lock
+from ops.rollout import images, lock
 from ops.secrets import deployed, rotation, values
 from ops.secrets.kept import Book, Step
 from ops.secrets.rotation import Walk
@@ -268,7 +268,14 @@ def test_two_at_once_are_refused_and_so_is_one_during_a_rollout_or_with_a_way_ba
         other.begin()
     stack_config.change("local", {"sluice:releases": {"gcsplit": {"stable": "gcsplit-1", "previous": "gcsplit-0"}}})
     code, said = sluice("secrets", "rotate", HOSTPAY)
-    assert "rollout finish gcsplit" in said["error"]["fix"]
+    assert "rollout finish gcsplit --stack local" in said["error"]["fix"]
+    stack_config.change("local", {"sluice:releases": {"gcsplit": {"keep_until": "2099-12-07T00:00:00Z"}}})
+    code, said = sluice("secrets", "rotate", HOSTPAY, "--dry-run", yes=False)
+    assert (code, "finish gcsplit --force --stack local" in said["error"]["fix"]) == (1, True), "before its time, too"
+    left = {"sluice:releases": {"gcsplit": {"stable": "gcsplit-1", "canary": "gcsplit-2"}}}
+    stack_config.change("local", left, ["sluice:releases"])
+    code, said = sluice("secrets", "rotate", HOSTPAY)
+    assert (code, "./sluice rollback gcsplit" in said["error"]["fix"]) == (1, True)
     assert len(states()) == 1
 
 
@@ -286,6 +293,26 @@ def test_a_reader_whose_traffic_names_a_revision_gets_the_new_ones_name_with_the
     code, said = sluice("secrets", "rotate", HOSTPAY)
     assert (code, sorted(said["served"])) == (0, [Step.ACCEPTING, Step.SIGNING])
     assert specs.config_of("local").releases["gcsplit"].stable == "gcsplit-3"
+
+
+def test_a_key_is_changed_at_once_after_a_release_was_rolled_back_which_stays_refused_with_the_new_one(
+    at_hand: Hands, world: type[Fleet], sluice: Sluice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = "sha256:" + "b" * 64
+
+    def template(_place: Place, service: str, entry: Any, over: Any) -> str:
+        code = "bad" if entry.get("digest") == bad else "good"
+        return f"{service}-{code}{over[deployed.PINNED][HOSTPAY]}"
+
+    monkeypatch.setattr(deployed, "template_of", template)
+    monkeypatch.setattr(images, "of", lambda *_: bad)
+    stack_config.change(
+        "local", {"sluice:releases": {"gcsplit": {"stable": "gcsplit-good1", "rolled_back": "gcsplit-bad1"}}}
+    )
+    code, said = sluice("secrets", "rotate", HOSTPAY)
+    assert (code, sorted(said["served"])) == (0, [Step.ACCEPTING, Step.SIGNING]), said
+    entry = specs.config_of("local").releases["gcsplit"]
+    assert (entry.stable, entry.rolled_back) == ("gcsplit-good3", "gcsplit-bad3")
 
 
 def test_a_partners_key_comes_from_a_file_and_both_are_accepted_until_the_old_one_is_not_used(
