@@ -27,6 +27,8 @@ SHOWN = 3
 #: The longest id of a task.
 LONGEST_ID = 500
 
+#: What two queues have in common that carry the same.
+SAME = ("receiver", "path", "message")
 #: What a task is made of; times of creation and attempts are Cloud Tasks' own.
 _KEPT = ("scheduleTime", "dispatchDeadline", "retryConfig")
 
@@ -96,6 +98,16 @@ def to_queue(calls: Calls, system: spec.System, source: str, target: str, *, lim
     return Move(**{**vars(found), "account": account})
 
 
+def within_reach(system: spec.System, source: str) -> list[str]:
+    """The other queues that a task of this one may have been moved to: of one that is not declared any more, all."""
+    old = system.queues.get(source)
+    return [
+        name
+        for name, edge in system.queues.items()
+        if name != source and (old is None or all(getattr(old, what) == getattr(edge, what) for what in SAME))
+    ]
+
+
 def _edge(system: spec.System, source: str, target: str) -> spec.TaskQueue:
     if target not in system.queues:
         raise BadUsage(
@@ -105,7 +117,7 @@ def _edge(system: spec.System, source: str, target: str) -> spec.TaskQueue:
         )
     edge, old = system.queue(target), system.queues.get(source)
     if old is not None:
-        for what in ("receiver", "path", "message"):
+        for what in SAME:
             here, there = getattr(old, what), getattr(edge, what)
             if here != there:
                 raise BadUsage(

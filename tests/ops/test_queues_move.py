@@ -10,13 +10,14 @@ import pytest
 
 from ops import place
 from ops.cloud import Cloud
-from ops.errors import OpsError
+from ops.errors import CallFailed, OpsError
 from ops.queues import move as moving
 from ops.queues.calls import Calls
 from ops.queues.move import copy_of
 from ops.reconcile.found import Found
 from ops.reconcile.helps import Helps, Verbs
 from ops.reconcile.payments import look_for_lost_tasks
+from ops.reconcile.tasks import told, waiting
 from tests.local_cloud.cloud_places import PARENT
 from tests.ops.hands import OTHER, PAYING, RETRYING, SPLITS, Hands, Sluice, at_hand, sluice, stack
 
@@ -177,10 +178,33 @@ def test_a_move_that_is_not_clear_is_bad_usage(
 def test_a_task_that_was_moved_is_no_lost_one(at_hand: Hands, sluice: Sluice) -> None:
     [moved, lost] = at_hand.names(2)
     at_hand.put(PAYING, moved, tag="canary", after=3600)
+
+    def missed() -> list[str]:
+        found = Found(now="2026-01-01T00:00:00Z")
+        look_for_lost_tasks(_Stuck(at_hand, [moved, lost]), found)
+        return [one.about for one in found.findings]
+
     assert sluice("queues", "move", PAYING, "--to-side", "stable")[1]["moved"] == 1
-    found = Found(now="2026-01-01T00:00:00Z")
-    look_for_lost_tasks(_Stuck(at_hand, [moved, lost]), found)
-    assert [one.about for one in found.findings] == [lost]
+    assert missed() == [lost]
+    for source, target in ((PAYING, RETRYING), (RETRYING, PAYING)):
+        assert sluice("queues", "move", source, target)[1]["moved"] == 1
+        assert missed() == [lost], f"it waits in {target}"
+
+
+@pytest.mark.parametrize("queue", [PAYING, "a-queue-that-went"])
+def test_what_waits_elsewhere_is_told_of_with_its_queue_and_name(queue: str) -> None:
+    class Moved:
+        location = PARENT
+
+        def tasks(self, path: str) -> Any:
+            if path.endswith(f"/queues/{RETRYING}/tasks/t-moved"):
+                return {"scheduleTime": "2026-01-01T00:00:00Z"}
+            raise CallFailed(path, status=404)
+
+    found = waiting(Moved(), {"queue": queue, "task": "t"})
+    assert found is not None
+    assert (found.queue, found.task) == (RETRYING, "t-moved")
+    assert f"its task, moved from {queue}, waits in {RETRYING}: " in told(Moved(), {"queue": queue, "task": "t"})
 
 
 class _Stuck:
