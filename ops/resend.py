@@ -139,7 +139,13 @@ class Resend:
             return self._said(row, "went_on", rest.reason(error.body))
         if code == "DEAD":
             return self._said(row, "refused", f"it is dead: {self.helps.replay(row['unique_id'])}", error=error.status)
-        if error.status in (403, 405) or (error.status == 404 and not code.isupper()):
+        if error.status == 403:
+            why = (
+                f"{service} does not let the operator's account in (403): it has no roles/run.invoker there, which "
+                "`pulumi up` with this release gives, or had it given minutes ago and it has not spread: ask again then"
+            )
+            return self._said(row, "refused", why, error=error.status)
+        if error.status == 405 or (error.status == 404 and not code.isupper()):
             why = f"{service} has no such door ({error.status}): its release is older than this command"
             return self._said(row, "refused", why, error=error.status)
         return self._said(row, "refused", rest.reason(error.body), error=error.status)

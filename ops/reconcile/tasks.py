@@ -1,8 +1,8 @@
 """What became of a message that was sent: the task of a row of the outbox, as Cloud Tasks holds it.
 
 A task has the name that its sender gave it, or that moves made of it, and is in its sender's queue or in one that a
-move could put it into (`queues.move`). Who keeps no rows names the task of an answer after that of the question, so that an
-answer on its way is found by the question's row.
+move could put it into (`queues.move`). Who keeps no rows names the task of an answer after that of the question, so
+that an answer on its way is found by the question's row.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ def test_what_it_says_helps_in_the_stack_that_it_is_said_of(stack: Stack, capsys
     ("status", "body", "said"),
     [
         (404, {"error": "Not Found"}, "gchostpay1 has no such door (404): its release is older than this command"),
-        (403, {"error": {"message": "no"}}, "gchostpay1 has no such door (403): its release is older"),
+        (403, {"error": {"message": "no"}}, "it has no roles/run.invoker there, which `pulumi up` with this release"),
         (409, {"error": "DEAD", "reason": "it is dead"}, "it is dead: ./sluice dead replay pay1"),
         (409, {"error": "WENT_ON", "reason": "a later message of this payment was sent"}, "a later message"),
     ],
