@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from ops import app
+from spec.names import rollout_bucket
 from tests.local_cloud.cloud_places import PROJECT, inside
 from tests.local_cloud.run_client import runner
 from tests.ops.hand_made import estate
@@ -39,7 +40,8 @@ def test_pulumi_imports_what_was_adopted_and_previews_no_change(tmp_path: Path) 
         pulumi.run("preview", "--stack", "local", "--diff", "--refresh", "--expect-no-changes")
         move(pulumi.project)
         pulumi.init("foundation-local", {"gcp:project": PROJECT})
-        pulumi.pretend("foundation-local", {"taskCreatorRole": f"projects/{PROJECT}/roles/creator"})
+        exported = {"taskCreatorRole": f"projects/{PROJECT}/roles/creator", "rolloutBucket": rollout_bucket(PROJECT)}
+        pulumi.pretend("foundation-local", exported)
         [queue] = [step for step in planned(pulumi) if step["urn"].endswith(":Queue::split-payment-queue")]
     assert queue["op"] == "update", "the spec takes over the queue that stands"
     assert queue["urn"].split("$")[0].endswith("sluice:components:TaskQueue")
