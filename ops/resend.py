@@ -27,6 +27,8 @@ from ops.reconcile.tasks import waiting
 KEEPER = "gcsplit"
 #: What a door answers that has sent something, or whose service has before.
 SENT = ("resent", "written", "kept_back")
+#: What is said of one that somebody else was quicker with: its sender's door, or what was read of it meanwhile.
+ALREADY = "already_resent"
 #: A door's codes that mean that the payment went on meanwhile.
 ON_ITS_WAY = ("WENT_ON", "SIGNED", "CLOSED", "GRANTED")
 
@@ -43,6 +45,8 @@ class Result:
     reason: str = ""
     queue: str = ""
     task: str = ""
+    #: Since when its payment stands.
+    since: str = ""
     #: What refused it answered; nothing where it was done or need not be.
     error: int | None = None
 
@@ -67,12 +71,27 @@ class Resend:
         self.location = here.parent
         self.helps: Helps = Verbs() if here.local else Elsewhere(here.config)
         self.results: list[Result] = []
+        #: How many of each stage are younger than what was listed, and how old each stage must be.
+        self.in_flight: dict[str, int] = {}
+        self.windows: dict[str, float] = {}
+        self._now = ""
+        self._paused: dict[str, bool] = {}
         #: Why the work ended early.
         self.ended: OpsError | None = None
 
     def tasks(self, path: str) -> Any:
         """GET a resource of Cloud Tasks."""
         return self._here.call("tasks", "GET", path)
+
+    def is_paused(self, queue: str) -> bool:
+        """Whether a queue dispatches nothing; one that cannot be read is not said to."""
+        if queue not in self._paused:
+            try:
+                state = self.tasks(f"/v2/{self.location}/queues/{queue}").get("state")
+            except OpsError:
+                state = None
+            self._paused[queue] = state == "PAUSED"
+        return self._paused[queue]
 
     def listed(self, older_than: float | None, stage: str) -> Iterator[Row]:
         """What stands for longer, or else for longer than its stage usually takes, and a message moves on."""
@@ -106,8 +125,13 @@ class Resend:
         last = row["last"]
         if last["direct"] or (found := waiting(self, last)) is None:
             return None
+        more = {"queue": found.queue, "task": found.task}
+        if self.is_paused(found.queue):
+            why = f"its task waits in {found.queue}, which is PAUSED: {self.helps.resume(found.queue)}"
+            return self._said(row, "waits", why, **more)
+        after = f", next {found.next[:19]}" if found.next[:19] > self._now[:19] else ""
         run = self.helps.run(found.queue, found.task)
-        return self._said(row, "waits", f"its task waits in {found.queue}: {found.said}; now: {run}")
+        return self._said(row, "waits", f"its task waits in {found.queue}: {found.said}{after}; now: {run}", **more)
 
     def unknown(self, unique_id: str) -> Result:
         """What is said of an id that stands nowhere."""
@@ -118,9 +142,8 @@ class Resend:
         if (judged := self.judge(row)) is not None:
             return judged
         last, unique_id = row["last"], row["unique_id"]
-        again = [one for one in self.of(unique_id) if one["stage"] == row["stage"]]
-        if not again or (again[0]["last"] or {}).get("task") != last["task"]:
-            return self._said(row, "went_on", "it went on meanwhile")
+        if (meanwhile := self._meanwhile(row)) is not None:
+            return meanwhile
         body = {"task": last["task"], "by": self._here.who[:200], **({"why": why} if why else {})}
         path = f"/payments/{quote(unique_id, safe='')}/resend"
         try:
@@ -133,12 +156,26 @@ class Resend:
         }.get(answer["status"], "")
         return self._said(row, answer["status"], reason, queue=answer["queue"], task=answer["task"])
 
+    def _meanwhile(self, row: Row) -> Result | None:
+        """What became of it since it was read; nothing where it stands as before."""
+        again = [one for one in self.of(row["unique_id"]) if one["stage"] == row["stage"]]
+        now = (again[0]["last"] or {}) if again else {}
+        if again and now.get("task") == row["last"]["task"]:
+            return None
+        if now.get("queue") == row["last"]["queue"]:
+            why = f"sent once more meanwhile, by somebody else or by itself: {now['queue']}"
+            return self._said(row, ALREADY, why, queue=now["queue"], task=now["task"])
+        return self._said(row, "went_on", "it went on meanwhile" + (f", to {now['queue']}" if now else ""))
+
     def _refusal(self, row: Row, error: CallFailed) -> Result:
         code, service = _code(error.body), row["last"]["service"]
+        if code == "WENT_ON" and (meanwhile := self._meanwhile(row)) is not None:
+            return meanwhile
         if code in ON_ITS_WAY:
             return self._said(row, "went_on", rest.reason(error.body))
         if code == "DEAD":
-            return self._said(row, "refused", f"it is dead: {self.helps.replay(row['unique_id'])}", error=error.status)
+            dead = [one for one in self.of(row["unique_id"]) if one["stage"] == "dead"]
+            return self._said(row, "refused", self._dead((dead or [row])[0]), error=error.status)
         if error.status == 403:
             why = (
                 f"{service} does not let the operator's account in (403): it has no roles/run.invoker there, which "
@@ -156,7 +193,7 @@ class Resend:
         signed = f"a payout of it is signed: the chain decides; {self.helps.wallet()}"
         batch = "the schedule gcbatchprocessor-sweep goes on with it each minute"
         said = {
-            "dead": f"it is dead: {self.helps.replay(row['unique_id'])}",
+            "dead": self._dead(row),
             **{"signed": signed, "mined": signed, "batch": batch, "batch_due": batch},
         }
         if stage in said:
@@ -167,11 +204,22 @@ class Resend:
             return f"no message moves it on: it waits for others, or was refused ({row['code'] or stage})"
         return "no message of it is in the outbox" if last is None else None
 
+    def _dead(self, row: Row) -> str:
+        """What helps with a dead one: one that somebody looks into is not replayed before it is marked dead again."""
+        replay = self.helps.replay(row["unique_id"])
+        if row.get("death") != "investigating":
+            return f"it is dead: {replay}"
+        note = f" ({row['note']})" if row.get("note") else ""
+        return f"it is dead, and somebody looks into it{note}: {self.helps.mark(row['unique_id'])}, and then {replay}"
+
     def _rows(self, query: str, *, after: str = "", pages: int | None = None) -> Iterator[Row]:
         asked = 0
         while pages is None or asked < pages:
             path = f"/reconcile/payments?{query}&after={quote(after, safe='')}"
             page = self._here.doors.call("GET", KEEPER, path)
+            self._now = page.get("now", "")
+            if "in_flight" in page:  # a release before this one tells no windows
+                self.in_flight, self.windows = page["in_flight"], page.get("windows", {})
             yield from page["payments"]
             asked += 1
             if page["next"] is None:
@@ -180,7 +228,8 @@ class Resend:
 
     @staticmethod
     def _said(row: Row, status: str, reason: str = "", **more: Any) -> Result:
-        return Result(unique_id=row["unique_id"], stage=row["stage"], status=status, reason=reason, **more)
+        about = {"unique_id": row["unique_id"], "stage": row["stage"], "since": row["since"]}
+        return Result(**about, status=status, reason=reason, **more)
 
 
 def _unsent(last: Row) -> str:

@@ -21,8 +21,14 @@ class Helps(Protocol):
     def resend(self, payment: str) -> str:
         """Send the message of a payment that stands still once more."""
 
+    def resend_all(self, more: str) -> str:
+        """Send the messages of all that stand still once more."""
+
+    def mark(self, payment: str) -> str:
+        """Let a dead payment that is looked into be replayed again."""
+
     def run(self, queue: str, task: str) -> str:
-        """Start a task that waits."""
+        """Start a task that waits, or all of a queue where none is named."""
 
     def dead(self, status: str, code: str) -> str:
         """What is known of the dead of this status and code."""
@@ -64,9 +70,17 @@ class Verbs:
         """Send."""
         return f"./sluice resend {shlex.quote(payment)}"
 
+    def resend_all(self, more: str) -> str:
+        """Send."""
+        return f"./sluice resend --all {more}"
+
+    def mark(self, payment: str) -> str:
+        """Mark."""
+        return f"./sluice dead mark {shlex.quote(payment)} dead"
+
     def run(self, queue: str, task: str) -> str:
         """Run."""
-        return f"./sluice queues run {queue} {shlex.quote(task)}"
+        return f"./sluice queues run {queue} {shlex.quote(task) if task else '--all'}"
 
     def dead(self, status: str, code: str) -> str:
         """List."""
@@ -120,9 +134,17 @@ class Elsewhere:
         """Send."""
         return self._there(f"resend {shlex.quote(payment)}")
 
+    def resend_all(self, more: str) -> str:
+        """Send."""
+        return self._there(f"resend --all {more}")
+
+    def mark(self, payment: str) -> str:
+        """Mark."""
+        return self._there(f"dead mark {shlex.quote(payment)} dead")
+
     def run(self, queue: str, task: str) -> str:
         """Run."""
-        return self._there(f"queues run {queue} {shlex.quote(task)}")
+        return self._there(f"queues run {queue} {shlex.quote(task) if task else '--all'}")
 
     def dead(self, status: str, code: str) -> str:
         """List."""

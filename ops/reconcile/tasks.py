@@ -47,6 +47,8 @@ class Waiting:
     said: str
     #: Whether it is not the task itself, but that of the answer to it.
     answer: bool
+    #: When it is tried next, which a paused queue does not heed.
+    next: str
 
 
 def waiting(reach: Tasks, last: Mapping[str, Any]) -> Waiting | None:
@@ -54,7 +56,13 @@ def waiting(reach: Tasks, last: Mapping[str, Any]) -> Waiting | None:
     for queue, id_ in _names(str(last["queue"]), str(last["task"])):
         task = _asked(reach, queue, id_)
         if task is not None:
-            return Waiting(queue=queue, task=id_, said=_said(task), answer=queue == ANSWERS.get(str(last["queue"])))
+            return Waiting(
+                queue=queue,
+                task=id_,
+                said=_said(task),
+                answer=queue == ANSWERS.get(str(last["queue"])),
+                next=task["scheduleTime"],
+            )
     return None
 
 
@@ -65,13 +73,13 @@ def told(reach: Tasks, last: Mapping[str, Any]) -> str:
         return f"{GONE} from {queue}, queued {last['sent_at'][:19]}"
     whose = "its task" if found.queue == queue else f"its task, moved from {queue},"
     whose = f"the answer to its task of {queue}" if found.answer else whose
-    return f"{whose} waits in {found.queue}: {found.said}"
+    return f"{whose} waits in {found.queue}: {found.said}, next {found.next[:19]}"
 
 
 def _said(task: Mapping[str, Any]) -> str:
     answered = (task.get("lastAttempt") or {}).get("responseStatus") or {}
     said = f", last answer {answered.get('message') or answered.get('code')}" if answered else ""
-    return f"{task.get('dispatchCount', 0)} attempts{said}, next {task['scheduleTime'][:19]}"
+    return f"{task.get('dispatchCount', 0)} attempts{said}"
 
 
 def _names(queue: str, task: str) -> Iterator[tuple[str, str]]:

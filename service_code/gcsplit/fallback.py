@@ -19,10 +19,10 @@ from service_code.gcsplit.anew import Anew
 from service_code.gcsplit.rules import GRACE, HOSTPAY_QUEUES, Rules
 from service_code.kit import logs
 from service_code.kit.call import Call
-from service_code.kit.changenow import ExchangeAwayError, ExchangeRefusedError
+from service_code.kit.changenow import ExchangeAwayError, ExchangeOrder, ExchangeRefusedError
 from service_code.kit.deaths import hold_payout
 from service_code.kit.outbox import Row
-from service_code.kit.resend import Note, already
+from service_code.kit.resend import ENDED, Note, already
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Reply
 
@@ -103,17 +103,33 @@ class Fallback:
         limits = (now - self._policy.give_up_after, now + self._window, True)  # however young its token is
         one = f"{WAITING} AND que.unique_id = $4"
         row = await self._kit.db.row(one, *limits, old["unique_id"])
-        if row is not None and row["generation"] > generation:
-            return already(QUEUE, f"{QUEUE}:{row['unique_id']}:{row['generation']}")
-        if row is None:
-            why = "it was sent this moment, or the payer has refused it for good: then it is dead within a minute"
-            return Reply(409, {"error": "NOT_WAITING", "reason": why})
+        if row is None or row["generation"] > generation:
+            return await self._not_waiting(old)
         round_ = Round(now=now, limits=limits, until=float("inf"))
-        written = await self._one(row, round_, note)
-        if written is None:
-            why = "no exchange order was to be had, or somebody sends it at this moment: it is tried by itself, too"
-            return Reply(409, {"error": "NOT_NOW", "reason": why})
-        return written
+        if (made := await self._order(row, round_)) is None:
+            why = "the exchange gives no order now: it is tried by itself, too"
+            return Reply(409, {"error": "NO_ORDER", "reason": why})
+        if (written := await self._write(row, made, round_, note)) is not None:
+            return written
+        if await self._kit.db.row(f"{one} AND que.generation = $5", *limits, old["unique_id"], generation) is not None:
+            return Reply(409, {"error": "NOT_NOW", "reason": "somebody works on it at this moment: ask again"})
+        return await self._not_waiting(old)
+
+    async def _not_waiting(self, old: Any) -> Reply:
+        """Say why one is not sent: another was, by whoever was quicker, or it is over."""
+        row = await self._kit.db.row(
+            """
+            SELECT generation, payment_ended(unique_id, $2) AS ended FROM split_payout_que
+            WHERE unique_id = $1 AND way = $3
+            """,
+            *(old["unique_id"], QUEUE, WAY),
+        )
+        if row is not None and row["ended"] is not None:
+            return Reply(409, {"error": str(row["ended"]).upper(), "reason": ENDED[row["ended"]]})
+        if row is not None and row["generation"] > int(old["message"]["generation"]):
+            return already(QUEUE, f"{QUEUE}:{old['unique_id']}:{row['generation']}")
+        why = "its day is over, or the payer has refused it for good: it is dead within a minute"
+        return Reply(409, {"error": "NOT_WAITING", "reason": why})
 
     async def _send_anew(self, now: datetime, *, past_window: bool) -> int:
         if not await self._kit.breakers.let_through(QUEUE):
@@ -144,18 +160,30 @@ class Fallback:
         # Each in a task, so in a context, of its own.
         return sum(await asyncio.gather(*(asyncio.create_task(one(row)) for row in rows)))
 
-    async def _one(self, row: Any, round_: Round, note: Note | None = None) -> Row | None:
-        """Send one anew; the row that was written. `note` says in the same transaction who asked for it."""
-        unique_id, now = row["unique_id"], round_.now
+    async def _one(self, row: Any, round_: Round) -> Row | None:
+        """Send one anew; the row that was written."""
+        made = await self._order(row, round_)
+        return await self._write(row, made, round_) if made is not None else None
+
+    async def _order(self, row: Any, round_: Round) -> ExchangeOrder | None:
+        """The exchange order that it pays; None where none is to be had."""
         try:
-            made = await self._anew.order(row, now)
+            made = await self._anew.order(row, round_.now)
             round_.away = 0
         except (ExchangeAwayError, ExchangeRefusedError) as error:
             round_.away = round_.away + 1 if isinstance(error, ExchangeAwayError) else 0
             _log.warning("no exchange order to pay: it goes on waiting", status="pending", why=str(error))
             return None
+        return made
+
+    async def _write(self, row: Any, made: ExchangeOrder, round_: Round, note: Note | None = None) -> Row | None:
+        """Write and send it; None where somebody was quicker.
+
+        `note` says in the same transaction who asked for it, and whoever asks waits for what somebody else does.
+        """
+        unique_id, now = row["unique_id"], round_.now
         async with self._kit.db.transaction() as connection:
-            if not await hold_payout(connection, unique_id, patient=False):
+            if not await hold_payout(connection, unique_id, patient=note is not None):
                 return None
             again = f"{WAITING} AND que.unique_id = $4 AND que.generation = $5 FOR UPDATE OF que SKIP LOCKED"
             if await connection.fetchrow(again, *round_.limits, unique_id, row["generation"]) is None:

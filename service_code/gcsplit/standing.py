@@ -118,7 +118,7 @@ class Standing:
     async def payments(self, incoming: Incoming, call: Call) -> Reply:
         """GET /reconcile/payments?after=&older_than=&stage=&unique_id=: what is past its window, of one or of all.
 
-        The first page also counts the rest.
+        The first page also counts the rest, and says how long a stage's window is.
         """
         query = incoming.query
         older = query.get("older_than", "")
@@ -153,6 +153,7 @@ class Standing:
                 *(call.now, span, windows),
             )
             found["in_flight"] = {row["stage"]: row["n"] for row in counts}
+            found["windows"] = {name: window.total_seconds() for name, window in WINDOWS.items()}
         return Reply(200, found)
 
     async def say(self, now: datetime) -> None:
