@@ -26,6 +26,7 @@ from ops.rollout.effects import ByHand, Effects, NotDeclared
 from ops.rollout.lock import Lock
 from ops.rollout.state import Kind, Phase, Rollout, Rules, identity, text
 from ops.rollout.store import Lost, Store, insisted
+from ops.stack import under_way
 
 #: What a rollback is called in the log; an alert goes by it.
 EVENT = "rolled_back"
@@ -236,7 +237,7 @@ def _standing(place: Place, store: Store, target: str, kind: Kind) -> tuple[str,
     raise NothingToRollBack(
         f"{target} has no revision to go back to: {roles.stable} is stable, and nothing is kept beside it",
         why="a promotion keeps the old revision for a while, which is over, or there was none",
-        fix=f"release the earlier image: ./sluice rollout start {target} --image DIGEST",
+        fix=under_way.deploy(place, f"release the earlier image: ./sluice rollout start {target} --image DIGEST"),
     )
 
 

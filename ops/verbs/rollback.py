@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import Annotated
@@ -10,11 +11,13 @@ import typer
 
 from ops import place, specs
 from ops.confirming import Confirm, DryRun, Json, WhichStack, Why, Yes, confirm_change
-from ops.errors import OpsError
+from ops.errors import BadUsage, CallFailed, OpsError, Unreachable
 from ops.output import Output
-from ops.rollout import hands, record, rollback
+from ops.place import Place
+from ops.rollout import hands, record, rollback, traffic
 from ops.rollout.state import Kind, Rollout
 from ops.rollout.store import Store
+from spec.errors import choose
 from spec.stack import LOCAL
 
 HELP = """Take a route to 0 %, or a service back to the revision before.
@@ -45,7 +48,7 @@ def command(
     out = Output(as_json=as_json)
     here = place.of(stack)
     store = Store(here)
-    kind = _kind(stack, store, target)
+    kind = _kind(here, store, target)
     try:
         if dry_run:
             found = rollback.meant(here, store, store.read()[0], target, kind)
@@ -71,17 +74,29 @@ def command(
     out.result({**done.as_json(), "seconds_to_moved": round(took[0], 3)})
 
 
-def _kind(stack: str, store: Store, target: str) -> Kind:
-    """What routes there are the record says: the specs may be in the middle of an edit, and take their time to load.
+def _kind(here: Place, store: Store, target: str) -> Kind:
+    """What routes there are the record says, and Cloud Run what services: the specs may be in the middle of an edit.
 
-    They are asked where it cannot be read.
+    They are asked where the record cannot be read. A name that is neither is refused before anything else is said.
     """
     try:
-        return Kind.ROUTE if target in record.said(record.read(store.objects))["routes"] else Kind.RELEASE
+        routes = record.said(record.read(store.objects))["routes"]
     except OpsError:
         from ops.rollout import start
 
-        return start.kind_of(specs.load(stack), target)
+        return start.kind_of(specs.load(here.stack), target)
+    if target in routes:
+        return Kind.ROUTE
+    with contextlib.suppress(Unreachable, CallFailed):  # its traffic is moved all the same, or says why not
+        if traffic.found(here, target) is None:
+            deployed = here.call("run", "GET", f"{here.parent}/services").get("services", ())
+            names = [*routes, *(str(one["name"]).rpartition("/")[2] for one in deployed)]
+            raise BadUsage(
+                f"there is neither a route nor a deployed service {target!r} in {here.stack}",
+                why="nothing was done",
+                fix=choose(target, names, noun="target"),
+            )
+    return Kind.RELEASE
 
 
 def _from(rollout: Rollout) -> str:

@@ -84,11 +84,26 @@ def test_a_dry_run_says_what_would_be_left_for_what_and_refuses_what_is_no_targe
     before = here.writes
     code, said = sluice("rollback", SERVICE, "--dry-run")
     assert (code, f"from {CANARY}, at 10 %, to {STABLE}" in said) == (0, True), said
-    code, said = sluice("rollback", "gcspilt", "--dry-run")
-    assert (code, "gcspilt is not deployed" in said) == (1, True), said
+    code, said = sluice("rollback", "gcspilt", "--yes")
+    assert (code, "neither a route nor a deployed service 'gcspilt'" in said) == (2, True), said
+    assert "did you mean gcsplit?" in said
+    code, said = sluice("rollback", "nonsense")
+    assert (code, "use one of: gcsplit, payout." in said) == (2, True), "before anything is asked"
+    assert "abort" not in said, "the good rollout is none of it"
     code, said = sluice("rollback", "payout", "--dry-run")
     assert (code, "payout is at 0 %" in said) == (1, True), said
     assert here.writes == before
+
+
+def test_with_nothing_kept_the_way_to_an_earlier_image_is_said_with_what_comes_before_it(
+    here: World, sluice: Run
+) -> None:
+    assert f"start {SERVICE} --image DIGEST" in sluice("rollback", SERVICE, "--yes")[1]
+    here.begin()
+    here.walk(lambda now: now.percent == 10)
+    said = " ".join(sluice("rollback", SERVICE, "--yes")[1].split())
+    assert "first end the rollout of payout" in said
+    assert f"start {SERVICE} --image DIGEST" in said
 
 
 def test_beside_another_rollout_the_apply_that_brings_a_services_state_is_said(
