@@ -57,6 +57,11 @@ class Holder:
         """Whether it is a process of this machine that lives."""
         return self.machine == machine() and _born(self.pid) == self.born != ""
 
+    @property
+    def own(self) -> bool:
+        """Whether it is this process."""
+        return self.here and self.pid == os.getpid()
+
 
 class Lock:
     """The lock of one place, while it is held."""

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 
 import spec
 from ops.errors import BadUsage, OpsError
-from ops.place import Place
-from ops.rollout import apply, checkout, gates, images, record
+from ops.place import Place, option
+from ops.rollout import apply, checkout, gates, images, lock, record
 from ops.rollout.decide import WHOLE
 from ops.rollout.left import left, moves, still
-from ops.rollout.state import Kind, Phase, Rollout, Rules, identity, text
+from ops.rollout.state import Kind, Phase, Rollout, Rules, identity, moment, shown, text
 from ops.rollout.store import Store
 from spec.errors import choose
 from spec.rollout import instant
@@ -63,7 +63,7 @@ def service_of(system: spec.System, name: str) -> str:
 def planned(place: Place, store: Store, system: spec.System, wish: Wish) -> Rollout:
     """The rollout as it would begin; nothing is written."""
     kind = kind_of(system, wish.target)
-    free(store)
+    free(place, store)
     checkout.same(place, system)
     if wish.target in place.config.stop:
         raise Refused(
@@ -170,15 +170,26 @@ def _rules(place: Place, wish: Wish, percent: int) -> Rules:
     )
 
 
-def free(store: Store) -> None:
-    """Refuse to go on while a rollout is under way."""
+def free(place: Place, store: Store) -> None:
+    """Refuse to go on while a rollout is under way; said is who walks it, and what to do about it."""
     found, _ = store.read()
-    if found is not None and found.running:
-        raise Refused(
-            f"a rollout is under way: {found.target}, {found.phase}, at {found.percent} %, begun by {found.who}",
-            why="of two at once nobody could say which of them payments met",
-            fix="./sluice rollout resume goes on with it, ./sluice rollout abort takes it back",
+    if found is None or not found.running:
+        return
+    there = option(place.stack)
+    walks = lock.holder_of(place)
+    if walks is None or walks.own or not walks.what.startswith("rollout"):
+        said = f"nobody walks it: ./sluice rollout resume{there} goes on with it"
+    else:
+        since = shown((place.now() - moment(walks.since)).total_seconds())
+        said = (
+            f"{walks.who} walks it, process {walks.pid} on {walks.host}, for {since}: it goes on by itself, and "
+            f"./sluice rollout status{there} says how it stands"
         )
+    raise Refused(
+        f"a rollout is under way: {found.target}, {found.phase}, at {found.percent} %, begun by {found.who}",
+        why="of two at once nobody could say which of them payments met",
+        fix=f"{said}; ./sluice rollout abort{there} takes it back",
+    )
 
 
 def _not_bad(store: Store, target: str, canary: str = "") -> None:

@@ -309,7 +309,7 @@ def finish(
     confirm_change(here, f"Let go of {previous} of {service} in {stack}?", yes=yes, named=confirm, as_json=as_json)
     store = Store(here)
     with lock.held(here, f"finish of {service}"):
-        start.free(store)
+        start.free(here, store)
         finishing.finish(place.of(stack), system, out, service, previous)
     audited(here, out.warn, "rollout finish", service, previous=previous)
     out.step(f"{previous} is let go of")

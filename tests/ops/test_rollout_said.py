@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from ops import specs
-from ops.rollout import start
+from ops.rollout import lock, start
 from ops.rollout.state import Phase, Rollout, moment
 from tests.ops.rollouts import CANARY, HOUR, SERVICE, STABLE, Says, World
 from tests.ops.test_rollout_verbs import Run, here, kept, sluice
@@ -95,3 +97,20 @@ def test_what_there_is_not_is_said_in_words(here: World, sluice: Run) -> None:
     before = here.writes
     assert "would go on with this: payout runs at 50 %, next 100 %" in sluice("rollout", "resume", "--dry-run")[1]
     assert here.writes == before
+
+
+def test_a_second_start_is_told_who_walks_the_first_and_that_nobody_does(
+    here: World, sluice: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_50(here)
+    said = " ".join(sluice("rollout", "start", "payout", "--yes")[1].split())
+    assert "nobody walks it: ./sluice rollout resume goes on with it" in said
+    held = lock.acquire(here.place, "rollout of payout")
+    try:
+        monkeypatch.setattr(lock.Holder, "own", False)
+        said = " ".join(sluice("rollout", "start", "payout", "--yes")[1].split())
+    finally:
+        held.release()
+    assert f"{here.place.who} walks it, process {held.holder.pid} on {held.holder.host}, for 0s" in said
+    assert "resume" not in said
+    assert "./sluice rollout abort takes it back" in said
