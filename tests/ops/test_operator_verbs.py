@@ -210,6 +210,10 @@ def test_where_nobody_answers_the_rest_is_left_and_told(doors: Stack, capsys: py
     doors.by_path["/dead/pay2"] = {**ONE, "deaths": [{**DEATH, "unique_id": "pay2"}]}
     assert app.main(["dead", "replay", "pay1", "pay2", "--yes"]) == 1
     assert "2 of 2 are left: nobody answers" in capsys.readouterr().err
+    assert app.main(["dead", "replay", "pay1", "pay2", "--yes", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)  # one value
+    assert (told["replayed"], told["answers"], told["left"]) == (0, [], ["pay1", "pay2"])
+    assert told["error"]["what"] == "2 of 2 are left: nobody answers"
 
 
 @pytest.mark.parametrize("verb", [["replay", "pay1", "nosuch"], ["settle", "nosuch", "--note", "by hand"]])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -132,15 +132,19 @@ def _work(out: Output, here: Place, work: Work, verb: Verb, things: list[Thing],
     count = sum(result.status == "replayed" for result in work.results)
     answers = [result.as_json() for result in work.results]
     left = [thing.id for thing in things[len(work.results) :]]
-    done = {"replayed": count} if verb == "replay" else {}
-    out.result({**done, "answers": answers, **({"left": left} if left else {})})
+    said: dict[str, Any] = {"replayed": count} if verb == "replay" else {}
+    said |= {"answers": answers, **({"left": left} if left else {})}
     if work.ended is not None:
-        raise OpsError(
+        error = OpsError(
             f"{len(left)} of {len(things)} are left: {work.ended.what}",
             why="what was done stands, and is not done again",
             fix="give the same command again",
         )
-    if any(result.refused for result in work.results):
+        if not out.as_json:
+            raise error
+        said |= {"error": error.as_json()}
+    out.result(said)
+    if work.ended is not None or any(result.refused for result in work.results):
         raise typer.Exit(1)
 
 
