@@ -16,6 +16,8 @@ from ops.output import Output
 from ops.place import Local, Place
 from ops.rollout import checkout, images
 from ops.rollout.apply import SERVICE_TYPE, bring, targeted, template_of
+from ops.rollout.state import Phase
+from ops.rollout.store import Store
 from ops.stack import under_way
 from spec.rollout import RELEASES, Release
 from spec.stack import StackConfig
@@ -103,10 +105,7 @@ class Deployed:
         """What was rolled back, as it would be called with the new value, or it could be rolled out again unseen."""
         if entry.rolled_back is None:
             return {}
-        try:
-            digest = images.of(self._place, name, entry.rolled_back)
-        except OpsError:  # it was deleted
-            digest = ""
+        digest = self._tried(name, entry.rolled_back)
         if digest:
             kept = {"stable": entry.stable, "digest": digest}
             stood, comes = (
@@ -120,6 +119,19 @@ class Deployed:
             "known: a rollout of the same code would not be refused"
         )
         return {}
+
+    def _tried(self, name: str, revision: str) -> str:
+        """The image of what was rolled back, which a rotation has renamed perhaps; "" where nobody knows it."""
+        store = Store(self._place)
+        for rollout in reversed(store.past(name)):
+            last = store.show(rollout)
+            if last is not None and last.phase is Phase.ROLLED_BACK:
+                revision = last.canary
+                break
+        try:
+            return images.of(self._place, name, revision)
+        except OpsError:  # it was deleted
+            return ""
 
     def apply(self) -> None:
         """Bring it about: the services that read the secret, and nothing else."""

@@ -21,6 +21,8 @@ from ops.home import ROOT, Home
 from ops.output import Output
 from ops.place import Place
 from ops.rollout import images, lock
+from ops.rollout.state import Kind, Phase, Rollout, Rules, identity, text
+from ops.rollout.store import Store
 from ops.secrets import deployed, rotation, values
 from ops.secrets.kept import Book, Step
 from ops.secrets.rotation import Walk
@@ -304,8 +306,20 @@ def test_a_key_is_changed_at_once_after_a_release_was_rolled_back_which_stays_re
         code = "bad" if entry.get("digest") == bad else "good"
         return f"{service}-{code}{over[deployed.PINNED][HOSTPAY]}"
 
+    def image(_place: Place, _service: str, revision: str) -> str:
+        if revision != "gcsplit-bad1":  # what it would be called is no revision
+            raise OpsError(f"there is no {revision}")
+        return bad
+
     monkeypatch.setattr(deployed, "template_of", template)
-    monkeypatch.setattr(images, "of", lambda *_: bad)
+    monkeypatch.setattr(images, "of", image)
+    now = here().now()
+    tried = Rollout(
+        id=identity("gcsplit", now), target="gcsplit", kind=Kind.RELEASE, phase=Phase.ROLLED_BACK, who="tester",
+        rules=Rules(steps=(100,), first_dwell=0, dwell=0, keep=0), began=text(now), percent=0, wanted=0,
+        since=text(now), stable="gcsplit-good1", canary="gcsplit-bad1",
+    )  # fmt: skip
+    Store(here()).remember(tried)
     stack_config.change(
         "local", {"sluice:releases": {"gcsplit": {"stable": "gcsplit-good1", "rolled_back": "gcsplit-bad1"}}}
     )
@@ -325,8 +339,8 @@ def test_a_partners_key_comes_from_a_file_and_both_are_accepted_until_the_old_on
     assert (code, "the new value" in said["error"]["what"]) == (2, True)
     file = tmp_path / "new"
     file.write_text("ipn-of-new-0123456789\n")
-    for text in ("short", "two\nlines-of-a-value-that-is-long"):
-        (tmp_path / "bad").write_text(text)
+    for words in ("short", "two\nlines-of-a-value-that-is-long"):
+        (tmp_path / "bad").write_text(words)
         assert sluice("secrets", "rotate", IPN, "--from-file", str(tmp_path / "bad"))[0] == 2
     code, said = sluice("secrets", "rotate", IPN, "--from-file", str(file))
     assert (code, sorted(said["served"])) == (0, [Step.BOTH])
