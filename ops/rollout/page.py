@@ -9,6 +9,7 @@ from typing import Any
 from ops.rollout.decide import WHOLE, next_step
 from ops.rollout.state import Kind, Phase, Rollout, Step, moment, shown, text
 from spec.rollout import Rollout as Rules
+from spec.stack import LOCAL
 
 #: What a phase means.
 SAID = {
@@ -55,6 +56,18 @@ def end(rollout: Rollout) -> str:
         return promoted
     ended = f"{rollout.phase.replace('_', ' ')} {rollout.ended[:19]}"
     return f"{promoted}, {ended}" if promoted else ended
+
+
+def swallowed(rollout: Rollout, stack: str) -> str:
+    """What helps those whom a bad release answered well without doing anything; nothing where nobody met it."""
+    met = rollout.steps or rollout.counts.get("payments_met") or rollout.counts.get("unnamed")
+    if rollout.phase is not Phase.ROLLED_BACK or rollout.kind is not Kind.RELEASE or not met:
+        return ""
+    there = f" --stack {stack}" if stack != LOCAL else ""
+    return (
+        f"payments met it: ./sluice reconcile{there} names what stands still, and "
+        f"./sluice resend --all --older-than 1s{there} sends that once more, now"
+    )
 
 
 def plan(rollout: Rollout) -> list[tuple[int, str]]:
@@ -151,7 +164,10 @@ def _counted(counts: Mapping[str, Any]) -> Iterator[str]:
         if unnamed := counts.get("unnamed"):
             yield f"- {unnamed} messages that it answered are not among them: no line of their traces names a payment"
         if counts["payments_met"] or unnamed:
-            yield "- `./sluice reconcile` names those that stand still, `./sluice resend --all` sends them again"
+            yield (
+                "- `./sluice reconcile` names those that stand still, `./sluice resend --all` sends them again, "
+                "those of the last minutes with `--older-than 1s`"
+            )
     if "queued" in counts:
         queued, least = counts["queued"], _least(counts, "queued")
         yield (

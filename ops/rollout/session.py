@@ -64,16 +64,18 @@ def walk(
                 out.plain(f"left: {page.line(left)}")
                 out.plain(f"./sluice rollout resume --stack {place.stack} goes on; nobody looks at it meanwhile")
             raise
-    ended(out, done)
+    ended(out, done, place.stack)
 
 
-def ended(out: Output, done: Rollout) -> None:
+def ended(out: Output, done: Rollout, stack: str) -> None:
     """Say how it ended, or who has taken it over."""
     good = done.phase in (Phase.PROMOTED, Phase.ABORTED)
     tell = out.step if good else out.refusal
     tell(page.line(done))
     if done.phase.over:
         out.plain(f"    ./sluice rollout show {done.id} is its page", style="dim")
+    if helps := page.swallowed(done, stack):
+        out.plain(f"    {helps}")
     out.result(done.as_json())
     if not good:
         raise typer.Exit(1)

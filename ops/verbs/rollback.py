@@ -14,7 +14,7 @@ from ops.confirming import Confirm, DryRun, Json, WhichStack, Why, Yes, confirm_
 from ops.errors import BadUsage, CallFailed, OpsError, Unreachable
 from ops.output import Output
 from ops.place import Place
-from ops.rollout import hands, record, rollback, traffic
+from ops.rollout import hands, page, record, rollback, traffic
 from ops.rollout.state import Kind, Rollout
 from ops.rollout.store import Store
 from spec.errors import choose
@@ -71,6 +71,8 @@ def command(
 
     done = rollback.run(here, store, effects, rollout, out.progress, moved=moved)
     out.step(f"{target} is rolled back", f"./sluice rollout show {done.id} is its page")
+    if helps := page.swallowed(done, stack):
+        out.plain(f"    {helps}")
     out.result({**done.as_json(), "seconds_to_moved": round(took[0], 3)})
 
 

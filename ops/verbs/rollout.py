@@ -268,7 +268,7 @@ def abort(
             as_json=as_json,
         )
         found = _word(store, lambda kept: kept.turned(Phase.ABORTING, why, here.who))
-    session.ended(out, session.seen_to(here, store, system, out, lambda kept: kept.phase.over))
+    session.ended(out, session.seen_to(here, store, system, out, lambda kept: kept.phase.over), stack)
 
 
 def finish(

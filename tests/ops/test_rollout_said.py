@@ -57,7 +57,8 @@ def test_a_promotion_by_hand_keeps_who_and_what_the_gates_said_apart(here: World
     ]
     assert f"raised to 100 % by {who}" in sluice("rollout", "show")[1]
     here.pass_()
-    assert sluice("rollback", SERVICE, "--yes", "--why", "customers say so")[0] == 0
+    code, said = sluice("rollback", SERVICE, "--yes", "--why", "customers say so")
+    assert (code, "./sluice resend --all --older-than 1s" in said) == (0, True)
     last = sluice("rollout", "history")[1].splitlines()[-1]
     assert f"promoted {found.promoted[:19]}, rolled back 20" in last
     assert "it had everything from then on until" in sluice("rollout", "show")[1]
@@ -76,6 +77,15 @@ def test_an_abort_leads_a_route_to_where_it_began_and_a_rollback_to_0(here: Worl
         assert code == 0, said
         assert here.record["routes"]["payout"]["percent"] == here.shares["payout"] == left
         assert here.settled()
+
+
+def test_a_release_that_is_taken_back_leaves_the_commands_for_what_it_swallowed(here: World, sluice: Run) -> None:
+    helps = "./sluice resend --all --older-than 1s sends that once more, now"
+    here.begin(SERVICE)
+    here.walk(lambda now: now.percent == 50)
+    here.verdict = Says("unhealthy", "effect: 9 of 9 changed nothing")
+    code, said = sluice("rollout", "resume", "--yes")
+    assert (code, helps in said) == (1, True), said
 
 
 def test_a_plan_says_when_its_end_is_reached_at_the_earliest(here: World, sluice: Run) -> None:
