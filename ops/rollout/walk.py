@@ -25,7 +25,7 @@ from ops.rollout import decide, record, rollback
 from ops.rollout.aside import Aside
 from ops.rollout.decide import Abort, Hold, Prepare, Promote, RollBack, SetShare, Stop, Verdict
 from ops.rollout.effects import Effects, NotDeclared
-from ops.rollout.left import left, moves, still
+from ops.rollout.left import READ_BY_ALL, left, moves, still
 from ops.rollout.lock import Lock
 from ops.rollout.state import Kind, Phase, Rollout
 from ops.rollout.store import HARD, Kept, Lost, Store
@@ -37,9 +37,6 @@ LOOK_LOCALLY, LOOK = 1.0, 15.0
 KEEP_LOOKS = 60.0
 #: So many rounds in a row may find the state unreadable; then the walk ends and says so.
 BLIND = 20
-#: Real seconds after which every service has read the record: one that was read counts for five, and reading takes a
-#: second at most, and with a fresh access token twice that (`service_code/kit/record.py`).
-READ_BY_ALL = 7.0
 
 
 class Seen(Verdict, Protocol):

@@ -2,7 +2,9 @@
 
 It is one object in Cloud Storage, outside of every revision, so that a step needs none. It is read within a request, at
 most every five seconds of the kit's clock and by one request at a time; what cannot be read, or is no record, leaves
-the last one standing and says so (`rollout_record_unread`). Keys that a newer release adds are passed over.
+the last one standing and says so (`rollout_record_unread`), and is asked for again a second later, once. How long an
+old record may count is what a rollout waits for (`ops/rollout/left.py`). Keys that a newer release adds are passed
+over.
 Source: DESIGN section 5; https://cloud.google.com/storage/docs/json_api/v1/objects/get; docs/adr/release-canary.md.
 """
 
@@ -21,9 +23,11 @@ from service_code.kit.outside import Answer, Outside, UnreachableError
 
 #: The object's name in its bucket (`spec.names` has the same).
 OBJECT = "record.json"
-#: Seconds for which a record counts, and for which none is asked for again where it could not be read.
+#: Seconds for which a record counts from when it was asked for, and the last one where two reads in a row failed.
 LIVES = 5.0
-#: Seconds for one read: a payment is waiting.
+#: Seconds after the first read that failed: what it left standing is as old as may be already.
+AGAIN = 1.0
+#: Seconds for one call: a payment is waiting. A read makes two where the access token had to be a new one.
 TIMEOUT = 1.0
 #: Bytes that no record has: a hundred services and routes need a tenth.
 LONGEST = 100_000
@@ -116,6 +120,8 @@ class RolloutRecord:
         self._clock = clock
         self._last = NONE
         self._asked_at = float("-inf")
+        self._lives = LIVES
+        self._failed = False
         self._asking = asyncio.Lock()
 
     async def latest(self) -> Record:
@@ -127,23 +133,26 @@ class RolloutRecord:
         return self._last
 
     def _due(self) -> bool:
-        return not 0 <= self._clock.seconds() - self._asked_at < LIVES
+        return not 0 <= self._clock.seconds() - self._asked_at < self._lives
 
     async def _read(self, url: str) -> None:
+        asked_at = self._clock.seconds()
         try:
             answer = await once_more(self._access, lambda: self._get(url))
             if answer.status != 200:
                 raise RecordError(f"Cloud Storage answered {answer.status}")
             self._last = read(answer.body)
+            self._asked_at, self._lives, self._failed = asked_at, LIVES, False
         except (RecordError, UnreachableError) as error:
             self._unread(str(error))
         except Exception as error:  # no access token: the metadata server is away
             self._unread(f"no access token: {type(error).__name__}")
-        self._asked_at = self._clock.seconds()
 
     async def _get(self, url: str) -> Answer:
         headers = {"Authorization": f"Bearer {await self._access.token()}"}
         return await self._outside.call("GET", url, what="Cloud Storage", headers=headers, timeout=TIMEOUT)
 
     def _unread(self, why: str) -> None:
+        self._asked_at, self._lives = self._clock.seconds(), LIVES if self._failed else AGAIN
+        self._failed = True
         _log.error("the rollout's record stays as it was", what="rollout_record_unread", status="error", why=why)

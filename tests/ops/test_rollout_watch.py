@@ -16,8 +16,9 @@ import pytest
 from ops.errors import OpsError
 from ops.rollout import record, rollback, store, traffic
 from ops.rollout.effects import NotDeclared
+from ops.rollout.left import READ_BY_ALL
 from ops.rollout.state import Kind, Phase, Rollout
-from ops.rollout.walk import READ_BY_ALL, Walker
+from ops.rollout.walk import Walker
 from tests.ops.rollouts import CANARY, SERVICE, STABLE, Killed, Says, World, clear, world
 from tests.ops.test_rollout_walk import is_taken_back_whenever_killed, stands, stays_consistent
 

@@ -10,10 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service_code.kit.record import Record, RecordError, Release, Share, read
+from ops.rollout import left
+from service_code.kit import record, tasks
+from service_code.kit.outside import Answer, Outside, UnreachableError
+from service_code.kit.record import AGAIN, LIVES, Record, RecordError, Release, RolloutRecord, Share, read
 from service_code.kit.routes import takes_new_way
 from tests.service_code.notices import ipn, notify, order
-from tests.service_code.world import Running, World, routes
+from tests.service_code.world import Clock, Running, StaticAccess, World, routes
 
 SPLIT = {"split-hop": 0}
 
@@ -63,7 +66,7 @@ async def test_many_payments_at_once_read_it_once_and_health_and_probes_never(wo
 
 
 @pytest.mark.parametrize("status", [403, 404, 500])
-async def test_a_record_that_cannot_be_read_leaves_the_last_one_and_is_asked_for_again_in_five_seconds(
+async def test_a_record_that_cannot_be_read_leaves_the_last_one_and_is_asked_for_again_after_one_second_and_then_five(
     world: World, log_lines: list[dict[str, Any]], status: int
 ) -> None:
     world.rollout(SPLIT)
@@ -76,10 +79,63 @@ async def test_a_record_that_cannot_be_read_leaves_the_last_one_and_is_asked_for
             assert not await queued(world, webhook)
         assert await unread(log_lines) == [f"Cloud Storage answered {status}"]
         assert world.outer.record_reads == 2
+        for wait in (AGAIN, LIVES, LIVES):
+            world.clock.at += wait - 0.1
+            assert not await queued(world, webhook)
+            assert await unread(log_lines) == []
+            world.clock.at += 0.1
+            assert not await queued(world, webhook)
+            assert await unread(log_lines) == [f"Cloud Storage answered {status}"]
         world.outer.record_status = 200
-        world.clock.at += 5
+        world.clock.at += LIVES
         assert await queued(world, webhook)
         assert await unread(log_lines) == []
+        world.outer.record_status = status
+        world.clock.at += LIVES
+        assert await queued(world, webhook)
+        world.outer.record_status, reads = 200, world.outer.record_reads
+        world.clock.at += AGAIN
+        assert await queued(world, webhook)
+        assert world.outer.record_reads == reads + 1, "one that failed by itself is made good a second later"
+
+
+class Slow(Outside):
+    """Cloud Storage, whose answers take their time by the clock, and which says nothing at some times."""
+
+    def __init__(self, clock: Clock, silent: tuple[float, float]) -> None:
+        super().__init__()
+        self.clock, self.silent, self.body = clock, silent, b""
+
+    async def call(self, *_: Any, timeout: float = 0.0, **_more: Any) -> Answer:
+        found, began = self.body, self.clock.seconds()
+        self.clock.at += timeout - 0.01
+        if self.silent[0] <= began < self.silent[1]:
+            raise UnreachableError("no answer", timeout=True)
+        return Answer(200, found)
+
+
+@pytest.mark.parametrize("silent", [(0.0, 0.0), (0.5, 5.5), (4.0, 6.5)])
+async def test_what_a_rollout_waits_for_is_longer_than_an_old_record_counts_and_a_task_by_it_takes(
+    silent: tuple[float, float],
+) -> None:
+    clock = Clock(100.0)
+    store = Slow(clock, (100 + silent[0], 100 + silent[1]))
+    read_by = RolloutRecord("http://storage", "bucket", store, StaticAccess(), clock)
+    store.body = json.dumps(GOOD).encode()
+    assert (await read_by.latest()).releases
+    changed = 100.0  # while it was being read
+    store.body = json.dumps(GOOD | {"releases": {}}).encode()
+    last = changed
+    while clock.at < changed + 30:
+        if (await read_by.latest()).releases:
+            last = clock.at
+        clock.at += 0.1
+    assert last - changed <= left.LIVES + left.READ + left.AGAIN
+    assert last - changed + tasks.TIMEOUT <= left.READ_BY_ALL
+
+
+def test_what_the_operator_s_side_knows_of_it_is_what_services_do() -> None:
+    assert (left.LIVES, left.READ, left.AGAIN, left.CREATE) == (LIVES, 2 * record.TIMEOUT, AGAIN, tasks.TIMEOUT)
 
 
 async def test_a_store_that_does_not_answer_costs_a_second_and_no_payment(
