@@ -8,7 +8,7 @@ and what it said is shown.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import local_engine
@@ -23,6 +23,8 @@ from spec import names
 JOB = "gcp:cloudrunv2/job:Job"
 #: Lines of a failed execution that are shown.
 LINES = 12
+#: What stands in a line of dbmate's for each migration that it has applied.
+APPLIED = "Applied: "
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Migrations:
     out: Output
     #: The services whose roles the database must have.
     services: Sequence[str]
+    #: Executions that were there before the job's step: what they said is no news.
+    _before: set[str] = field(default_factory=set)
 
     def __call__(self, event: Event) -> None:
         """It begins, is over or has failed."""
@@ -42,10 +46,11 @@ class Migrations:
             try:
                 database.grant(self.cloud.ports, self.services)
                 self._put_failures_away()
+                self._before.update(str(one["name"]) for one in self._executions())
             except OpsError as error:
                 raise local_engine.EngineError(str(error)) from error
         elif event.kind == "done" and event.step.op is not Op.DELETE:
-            self.out.step("database is migrated", next(iter(self._said(1)), ""))
+            self.out.step("database is migrated", self._applied())
         elif event.kind == "failed":
             for line in reversed(list(self._said(LINES))):
                 self.out.plain(f"    {line}", style="dim")
@@ -67,8 +72,17 @@ class Migrations:
             return []
         return list(self.cloud.google("GET", f"/v2/{self._job()}/executions").get("executions", ()))
 
-    def _said(self, lines: int) -> list[str]:
-        """The last lines of the job, the newest first."""
+    def _applied(self) -> str:
+        """What this step has applied; an execution that finds nothing to apply says nothing."""
+        new = {str(one["name"]) for one in self._executions()} - self._before
+        said = [line for name in new for line in self._said(LINES, name.rpartition("/")[2]) if APPLIED in line]
+        more = f", and {len(said) - 1} before it" if len(said) > 1 else ""
+        return said[0] + more if said else "nothing to apply"
+
+    def _said(self, lines: int, execution: str = "") -> list[str]:
+        """The last lines of the job, or of one execution of it, the newest first."""
         chosen = f'resource.type="cloud_run_job" resource.labels.job_name="{names.MIGRATION_JOB}" textPayload:*'
+        if execution:
+            chosen += f' labels."run.googleapis.com/execution_name"="{execution}"'
         found = self.cloud.logs(identity.of_local_stack().project, chosen, newest_first=True, limit=lines)
         return [str(entry["textPayload"]).strip() for entry in found]
