@@ -241,9 +241,10 @@ class Sweeper:
 
 #: Pending host payments that will not happen: $1, and $2 for staged ones, is the oldest moment whose token could still
 #: be good. A row without a sent mark may have been sent all the same, its mark lost: its last attempt counts, which at
-#: first is its creation. Of a staged payout the last token of all stages counts, though a row that cannot be sent
-#: counts only for its window ($3) after its creation; what a stage has closed is certain. What became pending after $4
-#: waits instead where a breaker kept it back, or where the edge has a fallback ($5) and the payer has not refused it.
+#: first is its creation. Of a staged payout the last token of all stages counts, though a message that cannot be sent,
+#: or is sent again and again (`resend`, which refuses from then on), counts only for its window ($3) after it was first
+#: written; what a stage has closed is certain. What became pending after $4 waits instead where a breaker kept it back,
+#: or where the edge has a fallback ($5) and the payer has not refused it.
 UNPAID = f"""
     SELECT que.*, coalesce(failed.error_code, stage.error_code) AS error_code, stage.error_why,
         o.sent_at
@@ -256,12 +257,14 @@ UNPAID = f"""
     LEFT JOIN LATERAL (
         SELECT min(sent_at) AS sent_at,
             bool_or(withheld_at IS NOT NULL AND outbox.sent_at IS NULL AND cancelled_at IS NULL) AS withheld, max(
-            CASE que.way WHEN 'staged' THEN least(minted_at, created_at + $3::interval) ELSE minted_at END
-        ) AS since FROM outbox
-        WHERE outbox.unique_id = que.unique_id AND CASE que.way
-            WHEN 'staged' THEN outbox.queue = 'gcsplit-hostpay-trigger-queue' OR outbox.queue LIKE 'gchostpay%'
-            ELSE outbox.id = 'hostpay-execution-queue:' || que.unique_id || ':' || que.generation
-        END
+            CASE que.way WHEN 'staged' THEN least(minted_at, first_at + $3::interval) ELSE minted_at END
+        ) AS since FROM (
+            SELECT *, min(created_at) OVER (PARTITION BY regexp_replace(id, ':again-[0-9]+$', '')) AS first_at
+            FROM outbox WHERE outbox.unique_id = que.unique_id AND CASE que.way
+                WHEN 'staged' THEN outbox.queue = 'gcsplit-hostpay-trigger-queue' OR outbox.queue LIKE 'gchostpay%'
+                ELSE outbox.id = 'hostpay-execution-queue:' || que.unique_id || ':' || que.generation
+            END
+        ) AS outbox
     ) AS o ON true
     WHERE que.status = 'pending_hostpay'
       AND NOT EXISTS (

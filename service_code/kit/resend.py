@@ -74,7 +74,7 @@ class Resending:
         old = next((row for row in own if task_id(row["id"]) == wish.get("task")), None)
         if old is None:
             return Reply(404, {"error": "NO_SUCH_MESSAGE", "reason": "no message of this payment had this task here"})
-        if (refused := _refused(old, rows)) is not None:
+        if (refused := _refused(old, rows) or self._too_late(old, rows, call)) is not None:
             return refused
 
         async def note(connection: Connection, new: str) -> None:
@@ -89,6 +89,16 @@ class Resending:
         if isinstance(sent, Reply):
             return sent
         return await self._answer(sent)
+
+    def _too_late(self, old: Any, rows: Iterable[Any], call: Call) -> Reply | None:
+        """Answer for a message whose tokens have had their window: copies would put a death off for ever."""
+        edge = self._kit.settings.queues.get(old["queue"])
+        window = edge.token_window if edge is not None and old["queue"] not in self._instead else None
+        began = min(row["created_at"] for row in rows if row["id"] == first_id(old["id"]))
+        if window is None or call.now < began + window:
+            return None
+        why = f"it was first sent more than {window} ago: once its last token is over it is dead, and can be replayed"
+        return Reply(409, {"error": "TOO_LATE", "reason": why})
 
     async def _copy(self, old: Any, note: Note, call: Call) -> Reply | Row:
         connection = await call.begin()

@@ -239,6 +239,26 @@ async def test_what_has_ended_waits_or_goes_on_by_itself_is_said_and_not_sent(
     assert "a payout of it is signed" in paid["reason"]
 
 
+async def test_sending_it_again_and_again_puts_no_death_off_for_ever(
+    world: World, chain: Chain, start: Start, sql: Any
+) -> None:
+    town = await start(*STAGED)
+    lost, hours = await town.lose(TRIGGER), 3600
+    for _ in range(2):
+        world.clock.at += 11 * hours
+        assert await town.said(lost) == [("staged", "resent")]
+        await town.deliver(but=(TRIGGER,))
+    world.clock.at += 11 * hours
+    (late,) = (await town.resend(lost, ends=1))["answers"]
+    assert "first sent more than 1 day" in late["reason"]
+    assert (await town.running["gcsplit"].sweep())["dead"] == 0  # the last token is good for a while
+    world.clock.at += 14 * hours
+    assert (await town.running["gcsplit"].sweep())["dead"] == 1
+    assert (await town.running["gcsplit"].operate("POST", f"/dead/{lost}/replay")).status == 200
+    await town.deliver()
+    assert await chain.nonce(world.wallet.address) == 1
+
+
 async def test_a_release_without_the_door_is_named_and_what_is_left_is_done_by_the_same_command(
     world: World, start: Start, sql: Any
 ) -> None:
