@@ -93,6 +93,11 @@ class Effects:
         guard()
         record.write(self.objects, kept, record.share(rollout, 0))
 
+    def announced(self, rollout: Rollout) -> bool:
+        """Whether the record says so."""
+        kept = record.read(self.objects)
+        return record.changed(kept, record.share(rollout, 0)) == kept.data
+
     def prepare(self, rollout: Rollout) -> None:
         """Deploy a release beside what is stable, at 0 %."""
         self.configure(written.prepared(rollout))

@@ -172,12 +172,17 @@ class Walker:
 
     def _prepare(self) -> None:
         self.tell(f"deploying {self.rollout.canary} beside {self.rollout.stable}, at 0 %")
-        self.effects.announce(self.rollout, self.guard)
-        self._announced = self.seconds()
+        if self._announced is not None or not self.effects.announced(self.rollout):
+            self.effects.announce(self.rollout, self.guard)
+            self._announced = self.seconds()
         self._read_by_all()  # who has not read of it yet may still send to the tag, for the release before this one
         self.guard()
-        if found := left(self.place, self.rollout.target):
-            self.tell(f"not deployed yet: {still(self.rollout.target, found)}; {moves(self.place, found)}")
+        found = left(self.place, self.rollout.target)
+        why = f"not deployed yet: {still(self.rollout.target, found)}; {moves(self.place, found)}" if found else ""
+        if why != self.rollout.why:  # for `rollout status`: nothing else would say what it waits for
+            self._save(self.rollout.turned(Phase.PREPARING, why, self.rollout.by))
+        if why:
+            self.tell(why)
             self.pause()
             return
         self._brought = True

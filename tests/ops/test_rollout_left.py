@@ -8,6 +8,7 @@ import pytest
 
 from ops.queues.tasks import PROBE
 from ops.rollout import aftermath, page
+from ops.rollout.left import READ_BY_ALL
 from ops.rollout.state import Phase
 from tests.ops.rollouts import CANARY, SERVICE, STABLE, World
 from tests.ops.test_rollout_verbs import Run, here, kept, sluice
@@ -73,6 +74,30 @@ def test_what_senders_leave_after_the_check_meets_no_release_that_was_not_there(
     assert seen == ["", "", ""], "as long as it waits the tag is not turned"
     assert any("not deployed yet: 1 tasks still wait" in line and "late-queue" in line for line in here.told)
     assert here.roles().canary == after
+    here.place.call("tasks", "DELETE", queue)
+
+
+def test_one_that_waits_says_for_what_and_the_command_and_writes_nothing_anew(here: World, sluice: Run) -> None:
+    here.begin(SERVICE, steps=(100,))
+    queue = queue_of(here, "full-queue")
+    task, writes, said = put(here, queue, "canary"), list[int](), list[str]()
+
+    def waits(_seconds: float = 0.0) -> None:
+        writes.append(here.writes)
+        said.append(sluice("rollout", "status")[1])
+        if len(writes) == 3:
+            here.place.call("tasks", "DELETE", task)
+
+    with here.walker() as walker:
+        walker.pause, walker.seconds, here.slept[:] = waits, lambda: 100.0, []
+        walker.walk(lambda now: now.phase is Phase.RUNNING)
+    assert writes[0] == writes[1] == writes[2], "as long as nothing changes"
+    assert here.slept == [READ_BY_ALL], "it waits once until all have read it"
+    for told in said:
+        flat = " ".join(told.split())
+        assert "1 tasks still wait for the release of gcsplit before this one: 1 in full-queue" in flat
+        assert "./sluice queues move full-queue --to-side stable" in flat
+    assert "still wait" not in sluice("rollout", "status")[1]
     here.place.call("tasks", "DELETE", queue)
 
 
