@@ -57,8 +57,13 @@ class Output:
         if text == self._last_progress:
             return
         self._last_progress = text
-        self._print(text, end="\r" if self._console.is_terminal else "\n", style="dim", markup=False)
-        self._over = self._console.is_terminal
+        self._print(text, end="\r" if self.writes_over else "\n", style="dim", markup=False)
+        self._over = self.writes_over
+
+    @property
+    def writes_over(self) -> bool:
+        """Whether a line of progress takes the place of the one before; elsewhere all of them stay."""
+        return self._console.is_terminal
 
     def _print(self, text: str, **how: Any) -> None:
         """Where progress stands, of a longer line nothing is left behind a shorter one."""

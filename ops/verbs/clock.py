@@ -19,6 +19,8 @@ from ops.output import Output, counted, depth
 
 #: Real seconds between two words of how far a move is, and the longest that one may take.
 TELL_EVERY, LONGEST = 5.0, 86_400
+#: So many words of it at most where each stays.
+TENTHS = 10
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -96,7 +98,7 @@ def advance(
 
 @contextlib.contextmanager
 def _told(cloud: Cloud, out: Output, total: float, by: str) -> Iterator[None]:
-    """Say how far the clock is while it moves: a day of retries takes minutes."""
+    """Say how far the clock is while it moves: a day of retries takes minutes. Where lines stay, each tenth alone."""
     value = cloud.admin("GET", "clock")
     if value.get("moving_to") is not None:
         raise OpsError(
@@ -107,11 +109,14 @@ def _told(cloud: Cloud, out: Output, total: float, by: str) -> Iterator[None]:
     start, over = value["offset"], Event()
 
     def tell() -> None:
+        told = -1
         while not over.wait(TELL_EVERY):
             with contextlib.suppress(OpsError):  # the move itself says what is wrong
                 value = cloud.admin("GET", "clock", timeout=TELL_EVERY + 5)
-                if not over.is_set():
-                    out.progress(f"{(value['offset'] - start) / (total or 1):4.0%} of {by}: {value['now'][:19]}")
+                share = (value["offset"] - start) / (total or 1)
+                if not over.is_set() and (out.writes_over or int(share * TENTHS) > told):
+                    told = int(share * TENTHS)
+                    out.progress(f"{share:4.0%} of {by}: {value['now'][:19]}")
 
     teller = Thread(target=tell, daemon=True)
     teller.start()

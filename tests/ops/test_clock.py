@@ -15,11 +15,16 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from ops.cloud import Cloud
+from ops.output import Output
+from ops.verbs import clock
 from tests.fidelity import pins
 from tests.ops.alone import Alone, environment, started
 
@@ -156,3 +161,21 @@ def test_an_interrupt_ends_the_move_and_a_second_one_meanwhile_is_refused(tmp_pa
         shown = call(cloud, "GET", "/_sluice/clock")
         assert (shown["moving_to"], shown["offset"]) == (None, 0)
         assert "is not being moved" in cloud.sluice("clock", "stop").stdout
+
+
+def test_a_long_move_says_how_far_it_is_in_a_few_lines_where_lines_stay(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(clock, "TELL_EVERY", 0.0)
+    over, at = threading.Event(), count()
+
+    def admin(_method: str, _path: str, **_more: float) -> dict[str, Any]:
+        offset = next(at)
+        if offset == 120:
+            over.set()
+        return {"offset": min(offset, 100), "now": f"2026-11-23T09:00:{offset:04}Z", "moving_to": None}
+
+    with clock._told(cast(Cloud, SimpleNamespace(admin=admin)), Output(as_json=False), 100.0, "100s"):
+        assert over.wait(30)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" of ")[0].strip() for line in lines] == [f"{share}%" for share in (1, *range(10, 101, 10))]
