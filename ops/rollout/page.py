@@ -132,8 +132,19 @@ def _lines(rollout: Rollout) -> Iterator[str]:
             stood = shown((moment(step.until) - moment(step.since)).total_seconds()) if step.until else "still"
             why = step.why.replace("|", "\\|").replace("\n", " ")
             yield f"| {step.percent} % | {step.since} | {stood} | {step.looks} | {step.verdict or '-'} | {why} |"
+    if rollout.notes:
+        yield ""
+        yield "## Who walked it, and what people said"
+        yield from (f"- {one.at} {one.who}: {one.what}" for one in rollout.notes)
     for step in rollout.steps:
         yield from _gates(step)
+    if any(gate["kind"] == "healthy" for step in rollout.steps for gate in step.seen.get("gates", ())):
+        yield ""
+        yield (
+            "A gate is healthy where the share that it saw is within its limit, and not surely more than beside it. "
+            'What that share is "with 95 % confidence not above" says how little the samples leave open: with few of '
+            "them that may be more than the limit."
+        )
     if rollout.counts:
         yield ""
         yield "## Afterwards"

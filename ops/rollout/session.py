@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import typer
 
 import spec
+from ops.errors import OpsError
 from ops.output import Output
 from ops.place import Place
 from ops.rollout import gates, hands, lock, page, ready
 from ops.rollout.lock import Lock
-from ops.rollout.state import Phase, Rollout
-from ops.rollout.store import Store
+from ops.rollout.state import WALK_OVER, WALKS, Phase, Rollout
+from ops.rollout.store import Store, insisted
 from ops.rollout.walk import LOOK, LOOK_LOCALLY, Walker
 
 #: Real seconds for which a walk that runs gets to do what was asked of it: its apply ends first.
@@ -56,7 +58,8 @@ def walk(
         if begin is not None:
             begin()
         try:
-            done = walker(place, system, out, held, every=every, by_hand=by_hand).walk()
+            with noted(place, store, held):
+                done = walker(place, system, out, held, every=every, by_hand=by_hand).walk()
         except KeyboardInterrupt:
             left, _ = store.read()
             if left is not None:
@@ -65,6 +68,38 @@ def walk(
                 out.plain(f"./sluice rollout resume --stack {place.stack} goes on; nobody looks at it meanwhile")
             raise
     ended(out, done, place.stack)
+
+
+@contextlib.contextmanager
+def noted(place: Place, store: Store, held: Lock) -> Iterator[None]:
+    """Write on the rollout's page that somebody walks it, and that he left it before its end; a kill leaves no word."""
+    holder, before = held.holder, store.read()[0]
+    what = f"{WALKS} process {holder.pid} on {holder.host}"
+    if before is not None and before.walked:
+        what += "; the walk before it had ended without a word: killed, or its machine went away"
+    _note(place, store, what)
+    try:
+        yield
+    except KeyboardInterrupt:
+        _note(place, store, f"{WALK_OVER}: left by Ctrl-C")
+        raise
+    except OpsError as error:
+        _note(place, store, f"{WALK_OVER}: {error.what}")
+        raise
+    if not held.lost:
+        _note(place, store, f"{WALK_OVER}: what was asked for is done")
+
+
+def _note(place: Place, store: Store, what: str) -> None:
+    """A note to what runs; one that cannot be written stops no walk."""
+
+    def once() -> None:
+        found, generation = store.read()
+        if found is not None and found.running:
+            store.write(found.noted(place.now(), place.who, what), generation)
+
+    with contextlib.suppress(OpsError):
+        insisted(once)
 
 
 def ended(out: Output, done: Rollout, stack: str) -> None:
@@ -90,7 +125,7 @@ def seen_to(place: Place, store: Store, system: spec.System, out: Output, until:
         if until(found):
             return found
         try:
-            with lock.held(place, f"rollout of {found.target}") as held:
+            with lock.held(place, f"rollout of {found.target}") as held, noted(place, store, held):
                 return walker(place, system, out, held).walk(until)
         except lock.Locked as error:
             if time.monotonic() > deadline:

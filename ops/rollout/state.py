@@ -76,6 +76,22 @@ class Raised:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Note:
+    """What befell it beside its steps: a walk that began or was left, a pause, its end."""
+
+    at: str
+    who: str
+    what: str
+
+
+#: How the notes of a walk begin, at its beginning and its end; one that was killed has left no second.
+WALKS: Final = "walked by"
+WALK_OVER: Final = "not walked any more"
+#: So many notes are kept.
+NOTES: Final = 200
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rules:
     """The steps and how long each share stands at least, in seconds; how long the old way is kept after the last."""
 
@@ -113,6 +129,7 @@ class Rollout:
     keep_until: str = ""
     steps: tuple[Step, ...] = ()
     raised: tuple[Raised, ...] = ()
+    notes: tuple[Note, ...] = ()
     #: The share of a route before its first step, to which an abort takes it back.
     began_at: int = 0
     #: When it was promoted, if ever: a rollback may have come after it.
@@ -152,6 +169,7 @@ class Rollout:
         values["rules"] = Rules(**{**kept["rules"], "steps": tuple(kept["rules"]["steps"])})
         values["steps"] = tuple(Step(**step) for step in kept.get("steps", ()))
         values["raised"] = tuple(Raised(**one) for one in kept.get("raised", ()))
+        values["notes"] = tuple(Note(**one) for one in kept.get("notes", ()))
         return cls(**{**values, "kind": Kind(kept["kind"]), "phase": Phase(kept["phase"])})
 
     def wanting(self, percent: int) -> Rollout:
@@ -176,6 +194,16 @@ class Rollout:
     def turned(self, phase: Phase, why: str, by: str) -> Rollout:
         """In another phase."""
         return replace(self, phase=phase, why=why, by=by)
+
+    def noted(self, now: datetime, who: str, what: str) -> Rollout:
+        """With a note, of which the last are kept."""
+        return replace(self, notes=(*self.notes, Note(at=text(now), who=who, what=what))[-NOTES:])
+
+    @property
+    def walked(self) -> bool:
+        """Whether its last walk has not said that it ended."""
+        walks = [one.what for one in self.notes if one.what.startswith((WALKS, WALK_OVER))]
+        return bool(walks) and walks[-1].startswith(WALKS)
 
     def over(self, phase: Phase, now: datetime, percent: int) -> Rollout:
         """At its end."""

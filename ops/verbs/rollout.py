@@ -119,7 +119,9 @@ def resume(
         return
     confirm_change(here, f"Go on with this in {stack}: {page.line(found)}?", yes=yes, named=confirm, as_json=as_json)
     if found.phase is Phase.PAUSED:
-        found = _word(store, lambda kept: kept.turned(Phase.RUNNING, "", here.who))
+        found = _word(
+            store, lambda kept: kept.turned(Phase.RUNNING, "", here.who).noted(here.now(), here.who, "resumed")
+        )
         audited(here, out.warn, "rollout resume", found.target, rollout=found.id)
     if lock.holder_of(here) is not None and found.phase is not Phase.ROLLING_BACK:
         out.step(f"{page.line(found)}; its walk goes on where it runs")
@@ -190,7 +192,8 @@ def pause(
         confirm_change(
             here, f"Hold {found.target} in {stack} at {found.percent} %?", yes=yes, named=confirm, as_json=as_json
         )
-        found = _word(store, lambda kept: kept.turned(Phase.PAUSED, why, here.who))
+        note = f"paused at {found.percent} %" + (f": {why}" if why else "")
+        found = _word(store, lambda kept: kept.turned(Phase.PAUSED, why, here.who).noted(here.now(), here.who, note))
         audited(here, out.warn, "rollout pause", found.target, rollout=found.id, why=why)
     out.step(f"{found.target} is held at {found.percent} %", "./sluice rollout resume goes on")
     out.result(found.as_json())
@@ -267,7 +270,7 @@ def abort(
             named=confirm,
             as_json=as_json,
         )
-        found = _word(store, lambda kept: kept.turned(Phase.ABORTING, why, here.who))
+        found = _word(store, lambda kept: kept.turned(Phase.ABORTING, why or "asked for", here.who))
     session.ended(out, session.seen_to(here, store, system, out, lambda kept: kept.phase.over), stack)
 
 
@@ -319,7 +322,7 @@ def finish(
 def _running(store: Store) -> Rollout:
     found, _ = store.read()
     if found is None or not found.running:
-        last = f"; the last one: {page.line(found)}" if found else ""
+        last = f"; the last was {found.id}, {page.end(found)}" if found else ""
         raise OpsError(f"nothing is being rolled out{last}", fix="./sluice rollout start TARGET begins")
     return found
 

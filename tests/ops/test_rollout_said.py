@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 
 import pytest
 
 from ops import specs
 from ops.rollout import lock, start
 from ops.rollout.state import Phase, Rollout, moment
-from tests.ops.rollouts import CANARY, HOUR, SERVICE, STABLE, Says, World
+from tests.ops.rollouts import CANARY, HOUR, SERVICE, STABLE, Killed, Says, World
 from tests.ops.test_rollout_verbs import Run, here, kept, sluice
 
 __all__ = ["here", "kept", "sluice"]
@@ -124,3 +126,46 @@ def test_a_second_start_is_told_who_walks_the_first_and_that_nobody_does(
     assert f"{here.place.who} walks it, process {held.holder.pid} on {held.holder.host}, for 0s" in said
     assert "resume" not in said
     assert "./sluice rollout abort takes it back" in said
+
+
+def test_its_page_tells_of_pauses_and_of_walks_that_were_left_or_killed(
+    here: World, sluice: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_50(here)
+    here.verdict = Says("inconclusive", "0 of 50 samples")
+    sluice("rollout", "pause", "--why", "lunch", "--yes")
+    sluice("rollout", "resume", "--dry-run")
+
+    def stop(kind: type[BaseException]) -> None:
+        def raised(_: float) -> None:
+            raise kind
+
+        monkeypatch.setattr(time, "sleep", raised)
+
+    stop(KeyboardInterrupt)
+    assert sluice("rollout", "resume", "--yes")[0] == 130
+    stop(Killed)
+    with pytest.raises(Killed):
+        sluice("rollout", "resume", "--yes")
+    stop(KeyboardInterrupt)
+    sluice("rollout", "resume", "--yes")
+    page = sluice("rollout", "show")[1]
+    noted = [line.split(": ", 1)[1] for line in page.splitlines() if line.startswith("- 20")]
+    assert noted[:2] == ["paused at 50 %: lunch", "resumed"]
+    walk = f"walked by process {os.getpid()} on "
+    assert [line.startswith(walk) for line in noted[2:]] == [True, False, True, True, False]
+    assert noted[3] == noted[6] == "not walked any more: left by Ctrl-C"
+    assert ["ended without a word" in line for line in noted[2:]] == [False, False, False, True, False]
+    sluice("rollout", "abort", "--yes")
+    assert sluice("rollout", "history")[1].splitlines()[-1].endswith("asked for")
+
+
+def test_with_nothing_under_way_that_is_said_in_a_line(here: World, sluice: Run) -> None:
+    here.verdict = Says("unhealthy", "a long word of a gate")
+    sluice("rollout", "start", "payout", "--yes")
+    last, _ = here.store.read()
+    assert last is not None
+    for verb in ("pause", "resume", "promote", "abort"):
+        code, said = sluice("rollout", verb, "--yes")
+        assert (code, f"nothing is being rolled out; the last was {last.id}, rolled back 20" in said) == (1, True), said
+        assert "long word" not in said
