@@ -227,20 +227,32 @@ def test_another_mix_night_after_day_and_a_burst_of_repetitions_find_nothing() -
     assert said([(0, 500)], [(30, 32)]) is Kind.UNHEALTHY
 
 
-@pytest.mark.parametrize(("share", "before"), [(0.02, 50), (0.3, 60), (0.3, 600), (0.8, 200)])
-def test_a_release_that_does_as_before_is_taken_back_less_often_than_is_said(share: float, before: int) -> None:
-    """Looked at after every message, at doors of equal shares, and without the limit that stands for another hour."""
+#: Shares that do not change, how often the stable side was seen at each door before, and how many rollouts are tried.
+SAME = ((0.02, 50, 150), (0.3, 600, 100), (0.8, 200, 150), (0.1, 3000, 300))
+
+
+def taken_back() -> int:
+    """How many of them are, looked at after every message, at two doors, without the limit that is for another hour."""
     rules = Rules(confidence=0.5, steps=1, min_samples=50)  # of a rollout; of this one question it is 1 in 36
-    chance, rollouts, wrong = random.Random(23), 150, 0
-    gate = replace(EFFECT, limit=lambda _rules: 1e-4)
-    for _ in range(rollouts):
-        was = [(sum(chance.random() < share for _ in range(before)), before) for _ in range(2)]
-        now = [(0, 0), (0, 0)]
-        for _ in range(120):
-            door = int(chance.random() < 0.3)
-            bad = chance.random() < share
-            now[door] = (now[door][0] + bad, now[door][1] + 1)
-            if bad and judging._by_door(gate, doors(was, now), rules, NONE_YET):
-                wrong += 1
-                break
-    assert wrong <= rollouts / judging.need(rules) + 4
+    gate, wrong = replace(EFFECT, limit=lambda _rules: 1e-4), 0
+    for share, before, rollouts in SAME:
+        chance = random.Random(23)
+        for _ in range(rollouts):
+            was = [(sum(chance.random() < share for _ in range(before)), before) for _ in range(2)]
+            now = [(0, 0), (0, 0)]
+            for _ in range(120):
+                door = int(chance.random() < 0.3)
+                bad = chance.random() < share
+                now[door] = (now[door][0] + bad, now[door][1] + 1)
+                if bad and judging._by_door(gate, doors(was, now), rules, NONE_YET):
+                    wrong += 1
+                    break
+    return wrong
+
+
+def test_a_release_that_does_as_before_is_taken_back_less_often_than_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Far less often, as the bound of what was before is an exact one: so a threshold at a third is seen here."""
+    assert taken_back() <= 1
+    need = judging.need
+    monkeypatch.setattr(judging, "need", lambda rules: need(rules) / 3)
+    assert taken_back() > 1
