@@ -112,6 +112,13 @@ def test_an_apply_needs_an_approval_and_a_preview_before_it() -> None:
         assert job["concurrency"]["cancel-in-progress"] is False
 
 
+def test_what_the_suite_leaves_out_is_run_each_night() -> None:
+    flow = WORKFLOWS["proofs"]
+    assert flow[True]["schedule"]  # YAML reads `on` as a truth
+    assert scripts("proofs") == ["make proofs"]
+    assert re.search(r"^proofs: .*\n\t@SLUICE_WHOLE=1 .* tests/runbook$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
 def test_pulumi_previews_every_environment_of_the_repository() -> None:
     (matrix,) = [job["strategy"]["matrix"]["environment"] for job in jobs("preview") if "strategy" in job]
     stacks = {path.stem.removeprefix("Pulumi.") for path in (ROOT / "stacks").glob("Pulumi.*.yaml")}
