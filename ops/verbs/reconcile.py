@@ -67,7 +67,7 @@ def reconcile(
     if found.findings:  # what is on its way at one look is further at the next
         time.sleep(pause)
         found = look().and_before(found)
-    _show(out, found)
+    _show(out, found, reach.helps.resend_all("--older-than 1s"))
     out.result(
         {
             "now": found.now,
@@ -99,7 +99,7 @@ def _look(reach: Reach, span: str, funded: Mapping[str, int], orders: int, *, ev
     return found
 
 
-def _show(out: Output, found: Found) -> None:
+def _show(out: Output, found: Found, young_ones: str) -> None:
     if found.findings:
         rows = [
             [one.about, one.flow or one.kind, one.stage, (one.since or "")[:19], one.why, one.help]
@@ -129,6 +129,8 @@ def _show(out: Output, found: Found) -> None:
         out.plain(f"not all compared: {what}", style="yellow")
     flight = ", ".join(f"{count} in {stage}" for stage, count in sorted(found.in_flight.items()))
     out.say(f"{counted(len(found.findings), 'finding')}; in flight: {flight or 'nothing'}")
+    if young := sum(found.in_flight.get(stage, 0) for stage in payments.RESENT):
+        out.plain(f"    {young} of them are too young to be named; where a release was bad just now: {young_ones}")
 
 
 def _funding(given: list[str]) -> dict[str, int]:

@@ -25,7 +25,7 @@ from spec.stack import LOCAL
 #: What is told of as done, and as what.
 DONE = {**dict.fromkeys(SENT, "sent"), ALREADY: "already sent"}
 #: What the sum at the end calls the rest.
-SUMMED = {"waits": "wait", "went_on": "went on", "refused": "refused"}
+SUMMED = {"waits": "waiting", "went_on": "went on", "refused": "refused"}
 #: Seconds for which a payment stands that nothing but its task's being there keeps back.
 AT_ONCE = 1
 #: Characters of an id: what is longer is no payment's.
@@ -210,9 +210,7 @@ def _young(out: Output, work: Resend, stage: str, older: float | None) -> dict[s
     out.plain(f"too young to be looked at: {', '.join(each)}")
     if older is None or older > AT_ONCE:
         more = f"--stage {stage} --older-than {AT_ONCE}s" if stage else f"--older-than {AT_ONCE}s"
-        out.plain(
-            f"    {work.helps.resend_all(more)} sends those of them now that nothing is on its way to", style="dim"
-        )
+        out.plain(f"    {work.helps.resend_all(more)} takes them, too; what has a task is left alone", style="dim")
     return {"too_young": counts}
 
 

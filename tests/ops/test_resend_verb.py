@@ -175,7 +175,7 @@ def test_of_how_many_it_is_too_early_to_tell_is_said_and_what_takes_them_now(
     shown = capsys.readouterr().out
     assert "11 in single (counts when it stands for 5m)" in shown
     assert "mined" not in shown
-    assert "./sluice resend --all --older-than 1s --stack prod sends those" in shown
+    assert "./sluice resend --all --older-than 1s --stack prod takes them, too" in shown
     assert app.main(["resend", "--all", "--older-than", "1s", "--json", "--dry-run"]) == 0
     assert json.loads(capsys.readouterr().out)["too_young"] == {"single": 11}
     del stack.head["windows"]  # a release before this one
@@ -197,7 +197,7 @@ def test_what_waits_is_told_by_its_queue_with_the_one_command_that_helps(
     line = (
         f"- 2 payments wait in {queue}; the oldest stands since 2026-11-23T07:00:00: ./sluice queues run {queue} --all"
     )
-    assert shown.splitlines() == [line, "2 wait"]
+    assert shown.splitlines() == [line, "2 waiting"]
     stack.paused = {str(queue)}
     assert app.main(["resend", "--all", "--dry-run"]) == 0
     shown = capsys.readouterr().out

@@ -50,7 +50,7 @@ async def test_a_town_that_is_well_has_nothing_but_its_dead_to_name(
 
 
 async def test_what_is_young_is_in_flight_and_what_is_late_is_named_with_its_task(
-    world: World, town: Town, look: Look, loop: Loop, sql: Any
+    world: World, town: Town, look: Look, loop: Loop, *, sql: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world.outer.take("channel-access-queue")
     waits, gone, lost, unsent = [await town.pay(name) for name in ("waits", "gone", "lost", "unsent")]
@@ -67,6 +67,11 @@ async def test_what_is_young_is_in_flight_and_what_is_late_is_named_with_its_tas
     young = await look(town.running)
     assert (young.code, young.told["findings"], young.told["not_compared"]) == (0, [], [])
     assert young.told["in_flight"] == {"single": 4, "unsent": 1}
+    capsys.readouterr()
+    assert await asyncio.to_thread(app.main, ["reconcile", "--pause", "0"]) == 0
+    helps = "./sluice resend --all --older-than 1s"
+    said = f"    4 of them are too young to be named; where a release was bad just now: {helps}"
+    assert capsys.readouterr().out.splitlines()[-1] == said
     world.clock.at += 60
     assert len((await look(town.running, "--older-than", "30s")).told["findings"]) == 5
 
