@@ -5,8 +5,9 @@ and look (entries.list gives 1,000 at most, and reads 60 a minute and project:
 https://cloud.google.com/logging/quotas#api-limits). A further look reads from shortly before the newest line that it
 knows and counts none twice, so that counts are those of the whole step, and a test that may be asked at any time stays
 one. Where more lines came than a page holds, the newest are counted: which are left out does not hang on what they
-say. At 100 % it also reads, once, what the stable side did before that share: the newest page of it. Leaves counting
-to `lines` and the verdict to `judge.sooner`: it may only find what is ill.
+say. At 100 % it also reads, once, what the stable side did before that share: the newest of it, page by page until
+each door has samples enough, since a queue that was resumed fills a page with lines of one door. Leaves counting to
+`lines` and the verdict to `judge.sooner`: it may only find what is ill.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from ops.rollout.gate.target import Target
 
 #: Lines of a side that a look reads at most.
 MOST: Final = 1000
+#: Pages of the time before a share: five reads of the 60 in the minute in which it is set.
+PAGES: Final = 5
 #: Real seconds between two reads at Google: two sides are 12 of the 60 reads a minute that all of a project share.
 EVERY: Final = 10.0
 #: Lines that come later than the newest one by more than this are left to the metrics.
@@ -92,12 +95,22 @@ class EarlyLook:
         now = self._clock()
         if self._before is None and (self._place.local or now - self._asked >= EVERY):
             self._asked = now
-            answer = self._page(target, target.stable, begin, since)
-            if not isinstance(answer, str):
-                self._before = self._tally(target)
-                for entry in answer.get("entries", []):
-                    self._before.add(entry)
+            self._before = self._stood(target, begin, since)
         return self._earlier(target)
+
+    def _stood(self, target: Target, begin: datetime, until: datetime) -> Tally | None:
+        """What the stable side did in this time, as far as pages tell; None where the first was not answered."""
+        tally, token = self._tally(target), ""
+        for _ in range(PAGES):
+            answer = self._page(target, target.stable, begin, until, token)
+            if isinstance(answer, str):
+                return tally if token else None
+            for entry in answer.get("entries", []):
+                tally.add(entry)
+            token = str(answer.get("nextPageToken") or "")
+            if not token or target.messages <= gather.earlier(target, tally.series(), self._rules.min_samples).known:
+                break
+        return tally
 
     def look(self, target: Target, since: datetime) -> Early:
         """What both sides' lines say since this share was set, as far as it was read by now."""
@@ -123,11 +136,11 @@ class EarlyLook:
         return gather.earlier(target, self._before.series(), self._rules.min_samples)
 
     def _doors(self, target: Target) -> dict[str, Samples]:
-        """What the canary does, and the stable side did before, door by door."""
-        if self._before is None:
+        """At 100 % what the canary does, and the stable side did before, door by door."""
+        if self._asked == -inf:
             return {}
-        found = {}
-        for (service, path), series in by_door(self._before, self._sides[target.canary].tally).items():
+        found, before = {}, self._before or self._tally(target)
+        for (service, path), series in by_door(before, self._sides[target.canary].tally).items():
             both = gather.samples(target, series, {})
             found[f"{service}{path}"] = replace(both, stable=Side(), before=both.stable)
         return found
@@ -151,11 +164,11 @@ class EarlyLook:
         )
 
     def _page(
-        self, target: Target, side: str, since: datetime, until: datetime | None = None
+        self, target: Target, side: str, since: datetime, until: datetime | None = None, token: str = ""
     ) -> Mapping[str, Any] | str:
-        """The newest lines, or why there are none."""
+        """The newest lines, or those after a page, or why there are none."""
         lines = wanted(target, side, since, self._metrics, until)
-        body = wish(self._place.project, lines, newest_first=True, size=MOST)
+        body = wish(self._place.project, lines, newest_first=True, size=MOST) | ({"pageToken": token} if token else {})
         try:
             found: Mapping[str, Any] = self._place.call("logging", "POST", "entries:list", body, timeout=TIMEOUT)
         except CallFailed as error:

@@ -128,7 +128,8 @@ def sooner(verdict: Verdict, early: Early, rules: Rules, *, alone: bool = False)
     if alone and not any(one.gate == EFFECT.name for one in bad):
         bad += _by_door(EFFECT, early, rules, verdict.window)
     if not bad:
-        found = [GateVerdict(gate=EARLY, kind=Kind.INCONCLUSIVE, why=words.nothing_early(early))]
+        why = words.nothing_early(early, _not_compared(EFFECT, early, rules) if alone else ())
+        found = [GateVerdict(gate=EARLY, kind=Kind.INCONCLUSIVE, why=why)]
         return replace(verdict, gates=(*verdict.gates, *found))
     found = [replace(one, gate=EARLY, why=words.early(one, early)) for one in bad]
     said = ([verdict.why] if verdict.kind is Kind.UNHEALTHY else []) + [one.why for one in found]
@@ -164,6 +165,15 @@ def _by_door(gate: Gate, early: Early, rules: Rules, window: Window) -> list[Gat
         )  # fmt: skip
         found.append(verdict)
     return found
+
+
+def _not_compared(gate: Gate, early: Early, rules: Rules) -> list[str]:
+    """Doors of the canary of which too little is known from before its share."""
+    return sorted(
+        door
+        for door, both in early.doors.items()
+        if gate.take(both.canary, rules)[1] and gate.take(both.before, rules)[1] < rules.min_samples
+    )
 
 
 def need(rules: Rules) -> float:

@@ -76,7 +76,7 @@ class Tally:
 
 
 def by_door(before: Tally, canary: Tally) -> dict[Door, dict[str, list[Series]]]:
-    """The series of each door at which something is known of the time before a share.
+    """The series of each door.
 
     Of effects only those of first attempts: one that is tried again may find its work done.
     """
@@ -84,12 +84,9 @@ def by_door(before: Tally, canary: Tally) -> dict[Door, dict[str, list[Series]]]
     for tally in (before, canary):
         for name, series in tally.series().items():
             for one in series:
-                door = door_of(one.labels)
-                if tally is before:
-                    found.setdefault(door, {known: [] for known in METRICS})
-                if door in found:
-                    again = name == "outcomes" and not one.labels.get("first")
-                    found[door][name].append(_silent(one) if again else one)
+                there = found.setdefault(door_of(one.labels), {known: [] for known in METRICS})
+                again = name == "outcomes" and not one.labels.get("first")
+                there[name].append(_silent(one) if again else one)
     return found
 
 

@@ -55,6 +55,8 @@ class Target:
     hop: Door | None = None
     #: Doors behind queues whose tasks wait by design: their retries are no failures, and their times not ours.
     waiting: frozenset[Door] = frozenset()
+    #: Doors at which messages come, behind queues and topics.
+    messages: frozenset[Door] = frozenset()
     public: frozenset[Door] = frozenset()
     #: How long the tokens at each service's doors live, in seconds.
     windows: Mapping[str, float] = field(default_factory=dict)
@@ -126,8 +128,10 @@ def _common(system: spec.System, services: tuple[str, ...], queues: Iterable[str
     for queue in into:
         if queue.token_window is not None:
             windows[queue.receiver] = min(queue.token_window.seconds, windows.get(queue.receiver, inf))
+    pushed = {(topic.receiver, topic.path) for topic in system.topics.values() if topic.receiver in services}
     return {
         "waiting": frozenset(waiting),
+        "messages": frozenset(steady | waiting | pushed),
         "public": frozenset((name, path) for name in services for path in system.service(name).public),
         "windows": windows,
         "queues": tuple(name for name in queues if system.queue(name).waits_for is None),

@@ -160,12 +160,15 @@ def early(one: GateVerdict, found: Early) -> str:
     return f"from the log: {one.why}{_cut(found)}"
 
 
-def nothing_early(found: Early) -> str:
-    """Lines do not promote anything."""
+def nothing_early(found: Early, unknown: Sequence[str]) -> str:
+    """Lines do not promote anything; of the doors `unknown` nothing could be said by the time before."""
     stable, canary = found.lines
+    beside = (
+        f"; not compared with the time before this share, of which too few messages are known: {', '.join(unknown)}"
+    )
     return (
         f"nothing in {canary} lines of its log, and {stable} beside it, is bad enough to move it before its metrics "
-        f"are there{_cut(found)}"
+        f"are there{beside if unknown else ''}{_cut(found)}"
     )
 
 

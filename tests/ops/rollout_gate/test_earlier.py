@@ -11,6 +11,7 @@ import pytest
 import spec
 from ops.errors import CallFailed
 from ops.rollout import gates
+from ops.rollout.gate import early
 from ops.rollout.gate import judge as judging
 from ops.rollout.gate.early import EVERY, EarlyLook
 from ops.rollout.gate.judge import EFFECT, LEAST_BESIDE, judge, sooner
@@ -213,6 +214,39 @@ def doors(before: list[tuple[int, int]], canary: list[tuple[int, int]]) -> Early
         for number, (was, now) in enumerate(zip(before, canary, strict=True))
     }
     return Early(samples=Samples(stable=Side(), canary=Side()), doors=both)
+
+
+def test_a_burst_at_one_door_before_the_share_does_not_hide_what_another_door_did(
+    field: Field, system: spec.System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(early, "MOST", 50)
+    told = []
+    for burst in (3 * early.MOST, early.PAGES * early.MOST):
+        target = tried(system)
+        field.handled(target.stable, BEFORE)
+        field.handled(target.stable, burst, effect=False, **LOOK)  # a queue is resumed
+        since = whole(field)
+        field.handled(target.canary, 40, effect=False)
+        told.append(alone(field, EarlyLook(field, system, RULES), target, since))
+    assert told[0].kind is Kind.UNHEALTHY, told[0].gates[-1].why
+    assert "at gchostpay/hostpay_webhook alone" in told[0].why
+    assert told[1].kind is Kind.INCONCLUSIVE, "so much is not read, and nothing is guessed"
+    said = (
+        "not compared with the time before this share, of which too few messages are known: gchostpay/hostpay_webhook"
+    )
+    assert said in told[1].gates[-1].why
+
+
+def test_where_the_time_before_is_not_read_each_door_is_said_not_to_be_compared(system: spec.System) -> None:
+    place, target = Logging(), tried(system)
+    place.error = CallFailed("no", status=503)
+    look = EarlyLook(place, system, RULES)
+    assert look.before(target, NOW, NOW - gates.EARLIER) is None
+    place.error = None
+    place.failed(target.canary, 3, 1.0, http_status=200, effect=False)
+    quiet = Verdict(kind=Kind.HEALTHY, why="", gates=(), window=NONE_YET)
+    assert "known: gchostpay/" in sooner(quiet, look.look(target, NOW), RULES, alone=True).gates[-1].why
+    assert "known: " not in sooner(quiet, look.look(target, NOW), RULES).gates[-1].why, "where a side stands beside it"
 
 
 def test_another_mix_night_after_day_and_a_burst_of_repetitions_find_nothing() -> None:

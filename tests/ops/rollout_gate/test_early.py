@@ -141,12 +141,19 @@ class Logging:
         more = {"nextPageToken": "more"} if len(found) > MOST else {}
         return {"entries": found[:MOST], **more}
 
-    def failed(self, revision: str, times: int, at: float) -> None:
-        """A revision fails."""
+    def failed(self, revision: str, times: int, at: float, **fields: Any) -> None:
+        """A revision fails, or does what is said."""
         for _ in range(times):
             number = len(self.entries)
             when = (NOW + timedelta(seconds=at, microseconds=number)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-            said = {"event": "handled", "endpoint": "/", "way": "queue", "http_status": 500, "attempt_number": 1}
+            said = {
+                "event": "handled",
+                "endpoint": "/",
+                "way": "queue",
+                "http_status": 500,
+                "attempt_number": 1,
+                **fields,
+            }
             labels = {"service_name": "gchostpay", "revision_name": revision}
             entry = {"insertId": str(number), "timestamp": when, "resource": {"labels": labels}, "jsonPayload": said}
             self.entries.append(entry)
