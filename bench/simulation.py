@@ -20,6 +20,12 @@ from tests.service_code.simulation.play import Played, migrated, play
 RUNS = int(os.environ.get("RUNS", "10"))
 PAYMENTS = int(os.environ.get("PAYMENTS", "60"))
 FIRST_SEED = int(os.environ.get("FIRST_SEED", "1000"))
+#: After so many runs messages of each of these queues were sent once more by operators.
+MANY = 10
+RESENT = (
+    *("split-payment-queue", "channel-access-queue", "hostpay-execution-queue", "gcsplit-hostpay-trigger-queue"),
+    *("gchostpay-status-check-queue", "gchostpay-payment-execute-queue"),
+)
 
 
 def run(say: Callable[[str], None]) -> dict[str, Any]:
@@ -54,6 +60,7 @@ def kept(played: list[Played]) -> dict[str, Any]:
         "crashes": crashes,
         "database_cuts": sum(one.cuts for one in played),
         "faults": dict(sum((one.troubles for one in played), Counter())),
+        "resent": dict(sum((one.resent for one in played), Counter())),
         "ends": dict(sum((one.ends for one in played), Counter())),
         "wrong": {one.seed: one.wrong for one in played if one.wrong},
         "unexpected": {one.seed: dict(one.unexpected) for one in played if one.unexpected},
@@ -63,4 +70,6 @@ def kept(played: list[Played]) -> dict[str, Any]:
     }
     if figures["wrong"]:
         raise NotKeptError(f"something was wrong after the runs of these seeds: {[*figures['wrong']]}", figures)
+    if len(played) >= MANY and (unmet := [queue for queue in RESENT if queue not in figures["resent"]]):
+        raise NotKeptError(f"operators had no message sent once more of {', '.join(unmet)}", figures)
     return figures

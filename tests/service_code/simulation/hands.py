@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 ROUNDS = 3
 #: Queues of the stages in which a payment may stand still.
 SENT = [queue for stage, queues in STAGES.items() if stage != "signed" for queue in queues]
+#: How often what was lost is sent once more.
+RESENT = 0.8
+#: What a door says that has written a message's row.
+WRITTEN = ("resent", "written", "kept_back")
 
 
 async def something(simulation: Simulation) -> None:
@@ -76,12 +80,48 @@ async def _order(simulation: Simulation) -> None:
 
 
 async def _resend(simulation: Simulation) -> None:
-    """Send some message once more, whatever has become of it: nobody looks at its queue, nor where its payment is."""
-    rows = await simulation.rows("SELECT id, service, unique_id FROM outbox WHERE queue = ANY($1) ORDER BY id", SENT)
+    """Send a message once more: of a payment that stands, as the command does, or any, whatever has become of it.
+
+    Nobody looks at its queue.
+    """
+    if simulation.dice.random() < 0.5:
+        standing = await _listed(simulation, "gcsplit", "/reconcile/payments?older_than=0", "payments")
+        rows = [(one["last"]["task"], one["last"], one["unique_id"]) for one in standing if _is_sent(one["last"])]
+    else:
+        rows = [(task_id(row["id"]), row, row["unique_id"]) for row in await _messages(simulation, SENT)]
     if rows:
-        row = simulation.dice.choice(rows)
-        path = f"/payments/{row['unique_id']}/resend"
-        await simulation.operate(row["service"], "POST", path, {"task": task_id(row["id"])})
+        task, row, unique_id = simulation.dice.choice(rows)
+        await _again(simulation, row["service"], row["queue"], unique_id, task)
+
+
+async def _lose(simulation: Simulation) -> None:
+    """A task comes to nothing, and mostly its message is sent once more; first those that were so the least often."""
+    lost = [held for held in simulation.queues.waiting if held.task.queue in SENT and not held.flying]
+    if not lost:
+        return
+    simulation.dice.shuffle(lost)
+    task = min(lost, key=lambda held: simulation.figures.resent[held.task.queue]).task
+    simulation.queues.waiting = [held for held in simulation.queues.waiting if held.task is not task]
+    if simulation.dice.random() < RESENT:
+        for row in await _messages(simulation, [task.queue]):
+            if task_id(row["id"]) == task.name:
+                await _again(simulation, row["service"], task.queue, row["unique_id"], task.name)
+
+
+async def _messages(simulation: Simulation, queues: list[str]) -> list[Any]:
+    query = "SELECT id, service, queue, unique_id FROM outbox WHERE queue = ANY($1) ORDER BY id"
+    return await simulation.rows(query, queues)
+
+
+def _is_sent(last: dict[str, Any] | None) -> bool:
+    return last is not None and last["sent_at"] is not None and last["queue"] in SENT
+
+
+async def _again(simulation: Simulation, service: str, queue: str, unique_id: str, task: str) -> None:
+    """Ask a message's sender for it once more; what it has sent is counted."""
+    answer = await simulation.operate(service, "POST", f"/payments/{unique_id}/resend", {"task": task})
+    if answer.status == 200 and answer.json()["status"] in WRITTEN:
+        simulation.figures.resent[queue] += 1
 
 
 async def _publish(simulation: Simulation) -> None:
@@ -91,5 +131,5 @@ async def _publish(simulation: Simulation) -> None:
         await simulation.operate("paynowwebhook", "POST", f"/dead/{event_id}/replay")
 
 
-#: What operators do.
-HANDS = (_replay, _replay, _mark, _recover, _abandon, _convert, _order, _publish, _resend, _resend)
+#: What operators do, and what happens to queues.
+HANDS = (*(_replay, _replay, _mark, _recover, _abandon, _convert, _order, _publish), *[_resend] * 3, *[_lose] * 5)

@@ -45,6 +45,8 @@ class Played:
     seconds: float = 0
     troubles: Counter[str] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
+    #: Messages that operators had sent once more, by queue.
+    resent: Counter[str] = field(default_factory=Counter)
     #: Errors that no code of ours expected, by type and place.
     unexpected: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -129,6 +131,7 @@ async def _through(simulation: Simulation, sql: Any, played: Played) -> None:
 async def _count(simulation: Simulation, sql: Any, played: Played) -> None:
     figures = simulation.figures
     played.steps, played.crashes, played.cuts = figures.steps, figures.crashes, figures.cuts
+    played.resent = figures.resent
     played.deliveries, played.troubles = simulation.queues.attempts, simulation.weather.troubles
     for row in await sql.fetch("SELECT way || ' ' || status AS how, count(*) AS n FROM split_payout_que GROUP BY 1"):
         played.ends[row["how"]] = row["n"]

@@ -73,6 +73,8 @@ class Figures:
     crashes: int = 0
     cuts: int = 0
     answers: Counter[str] = field(default_factory=Counter)
+    #: Messages that operators had sent once more, by queue.
+    resent: Counter[str] = field(default_factory=Counter)
 
 
 def laws() -> tuple[dict[str, RetryPolicy], int, list[tuple[str, str]]]:
@@ -273,12 +275,12 @@ class Simulation:
         due, messages = self.queues.due(now), self.queues.due_messages(now)
         untold = [one for one in (*self.payments, *self.events) if one.copies > 0]
         chances: list[tuple[float, list[Any], Callable[[Any], Coroutine[Any, Any, Any]]]] = [
-            (0.55, due, self.deliver),
+            (0.53, due, self.deliver),
             (0.10, messages, self.push),
             (0.15, untold, self.tell),
             (0.05, [None], self.again),
             (0.10, self.schedules, self.sweep),
-            (0.04, [None], self.operator),
+            (0.06, [None], self.operator),
             (0.01, [None], self.cut),
         ]
         lot = dice.random()
