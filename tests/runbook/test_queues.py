@@ -71,7 +71,7 @@ def test_what_nothing_is_on_its_way_for_is_sent_once_more_and_paid_once(stack: S
         assert f"./sluice resend {one}" in do("./sluice reconcile", code=1)
         do("./sluice resend ID", {"ID": one})
         assert depth(stack, PAYING) == 1
-        do("./sluice resend --all --older-than 2m")
+        do("./sluice resend --all --older-than 1s")
         do("./sluice resend --all")
         assert depth(stack, PAYING) == 2, "what waits in its queue is not sent twice"
     stack.paid([one, other])
