@@ -143,19 +143,15 @@ def good(
     say: Say,
     steps: tuple[int, ...] = (10, 25, 50, 75, 90, 100),
     payments: int = 2000,
-    moves: float = 0.0,
+    moves: float = 60.0,
+    each: int = 24,
     **said: Any,
 ) -> Trial:
-    """A revision without a fault goes through all steps."""
+    """A revision without a fault goes through all steps, on a moved clock: a payment is due after six minutes."""
     bad = Bad(kind="good", service="gcsplit")
     wanted = {"first_dwell": "60s", "dwell": "60s", **said}
     with playing(stack, bad, list(steps), rate=rate, **wanted) as play:
-        if moves:
-            driven(play, payments, moves)
-        else:
-            play.load.start(payments)
-            until(lambda: not (play.walk.going and play.load.going), payments / rate + AT_ONCE)
-            until(lambda: not play.walk.going, 3 * AT_ONCE, lambda: f"it stands: {play.verdict}")
+        driven(play, payments, moves, each)
     return _said(play.judged(Trial(fault=bad.name, step=steps[0], expected="promoted")), say)
 
 

@@ -253,10 +253,10 @@ def bad_rollout(
     return trial
 
 
-def driven(play: Play, payments: int, moves: float) -> None:
-    """Send payments in bursts while the clock is moved by so many seconds each time, until the rollout is over."""
+def driven(play: Play, payments: int, moves: float, each: int = BURST) -> None:
+    """Send `each` payments at once and move the clock by so many seconds, in turns, until the rollout is over."""
     while play.walk.going and len(play.load.sent) < payments:
-        burst(play, BURST)
+        burst(play, each)
         play.stack.advance(moves)
         play.looked()
     for _ in range(SETTLING):

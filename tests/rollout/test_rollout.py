@@ -70,6 +70,8 @@ def test_the_command_takes_each_bad_revision_back_under_load(stack: Stack, bad: 
 @whole
 def test_the_command_takes_a_good_revision_through_all_steps_under_load(stack: Stack) -> None:
     told: list[str] = []
-    trial = special.good(stack, rate=RATE, say=told.append, steps=(50, 100), payments=260, moves=30, min_samples=10)
+    trial = special.good(
+        stack, rate=RATE, say=told.append, steps=(50, 100), payments=260, moves=30, each=6, min_samples=10
+    )
     assert trial.wrong == [], told
     assert trial.steps == [50, 100]
