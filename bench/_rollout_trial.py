@@ -200,9 +200,14 @@ class Play:
         trial.look_seconds = verdict.get("took", 0.0)
         trial.steps = [one["percent"] for one in state.get("steps", [])]
         trial.drift = drifted(self.stack)
+        met = self._attempts()  # a day of settling writes so much that the log lets go of its beginning
         trial.settled = asdict(settle(self.stack, self.before + self.load.sent))
-        told(trial, attempts(self.stack, self.bad.service, self.revision, self.since), self.traffic.left(self.revision))
+        told(trial, list((met | self._attempts()).values()), self.traffic.left(self.revision))
         return trial
+
+    def _attempts(self) -> dict[tuple[str, int], Attempt]:
+        found = attempts(self.stack, self.bad.service, self.revision, self.since)
+        return {(one.task, one.number): one for one in found}
 
 
 @contextmanager
