@@ -19,7 +19,7 @@ from ops import rest
 from ops.errors import CallFailed, OpsError
 from ops.place import Place
 from ops.queues import pace
-from ops.reconcile.helps import Elsewhere, Helps, Verbs
+from ops.reconcile import helps
 from ops.reconcile.payments import may_be_resent
 from ops.reconcile.tasks import waiting
 
@@ -69,7 +69,7 @@ class Resend:
     def __init__(self, here: Place) -> None:
         self._here = here
         self.location = here.parent
-        self.helps: Helps = Verbs() if here.local else Elsewhere(here.config)
+        self.helps = helps.of(here)
         self.results: list[Result] = []
         #: How many of each stage are younger than what was listed, and how old each stage must be.
         self.in_flight: dict[str, int] = {}

@@ -4,121 +4,83 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import Protocol
 
 import spec
+from ops.place import Place, option
+from spec.stack import LOCAL
 
 
-class Helps(Protocol):
-    """The commands of one stack."""
+class Helps:
+    """The commands of one stack: verbs of `sluice`."""
+
+    def __init__(self, stack: str = LOCAL) -> None:
+        self._stack = stack
 
     def logs(self, about: str) -> str:
         """What was logged about a payment or an event."""
+        return self._verb(f"logs --payment {shlex.quote(about)}")
 
     def replay(self, payment: str) -> str:
         """Pay a dead payment after all."""
+        return self._verb(f"dead replay {shlex.quote(payment)}")
 
     def resend(self, payment: str) -> str:
         """Send the message of a payment that stands still once more."""
+        return self._verb(f"resend {shlex.quote(payment)}")
 
     def resend_all(self, more: str) -> str:
         """Send the messages of all that stand still once more."""
+        return self._verb(f"resend --all {more}")
 
     def mark(self, payment: str) -> str:
         """Let a dead payment that is looked into be replayed again."""
+        return self._verb(f"dead mark {shlex.quote(payment)} dead")
 
     def run(self, queue: str, task: str) -> str:
         """Start a task that waits, or all of a queue where none is named."""
+        return self._verb(f"queues run {queue} {shlex.quote(task) if task else '--all'}")
 
     def dead(self, status: str, code: str) -> str:
         """What is known of the dead of this status and code."""
+        return self._verb(f"dead list --status {status} --code {shlex.quote(code)}")
 
     def replay_event(self, event: str) -> str:
         """Publish an event of PayNow anew."""
+        return self._verb(f"dead replay {shlex.quote(event)}")
 
     def letters(self) -> str:
         """Messages that could not be handled."""
+        return self._verb("dead letters")
 
     def events(self) -> str:
         """Events of PayNow that failed or died."""
+        return self._verb("dead events")
 
     def wallet(self) -> str:
         """The wallet that pays."""
+        return self._verb("wallet show")
 
     def queue(self, name: str) -> str:
         """How a queue stands that should dispatch and does not."""
+        return self._verb(f"queues describe {name}")
 
     def schedules(self) -> str:
         """Whether the sweepers are called."""
+        return self._verb("status")
 
     def resume(self, name: str) -> str:
         """Let a paused queue dispatch again."""
+        return self._verb(f"queues resume {name}")
+
+    def _verb(self, command: str) -> str:
+        return f"./sluice {command}{option(self._stack)}"
 
 
-class Verbs:
-    """The local stack's: verbs of `sluice`."""
-
-    def logs(self, about: str) -> str:
-        """Print the entries."""
-        return f"./sluice logs --payment {shlex.quote(about)}"
-
-    def replay(self, payment: str) -> str:
-        """Replay."""
-        return f"./sluice dead replay {shlex.quote(payment)}"
-
-    def resend(self, payment: str) -> str:
-        """Send."""
-        return f"./sluice resend {shlex.quote(payment)}"
-
-    def resend_all(self, more: str) -> str:
-        """Send."""
-        return f"./sluice resend --all {more}"
-
-    def mark(self, payment: str) -> str:
-        """Mark."""
-        return f"./sluice dead mark {shlex.quote(payment)} dead"
-
-    def run(self, queue: str, task: str) -> str:
-        """Run."""
-        return f"./sluice queues run {queue} {shlex.quote(task) if task else '--all'}"
-
-    def dead(self, status: str, code: str) -> str:
-        """List."""
-        return f"./sluice dead list --status {status} --code {shlex.quote(code)}"
-
-    def replay_event(self, event: str) -> str:
-        """Replay."""
-        return f"./sluice dead replay {shlex.quote(event)}"
-
-    def letters(self) -> str:
-        """List."""
-        return "./sluice dead letters"
-
-    def events(self) -> str:
-        """List."""
-        return "./sluice dead events"
-
-    def wallet(self) -> str:
-        """Show."""
-        return "./sluice wallet show"
-
-    def queue(self, name: str) -> str:
-        """Describe it."""
-        return f"./sluice queues describe {name}"
-
-    def schedules(self) -> str:
-        """Show them among all that runs."""
-        return "./sluice status"
-
-    def resume(self, name: str) -> str:
-        """Resume it."""
-        return f"./sluice queues resume {name}"
-
-
-class Elsewhere:
-    """A stack's on Google Cloud: the verbs that know `--stack`, and gcloud."""
+class Elsewhere(Helps):
+    """A stack's on Google Cloud: where a verb knows no `--stack`, or shows less than Google does, gcloud."""
 
     def __init__(self, config: spec.StackConfig) -> None:
+        super().__init__(config.name)
         self._config = config
 
     def logs(self, about: str) -> str:
@@ -126,57 +88,11 @@ class Elsewhere:
         wanted = shlex.quote(f"jsonPayload.unique_id={json.dumps(about)}")
         return f"gcloud logging read {wanted} --order asc --freshness 30d --project {self._config.project}"
 
-    def replay(self, payment: str) -> str:
-        """Replay."""
-        return self._there(f"dead replay {shlex.quote(payment)}")
-
-    def resend(self, payment: str) -> str:
-        """Send."""
-        return self._there(f"resend {shlex.quote(payment)}")
-
-    def resend_all(self, more: str) -> str:
-        """Send."""
-        return self._there(f"resend --all {more}")
-
-    def mark(self, payment: str) -> str:
-        """Mark."""
-        return self._there(f"dead mark {shlex.quote(payment)} dead")
-
-    def run(self, queue: str, task: str) -> str:
-        """Run."""
-        return self._there(f"queues run {queue} {shlex.quote(task) if task else '--all'}")
-
-    def dead(self, status: str, code: str) -> str:
-        """List."""
-        return self._there(f"dead list --status {status} --code {shlex.quote(code)}")
-
-    def replay_event(self, event: str) -> str:
-        """Replay."""
-        return self._there(f"dead replay {shlex.quote(event)}")
-
-    def letters(self) -> str:
-        """List."""
-        return self._there("dead letters")
-
-    def events(self) -> str:
-        """List."""
-        return self._there("dead events")
-
-    def wallet(self) -> str:
-        """Show."""
-        return self._there("wallet show")
-
-    def queue(self, name: str) -> str:
-        """Describe it."""
-        return self._there(f"queues describe {name}")
-
     def schedules(self) -> str:
         """List the jobs."""
         return f"gcloud scheduler jobs list --location {self._config.region} --project {self._config.project}"
 
-    def resume(self, name: str) -> str:
-        """Resume it."""
-        return self._there(f"queues resume {name}")
 
-    def _there(self, verb: str) -> str:
-        return f"./sluice {verb} --stack {self._config.name}"
+def of(place: Place) -> Helps:
+    """The commands of a place's stack."""
+    return Helps() if place.local else Elsewhere(place.config)

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from ops import place, rest
 from ops.errors import OpsError
 from ops.place import Local, Place
-from ops.reconcile.helps import Elsewhere, Helps, Verbs
+from ops.reconcile import helps
+from ops.reconcile.helps import Helps
 
 
 class Reach(Protocol):
@@ -38,7 +39,7 @@ class Stack:
     def __init__(self, there: Place) -> None:
         self._place = there
         self.location = there.parent
-        self.helps: Helps = Verbs() if there.local else Elsewhere(there.config)
+        self.helps = helps.of(there)
 
     def call(self, service: str, path: str) -> Any:
         """GET an operator's door."""

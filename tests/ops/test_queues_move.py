@@ -15,7 +15,7 @@ from ops.queues import move as moving
 from ops.queues.calls import Calls
 from ops.queues.move import copy_of
 from ops.reconcile.found import Found
-from ops.reconcile.helps import Helps, Verbs
+from ops.reconcile.helps import Helps
 from ops.reconcile.payments import look_for_lost_tasks
 from ops.reconcile.tasks import told, waiting
 from tests.local_cloud.cloud_places import PARENT
@@ -211,7 +211,7 @@ class _Stuck:
     """A stack in which payments wait for these tasks."""
 
     location = PARENT
-    helps: Helps = Verbs()
+    helps: Helps = Helps()
 
     def __init__(self, hands: Hands, tasks: list[str]) -> None:
         self._hands, self._tasks = hands, tasks

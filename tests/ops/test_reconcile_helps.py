@@ -12,7 +12,7 @@ from ops import specs
 from ops.errors import CallFailed
 from ops.reconcile import books, payments
 from ops.reconcile.found import Found
-from ops.reconcile.helps import Elsewhere, Helps, Verbs
+from ops.reconcile.helps import Elsewhere, Helps
 
 ROOT = Path(__file__).parents[2]
 NOW, DUE = "2027-01-15T08:00:00.000Z", "2027-01-15T07:00:00Z"
@@ -108,12 +108,12 @@ def test_on_google_cloud_every_command_names_the_stack_it_is_for() -> None:
 
 def test_on_the_local_stack_every_command_is_a_verb() -> None:
     verbs = {path.stem for path in (ROOT / "ops/verbs").glob("[a-z]*")}
-    for one in commands(Verbs()):
+    for one in commands(Helps()):
         assert one.startswith("./sluice ")
         assert one.split()[1] in verbs
 
 
-@pytest.mark.parametrize("helps", [Verbs(), Elsewhere(specs.config_of("prod"))], ids=["local", "prod"])
+@pytest.mark.parametrize("helps", [Helps(), Elsewhere(specs.config_of("prod"))], ids=["local", "prod"])
 def test_every_command_is_one_that_a_shell_reads(helps: Helps) -> None:
     for one in commands(helps):
         done = subprocess.run(["bash", "-n", "-c", one], capture_output=True, text=True, check=False)
@@ -121,13 +121,13 @@ def test_every_command_is_one_that_a_shell_reads(helps: Helps) -> None:
 
 
 def test_a_dead_payment_is_replayed_in_the_stack_that_it_is_of() -> None:
-    there, here = prescribed(Elsewhere(specs.config_of("prod"))), prescribed(Verbs())
+    there, here = prescribed(Elsewhere(specs.config_of("prod"))), prescribed(Helps())
     assert here["of dead", "dead"] == "./sluice dead replay 'of dead'"
     assert there["of dead", "dead"] == f"{here['of dead', 'dead']} --stack prod"
 
 
 def test_a_paused_queue_is_resumed_in_the_cloud_that_it_is_of() -> None:
-    there, here = prescribed(Elsewhere(specs.config_of("prod"))), prescribed(Verbs())
+    there, here = prescribed(Elsewhere(specs.config_of("prod"))), prescribed(Helps())
     assert here["paused", "paused"] == "./sluice queues resume paused"
     assert there["paused", "paused"] == "./sluice queues resume paused --stack prod"
     assert here["running", "overdue"] == "./sluice queues describe running"
@@ -138,7 +138,7 @@ class Gone(Broken):
     """A stack with one payment whose task its queue has given up, and more orders than anybody wants to ask for."""
 
     def __init__(self, sent_at: str, queue: str = "split-payment-queue") -> None:
-        super().__init__(Verbs())
+        super().__init__(Helps())
         last = {"queue": queue, "task": "t", "direct": False, "sent_at": sent_at, "cancelled_at": None}
         self._row = payment("split") | {"last": last}
 

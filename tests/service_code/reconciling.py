@@ -14,7 +14,7 @@ import pytest
 
 from ops import app
 from ops.errors import CallFailed
-from ops.reconcile.helps import Helps, Verbs
+from ops.reconcile.helps import Helps
 from ops.verbs import reconcile
 from tests.service_code.conftest import Chain
 from tests.service_code.outer import Task
@@ -36,7 +36,7 @@ class Loop:
     before: dict[str, list[Callable[[], Awaitable[Any]]]] = field(default_factory=dict)
     given: dict[str, int] = field(default_factory=dict)
     location: str = "projects/p/locations/us-central1"
-    helps: Helps = field(default_factory=Verbs)
+    helps: Helps = field(default_factory=Helps)
 
     def call(self, service: str, path: str) -> Any:
         answer = asyncio.run_coroutine_threadsafe(self._ask(service, path), self.loop).result(30)
