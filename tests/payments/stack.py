@@ -190,6 +190,16 @@ def deployed() -> Iterator[Stack]:
             one.sluice("down", check=False)
 
 
+@contextmanager
+def broken(stack: Stack, **fault: Any) -> Iterator[None]:
+    """Somebody outside is broken in the block; after it nobody is."""
+    stack.faults(**fault)
+    try:
+        yield
+    finally:
+        stack.heal()
+
+
 def until(done: Callable[[], bool], timeout: float, what: Callable[[], str] = lambda: "it") -> None:
     """Wait until something outside of this process is so; fails with `what` after the time."""
     deadline = time.monotonic() + timeout

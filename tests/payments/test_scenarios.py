@@ -11,13 +11,12 @@ import base64
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
 from tests.payments.forge import Insider
 from tests.payments.hops import ids
-from tests.payments.stack import Stack, http, until
+from tests.payments.stack import Stack, broken, http, until
 from tests.payments.test_line import verdict
 
 pytestmark = pytest.mark.stack
@@ -148,16 +147,6 @@ def send(stack: Stack, payments: list[str]) -> None:
     """Have the processor tell of payments, each three times; all are taken."""
     sent = stack.send(amount="0.01", count=len(payments), unique_ids=payments, wait=True, duplicate_every=1)
     assert all(one["acknowledged"] and len(one["copies"]) == 3 for one in sent)
-
-
-@contextmanager
-def broken(stack: Stack, **fault: Any) -> Iterator[None]:
-    """Somebody outside is broken meanwhile; what else was broken is right again afterwards too."""
-    stack.faults(**fault)
-    try:
-        yield
-    finally:
-        stack.heal()
 
 
 @contextmanager

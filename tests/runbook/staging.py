@@ -33,16 +33,6 @@ def sent(stack: Stack, way: str, count: int = 1) -> list[str]:
 
 
 @contextmanager
-def broken(stack: Stack, **fault: Any) -> Iterator[None]:
-    """Somebody outside is broken in the block, and well after it."""
-    stack.faults(**fault)
-    try:
-        yield
-    finally:
-        stack.heal()
-
-
-@contextmanager
 def held(stack: Stack, *queues: str) -> Iterator[None]:
     """Queues are paused in the block; after it they run, whoever resumed them."""
     asked("queues", "pause", *queues, "--yes")

@@ -7,9 +7,9 @@ import secrets
 
 import pytest
 
-from tests.payments.stack import Stack, http, until
+from tests.payments.stack import Stack, broken, http, until
 from tests.runbook.incident import Do, incident, whole
-from tests.runbook.staging import GATHERED, alerting, broken, dead, held, sent, waits, well
+from tests.runbook.staging import GATHERED, alerting, dead, held, sent, waits, well
 
 pytestmark = pytest.mark.stack
 

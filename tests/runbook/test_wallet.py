@@ -8,9 +8,9 @@ import pytest
 from eth_account import Account
 
 from tests.payments.forge import Insider
-from tests.payments.stack import Stack, http, until
+from tests.payments.stack import Stack, broken, http, until
 from tests.runbook.incident import Do, incident, whole
-from tests.runbook.staging import alerting, asked, broken, sent, well
+from tests.runbook.staging import alerting, asked, sent, well
 
 pytestmark = pytest.mark.stack
 
