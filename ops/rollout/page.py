@@ -142,8 +142,8 @@ def _lines(rollout: Rollout) -> Iterator[str]:
         yield ""
         yield (
             "A gate is healthy where the share that it saw is within its limit, and not surely more than beside it. "
-            'What that share is "with 95 % confidence not above" says how little the samples leave open: with few of '
-            "them that may be more than the limit."
+            "What the samples leave open beside it may be more than the limit where they are few, and does not hold a "
+            "step: `min_samples` says how many are enough."
         )
     if rollout.counts:
         yield ""

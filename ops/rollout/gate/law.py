@@ -9,6 +9,7 @@ with a chance of 1/x at most (Ville 1939). Looks cost nothing then, and no numbe
   (arXiv:2106.02693), mixed over pairs of shares; the sides get their samples at random in a fixed ratio.
 Bounds that are shown, and the comparison by which a good release is *not* promoted, are of one look:
 - `bounds`: Clopper and Pearson 1934, Biometrika 26; for 0 of n the upper one is the rule of three, -ln(0.05) / n.
+- `enough`: how many samples it takes until the upper one is within a limit.
 - `fisher`: Fisher's exact test, one-sided.
 - `percentile`: bounds free of any distribution, by order statistics (David and Nagaraja, Order Statistics, 7.1), as far
   as buckets tell: a value lies somewhere in its bucket, and nothing is interpolated.
@@ -38,6 +39,21 @@ def bounds(bad: int, of: int, confidence: float) -> tuple[float, float]:
     low = 0.0 if bad == 0 else _solve(lambda share: _beta(share, bad, of - bad + 1) >= tail)
     high = 1.0 if bad == of else _solve(lambda share: 1 - _beta(share, bad + 1, of - bad) <= tail)
     return low, high
+
+
+def enough(bad: int, limit: float, confidence: float) -> int:
+    """How many samples with so many bad ones show, one-sided, that the share is within the limit."""
+
+    def show(of: int) -> bool:
+        return 1 - _beta(limit, bad + 1, of - bad) <= 1 - confidence
+
+    least, most = bad, bad + 1
+    while not show(most):
+        least, most = most, 2 * most
+    while most - least > 1:
+        middle = (least + most) // 2
+        least, most = (least, middle) if show(middle) else (middle, most)
+    return most
 
 
 def fisher(bad: int, of: int, other_bad: int, other_of: int) -> float:

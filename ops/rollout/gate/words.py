@@ -113,7 +113,7 @@ class Found:
         return f"{self.counts}: more than on {self.names[0]}, by chance in {percent(likely)} of such cases{self.beside}"
 
     def healthy(self) -> str:
-        """All is well as far as one sees."""
+        """All is well as far as one sees, and what the samples leave open all the same."""
         bad, of = self.canary
         if of == 0:
             return f"no {self.of} on {self.names[1]}: nothing to judge"
@@ -122,7 +122,16 @@ class Found:
             upper = law.rule_of_three(of, self.rules.confidence)
         else:
             upper = law.bounds(bad, of, 2 * self.rules.confidence - 1)[1]
-        return f"{self.counts}: with {sure} confidence not above {percent(upper)}{self.beside}"
+        found = [f"within the limit of {percent(self.limit)}"] if self.limited else []
+        found += [f"not surely more than on {self.names[0]}"] if self.stable[1] else []
+        least = self.rules.min_samples
+        samples = f"{of} samples, {f'where {least} are enough' if of >= least else 'of which few may come'}"
+        told = f"{samples}, leave up to {percent(upper)} open with {sure} confidence"
+        if self.limited and upper > self.limit:
+            needed = law.enough(bad, self.limit, self.rules.confidence)
+            more = " with no more of them" if bad else ""
+            told += f", and what was seen decides: to be so sure of {percent(self.limit)} takes {needed}{more}"
+        return f"{self.counts}: {percent(bad / of)} is {' and '.join(found)}; {told}{self.beside}"
 
     def _time(self, missing: int) -> str:
         """How long it takes until so many more are there."""

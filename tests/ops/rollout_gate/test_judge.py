@@ -40,8 +40,25 @@ def gate(verdict: Verdict, name: str) -> tuple[Kind, str]:
 def test_a_good_side_is_healthy_and_says_how_sure_that_is() -> None:
     verdict = said(SMALL)
     assert verdict.kind is Kind.HEALTHY
-    assert verdict.why == "success: 0 of 60 requests on t failed, on s 0 of 900: with 95 % confidence not above 4.9 %"
+    assert verdict.why == (
+        "success: 0 of 60 requests on t failed, on s 0 of 900: 0 % is within the limit of 1 % and not surely more than "
+        "on s; 60 samples, where 50 are enough, leave up to 4.9 % open with 95 % confidence, and what was seen decides:"
+        " to be so sure of 1 % takes 299"
+    )
     assert [one.gate for one in verdict.gates] == list(NAMES)
+
+
+def test_a_healthy_gate_says_what_it_went_by() -> None:
+    many = said(replace(GOOD, failed=3), replace(GOOD, handled=3000, failed=9))
+    assert gate(many, "success")[1] == (
+        "3 of 900 requests on t failed, on s 9 of 3000: 0.33 % is within the limit of 1 % and not surely more than on "
+        "s; 900 samples, where 50 are enough, leave up to 0.86 % open with 95 % confidence"
+    )
+    one = gate(said(replace(GOOD, failed=7), replace(GOOD, failed=5)), "success")[1]
+    assert one.endswith("and what was seen decides: to be so sure of 1 % takes 1312 with no more of them"), one
+    few = gate(said(replace(SMALL, old=3), Side()), "late_tokens")[1]
+    assert "3 samples, of which few may come, leave up to 63.2 % open" in few
+    assert "limit" not in gate(many, "dead")[1], "the stable side is its measure"
 
 
 BROKEN = {
