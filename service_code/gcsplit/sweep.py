@@ -20,6 +20,7 @@ from service_code.kit import deadletters, ledger, logs
 from service_code.kit.call import Call
 from service_code.kit.db import Connection
 from service_code.kit.deaths import Death, bury, hold_payout, revive
+from service_code.kit.estimates import ASK_QUEUE
 from service_code.kit.money import Amount
 from service_code.kit.runtime import Kit
 
@@ -50,6 +51,8 @@ class Sweeper:
         resent = 0
         for way, queue in HOSTPAY_QUEUES.items():
             resent += await self._kit.outbox.resend(queue=queue, created_after=oldest[way])
+        # gcwebhook's sweeper has such a payment split anew, which sends the question itself, but not a copy of it.
+        resent += await self._kit.outbox.resend(queue=ASK_QUEUE, created_after=now - SPLIT_WINDOW)
         completed = await self._complete(now)
         dead = await self._bury_unpaid(now, oldest) + await self._bury_unsplit(now)
         late = await self._revive_paid(now)
@@ -133,13 +136,7 @@ class Sweeper:
             "UPDATE split_payout_que SET status = 'dead', closed_at = $2, generation = $3 WHERE unique_id = $1",
             *(unique_id, now, generation),
         )
-        await connection.execute(
-            """
-            UPDATE outbox SET cancelled_at = $3
-            WHERE unique_id = $1 AND queue = $2 AND sent_at IS NULL AND cancelled_at IS NULL
-            """,
-            *(unique_id, HOSTPAY_QUEUES[row["way"]], now),
-        )
+        await connection.execute(CANCEL, unique_id, HOSTPAY_QUEUES[row["way"]], now)
         letter = deadletters.Letter(
             service=self._kit.settings.service,
             endpoint="/sweep",
@@ -208,6 +205,7 @@ class Sweeper:
                     service=self._kit.settings.service,
                 )
                 dead += await bury(connection, death, now)
+                await connection.execute(CANCEL, row["unique_id"], ASK_QUEUE, now)
         return dead
 
     async def _revive_paid(self, now: datetime) -> int:
@@ -239,6 +237,11 @@ class Sweeper:
         return revived
 
 
+#: A dead payment's messages that were never sent need not be.
+CANCEL = """
+    UPDATE outbox SET cancelled_at = $3
+    WHERE unique_id = $1 AND queue = $2 AND sent_at IS NULL AND cancelled_at IS NULL
+    """
 #: Pending host payments that will not happen: $1, and $2 for staged ones, is the oldest moment whose token could still
 #: be good. A row without a sent mark may have been sent all the same, its mark lost: its last attempt counts, which at
 #: first is its creation. Of a staged payout the last token of all stages counts, though a message that cannot be sent,

@@ -105,6 +105,27 @@ async def test_what_the_exchange_refuses_is_dead_at_gcsplit_and_replayed_once(wo
     assert (await balances(sql))["exchange_clearing"] == -share(ETH // 20)
 
 
+async def test_a_question_that_could_not_be_queued_is_the_sweepers_until_its_payment_is_dead(
+    world: World, sql: Any
+) -> None:
+    tasks = [(await flow.received(world))[1] for _ in range(2)]
+    async with world.run("gcsplit", ROUTES=QUEUED) as splitter:
+        for task in tasks:
+            world.outer.tasks_status = 503
+            assert (await splitter.deliver(task)).json() == {"status": "next"}
+            if task is tasks[0]:
+                world.outer.tasks_status = 200
+                world.clock.at += 15
+                assert (await splitter.sweep())["resent"] == 1
+                assert len(world.outer.take(ASK)) == 1
+        world.clock.at += 24 * 3600 + 15
+        assert (await splitter.sweep())["dead"] == 2
+        world.outer.tasks_status = 200
+        world.clock.at += 15
+        assert (await splitter.sweep())["resent"] == 0
+    assert await sql.fetchval("SELECT count(*) FROM outbox WHERE sent_at IS NULL AND cancelled_at IS NULL") == 0
+
+
 async def test_a_rate_that_has_run_out_is_asked_for_anew(world: World) -> None:
     world.outer.valid_until = datetime.fromtimestamp(world.clock.at + 300, UTC).isoformat()
     _, _, question = await asked(world)

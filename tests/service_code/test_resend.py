@@ -88,6 +88,27 @@ async def test_whichever_message_came_to_nothing_one_command_sends_it_and_each_p
     assert await sql.fetchval("SELECT count(*) FROM dead_letters") == 0
 
 
+async def test_what_could_not_be_queued_when_it_was_sent_once_more_goes_out_with_its_senders_sweep(
+    world: World, start: Start
+) -> None:
+    town = await start(*STAGED, "gcsplit2", "gcaccumulator", "gchostpay")
+    lost = [await town.lose(queue) for queue in (SPLIT, TRIGGER, CHECKS, EXECUTIONS)]
+    await town.split("asking")
+    lost += [await town.lose(queue) for queue in (ASK, ANSWER)]
+    await town.split("single")
+    lost += [await town.lose(queue) for queue in (ORDER, ACCESS)]
+    lost += [await town.lose(queue, channel_id=gathering.CHANNEL) for queue in (gathering.GATHER, gathering.CONVERT)]
+    world.clock.at += 5
+    world.outer.tasks_status = 503
+    answers = (await town.resend(*ALL))["answers"]
+    assert {(one["unique_id"], one["status"]) for one in answers} == {(unique_id, "written") for unique_id in lost}
+    world.outer.tasks_status = 200
+    world.clock.at += 15
+    await asyncio.gather(*(service.sweep() for name, service in town.running.items() if name != "gchostpay2"))
+    waiting = {task.name for task in world.outer.tasks}
+    assert [one["queue"] for one in answers if one["task"] not in waiting] == []
+
+
 async def test_a_split_that_was_put_anew_does_not_hide_what_was_lost_after_it(
     world: World, chain: Chain, start: Start, sql: Any
 ) -> None:
