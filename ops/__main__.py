@@ -1,5 +1,6 @@
 """`python -m ops`: the command `sluice`."""
 
+import io
 import signal
 import sys
 from types import FrameType
@@ -12,5 +13,8 @@ def _terminated(_signal: int, _frame: FrameType | None) -> None:
     sys.exit(128 + signal.SIGTERM)
 
 
+for stream in (sys.stdout, sys.stderr):
+    if isinstance(stream, io.TextIOWrapper):  # a terminal that is no UTF-8 shows a tick as \u2713, and no traceback
+        stream.reconfigure(errors="backslashreplace")
 signal.signal(signal.SIGTERM, _terminated)
 sys.exit(main())

@@ -1,21 +1,29 @@
 """The command `sluice`: finds the verbs in ops/verbs/, runs one, and shows an error as a person wants to read it.
 
-Owns the exit status: 0 done, 1 it could not be done, 2 the command line does not fit.
+Owns the exit status: 0 done, 1 it could not be done, 2 the command line does not fit, 130 Ctrl-C; a verb's own ones
+stand in its help. No argument, file or folder of the caller's ends in a traceback: what a verb did not foresee of them
+is said here.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import os
 import pkgutil
+import re
+import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from ops.errors import OpsError
+from ops.errors import BadUsage, OpsError
 
 if TYPE_CHECKING:
     import typer
 
+#: Characters that an error shows of a word that is longer than any name or address.
+SHOWN = 80
+_LONG = re.compile(r"[^\s:/]{400,}")
 ABOUT = "Provision, deploy and operate a queue-driven payment system, on Google Cloud or on this machine."
 
 
@@ -40,6 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command line; the exit status."""
     arguments = sys.argv[1:] if argv is None else argv
     try:
+        _readable(arguments)
         if arguments[:2] == ["cloud", "start"]:  # all its options are the local cloud's own, which should serve at once
             from ops import standalone
 
@@ -51,13 +60,65 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
-    except OpsError as error:
-        return _show(error, as_json="--json" in arguments)
+    except BrokenPipeError:
+        return _unheard()
+    except Exception as error:
+        if (said := _said(error)) is None:
+            raise
+        return _show(said, as_json="--json" in arguments)
     return 0
+
+
+def _readable(arguments: list[str]) -> None:
+    """Refuse bytes that are no UTF-8: neither a terminal nor an API could be told of them."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            shown = argument.encode("ascii", "backslashreplace").decode()
+            raise BadUsage(
+                f"an argument is no text in UTF-8: {shown[:SHOWN]}", fix="write it in UTF-8, or copy it anew"
+            ) from error
+
+
+def _said(error: Exception) -> OpsError | None:
+    """What an error means to who typed the command; None where it is a mistake of this program."""
+    if isinstance(error, OpsError):
+        return error
+    if isinstance(error, OSError) and error.filename is not None:
+        return OpsError(
+            f"{error.filename}: {error.strerror}",
+            why="the command needs it and cannot use it as it is",
+            fix="give this user the rights to it, make room for it, or name another",
+        )
+    import spec  # loaded already, wherever this can be
+
+    if isinstance(error, spec.SpecErrors):
+        from ops.specs import SpecsRefused
+
+        return SpecsRefused(error)
+    return None
+
+
+def _unheard() -> int:
+    """Nobody reads on (`| head -1`): what is still to be written goes nowhere, without a word."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
 
 
 def _show(error: OpsError, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"error": error.as_json()}, indent=1))
-    print(f"error: {error}", file=sys.stderr)
+    lines = f"error: {_LONG.sub(_cut, str(error))}".splitlines()
+    if sys.stderr.isatty():
+        from ops import fitting
+
+        width = shutil.get_terminal_size().columns
+        lines = [part for line in lines for part in fitting.wrapped(line, width)]
+    print("\n".join(lines), file=sys.stderr)
     return error.code
+
+
+def _cut(word: re.Match[str]) -> str:
+    """What was typed is said again so far as it is of use."""
+    return f"{word[0][:SHOWN]}... ({len(word[0]):,} characters)"

@@ -11,8 +11,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.control import Control
+from rich.markup import escape
 from rich.segment import ControlType
+from rich.text import Text
 
+from ops import fitting
 from ops.errors import BadUsage
 
 
@@ -32,9 +35,13 @@ class Output:
         """A line, with rich's markup."""
         self._print(text)
 
-    def plain(self, text: str, *, style: str = "", end: str = "\n") -> None:
-        """A line as it is: text of others, in which a bracket is a bracket."""
-        self._print(text, markup=False, style=style or None, end=end)
+    def plain(self, text: str, *, style: str = "", more: str = "") -> None:
+        """A line as it is: text of others, in which a bracket is a bracket; `more` of it is dim."""
+        self._print(Text.assemble((text, style), (f"  {more}" if more else "", "dim")))
+
+    def document(self, text: str) -> None:
+        """A text that is a file's: not broken for a terminal either."""
+        self._console.print(Text(text), end="")
 
     def step(self, text: str, detail: str = "") -> None:
         """A thing that was done."""
@@ -42,8 +49,7 @@ class Output:
 
     def refusal(self, text: str, detail: str = "") -> None:
         """A thing that was not done."""
-        self._print("[red]\u2717[/red] ", end="")
-        self.plain(text + (f"  {detail}" if detail else ""))
+        self._print(f"[red]\u2717[/red] {escape(text)}" + (f"  {escape(detail)}" if detail else ""))
 
     def warn(self, text: str) -> None:
         """What must be known beside the result: with --json a line on standard error."""
@@ -57,29 +63,51 @@ class Output:
         if text == self._last_progress:
             return
         self._last_progress = text
-        self._print(text, end="\r" if self.writes_over else "\n", style="dim", markup=False)
+        if self.writes_over:  # a line that went on below could not be written over
+            text = text[: self._console.width - 1]
+        self._print(Text(text, "dim"), end="\r" if self.writes_over else "\n")
         self._over = self.writes_over
+
+    @property
+    def width(self) -> int | None:
+        """The columns of the terminal; None where the output is none, and lines are as long as they are."""
+        return self._console.width if self._console.is_terminal and not self.as_json else None
 
     @property
     def writes_over(self) -> bool:
         """Whether a line of progress takes the place of the one before; elsewhere all of them stay."""
         return self._console.is_terminal
 
-    def _print(self, text: str, **how: Any) -> None:
+    def _print(self, text: str | Text, **how: Any) -> None:
         """Where progress stands, of a longer line nothing is left behind a shorter one."""
         if self._over:
             self._console.control(Control((ControlType.ERASE_IN_LINE, 2)))
             self._over = False
-        self._console.print(text, **how)
+        self._console.print(self._fitted(text, how), **how)
+
+    def _fitted(self, text: str | Text, how: dict[str, Any]) -> str | Text:
+        """On a terminal lines break between words; what is piped, and a line that goes on, stay as they are."""
+        if self.width is None or how.get("end", "\n") != "\n":
+            return text
+        found = Text.from_markup(text) if isinstance(text, str) else text
+        lines: list[Text] = []
+        for line in found.split("\n", allow_blank=True):
+            first, *rest = line.divide(fitting.breaks(line.plain, self.width))
+            hang = " " * (fitting.indent(line.plain) + fitting.DEEPER)
+            lines += [first, *(Text(hang).append_text(part) for part in rest)]
+        for line in lines:
+            line.rstrip()
+        return Text("\n").join(lines)
 
     def table(self, columns: list[str], rows: list[list[str]], *, title: str = "") -> None:
         """Rows under headings, never cut: an id that is shown can be copied."""
         if title:
             self.say(title)
-        widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-        for number, row in enumerate([columns, *rows]):
-            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            self.plain(line, style="" if number else "dim")
+        heading, lines = fitting.table(columns, rows, self.width)
+        for line in heading:
+            self.plain(line, style="dim")
+        for line in lines:
+            self.plain(line)
 
     def result(self, value: Any) -> None:
         """The value of a --json run, the only thing on standard output then."""

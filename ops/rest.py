@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import string
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +20,8 @@ from ops.errors import CallFailed, Unreachable
 
 #: Seconds for which a refused connection is tried again.
 PATIENCE = 5.0
+#: What stays as it is in a URL: its parts are quoted by whoever puts them together, but not a name that was typed.
+_PLAIN = string.ascii_letters + string.digits + string.punctuation
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ def fetch(
     patience: float = PATIENCE,
 ) -> Raw:
     """The answer of a call as it came; it fails as `call` does."""
+    url = urllib.parse.quote(url, safe=_PLAIN)
     request = urllib.request.Request(url, data=data, method=method, headers={"Content-Type": "application/json"})
     for name, value in (headers or {}).items():
         request.add_header(name, value)

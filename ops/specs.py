@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import spec
@@ -25,12 +26,12 @@ class SpecsRefused(OpsError):
         return {**super().as_json(), "findings": [finding.as_json() for finding in self.findings]}
 
 
-def known(stack: str) -> None:
+def known(stack: str, root: Path = ROOT) -> None:
     """Refuse a name that is no stack: the command was asked wrongly, and the specs are as they should be."""
-    stacks = files.stacks(ROOT)
+    stacks = files.stacks(root)
     if stack not in stacks:
         raise BadUsage(
-            f"there is no stack {stack!r}",
+            f"there is no stack {stack[:80]!r}",
             why="nobody knows which project is meant",
             fix=choose(stack, stacks, noun="stack"),
         )

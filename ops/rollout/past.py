@@ -58,5 +58,5 @@ def show(
         raise OpsError("nothing was ever rolled out here", fix="./sluice rollout start TARGET begins")
     if found is None:
         raise BadUsage(f"there is no rollout {rollout!r}", fix="./sluice rollout history lists them")
-    out.plain(page.markdown(found), end="")
+    out.plain(page.markdown(found).rstrip("\n"))
     out.result(found.as_json())

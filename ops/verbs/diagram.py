@@ -56,7 +56,7 @@ def diagram(
         if to:
             _save(out, to, text)
         else:
-            out.plain(text, end="")
+            out.document(text)
     out.result(
         {
             "nodes": [{"name": node.name, "kind": node.kind} for node in picture.nodes.values()],

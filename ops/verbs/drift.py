@@ -22,7 +22,7 @@ from ops.drift.found import Found
 from ops.errors import BadUsage, NotRunning, OpsError
 from ops.home import ROOT, Home
 from ops.output import Output, counted
-from ops.specs import SpecsRefused
+from ops.specs import SpecsRefused, known
 from ops.stack import identity, image
 from ops.stack_config import overlay_of
 from ops.supervisor import control
@@ -100,6 +100,7 @@ def _folder(asked: Path | None) -> Path:
 
 def _looked(stack: str, root: Path) -> tuple[Found, list[str]]:
     """What differs, and what is not looked at on purpose."""
+    known(stack, root)
     try:
         system = spec.load(root, stack, overlay=overlay_of(stack) if root == ROOT else None)
         assert system.stack is not None

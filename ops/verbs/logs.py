@@ -107,9 +107,7 @@ def show(out: Output, entry: dict[str, Any]) -> None:
     more = "  ".join(f"{key}={value}" for key, value in payload.items() if key not in _HEAD and value not in (None, ""))
     colour = _COLOURS.get(severity, "default")
     line = f"{entry.get('timestamp', '')[:23].replace('T', ' ')}  {severity:<8} {who:<14} {text}"
-    out.plain(line, style=colour, end="  " if more else "\n")
-    if more:
-        out.plain(more, style="dim")
+    out.plain(line, style=colour, more=more)
 
 
 def _request(entry: dict[str, Any]) -> str:

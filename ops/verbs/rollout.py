@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated
@@ -22,6 +23,7 @@ from ops.rollout.options import ABORT, PROMOTE, START, Dwell, Every, Image, Step
 from ops.rollout.state import Phase, Raised, Rollout, text
 from ops.rollout.store import Store, insisted
 from ops.verbs.clock import seconds
+from spec.rollout import DIGEST
 from spec.stack import LOCAL
 
 #: Exit statuses of `status`: with --check, what is in force is not declared here; without, nobody walks what runs.
@@ -66,7 +68,7 @@ def begin(
     store = Store(here)
     wish = start.Wish(
         target=target, steps=_steps(steps), dwell=seconds(dwell) if dwell else None,
-        digest=image or _at_hand(here, target, system), force=force,
+        digest=_digest(image) or _at_hand(here, target, system), force=force,
     )  # fmt: skip
     plan = start.planned(here, store, system, wish)
     what = f"{target} in {stack}: {' '.join(f'{step} %' for step in plan.rules.steps)}"
@@ -367,6 +369,14 @@ def _differs(here: Place, store: Store, running: Rollout | None) -> list[str]:
 def _at_hand(here: Place, target: str, system: spec.System) -> str:
     """The image of the code at hand, for a release on this machine; elsewhere the stack's own."""
     return apply.code_at_hand(here) if here.local and target in system.services else ""
+
+
+def _digest(text_: str) -> str:
+    if text_ and not re.fullmatch(DIGEST, text_):
+        raise BadUsage(
+            f"--image is {text_[:80]}", fix="write sha256: and 64 hex digits, as `./sluice image push` prints"
+        )
+    return text_
 
 
 def _steps(text_: str) -> tuple[int, ...]:
