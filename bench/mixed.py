@@ -1,8 +1,8 @@
 """A thousand payments of all flows in ten minutes, one in twenty hit by a fault: all accounted for, 99 % completed.
 
-When the last is sent, faults end and the clock is moved until every payment is completed or recorded as dead; the dead
-are then replayed by the command, and the judge (tests/payments/judge.py) recomputes every account from outside. MINUTES
-(10) and PAYMENTS (100 a minute) make it shorter, SEED gives the order of a run again.
+When the last is sent, faults end and the clock is moved until every payment is completed or waits for an operator, dead
+or refused by the exchange; those are then replayed by the command, and the judge (tests/payments/judge.py) recomputes
+every account from outside. MINUTES (10) and PAYMENTS (100 a minute) make it shorter, SEED gives a run's order again.
 """
 
 from __future__ import annotations
@@ -24,14 +24,22 @@ from tests.payments.stack import Stack
 MINUTES = float(os.environ.get("MINUTES", "10"))
 COUNT = int(os.environ.get("PAYMENTS", str(round(100 * MINUTES))))
 SEED = int(os.environ.get("SEED", random.SystemRandom().randrange(10**6)))
+#: What makes two payments payable together.
+OF_CLIENT = "{0}.client_id, {0}.client_wallet, {0}.payout_currency, {0}.payout_network, {0}.currency"
 #: The clock is moved by so many seconds at a time, so often at most.
 STEP, STEPS = 30, 60
 
-#: Payments that wait for an operator: dead by themselves, or with the batch that they are paid by.
-DEAD = """
+#: What waits for an operator: dead by itself or with the batch that pays it, refused by the exchange, of a client whose
+#: refused batch holds up what comes after it, or an event that was given up.
+DEAD = f"""
     SELECT unique_id AS id FROM failed_transactions WHERE status = 'dead' AND unique_id = ANY($1)
     UNION SELECT a.unique_id FROM payout_accumulation a JOIN failed_transactions f ON f.unique_id = a.batch_id
     WHERE f.status = 'dead' AND a.unique_id = ANY($1)
+    UNION SELECT unique_id FROM payout_accumulation WHERE conversion_status = 'failed' AND unique_id = ANY($1)
+    UNION SELECT a.unique_id FROM payout_accumulation a
+    JOIN payout_batches b ON ({OF_CLIENT.format("a")}) = ({OF_CLIENT.format("b")}) AND b.status = 'refused'
+    WHERE coalesce(a.batch_id, b.batch_id) = b.batch_id AND a.unique_id = ANY($1)
+    UNION SELECT event_id FROM paynow_events WHERE status IN ('failed', 'dead') AND event_id = ANY($1)
     """
 
 
@@ -86,7 +94,7 @@ def sizes(mix: Mix) -> dict[str, int]:
 
 
 def settle(stack: Stack, mix: Mix) -> tuple[set[str], set[str]]:
-    """Move the clock until every payment is completed or dead; both."""
+    """Move the clock until every payment is completed or waits for an operator; both."""
     stack.heal()
     for _ in range(STEPS):
         stack.idle(timeout=120)

@@ -9,22 +9,21 @@ ends, and the same command goes on with it. Source: docs/adr/resend.md.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from ops import rest
+from ops import older, rest
 from ops.errors import CallFailed, OpsError
 from ops.place import Place
 from ops.queues import pace
 from ops.reconcile import helps
-from ops.reconcile.payments import may_be_resent
+from ops.reconcile.payments import BATCHES, is_refused, may_be_resent
 from ops.reconcile.tasks import waiting
 
-#: Who says where payments stand.
-KEEPER = "gcsplit"
+#: Who says where payments stand, and who shows one whole.
+KEEPER, VIEW = "gcsplit", "gcwebhook"
 #: What a door answers that has sent something, or whose service has before.
 SENT = ("resent", "written", "kept_back")
 #: What is said of one that somebody else was quicker with: its sender's door, or what was read of it meanwhile.
@@ -102,7 +101,8 @@ class Resend:
         """Where one payment stands: once, but twice where its buyer waits for access, too."""
         # A release before this one knows no unique_id here, and says what comes after it.
         rows = [*self._rows(f"older_than=0&unique_id={quote(unique_id, safe='')}", after=unique_id, pages=1)]
-        mine = [row for row in rows if row["unique_id"] == unique_id]
+        # And where the batch stands that pays it: of others none is told.
+        mine = [row for row in rows if row["unique_id"] == unique_id or row.get("payments")]
         return [row for row in mine if row["stage"] != "unsent"] or mine
 
     def each(self, rows: Sequence[Row], why: str, *, rate: float, told: Callable[[Result], None]) -> None:
@@ -135,8 +135,19 @@ class Resend:
 
     def unknown(self, unique_id: str) -> Result:
         """What is said of an id that stands nowhere."""
+        if self._is_gathered(unique_id):
+            why = "nothing of it is due: it waits until what its client has gathered reaches the threshold"
+            return Result(unique_id=unique_id, stage="", status="refused", reason=why, error=409)
         why = f"it stands nowhere: it is at its end, or no payment of this id came in; {self.helps.logs(unique_id)}"
         return Result(unique_id=unique_id, stage="", status="refused", reason=why, error=404)
+
+    def _is_gathered(self, unique_id: str) -> bool:
+        """Whether a payment is accumulated, and paid with others of its client's later."""
+        try:
+            seen = self._here.doors.call("GET", VIEW, f"/payments/{quote(unique_id, safe='')}")
+        except CallFailed:
+            return False
+        return bool(seen.get("status") == "accumulated")
 
     def _one(self, row: Row, why: str) -> Result:
         if (judged := self.judge(row)) is not None:
@@ -168,7 +179,7 @@ class Resend:
         return self._said(row, "went_on", "it went on meanwhile" + (f", to {now['queue']}" if now else ""))
 
     def _refusal(self, row: Row, error: CallFailed) -> Result:
-        code, service = _code(error.body), row["last"]["service"]
+        code, service = older.code(error.body), row["last"]["service"]
         if code == "WENT_ON" and (meanwhile := self._meanwhile(row)) is not None:
             return meanwhile
         if code in ON_ITS_WAY:
@@ -182,19 +193,19 @@ class Resend:
                 "`pulumi up` with this release gives, or had it given minutes ago and it has not spread: ask again then"
             )
             return self._said(row, "refused", why, error=error.status)
-        if error.status == 405 or (error.status == 404 and not code.isupper()):
-            why = f"{service} has no such door ({error.status}): its release is older than this command"
-            return self._said(row, "refused", why, error=error.status)
+        if (missing := older.no_door(service, error)) is not None:
+            return self._said(row, "refused", missing, error=error.status)
         return self._said(row, "refused", rest.reason(error.body), error=error.status)
 
     def _unfit(self, row: Row) -> str | None:
         """Why no message is to be sent for it, as it was read, and what helps instead."""
         stage, last = row["stage"], row["last"]
         signed = f"a payout of it is signed: the chain decides; {self.helps.wallet()}"
-        batch = "the schedule gcbatchprocessor-sweep goes on with it each minute"
+        if is_refused(row):
+            return self._asked_again(row)
         said = {
             "dead": self._dead(row),
-            **{"signed": signed, "mined": signed, "batch": batch, "batch_due": batch},
+            **{"signed": signed, "mined": signed, "batch": BATCHES, "batch_due": BATCHES},
         }
         if stage in said:
             return said[stage]
@@ -211,6 +222,13 @@ class Resend:
             return f"it is dead: {replay}"
         note = f" ({row['note']})" if row.get("note") else ""
         return f"it is dead, and somebody looks into it{note}: {self.helps.mark(row['unique_id'])}, and then {replay}"
+
+    def _asked_again(self, row: Row) -> str:
+        """What helps with what the exchange has refused."""
+        look = row.get("retryable") is False
+        helps = self.helps.show(row["unique_id"]) if look else self.helps.replay(row["unique_id"])
+        again = ", and does again as things are" if look else ""
+        return f"the exchange has refused it ({row['code']}){again}: {helps}"
 
     def _rows(self, query: str, *, after: str = "", pages: int | None = None) -> Iterator[Row]:
         asked = 0
@@ -239,12 +257,3 @@ def _unsent(last: Row) -> str:
     if last["cancelled_at"]:
         return "another message was sent in its place"
     return "not queued yet: the schedule of its service does it each minute"
-
-
-def _code(body: str) -> str:
-    """A door's code of a refusal; what an application without such a door answers is a sentence."""
-    try:
-        told = json.loads(body)
-    except ValueError:
-        return ""
-    return str(told.get("error", "")) if isinstance(told, dict) else ""

@@ -9,14 +9,30 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from ops import rest
-from ops.dead.things import EVENT, LETTER, NUMBERED, PAYMENT, Thing, Wanted, of_event, of_letter, of_payment
+from ops import older, rest
+from ops.dead.things import (
+    BATCH,
+    CONVERSION,
+    EVENT,
+    LETTER,
+    NUMBERED,
+    PAYMENT,
+    REFUSED,
+    Thing,
+    Wanted,
+    of_event,
+    of_letter,
+    of_payment,
+    of_refused,
+)
 from ops.errors import BadUsage, CallFailed
 from ops.place import Place
 
 #: The service that records the deaths of payments and lists all letters; PayNow's entry, whose events they are; the
 #: service that shows a payment's whole way.
 KEEPER, ENTRY, VIEW = "gcsplit", "paynowwebhook", "gcwebhook"
+#: Who asks the exchange again for what it refused, and where.
+ASKS = {BATCH: ("gcbatchprocessor", "/batches/{}/retry"), CONVERSION: ("gcsplit2", "/conversions/{}/retry")}
 #: Characters of an id in a URL: what is longer is no id of ours, and no server reads it.
 LONGEST = 8_000
 #: Actions that are read at most where a number is asked for.
@@ -26,10 +42,11 @@ MOST = 100_000
 class Refused(Exception):
     """A door would not do it: what it answered."""
 
-    def __init__(self, error: CallFailed) -> None:
-        super().__init__(rest.reason(error.body))
+    def __init__(self, service: str, error: CallFailed) -> None:
         self.status = error.status
-        self.reason = rest.reason(error.body)
+        self.code = older.code(error.body)
+        self.reason = older.no_door(service, error) or rest.reason(error.body)
+        super().__init__(self.reason)
 
 
 class DeadDoors:
@@ -37,6 +54,8 @@ class DeadDoors:
 
     def __init__(self, here: Place) -> None:
         self._here = here
+        #: What could not be looked at, since a service's release is older than this command.
+        self.unlooked: list[str] = []
 
     def listed(self, wanted: Wanted) -> Iterator[Thing]:
         """What the tables have of these kinds, in this standing."""
@@ -46,7 +65,10 @@ class DeadDoors:
             LETTER: self._letters,
         }
         for kind in wanted.kinds:
-            yield from read[kind](wanted.status)
+            if kind in read:
+                yield from read[kind](wanted.status)
+        if refused := [kind for kind in wanted.kinds if kind in REFUSED]:
+            yield from (thing for thing in self._refused(wanted.status) if thing.kind in refused)
 
     def get(self, kind: str, id_: str) -> dict[str, Any] | None:
         """Everything about one; nothing where there is none."""
@@ -57,6 +79,7 @@ class DeadDoors:
             PAYMENT: (KEEPER, f"/dead/{_path(id_)}"),
             EVENT: (ENTRY, f"/events/{_path(id_)}"),
             LETTER: (KEEPER, f"/dead-letters/{_path(number)}"),
+            **dict.fromkeys(REFUSED, (KEEPER, f"/refused/{_path(id_)}")),
         }
         try:
             return dict(self._here.doors.call("GET", *at[kind]))
@@ -77,16 +100,19 @@ class DeadDoors:
     def find(self, id_: str, kind: str = "") -> Thing | None:
         """What this id names, of this kind where one is said."""
         letter = id_.startswith(NUMBERED) and id_.removeprefix(NUMBERED).isdigit()
-        kinds = [kind] if kind else [LETTER, PAYMENT, EVENT] if letter else [PAYMENT, EVENT]
-        for one in kinds:
-            if (found := self.get(one, id_)) is not None:
-                return _thing(one, found)
+        others = (PAYMENT, BATCH, EVENT)  # a conversion is found as a batch is
+        for one in (kind,) if kind else (LETTER, *others) if letter else others:
+            if (found := self.get(one, id_)) is not None and (thing := _thing(one, found)).kind == (kind or thing.kind):
+                return thing
         return None
 
     def replay(self, thing: Thing, why: str) -> dict[str, Any]:
         """Pay one after all, or publish it anew."""
         if thing.kind == PAYMENT:
             return self._change(KEEPER, f"/dead/{_path(thing.id)}/replay", why)
+        if thing.kind in REFUSED:
+            service, path = ASKS[thing.kind]
+            return self._change(service, path.format(_path(thing.id)), why)
         return self._change(ENTRY, f"/dead/{_path(thing.id)}/replay", why)
 
     def mark(self, thing: Thing, verb: str, why: str) -> dict[str, Any]:
@@ -124,7 +150,7 @@ class DeadDoors:
         try:
             return dict(self._here.doors.call("POST", service, path, body))
         except CallFailed as error:
-            raise Refused(error) from error
+            raise Refused(service, error) from error
 
     def _payments(self, status: str) -> Iterator[Thing]:
         for row in self._pages(KEEPER, "/failed-transactions", "failed_transactions", "after", status):
@@ -133,6 +159,15 @@ class DeadDoors:
     def _events(self, status: str) -> Iterator[Thing]:
         for row in self._pages(ENTRY, "/dead", "dead", "after", status):
             yield of_event(row)
+
+    def _refused(self, status: str) -> Iterator[Thing]:
+        try:
+            for row in self._pages(KEEPER, "/refused", "refused", "after", status):
+                yield of_refused(row)
+        except CallFailed as error:
+            if (why := older.no_door(KEEPER, error)) is None:
+                raise
+            self.unlooked.append(f"batches and conversions that the exchange refused: {why}")
 
     def _letters(self, status: str) -> Iterator[Thing]:
         for row in self._pages(KEEPER, "/dead-letters", "dead_letters", "before", status):
@@ -156,6 +191,8 @@ class DeadDoors:
 def _thing(kind: str, found: dict[str, Any]) -> Thing:
     if kind == PAYMENT:
         return of_payment({**found["deaths"][-1], "replay": found["replay"]})
+    if kind in REFUSED:
+        return of_refused(found)
     return of_event(found) if kind == EVENT else of_letter(found)
 
 

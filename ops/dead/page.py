@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from ops.dead.things import EVENT, LETTER, MESSAGE, PAYMENT, Thing
+from ops.dead.things import BATCH, CONVERSION, EVENT, LETTER, MESSAGE, PAYMENT, REFUSED, Thing
 from ops.dead.work import verdict
 from ops.follow import coins
 from ops.output import Output
@@ -23,7 +23,8 @@ def show(out: Output, thing: Thing, found: dict[str, Any], way: dict[str, Any] |
     for name, text in facts:
         if text:
             out.plain(f"  {name:<10} {text}")
-    {PAYMENT: _payment, EVENT: _event, LETTER: _letter}[thing.kind](out, found, way)
+    parts = {PAYMENT: _payment, EVENT: _event, LETTER: _letter, BATCH: _refused, CONVERSION: _refused}
+    parts[thing.kind](out, found, way)
     _part(out, "what operators did", [action(one) for one in found.get("actions", [])])
     may, why = verdict(thing)
     would = str((found.get("replay") or {}).get("would", ""))
@@ -45,8 +46,8 @@ def commands(thing: Thing, stack: str, *, may: bool) -> list[str]:
         return [logs, *([replay] if may else []), *marks]
     if thing.standing == "archived":
         return [f"./sluice dead drop {id_} --undo --why TEXT{where}"]
-    if thing.kind == EVENT:
-        return [logs, replay, drop] if may else [logs]
+    if thing.kind in (EVENT, *REFUSED):
+        return [logs, replay, *([drop] if thing.kind == EVENT else [])] if may else [logs]
     if thing.id.startswith(MESSAGE):
         return [replay, drop] if may else []
     about = str(thing.raw.get("unique_id") or "")
@@ -70,11 +71,26 @@ def _payment(out: Output, found: dict[str, Any], way: dict[str, Any] | None) -> 
     ]
     _part(out, "deaths", deaths)
     _part(out, "ledger", [f"{one['account']:<24} {coins(one['amount'], one['currency'])}" for one in found["ledger"]])
+    _went(out, found, way)
+    pins = [f"{one['service']}: {one['revision']}, chosen by {one['pinned_by']}" for one in found["pins"]]
+    _part(out, "revisions that it is pinned to", pins)
+    _letters(out, found)
+
+
+def _refused(out: Output, found: dict[str, Any], way: dict[str, Any] | None) -> None:
+    _part(out, "payments that wait for it", [] if found["kind"] == CONVERSION else found["payments"])
+    _part(out, "ledger", [f"{one['account']:<24} {coins(one['amount'], one['currency'])}" for one in found["ledger"]])
+    _went(out, found, way)
+    _letters(out, found)
+
+
+def _went(out: Output, found: dict[str, Any], way: dict[str, Any] | None) -> None:
     if way is not None:
         _part(out, "way", [f"{one['at'][:19]}  {one['hop']}" + _detail(one) for one in way["hops"]])
     _part(out, "outbox", [_sent(one) for one in found["outbox"]])
-    pins = [f"{one['service']}: {one['revision']}, chosen by {one['pinned_by']}" for one in found["pins"]]
-    _part(out, "revisions that it is pinned to", pins)
+
+
+def _letters(out: Output, found: dict[str, Any]) -> None:
     _part(
         out,
         "letters",

@@ -1,4 +1,4 @@
-"""One table for three kinds: what died, and which of it a command means. Pure.
+"""One table for all kinds: what died or was refused, and which of it a command means. Pure.
 
 A letter's id is `letter-` and its number. A letter that stands in Pub/Sub alone, since nobody of ours put it there, is
 `message-` and Pub/Sub's id of it.
@@ -17,11 +17,16 @@ from ops.verbs.clock import seconds
 from spec.errors import choose
 
 PAYMENT, EVENT, LETTER = "payment", "event", "letter"
-#: Kind -> how one may stand. `open` is what waits; a letter is `of` the payment or the event that stands for it.
+#: What the exchange has refused of a threshold's: a client's batch, or the conversion of one payment.
+BATCH, CONVERSION = "batch", "conversion"
+REFUSED = (BATCH, CONVERSION)
+#: Kind -> how one may stand. `open` is what waits; a letter is `of` what stands for it.
 STANDINGS: Mapping[str, tuple[str, ...]] = {
     PAYMENT: ("open", "all", "dead", "investigating", "replayed", "paid_late", "recovered"),
     EVENT: ("open", "all", "failed", "dead", "archived"),
-    LETTER: ("open", "all", "archived", "of payment", "of event"),
+    LETTER: ("open", "all", "archived", "of payment", "of event", "of batch", "of conversion"),
+    BATCH: ("open", "all", "refused"),
+    CONVERSION: ("open", "all", "refused"),
 }
 #: How a payment goes; `split` where it died before its way was chosen, and a letter that is of no flow.
 FLOWS = ("single", "staged", "threshold", "split", "paynow", "registration")
@@ -118,6 +123,17 @@ def of_payment(death: dict[str, Any]) -> Thing:
         why=death["error_message"], flow=death.get("flow") or "", attempts=death["attempt_count"],
         standing=f"{death['status']}, look first" if hopeless else death["status"], units=death["amount"],
         currency=death["currency"], hopeful=death["status"] == "dead" and death["retryable"], raw=death,
+    )  # fmt: skip
+
+
+def of_refused(row: dict[str, Any]) -> Thing:
+    """A batch, or a conversion, as gcsplit's /refused has it."""
+    waits, many = row["status"] == "refused", row["members"]
+    why = f"{row['why']} ({many} payments wait for it)" if waits and row["kind"] == BATCH and many > 1 else row["why"]
+    return Thing(
+        kind=row["kind"], id=row["id"], since=row["since"], code=row["code"], why=why or "", flow="threshold",
+        attempts=row["attempts"], standing=f"{row['status']}, look first" if waits and not row["retryable"] else
+        row["status"], units=row["amount"], currency=row["currency"], hopeful=waits and row["retryable"], raw=row,
     )  # fmt: skip
 
 

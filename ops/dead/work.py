@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ops.dead.doors import DeadDoors, Refused
-from ops.dead.things import EVENT, LETTER, MESSAGE, PAYMENT, Thing
+from ops.dead.things import BATCH, LETTER, MESSAGE, PAYMENT, REFUSED, Thing
 from ops.dead.topic import Hand, whole
 from ops.errors import OpsError
 from ops.queues import pace
 
 Verb = Literal["replay", "archive", "restore"]
+#: What a door answers that has asked the exchange again for what it refused: the batch is ordered, the question is put.
+ASKED = ("sent", "pending")
+#: What one of the release before answers where somebody else was quicker.
+QUICKER = ("NOT_REFUSED", "NOT_FAILED")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,15 @@ class Result:
         said = {"kind": self.kind, "id": self.id, "status": self.status}
         said |= {"reason": self.reason} if self.reason else {}
         return said | ({"error": self.error} if self.refused else {})
+
+
+#: Why what has money of somebody's is never put aside, and what helps instead.
+HELD = "its money stands in accumulated_funds and is not put aside: ./sluice dead replay asks the exchange once more"
+KEPT = {
+    PAYMENT: "its money stands in dead_payouts and is not put aside: ./sluice dead replay pays it, "
+    "./sluice dead settle records how it was paid or given back otherwise",
+    **dict.fromkeys(REFUSED, HELD),
+}
 
 
 class Work:
@@ -95,7 +108,14 @@ class Work:
             else:
                 answer = self._doors.mark(thing, verb, why)
         except Refused as refused:
+            if thing.kind in REFUSED and refused.code in QUICKER:
+                return Result(kind=thing.kind, id=thing.id, status="already_replayed")
+            if thing.kind == BATCH and refused.code == "EXCHANGE_AWAY":  # it waits for nobody any more
+                return Result(kind=thing.kind, id=thing.id, status="waits", reason=refused.reason)
             return Result(kind=thing.kind, id=thing.id, status="refused", reason=refused.reason, error=refused.status)
+        if thing.kind in REFUSED:
+            done = answer["status"] in ASKED
+            return Result(kind=thing.kind, id=thing.id, status="replayed" if done else str(answer["status"]))
         letter = f"kept as letter-{answer['letter']}" if "letter" in answer else ""
         return Result(kind=thing.kind, id=thing.id, status=str(answer["status"]), reason=letter)
 
@@ -107,12 +127,9 @@ class Work:
 
 def unfit(verb: Verb, thing: Thing) -> str | None:
     """Why this is never done with such a thing, and what helps instead."""
+    if verb != "replay" and thing.kind in KEPT:
+        return KEPT[thing.kind]
     message = thing.kind == LETTER and thing.id.startswith(MESSAGE)
-    if thing.kind == PAYMENT and verb != "replay":
-        return (
-            "its money stands in dead_payouts and is not put aside: ./sluice dead replay pays it, "
-            "./sluice dead settle records how it was paid or given back otherwise"
-        )
     if message and thing.standing != "only in Pub/Sub":
         return f"a row stands for it ({thing.why.partition(': ')[0]}): replay or drop that"
     if message and verb == "restore":
@@ -129,7 +146,7 @@ def verdict(thing: Thing) -> tuple[bool, str]:
     """Whether a replay of it may, as it was read, and why not or what is to be looked at."""
     if (reason := unfit("replay", thing)) is not None:
         return False, reason
-    found = thing.raw.get("replay") if thing.kind in (PAYMENT, EVENT) else None
+    found = thing.raw.get("replay") if thing.kind != LETTER else None
     if found is not None:
         return bool(found["may"]), str(found["why"] or "")
     return True, ""

@@ -24,6 +24,10 @@ class Helps:
         """Pay a dead payment after all."""
         return self._verb(f"dead replay {shlex.quote(payment)}")
 
+    def show(self, id_: str) -> str:
+        """Everything about one that is dead or refused."""
+        return self._verb(f"dead show {shlex.quote(id_)}")
+
     def resend(self, payment: str) -> str:
         """Send the message of a payment that stands still once more."""
         return self._verb(f"resend {shlex.quote(payment)}")

@@ -29,6 +29,7 @@ STAGES = {
     "batch_due": "threshold met, no batch",
     "access": "paid, not let into the channel",
     "dead": "dead",
+    "refused": "the exchange has refused it",
     "unsent": "a message was never queued",
 }
 #: A sweep a minute should have done what was due for longer.
@@ -37,7 +38,11 @@ SWEEPER = timedelta(minutes=5)
 NOT_SWEPT = ("staged", "convert")
 #: Stages in which a payment waits for what a message asks for.
 RESENT = ("split", "gather", "single", "staged", "convert", "access")
-NO_TASK = ("dead", "mined", "signed", "batch_due")
+NO_TASK = ("dead", "refused", "mined", "signed", "batch", "batch_due")
+#: What goes on with a batch that is not sent.
+BATCHES = "the schedule gcbatchprocessor-sweep goes on with it each minute"
+#: Payments of a batch that are named.
+NAMED = 5
 #: How a message that was handed over without a task is told of.
 DIRECTLY = "delivered directly"
 #: Queues of first messages, which gcwebhook's sweeper puts anew: at doubling intervals, an hour at most.
@@ -81,7 +86,7 @@ def look_at_payments(reach: Reach, found: Found, older_than: str) -> None:
         what = "" if row["stage"] == "unsent" and _is_kept_back(row) else STAGES.get(row["stage"], row["stage"])
         asked = number < MOST_TASKS and row["stage"] not in NO_TASK
         message = _message(reach, row, asked=asked)
-        why = [what, row["code"] or "", _decision(row), message, _by_itself(row, found.now)]
+        why = [what, row["code"] or "", _decision(row), _company(row), message, _by_itself(row, found.now)]
         found.say(
             Finding(
                 kind="stuck",
@@ -128,7 +133,21 @@ def _decision(row: dict[str, Any]) -> str:
     if row.get("death") == "investigating":
         note = f" ({row['note']})" if row.get("note") else ""
         return f"somebody looks into it{note}: not replayed until it is marked dead again"
-    return "as things are a replay dies again: look first" if row.get("retryable") is False else ""
+    again = "it is refused again" if is_refused(row) else "a replay dies again"
+    return f"as things are {again}: look first" if row.get("retryable") is False else ""
+
+
+def is_refused(row: dict[str, Any]) -> bool:
+    """Whether the exchange has refused it, and somebody has to ask again, as older releases say by a code."""
+    return row["stage"] == "refused" or (row["stage"] == "batch" and row["code"] not in (None, "assembled"))
+
+
+def _company(row: dict[str, Any]) -> str:
+    """Who waits with a batch that is not ordered."""
+    paid = row.get("payments") or []
+    if row["stage"] not in ("refused", "batch") or not paid:
+        return ""
+    return f"with it wait {', '.join(paid[:NAMED])}" + (" and more" if len(paid) > NAMED else "")
 
 
 def _is_kept_back(row: dict[str, Any]) -> bool:
@@ -155,6 +174,8 @@ def _put_anew(row: dict[str, Any]) -> str:
 
 def _by_itself(row: dict[str, Any], now: str) -> str:
     """What happens without anybody, and when."""
+    if row["stage"] in ("batch", "batch_due") and not is_refused(row):
+        return BATCHES
     what, at, anew = row.get("by_itself"), row.get("by_itself_at"), _put_anew(row)
     if anew and _is_overdue(row, now):
         return f"{SWEEP} should have put it anew at {anew[:16]}: does that schedule run?"
@@ -170,11 +191,11 @@ def _help(helps: Helps, row: dict[str, Any], message: str, now: str) -> str:
     stage, payment = row["stage"], row["unique_id"]
     if stage == "dead" and _decision(row):
         return helps.dead(row["death"], row["code"])
-    if stage == "dead":
-        return helps.replay(payment)
+    if stage == "dead" or is_refused(row):
+        return helps.show(payment) if _decision(row) else helps.replay(payment)
     if _is_kept_back(row):
         return helps.queue(row["last"]["queue"])
-    if _is_overdue(row, now):
+    if _is_overdue(row, now) or stage in ("batch", "batch_due"):
         return helps.schedules()
     if message.startswith((GONE, DIRECTLY)) and may_be_resent(row):
         return helps.resend(payment)

@@ -35,6 +35,8 @@ from service_code.kit.threshold import (
 TRIGGER_QUEUE = "gcsplit-hostpay-trigger-queue"
 #: A client's batch that is not sent.
 UNSENT = f"SELECT * FROM payout_batches WHERE {OF_CLIENT} AND status IN ('assembled', 'refused')"
+#: How a batch stands, until the transaction ends.
+STATUS = "SELECT status FROM payout_batches WHERE batch_id = $1 FOR UPDATE"
 
 _log = logs.get("batches")
 
@@ -107,9 +109,8 @@ class Batches:
 
     async def _send(self, batch_id: str, route: Route, made: ExchangeOrder, call: Call) -> str:
         async with self._kit.db.transaction() as connection:
-            sql = "SELECT status FROM payout_batches WHERE batch_id = $1 FOR UPDATE"
-            if await connection.fetchval(sql, batch_id) != "assembled":
-                return "already_sent"
+            if (status := await connection.fetchval(STATUS, batch_id)) != "assembled":
+                return _meanwhile(status)
             await connection.execute(
                 "UPDATE payout_batches SET status = 'sent', sent_at = $2, error_code = NULL, error_message = NULL "
                 "WHERE batch_id = $1",
@@ -154,16 +155,24 @@ class Batches:
             unique_id=batch_id,
         )
         async with self._kit.db.transaction() as connection:
-            status = await connection.execute(
+            if (status := await connection.fetchval(STATUS, batch_id)) != "assembled":
+                return _meanwhile(status)
+            members = await connection.fetchval(
                 """
                 UPDATE payout_batches SET status = 'refused', error_code = $2, error_message = $3
-                WHERE batch_id = $1 AND status = 'assembled'
+                WHERE batch_id = $1 RETURNING members
                 """,
                 *(batch_id, error.code, error.why[:1000]),
             )
-            if status.endswith(" 0"):
-                return "already_sent"
             await deadletters.store(connection, letter, call.now)
             # Before the commit: a crash may repeat the alert, not lose it.
-            _log.error("dead letter", what="dead_letter", status="dead", code=error.code, why=error.why)
+            _log.error(
+                "the exchange refuses a batch", what="batch_refused", status="refused", code=error.code,
+                why=error.why, members=members,
+            )  # fmt: skip
         return "refused"
+
+
+def _meanwhile(status: str) -> str:
+    """What became of a batch while the exchange was asked for it: another did, and it was refused or sent."""
+    return "refused" if status == "refused" else "already_sent"

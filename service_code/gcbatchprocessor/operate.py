@@ -1,10 +1,13 @@
-"""Batches for operators: those that are not paid, and one that the exchange has refused, again."""
+"""Batches for operators: those that are not paid, and one that the exchange has refused, ordered once more."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from service_code.gcbatchprocessor.batches import Batches
+from service_code.kit import actions, logs
+from service_code.kit.actions import Action
 from service_code.kit.call import Call
 from service_code.kit.changenow import ExchangeAwayError
 from service_code.kit.clock import stamp
@@ -13,6 +16,10 @@ from service_code.kit.service import Incoming, Reply
 from service_code.kit.threshold import client_of
 
 LISTED = 500
+#: A refused batch, until the transaction ends.
+HELD = "SELECT * FROM payout_batches WHERE batch_id = $1 FOR UPDATE"
+
+_log = logs.get("operate")
 
 
 class Operators:
@@ -39,16 +46,41 @@ class Operators:
         return Reply(200, {"batches": shown})
 
     async def retry(self, incoming: Incoming, call: Call) -> Reply:
-        """POST /batches/{batch_id}/retry: order a refused batch once more. A dead payout is gcsplit's to replay."""
-        batch_id = incoming.path["batch_id"]
+        """POST /batches/{batch_id}/retry: order a refused batch once more. A dead payout is gcsplit's to replay.
+
+        Of several who ask one does it; the others are told how it stands. From then on the batch is one that is
+        assembled, so that a crash here, or an exchange that is away, leaves it to the sweeper.
+        """
+        batch_id, wish = incoming.path["batch_id"], actions.texts(incoming.body)
         call.about(batch_id)
-        row = await self._kit.db.row(
-            "UPDATE payout_batches SET status = 'assembled' WHERE batch_id = $1 AND status = 'refused' RETURNING *",
-            batch_id,
-        )
-        if row is None:
-            return Reply(404, {"error": "NOT_REFUSED", "reason": "the exchange has refused no batch of this id"})
+        async with self._kit.db.transaction() as connection:
+            row = await connection.fetchrow(HELD, batch_id)
+            if row is None:
+                return Reply(404, {"error": "NO_SUCH_BATCH", "reason": "no batch of this id was assembled"})
+            if row["status"] != "refused":
+                return Reply(200, {"status": f"already_{row['status']}", "batch_id": batch_id})
+            await connection.execute(
+                "UPDATE payout_batches SET status = 'assembled', error_code = NULL, error_message = NULL "
+                "WHERE batch_id = $1",
+                batch_id,
+            )
+            done = Action(
+                verb="replay", kind="batch", subject=batch_id, before=f"refused: {row['error_code']}",
+                after="assembled", why=wish.get("why"),
+            )  # fmt: skip
+            await actions.note(incoming, call, done, by=wish.get("by"), connection=connection)
+        return await self._order(row, call)
+
+    async def _order(self, row: Any, call: Call) -> Reply:
+        batch_id = row["batch_id"]
         try:
-            return Reply(200, {"status": await self._batches.advance(client_of(row), call), "batch_id": batch_id})
+            status = await self._batches.advance(client_of(row), call)
         except ExchangeAwayError as error:
-            return Reply(502, {"error": "EXCHANGE_AWAY", "reason": f"{error}: the sweeper goes on with it"})
+            reason = f"the exchange gives no answer ({error}): the schedule of gcbatchprocessor asks it each minute"
+            return Reply(502, {"error": "EXCHANGE_AWAY", "reason": reason})
+        if status == "refused":
+            sql = "SELECT error_code AS error, error_message AS reason FROM payout_batches WHERE batch_id = $1"
+            return Reply(409, dict(await self._kit.db.row(sql, batch_id) or {}))
+        # By this request, or by a sweep that took it up meanwhile.
+        _log.warning("a refused batch was ordered after all", what="batch_retried", status="sent")
+        return Reply(200, {"status": "sent", "batch_id": batch_id})

@@ -1,8 +1,9 @@
 """gcsplit: divides a payment between client and platform, orders the exchange and has the host pay it.
 
 Its doors: /process_split behind split-payment-queue; /eth-client-swap behind gcsplit-estimate-response-queue; /sweep
-and /fallback for the scheduler; /dead/..., /dead-letters/... (those of all services), /failed-transactions/...,
-/operator-actions (of all services), /ways/{unique_id} and /payments/{unique_id}/resend for operators.
+and /fallback for the scheduler; for operators /dead/..., /refused/... (batches and conversions), /dead-letters/... and
+/operator-actions (those of all services), /failed-transactions/..., /ways/{unique_id}, /payments/{unique_id}/resend and
+/reconcile/...
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from service_code.gcsplit.asked import Asked
 from service_code.gcsplit.failed import Failed
 from service_code.gcsplit.fallback import Fallback
 from service_code.gcsplit.letters import Letters
+from service_code.gcsplit.refused import Refused
 from service_code.gcsplit.replay import Replayer
 from service_code.gcsplit.rules import HOSTPAY_QUEUES, PAYOUT, rules_of
 from service_code.gcsplit.showing import Showing
@@ -42,7 +44,7 @@ def service(kit: Kit) -> Service:
     anew = Anew(kit, rules, exchange)
     replayer = Replayer(kit, splitter, anew)
     fallback = Fallback(kit, rules, anew)
-    failed, letters = Failed(kit), Letters(kit)
+    failed, letters, refused = Failed(kit), Letters(kit), Refused(kit)
     secret = kit.settings.secret("TPS_HOSTPAY_SIGNING_KEY")
 
     async def way(incoming: Incoming, _call: Call) -> Reply:
@@ -63,6 +65,8 @@ def service(kit: Kit) -> Service:
             Operator("GET", "/dead", replayer.dead),
             Operator("POST", "/dead/{unique_id}/replay", replayer.replay),
             Operator("GET", "/dead/{unique_id}", Showing(kit).payment),
+            Operator("GET", "/refused", refused.listed),
+            Operator("GET", "/refused/{unique_id}", refused.one),
             Operator("GET", "/dead-letters", letters.listed),
             Operator("GET", "/dead-letters/{number}", letters.one),
             Operator("POST", "/dead-letters/{number}/archive", letters.archive),

@@ -31,13 +31,18 @@ FLOWS: Mapping[str, str] = {
     **dict.fromkeys(("paynowwebhook", "paynowworker"), "paynow"),
     "gcregister": "registration",
 }
-#: What else stands for a letter in a list: the death of its payment, or its event.
+#: What else stands for a letter in a list: the death of its payment, its event, or what the exchange refused, which
+#: only its keeper's letter of that tells of.
 ABOUT = """
     CASE WHEN EXISTS (SELECT 1 FROM failed_transactions f WHERE f.unique_id = l.unique_id) THEN 'payment'
-        WHEN EXISTS (SELECT 1 FROM paynow_events e WHERE e.event_id = l.unique_id) THEN 'event' END
+        WHEN EXISTS (SELECT 1 FROM paynow_events e WHERE e.event_id = l.unique_id) THEN 'event'
+        WHEN starts_with(l.code, 'EXCHANGE_') AND l.service = 'gcbatchprocessor'
+            AND EXISTS (SELECT 1 FROM payout_batches b WHERE b.batch_id = l.unique_id) THEN 'batch'
+        WHEN starts_with(l.code, 'EXCHANGE_') AND l.service = 'gcsplit2'
+            AND EXISTS (SELECT 1 FROM payout_accumulation a WHERE a.unique_id = l.unique_id) THEN 'conversion' END
 """
 STATUS = f"CASE WHEN l.archived_at IS NOT NULL THEN 'archived' ELSE coalesce('of ' || {ABOUT}, 'open') END"
-STATUSES = ("all", "open", "archived", "of payment", "of event")
+STATUSES = ("all", "open", "archived", "of payment", "of event", "of batch", "of conversion")
 
 _log = logs.get("letters")
 
@@ -51,7 +56,7 @@ class Letters:
     async def listed(self, incoming: Incoming, _call: Call) -> Reply:
         """GET /dead-letters?status=&before=: the newest first; those `before` the number in `next` are the next page.
 
-        `open` are those for which neither a death nor an event stands.
+        `open` are those for which nothing else stands.
         """
         status, before = incoming.query.get("status", "all"), number(incoming.query.get("before", "0"))
         if status not in STATUSES or before is None:

@@ -20,6 +20,8 @@ DEATHS = f"""
     SELECT f.*, {FLOW.format(id="f.unique_id")} AS flow FROM failed_transactions AS f
     WHERE unique_id = $1 ORDER BY generation
 """
+#: The batch by which a payment is paid.
+BATCH_OF = "SELECT batch_id FROM payout_accumulation WHERE unique_id = $1 AND batch_id IS NOT NULL"
 SUMS = """
     SELECT e.account, e.currency, sum(e.amount)::text AS amount
     FROM ledger_postings p JOIN ledger_entries e USING (entry_key) WHERE p.unique_id = $1
@@ -47,10 +49,13 @@ class Showing:
         self._kit = kit
 
     async def payment(self, incoming: Incoming, call: Call) -> Reply:
-        """GET /dead/{unique_id}."""
+        """GET /dead/{unique_id}: of a payment, or of the batch that it is paid by."""
         unique_id = incoming.path["unique_id"]
         call.about(unique_id)
         deaths = await self._kit.db.fetch(DEATHS, unique_id)
+        if not deaths and (batch := await self._kit.db.row(BATCH_OF, unique_id)) is not None:
+            unique_id = batch["batch_id"]
+            deaths = await self._kit.db.fetch(DEATHS, unique_id)
         if not deaths:
             return Reply(404, {"error": "NOT_DEAD", "reason": "no death of this payment is recorded"})
         rows = {

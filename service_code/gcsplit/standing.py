@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from service_code.gcsplit.onward import onward
+from service_code.gcsplit.refused import is_hopeful
 from service_code.gcsplit.rules import Rules
 from service_code.kit import logs
 from service_code.kit.call import Call
@@ -26,7 +27,8 @@ from service_code.kit.tasks import task_id
 #: Payments of one page.
 PAGE = 500
 #: How long a healthy system is in each stage. `staged` waits for four queues, `mined` for two epochs of the chain,
-#: `convert` until an hour, after which gcsplit2's sweeper alerts; what is dead waits for an operator alone.
+#: `convert` until an hour, after which gcsplit2's sweeper alerts; what is dead, and what the exchange has refused of a
+#: threshold's, waits for an operator alone.
 WINDOWS = {
     "split": timedelta(minutes=10),
     "gather": timedelta(minutes=10),
@@ -39,6 +41,7 @@ WINDOWS = {
     "batch_due": timedelta(minutes=10),
     "access": timedelta(hours=1),
     "dead": timedelta(0),
+    "refused": timedelta(0),
     "unsent": timedelta(minutes=2),
 }
 #: Every stage's payments: id, flow, stage, since, code, currency and amount. One payment may stand in two of
@@ -64,11 +67,12 @@ STANDING = """
     LEFT JOIN payout_batches AS b ON b.batch_id = q.unique_id
     WHERE q.status = 'pending_hostpay'
     UNION ALL
-    SELECT unique_id, 'threshold', 'convert', created_at, coalesce(conversion_error, conversion_status),
-        currency, accumulated_eth
+    SELECT unique_id, 'threshold', CASE conversion_status WHEN 'failed' THEN 'refused' ELSE 'convert' END, created_at,
+        coalesce(conversion_error, conversion_status), currency, accumulated_eth
     FROM payout_accumulation WHERE conversion_status <> 'completed'
     UNION ALL
-    SELECT batch_id, 'threshold', 'batch', assembled_at, coalesce(error_code, status), currency, amount
+    SELECT batch_id, 'threshold', CASE status WHEN 'refused' THEN 'refused' ELSE 'batch' END, assembled_at,
+        CASE status WHEN 'refused' THEN error_code ELSE status END, currency, amount
     FROM payout_batches WHERE status IN ('assembled', 'refused')
     UNION ALL
     SELECT min(unique_id), 'threshold', 'batch_due', max(converted_at), NULL, currency, sum(accumulated_eth)
@@ -103,7 +107,8 @@ LAST = """
         array_position(ARRAY(SELECT jsonb_array_elements_text($6::jsonb -> late.stage)), o.queue) DESC, minted_at DESC
     LIMIT 1
 """
-
+#: Payments that are paid by a batch, some of them.
+MEMBERS = "SELECT a.unique_id FROM payout_accumulation a WHERE a.batch_id = late.unique_id ORDER BY 1 LIMIT 20"
 
 _log = logs.get("standing")
 
@@ -118,7 +123,8 @@ class Standing:
     async def payments(self, incoming: Incoming, call: Call) -> Reply:
         """GET /reconcile/payments?after=&older_than=&stage=&unique_id=: what is past its window, of one or of all.
 
-        The first page also counts the rest, and says how long a stage's window is.
+        The first page also counts the rest, and says how long a stage's window is. Of one payment it is also where the
+        batch stands that it is paid by.
         """
         query = incoming.query
         older = query.get("older_than", "")
@@ -132,12 +138,14 @@ class Standing:
         rows = await self._kit.db.fetch(
             f"""
             WITH late AS (
-                SELECT * FROM ({STANDING}) AS standing WHERE {LATE} AND unique_id || ' ' || stage > $4
-                    AND $7 IN ('', stage) AND $8 IN ('', unique_id)
+                SELECT * FROM ({STANDING}) AS standing WHERE {LATE} AND $7 IN ('', stage) AND CASE $8
+                    WHEN '' THEN unique_id || ' ' || stage > $4
+                    ELSE unique_id IN ($8, (SELECT m.batch_id FROM payout_accumulation AS m WHERE m.unique_id = $8)) END
                 ORDER BY unique_id || ' ' || stage LIMIT $5
             )
             SELECT late.*, last.id, last.service, last.queue, last.way, last.minted_at, last.withheld_at, last.sent_at,
-                last.cancelled_at, last.due_at, last.last_error, death.status AS death, death.retryable, death.note
+                last.cancelled_at, last.due_at, last.last_error, death.status AS death, death.retryable, death.note,
+                ARRAY({MEMBERS}) AS payments
             FROM late LEFT JOIN LATERAL ({LAST}) AS last ON true
             LEFT JOIN failed_transactions AS death
                 ON late.stage = 'dead' AND death.unique_id = late.unique_id AND death.{OPEN}
@@ -197,6 +205,7 @@ def _shown(row: Any, rules: Rules) -> dict[str, Any]:
         "by_itself": onwards,
         "by_itself_at": at and stamp(at),
         "death": row["death"],
-        "retryable": row["retryable"],
+        "retryable": is_hopeful(row["code"].partition(":")[0]) if row["stage"] == "refused" else row["retryable"],
         "note": row["note"],
+        "payments": row["payments"],
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from service_code.kit import actions
+from service_code.kit.actions import Action
 from service_code.kit.call import Call
 from service_code.kit.clock import stamp
 from service_code.kit.money import Amount
@@ -33,20 +35,32 @@ class Conversions:
         return Reply(200, {"conversions": found})
 
     async def retry(self, incoming: Incoming, call: Call) -> Reply:
-        """POST /conversions/{unique_id}/retry: convert what has failed, once more."""
-        unique_id = incoming.path["unique_id"]
+        """POST /conversions/{unique_id}/retry: convert what has failed, once more; of several who ask one does it."""
+        unique_id, wish = incoming.path["unique_id"], actions.texts(incoming.body)
         call.about(unique_id)
         connection = await call.begin()
         row = await connection.fetchrow(
             """
-            UPDATE payout_accumulation SET conversion_status = 'pending', conversion_error = NULL
-            WHERE unique_id = $1 AND conversion_status = 'failed'
-            RETURNING client_id, currency, accumulated_eth, conversion_attempts
+            SELECT client_id, currency, accumulated_eth, conversion_attempts, conversion_status AS status,
+                conversion_error AS error
+            FROM payout_accumulation WHERE unique_id = $1 FOR UPDATE
             """,
             unique_id,
         )
         if row is None:
-            return Reply(404, {"error": "NOT_FAILED", "reason": "no conversion of this id has failed"})
+            return Reply(404, {"error": "NO_SUCH_PAYMENT", "reason": "no payment of this id was accumulated"})
+        if row["status"] != "failed":
+            return Reply(200, {"status": f"already_{row['status']}", "unique_id": unique_id})
+        await connection.execute(
+            "UPDATE payout_accumulation SET conversion_status = 'pending', conversion_error = NULL "
+            "WHERE unique_id = $1",
+            unique_id,
+        )
+        done = Action(
+            verb="replay", kind="conversion", subject=unique_id, before=f"refused: {row['error'].partition(':')[0]}",
+            after="pending", why=wish.get("why"),
+        )  # fmt: skip
+        await actions.note(incoming, call, done, by=wish.get("by"))
         question = EstimateAndUpdate(
             unique_id=unique_id,
             client_id=row["client_id"],

@@ -17,7 +17,7 @@ from service_code.kit.messages import UnreadableError, parse_json
 from service_code.kit.service import Incoming
 
 Verb = Literal["replay", "archive", "restore", "mark", "settle", "resume", "abandon", "resend"]
-Kind = Literal["payment", "event", "letter", "message", "wallet"]
+Kind = Literal["payment", "event", "letter", "message", "wallet", "batch", "conversion"]
 
 #: What every body may say: who is at the keyboard, and why it is done.
 ALWAYS = ("by", "why")

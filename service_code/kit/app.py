@@ -53,7 +53,7 @@ HEALTH_TIMEOUT = 0.6
 HEALTH_LONGEST = 10.0
 HEALTH_LIVES = 1.0
 #: The newest migration that this code needs; an older database is unhealthy.
-SCHEMA = "20261124000011"
+SCHEMA = "20261124000012"
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _ANY = re.compile(r"\{(\w+)\}")

@@ -387,6 +387,7 @@ SCENARIOS: dict[str, Scenario] = {
     "breaker-blind": logged("breaker_blind", "breaker_closed", queue=HOSTPAY),
     "sent-anew": times("payment_sent_anew", 11),
     "batch-failed": logged("batch_failed", "batch_sent", "gcmicrobatchprocessor"),
+    "batch-refused": logged("batch_refused", "batch_sent", "gcbatchprocessor", code="EXCHANGE_INTERNAL_ERROR"),
     "batches-off": logged("batches_off", "handled", status="next"),
     "credentials-wrong": logged("bad_changenow_key", "changenow_call", outcome="ok"),
     "alert-lost": logged("alert_lost", "alert", "gchostpay3"),

@@ -115,6 +115,31 @@ def test_payments_that_waited_for_the_exchange_are_named_and_go_on_by_themselves
     assert not {"payments-late", "payments-stuck", "conversions-stuck"} & alerting()
 
 
+@incident("The exchange refuses a batch or a conversion")
+def test_a_batch_that_the_exchange_refuses_is_found_by_its_payment_and_ordered_after_all(stack: Stack, do: Do) -> None:
+    refused = "SELECT batch_id FROM payout_accumulation a JOIN payout_batches b USING (batch_id) "
+    refused += "WHERE a.unique_id = $1 AND b.status = 'refused'"
+    with broken(stack, target="changenow", kind="error", method="exchange", status=400):
+        (first,) = (one["unique_id"] for one in stack.send(count=1, wait=True, **GATHERED))
+        until(lambda: bool(stack.sql(refused, first)), 30, lambda: "no batch was refused")
+        (batch,) = (row["batch_id"] for row in stack.sql(refused, first))
+        why = {"TEXT": "'the exchange says it is mended'"}
+        assert "ChangeNow answered 400" in do("./sluice dead replay ID --why TEXT", {"ID": batch, **why}, code=1)
+    assert "batch-refused" in alerting()
+    assert re.search(rf"batch +{batch} .*EXCHANGE_INTERNAL_ERROR", do("./sluice dead list --flow threshold"))
+    assert f"./sluice dead replay {batch}" in do("./sluice dead show ID", {"ID": first})
+    (second,) = (one["unique_id"] for one in stack.send(count=1, wait=True, **GATHERED))
+    for _ in range(2):  # it happens once, however often it is asked for
+        do("./sluice dead replay ID --why TEXT", {"ID": batch, **why})
+    assert "nothing waits" in do("./sluice dead replay --all --flow threshold")
+    paid = "SELECT 1 FROM payout_accumulation a JOIN split_payout_hostpay p ON p.unique_id = a.batch_id "
+    paid += "WHERE a.unique_id = ANY($1) AND p.status = 'completed'"
+    until(
+        lambda: len(stack.sql(paid, [first, second])) == 2 or not stack.advance(MINUTE), 60, lambda: "they are not paid"
+    )
+    well(stack)
+
+
 @incident("Host payments come late", "Host payments are sent anew")
 def test_a_host_payment_whose_token_died_in_a_queue_is_sent_anew_by_itself(stack: Stack, do: Do) -> None:
     with held(stack, EXECUTIONS):

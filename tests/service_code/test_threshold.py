@@ -186,7 +186,7 @@ async def test_what_is_refused_for_good_has_failed_until_an_operator_asks_again(
         world.outer.changenow_status = None
         path = f"/conversions/{waiting['unique_id']}/retry"
         assert (await line.running["gcsplit2"].operate("POST", path)).json()["status"] == "pending"
-        assert (await line.running["gcsplit2"].operate("POST", path)).status == 404
+        assert (await line.running["gcsplit2"].operate("POST", path)).json()["status"] == "already_pending"
         await line.run(world.outer.take(CONVERT))
     assert (await books(sql))["exchange_clearing"] == 0
     assert await sql.fetchval("SELECT status FROM split_payout_hostpay") == "completed"
@@ -239,7 +239,7 @@ async def test_a_batch_that_the_exchange_refuses_keeps_its_money_and_holds_up_it
         assert (refused["error_code"], refused["members"]) == ("EXCHANGE_NOT_VALID_ADDRESS", 1)
         path = f"/batches/{refused['batch_id']}/retry"
         assert (await batches.operate("POST", path)).json()["status"] == "sent"
-        assert (await batches.operate("POST", path)).status == 404
+        assert (await batches.operate("POST", path)).json()["status"] == "already_sent"
         await line.run(world.outer.take(TRIGGER))
         world.clock.at += 60
         assert (await batches.sweep())["sent"] == 1

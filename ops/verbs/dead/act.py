@@ -10,7 +10,7 @@ from ops import place
 from ops.auditing import audited
 from ops.confirming import Confirm, DryRun, Json, WhichStack, Why, Yes, confirm_change
 from ops.dead.doors import DeadDoors
-from ops.dead.things import PAYMENT, Thing, Wanted
+from ops.dead.things import BATCH, PAYMENT, REFUSED, Thing, Wanted
 from ops.dead.work import Result, Verb, Work, unfit, verdict
 from ops.errors import BadUsage, OpsError
 from ops.output import Output, counted
@@ -27,6 +27,7 @@ from ops.verbs.dead.common import (
     in_hand,
     is_message,
     messages_in,
+    unlooked,
 )
 from spec.stack import LOCAL
 
@@ -64,10 +65,11 @@ def replay(
     out, here = Output(as_json=as_json), place.of(stack)
     doors = DeadDoors(here)
     messages = any(is_message(one, kind) for one in ids or [])
-    with in_hand(here, doors, out, wanted=kind != PAYMENT, needed=messages) as hand:
+    with in_hand(here, doors, out, wanted=kind not in (PAYMENT, *REFUSED), needed=messages) as hand:
         if every:
             listed = filters.of([*doors.listed(filters), *messages_in(hand, filters)], here.now())
             things = [thing for thing in listed if thing.hopeful]
+            unlooked(out, doors)
         else:
             things = all_found(doors, hand, ids or [], kind)
         things = things[:limit] if limit else things
@@ -78,8 +80,8 @@ def replay(
             out.say("nothing waits that may go well as things are; nothing was replayed")
             out.result({"replayed": 0, "answers": []})
             return
-        paid = sum(thing.kind == PAYMENT for thing in things)
-        from_wallet = f" {counted(paid, 'payment')} of them: each is paid from the host wallet." if paid else ""
+        paid = sum(thing.kind in (PAYMENT, BATCH) for thing in things)
+        from_wallet = f" {counted(paid, 'payout')} of them: each is paid from the host wallet." if paid else ""
         question = f"Replay {len(things)} in {here.stack}, {rate}?{from_wallet}"
         confirm_change(here, question, yes=yes, named=confirm, as_json=as_json)
         _work(out, here, Work(doors, hand), "replay", things, why=why, rate=per_second)

@@ -16,7 +16,7 @@ from ops.output import Output
 from ops.place import Place
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Their ids, as the list has them.")]
-Kind = Annotated[str, typer.Option("--kind", metavar="KIND", help="payment, event or letter alone.")]
+Kind = Annotated[str, typer.Option("--kind", metavar="KIND", help="payment, event, letter, batch or conversion alone.")]
 Code = Annotated[str, typer.Option("--code", metavar="CODE", help="Of this error alone, such as INSUFFICIENT_FUNDS.")]
 Flow = Annotated[
     str, typer.Option("--flow", metavar="FLOW", help="single, staged, threshold, split, paynow or registration alone.")
@@ -39,6 +39,12 @@ def in_hand(here: Place, doors: DeadDoors, out: Output, *, wanted: bool, needed:
                     raise
                 out.refusal("Pub/Sub's dead letters were not looked at", error.what)
         yield hand
+
+
+def unlooked(out: Output, doors: DeadDoors) -> None:
+    """Say what was not looked at."""
+    for what in doors.unlooked:
+        out.refusal(f"not looked at: {what}")
 
 
 def messages_in(hand: Hand | None, wanted: Wanted) -> Iterator[Thing]:

@@ -10,10 +10,22 @@ from ops import place
 from ops.confirming import Json, WhichStack
 from ops.dead import page
 from ops.dead.doors import DeadDoors
-from ops.dead.things import COLUMNS, EVENT, LETTER, MESSAGE, NUMBERED, PAYMENT, Wanted
+from ops.dead.things import COLUMNS, EVENT, LETTER, MESSAGE, NUMBERED, PAYMENT, REFUSED, Wanted
 from ops.dead.work import verdict
 from ops.output import Output
-from ops.verbs.dead.common import Code, Flow, Kind, Newer, Older, One, in_hand, is_message, messages_in, the_one
+from ops.verbs.dead.common import (
+    Code,
+    Flow,
+    Kind,
+    Newer,
+    Older,
+    One,
+    in_hand,
+    is_message,
+    messages_in,
+    the_one,
+    unlooked,
+)
 from spec.stack import LOCAL
 
 
@@ -25,8 +37,8 @@ def list_(
         typer.Option(
             "--status",
             metavar="STATUS",
-            help="open, all, or one such as recovered or archived; 'of payment' and 'of event' are letters for which "
-            "their payment or event waits.",
+            help="open, all, or one such as recovered or archived; 'of payment', 'of event', 'of batch' and "
+            "'of conversion' are letters for which that is listed.",
         ),
     ] = "open",
     code: Code = "",
@@ -53,8 +65,11 @@ def list_(
             out.plain(f"nothing that is listed as {status} has the code {wanted.code[:60]}; {said}", style="yellow")
         if hand is not None and hand.more:
             out.say(f"of Pub/Sub's dead letters {len(hand.held)} were looked at; there are more")
+        unlooked(out, doors)
         looked = hand is not None or LETTER not in wanted.kinds
-        out.result({"dead": [thing.as_json() for thing in things], "pubsub_looked_at": looked})
+        out.result(
+            {"dead": [thing.as_json() for thing in things], "pubsub_looked_at": looked, "unlooked": doors.unlooked}
+        )
 
 
 def show(one: One, *, kind: Kind = "", stack: WhichStack = LOCAL, as_json: Json = False) -> None:
@@ -66,7 +81,7 @@ def show(one: One, *, kind: Kind = "", stack: WhichStack = LOCAL, as_json: Json 
     with in_hand(here, doors, out, wanted=message, needed=message) as hand:
         thing = the_one(doors, hand, one, kind)
         found: dict[str, Any] = thing.raw if message else (doors.get(thing.kind, thing.id) or {})
-        way = doors.way(thing.id) if thing.kind == PAYMENT else None
+        way = doors.way(thing.id) if thing.kind in (PAYMENT, *REFUSED) else None
         page.show(out, thing, found, way, stack)
         may, why = verdict(thing)
         out.result({**thing.as_json(), "record": found, "way": way, "replay": {"may": may, "why": why}})

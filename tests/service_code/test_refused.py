@@ -1,0 +1,269 @@
+"""What the exchange refuses of a threshold's, a batch or a conversion, is with the dead, and replayed as they are.
+
+One command brings it back, once, whoever asks; until then `reconcile` and `resend` lead there, from its payments too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ops import app
+from ops.errors import CallFailed
+from ops.reconcile import payments
+from ops.reconcile.found import Finding, Found
+from ops.reconcile.helps import Helps
+from tests.service_code import gathering
+from tests.service_code.conftest import Chain
+from tests.service_code.dead_here import Command
+from tests.service_code.flow import alerts
+from tests.service_code.gathering import BATCH, CONVERT, TRIGGER, books
+from tests.service_code.resent import Resent, resending
+from tests.service_code.world import World
+
+
+@dataclass
+class Desk:
+    """The services, and both commands."""
+
+    town: Resent
+    dead: Command
+
+    async def gathered(self, *, until: str) -> list[str]:
+        """Two payments of one client, worth a batch; their messages for a queue come to nothing."""
+        ids = [await self.town.pay(name, channel_id=gathering.CHANNEL) for name in ("one", "two")]
+        await self.town.deliver(but=(until, "channel-access-queue"))
+        await self.town.running["gcwebhook"].kit.db.fetch(
+            "UPDATE channel_access SET granted_at = queued_at WHERE unique_id = ANY($1)", ids
+        )
+        return ids
+
+    async def batch(self, refusal: str = "pair_is_inactive") -> tuple[str, list[str]]:
+        """A batch that the exchange refuses, and its payments."""
+        ids = await self.gathered(until=BATCH)
+        self.refuses(refusal)
+        await self.sweep(60)
+        (row,) = await self.town.running["gcsplit"].kit.db.fetch("SELECT batch_id, status FROM payout_batches")
+        assert row["status"] == "refused"
+        return row["batch_id"], ids
+
+    def refuses(self, refusal: str, status: int | None = 400) -> None:
+        self.town.world.outer.changenow_status, self.town.world.outer.changenow_refusal = status, refusal
+
+    def well(self) -> None:
+        self.refuses("", None)
+
+    async def sweep(self, seconds: float) -> None:
+        self.town.world.clock.at += seconds
+        await self.town.running["gcbatchprocessor"].sweep()
+
+    async def found(self) -> list[Finding]:
+        """What `sluice reconcile` names of payments."""
+
+        def tasks(path: str) -> Any:
+            raise CallFailed(path, status=404)
+
+        here = self.dead.here
+        reach: Any = SimpleNamespace(
+            call=lambda service, path: here.call("GET", service, path), tasks=tasks, location="l", helps=Helps()
+        )
+        found = Found()
+        await asyncio.to_thread(payments.look_at_payments, reach, found, "")
+        return found.findings
+
+
+Start = Callable[[], Awaitable[Desk]]
+
+
+@pytest.fixture
+async def start(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], log_lines: list[dict[str, Any]]
+) -> AsyncIterator[Start]:
+    async with resending(world, monkeypatch, capsys) as found:
+
+        async def desk() -> Desk:
+            town = await found()
+            return Desk(town, Command(town.here, capsys))
+
+        yield desk
+
+
+async def test_a_refused_batch_is_listed_with_the_dead_and_every_command_leads_to_its_replay(
+    world: World, start: Start, sql: Any, log_lines: list[dict[str, Any]]
+) -> None:
+    desk = await start()
+    batch, members = await desk.batch()
+    dead = desk.dead
+    assert (alerts(log_lines, "batch_refused"), alerts(log_lines, "dead_letter")) == (1, 0)
+    (one,) = (await dead("list"))["dead"]
+    assert (one["kind"], one["id"], one["standing"], one["flow"]) == ("batch", batch, "refused", "threshold")
+    assert (one["code"], one["amount"]) == ("EXCHANGE_PAIR_IS_INACTIVE", str(2 * gathering.KEPT))
+    (letter,) = (await dead("list", "--status", "of batch"))["dead"]
+    assert (letter["kind"], letter["code"]) == ("letter", one["code"])
+    for words, ids in (
+        (("--kind", "batch"), [batch]), (("--flow", "threshold"), [batch]), (("--code", one["code"]), [batch]),
+        (("--kind", "conversion"), []), (("--flow", "staged"), []), (("--older-than", "1h"), []),
+        (("--status", "refused"), [batch]), (("--kind", "letter"), []),
+    ):  # fmt: skip
+        assert [thing["id"] for thing in (await dead("list", *words))["dead"]] == ids, words
+    for id_ in (batch, *members):
+        shown = await dead("show", id_)
+        assert (shown["kind"], shown["id"], shown["replay"]["may"]) == ("batch", batch, True)
+        assert shown["record"]["payments"] == sorted(members)
+        (answer,) = (await desk.town.resend(id_, ends=1))["answers"]
+        assert answer["reason"] == f"the exchange has refused it ({one['code']}): ./sluice dead replay {batch}"
+        assert (await dead("replay", id_, "--dry-run"))["would_replay"] == [batch]
+    printed = await dead.text("show", members[0])
+    assert f"./sluice dead replay {batch}" in printed
+    assert all(member in printed for member in members)
+    (finding,) = await desk.found()
+    assert (finding.about, finding.stage, finding.help) == (batch, "refused", f"./sluice dead replay {batch}")
+    assert f"with it wait {', '.join(sorted(members))}" in finding.why
+    kept = (await dead("drop", batch, "--why", "tired of it", "--yes", ends=1))["answers"][0]
+    assert "./sluice dead replay" in kept["reason"]
+    assert await sql.fetchval("SELECT count(*) FROM operator_actions") == 0
+
+
+async def test_it_is_replayed_once_and_paid_and_a_second_refusal_is_told_in_the_exchanges_words(
+    world: World, chain: Chain, start: Start, sql: Any
+) -> None:
+    desk = await start()
+    batch, _ = await desk.batch()
+    dead = desk.dead
+    again = (await dead("replay", "--all", "--yes", "--why", "asked them", ends=1))["answers"]
+    assert [(one["id"], one["error"]) for one in again] == [(batch, 409)]
+    assert again[0]["reason"] == "ChangeNow answered 400: no reason"
+    assert [one["id"] for one in (await dead("list"))["dead"]] == [batch]
+    desk.well()
+    path = f"/batches/{batch}/retry"
+    door = desk.town.running["gcbatchprocessor"]
+    said = await asyncio.gather(*(door.operate("POST", path, {"by": who}) for who in ("ann", "bob")))
+    first, second = sorted((one.json()["status"] for one in said), reverse=True)
+    assert (first, second) in (("sent", "already_assembled"), ("sent", "already_sent"))
+    last = await dead("replay", batch, "--yes")
+    assert (last["replayed"], last["answers"][0]["status"]) == (0, "already_sent")
+    assert (await dead("list"))["dead"] == []
+    assert len(world.outer.orders) == 1
+    history = (await dead("history", batch))["actions"]
+    assert [(one["verb"], one["kind"], one["before"], one["after"], one["why"]) for one in history] == [
+        ("replay", "batch", "refused: EXCHANGE_PAIR_IS_INACTIVE", "assembled", why) for why in (None, "asked them")
+    ]
+    assert (history[1]["said_by"], history[0]["said_by"] in ("ann", "bob")) == ("ann@laptop", True)
+    await desk.town.deliver()
+    assert await sql.fetchval("SELECT status FROM split_payout_hostpay") == "completed"
+    assert (await books(sql))["accumulated_funds"] == 0
+
+
+async def test_an_exchange_that_is_away_leaves_a_replayed_batch_to_the_schedule(
+    world: World, chain: Chain, start: Start, sql: Any
+) -> None:
+    desk = await start()
+    batch, members = await desk.batch()
+    desk.refuses("down", 503)
+    (answer,) = (await desk.dead("replay", batch, "--yes"))["answers"]
+    assert (answer["status"], "asks it each minute" in answer["reason"]) == ("waits", True)
+    (other,) = (await desk.dead("replay", batch, "--yes"))["answers"]
+    assert other["status"] == "already_assembled"
+    assert (await desk.dead("list"))["dead"] == []
+    for id_ in (batch, members[1]):
+        (told,) = (await desk.town.resend(id_, ends=1))["answers"]
+        assert told["reason"] == "the schedule gcbatchprocessor-sweep goes on with it each minute"
+    desk.well()
+    await desk.sweep(60)
+    await desk.town.deliver()
+    assert await sql.fetchval("SELECT status FROM split_payout_hostpay") == "completed"
+    # The payout is given up: a death of gcsplit's, to which a payment of it leads as well.
+    await sql.execute("DELETE FROM split_payout_hostpay")
+    await sql.execute("UPDATE split_payout_que SET status = 'dead'; UPDATE payout_batches SET status = 'failed'")
+    await sql.execute(
+        "INSERT INTO failed_transactions (unique_id, generation, stage, error_code, error_message, currency, amount, "
+        "from_account, status, failed_at) SELECT unique_id, 1, 'hostpay', 'WINDOW_PASSED', '', 'eth', from_amount, "
+        "'exchange_clearing', 'dead', created_at FROM split_payout_que"
+    )
+    (death,) = (await desk.dead("list"))["dead"]
+    assert (death["kind"], death["id"]) == ("payment", batch)
+    assert (await desk.dead("show", members[0]))["id"] == batch
+
+
+async def test_a_refused_conversion_is_replayed_as_well_and_two_operators_replay_each_once(
+    world: World, chain: Chain, start: Start, sql: Any
+) -> None:
+    desk = await start()
+    ids = await desk.gathered(until=CONVERT)
+    desk.refuses("pair_is_inactive")
+    questions = await desk.town.resend("--all", "--older-than", "0s")
+    assert questions["resent"] == 2
+    await desk.town.deliver()
+    found = (await desk.dead("list"))["dead"]
+    assert [(one["kind"], one["standing"]) for one in found] == [("conversion", "refused")] * 2
+    assert {one["id"] for one in found} == set(ids)
+    assert len((await desk.dead("list", "--status", "of conversion"))["dead"]) == 2
+    assert {(one.about, one.help) for one in await desk.found()} == {
+        (id_, f"./sluice dead replay {id_}") for id_ in ids
+    }
+    assert (await desk.town.resend(ids[0], ends=1))["answers"][0]["reason"].endswith(f"./sluice dead replay {ids[0]}")
+    assert "may be done" in await desk.dead.text("show", ids[0])
+    desk.well()
+    await asyncio.gather(*(asyncio.to_thread(app.main, ["dead", "replay", "--all", "--yes"]) for _ in range(2)))
+    assert await sql.fetchval("SELECT count(*) FROM operator_actions WHERE kind = 'conversion'") == 2
+    assert len([task for task in world.outer.tasks if task.queue == CONVERT]) == 2
+    await desk.town.deliver()
+    assert await sql.fetchval("SELECT status FROM split_payout_hostpay") == "completed"
+    assert (await desk.dead("replay", ids[0], "--yes"))["answers"][0]["status"] == "already_completed"
+    assert (await books(sql))["accumulated_funds"] == 0
+
+
+async def test_what_would_be_refused_again_as_things_are_is_replayed_by_its_id_alone(
+    world: World, start: Start, sql: Any
+) -> None:
+    desk = await start()
+    batch, _ = await desk.batch("not_valid_address")
+    assert (await desk.dead("list"))["dead"][0]["standing"] == "refused, look first"
+    desk.well()
+    assert (await desk.dead("replay", "--all", "--yes"))["replayed"] == 0
+    (finding,) = await desk.found()
+    assert (finding.help, "look first" in finding.why) == (f"./sluice dead show {batch}", True)
+    (answer,) = (await desk.town.resend(batch, ends=1))["answers"]
+    assert answer["reason"].endswith(f"as things are: ./sluice dead show {batch}")
+    assert (await desk.dead("replay", batch, "--yes"))["replayed"] == 1
+    assert [task.queue for task in world.outer.tasks] == [TRIGGER]
+
+
+async def test_a_service_of_the_release_before_is_named_and_the_rest_is_looked_at(
+    world: World, start: Start, sql: Any
+) -> None:
+    desk = await start()
+    batch, _ = await desk.batch()
+
+    def older(path: str) -> None:
+        if path.startswith("/refused"):
+            raise CallFailed("answered 404", status=404, body=json.dumps({"error": "Not Found"}))
+
+    desk.dead.here.before = older
+    found = await desk.dead("list")
+    assert (found["dead"], len(found["unlooked"])) == ([], 1)
+    assert "gcsplit has no such door (404): its release is older" in found["unlooked"][0]
+    assert "its release is older" in await desk.dead.text("replay", "--all", "--yes")
+
+    def one_before(path: str) -> None:
+        if path.endswith("/retry"):
+            raise CallFailed(
+                "answered 404", status=404, body=json.dumps({"error": "NOT_REFUSED", "reason": "no batch"})
+            )
+
+    desk.dead.here.before = one_before
+    assert (await desk.dead("replay", batch, "--yes"))["answers"][0]["status"] == "already_replayed"
+
+
+async def test_a_payment_that_waits_for_its_threshold_is_said_to(world: World, start: Start) -> None:
+    desk = await start()
+    unique_id = await desk.town.pay("alone", channel_id=gathering.CHANNEL)
+    await desk.town.deliver()
+    (answer,) = (await desk.town.resend(unique_id, ends=1))["answers"]
+    assert "until what its client has gathered reaches the threshold" in answer["reason"]
