@@ -10,8 +10,9 @@ from tests.service_code import flow, tether
 from tests.service_code.conftest import Chain
 from tests.service_code.flow import ETH, alerts, confirm_all, share
 from tests.service_code.outer import Rpc
+from tests.service_code.test_staged import EXECUTIONS, line
 from tests.service_code.tether import COIN, WHOLE, Tether, deprecated, split
-from tests.service_code.world import World
+from tests.service_code.world import World, routes
 
 
 async def fee(usdt: Tether, _: World) -> None:
@@ -62,6 +63,30 @@ async def test_what_a_token_would_do_to_the_transfer_is_known_before_anything_is
     assert ends or any(line.get("code") == code or line.get("event") == "wallet_low" for line in log_lines)
     if code in ("NO_TOKEN_CONTRACT", "TOKEN_DEPRECATED"):
         assert "USDT_CONTRACT" in answer.json()["why"]
+
+
+async def test_while_the_token_is_paused_both_ways_wait_and_say_so_and_payments_in_ether_go_on(
+    world: World, chain: Chain, usdt: Tether, sql: Any, log_lines: list[dict[str, Any]]
+) -> None:
+    _, single = await split(world)
+    _, task = await flow.received(world, WHOLE, "usdt")
+    _, ether = await flow.split(world, ETH // 20)
+    async with world.run("gcsplit", ROUTES=routes(payout=100)) as splitter:
+        assert (await splitter.deliver(task)).json() == {"status": "next"}
+    (trigger,) = world.outer.take("gcsplit-hostpay-trigger-queue")
+    await usdt.halt(on=True)
+    async with world.run("gchostpay") as payer, line(world) as stages:
+        execution = await stages.until(EXECUTIONS, trigger)
+        for _ in range(2):
+            assert (await payer.deliver(single)).json()["status"] == "retry"
+            assert (await stages.deliver(execution)).json()["status"] == "retry"
+        blocked = [said for said in log_lines if said.get("event") == "token_blocked"]
+        assert [(one["code"], one["currency"]) for one in blocked] == [("TOKEN_PAUSED", "usdt")] * 4
+        assert (await payer.deliver(ether)).json()["status"] == "next"
+        await usdt.halt(on=False)
+        assert (await payer.deliver(single)).json()["status"] == "next"
+        assert (await stages.deliver(execution)).json()["status"] == "next"
+    assert await sql.fetchval("SELECT count(*) FROM tx_variants") == 3
 
 
 async def test_too_few_tokens_and_too_little_gas_are_told_apart(
