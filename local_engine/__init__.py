@@ -12,7 +12,7 @@
         on_event=print,                # progress: Event(kind="start|done|failed", step=Step(...)), from several threads
     )
     result.ok, result.changed, result.counts, result.writes, result.outputs, result.problems
-    local_engine.render(result, colour=True); result.as_json()
+    local_engine.render(result, colour=True, width=80); result.as_json()   # CUT marks what is cut to the width
 
 ``preview`` needs no network, no credentials and no state; it says in ``compared_with`` what it compares with. ``up``
 plans first and refuses with nothing done, or acts, writing the state after each step, so that it can be run again after
@@ -28,8 +28,10 @@ from .model import Change, Event, Op, Result, Step
 from .render import render, step_lines, totals
 from .run import PROJECT, Mode, run
 from .since import compare
+from .texts import CUT
 
 __all__ = [
+    "CUT",
     "PROJECT",
     "Change",
     "Cloud",

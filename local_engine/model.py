@@ -203,6 +203,8 @@ class Result:
     compared_with: str
     steps: list[Step] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
+    #: What a preview's outputs are compared with; None where nothing was saved.
+    saved_outputs: dict[str, Any] | None = None
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     #: Calls made to the cloud, by whether they write.

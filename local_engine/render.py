@@ -1,17 +1,21 @@
 """A result as people read it: what changes, under the component it belongs to, by property path, and a line of totals.
 
-Owns the words and signs; colours only where the caller asks for them. Secrets are [secret], what is not known yet is
-<computed>.
+Owns the words and signs; colours only where the caller asks for them, and what is cut of long values is texts.py's.
+Secrets are [secret], what is not known yet is <computed>.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from .model import Change, Op, Result, Step
-from .values import Secret, Unknown, has_secret, has_unknown, masked
+from .diff import changes
+from .model import Op, Result, Step
+from .texts import changed, folded, lines, whole
+from .values import Unknown
+
+#: How deep the stack's outputs stand.
+OUTPUT: Final = 4
 
 _SIGNS: Final = {
     Op.CREATE: ("+", "32"),
@@ -46,23 +50,47 @@ _DONE: Final = {
 }
 
 
-def render(result: Result, *, colour: bool = False, detail: bool = True, all_resources: bool = False) -> str:
-    """The whole result; ``detail`` shows properties, ``all_resources`` also what stays the same."""
-    lines = [f"stack {result.stack}: {result.mode}, compared with {result.compared_with}"]
+def render(
+    result: Result, *, colour: bool = False, detail: bool = True, all_resources: bool = False, width: int | None = None
+) -> str:
+    """The whole result; ``detail`` shows properties, ``all_resources`` also what stays the same.
+
+    With a ``width`` long values are cut so that lines fit; without one everything is shown.
+    """
+    found = [*folded(f"stack {result.stack}: {result.mode}, compared with {result.compared_with}", width, 4)]
     shown = [step for step in result.steps if step.custom and (all_resources or step.op is not Op.SAME)]
     component = ""
     for above, step in _by_component(result, shown):
         if above != component:
             component = above
-            lines.append(above)
-        lines += step_lines(step, colour=colour, detail=detail)
-    lines += [f"warning: {warning}" for warning in result.warnings]
-    if result.outputs:
-        lines.append("outputs:")
-        lines += [f"    {name}: {_shown(value)}" for name, value in sorted(result.outputs.items())]
-    lines += [_coloured(f"error: {problem}", "31", colour) for problem in result.problems]
-    lines.append(totals(result))
-    return "\n".join(lines)
+            found.append(above)
+        found += step_lines(step, colour=colour, detail=detail, width=width)
+    for warning in result.warnings:
+        found += folded(f"warning: {warning}", width, 4)
+    found += _outputs(result, width, all_outputs=all_resources or width is None)
+    for problem in result.problems:
+        found += [_coloured(line, "31", colour) for line in folded(f"error: {problem}", width, 4)]
+    found.append(totals(result))
+    return "\n".join(found)
+
+
+def _outputs(result: Result, width: int | None, *, all_outputs: bool) -> Iterator[str]:
+    """What the stack says to others: all of it where nothing was saved, else what differs from that."""
+    if width is None:
+        entries = [f"{' ' * OUTPUT}{name}: {whole(value)}" for name, value in sorted(result.outputs.items())]
+        yield from ["outputs:", *entries] if entries else []
+        return
+    if result.saved_outputs is None or all_outputs:
+        found = list(_leaves("", dict(sorted(result.outputs.items()))))
+        yield from ["outputs:"] if found else []
+        for name, value in found:
+            yield from lines("", name, value, width, deep=OUTPUT)
+        return
+    different = [one for one in changes(result.saved_outputs, result.outputs) if not isinstance(one.new, Unknown)]
+    if different:
+        yield "outputs:"
+        for change in different:
+            yield from changed(change, width)
 
 
 def _by_component(result: Result, shown: list[Step]) -> list[tuple[str, Step]]:
@@ -94,28 +122,20 @@ def totals(result: Result) -> str:
     return line
 
 
-def step_lines(step: Step, *, colour: bool = False, detail: bool = True) -> Iterator[str]:
+def step_lines(step: Step, *, colour: bool = False, detail: bool = True, width: int | None = None) -> Iterator[str]:
     """One resource: its line, and its properties below."""
     sign, code = _SIGNS[step.op]
     reason = f"  ({step.reason})" if step.reason else ""
     retained = "  (stays in the cloud)" if step.op is Op.RETAIN else ""
-    yield _coloured(f"{sign:>2} {step.type}  {step.name}{reason}{retained}", code, colour)
+    for line in folded(f"{sign:>2} {step.type}  {step.name}{reason}{retained}", width, 4):
+        yield _coloured(line, code, colour)
     if not detail:
         return
     if step.op is Op.CREATE:
         for path, value in _leaves("", step.inputs):
-            yield _coloured(f"      + {path}: {_shown(value)}", code, colour)
+            yield from (_coloured(line, code, colour) for line in lines("+", path, value, width))
     for change in step.changes:
-        yield _coloured(f"      {_change(change)}", code, colour)
-
-
-def _change(change: Change) -> str:
-    note = "  (forces replacement)" if change.replaces else "  (changed outside)" if change.drift else ""
-    if change.kind == "add":
-        return f"+ {change.path}: {_shown(change.new)}{note}"
-    if change.kind == "delete":
-        return f"- {change.path}: {_shown(change.old)}{note}"
-    return f"~ {change.path}: {_shown(change.old)} => {_shown(change.new)}{note}"
+        yield from (_coloured(line, code, colour) for line in changed(change, width))
 
 
 def _leaves(at: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -128,14 +148,6 @@ def _leaves(at: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield from _leaves(f"{at}[{name if isinstance(name, str) else index}]", item)
     else:
         yield at, value
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, Secret | Unknown):
-        return repr(value)
-    if isinstance(value, str) and not (has_secret(value) or has_unknown(value)):
-        return json.dumps(value)
-    return json.dumps(masked(value))
 
 
 def _coloured(text: str, code: str, colour: bool) -> str:

@@ -119,6 +119,7 @@ class _Runner:
         result.steps.sort(key=lambda step: (step.op in (Op.DELETE, Op.RETAIN), step.parent, step.type, step.name))
         result.problems.sort(key=lambda problem: (problem.where, problem.what))
         result.outputs = deployment.exported or {}
+        result.saved_outputs = state.outputs if state is not None and state.outputs else None
         return result
 
     def up(self, state: State, cloud: Cloud) -> Result:

@@ -5,6 +5,7 @@ With --since it says what would change where another commit is deployed, and --c
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -23,6 +24,9 @@ from ops.since import checkout, report
 from ops.stack import identity, image
 from ops.supervisor import control
 from spec.stack import LOCAL
+
+#: Columns of what is piped, and the least that a terminal is taken to have.
+PIPED, NARROWEST = 120, 60
 
 
 def register(app: typer.Typer) -> None:
@@ -45,12 +49,13 @@ def preview(
     ] = None,
     all_resources: Annotated[bool, typer.Option("--all", help="List what stays the same, too.")] = False,
     short: Annotated[bool, typer.Option("--short", help="One line a resource, without its properties.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Print long values whole, too; so does --json.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
     """Print the differences; an environment's two layers are shown in the order in which they are deployed."""
     out = Output(as_json=as_json)
     if since:
-        _since(out, stack.split(","), since, comment, short=short)
+        _since(out, stack.split(","), since, comment, short=short, full=full)
         return
     if comment:
         raise BadUsage("--comment says what changes since a commit", fix="add --since origin/main")
@@ -65,10 +70,7 @@ def preview(
     results: list[local_engine.Result] = []
     for layer in layers:
         results.append(_plan(layer, results))
-    colour = sys.stdout.isatty() and not as_json
-    for result in results:
-        if not as_json:
-            print(local_engine.render(result, colour=colour, detail=not short, all_resources=all_resources), end="\n\n")
+    _show(out, results, short=short, full=full, all_resources=all_resources)
     if as_json:  # a plan of thousands of resources takes its time to say
         changed = any(result.changed for result in results)
         out.result({"stack": stack, "changed": changed, "layers": [result.as_json() for result in results]})
@@ -76,7 +78,26 @@ def preview(
         raise typer.Exit(1)
 
 
-def _since(out: Output, stacks: list[str], since: str, comment: Path | None, *, short: bool) -> None:
+def _show(
+    out: Output, results: Sequence[local_engine.Result], *, short: bool, full: bool, all_resources: bool = False
+) -> None:
+    """Each result in lines that fit into a terminal; piped ones are not long either, but with --full."""
+    if out.as_json:
+        return
+    terminal = sys.stdout.isatty()
+    width = None if full else max(NARROWEST, shutil.get_terminal_size().columns if terminal else PIPED)
+    texts = [
+        local_engine.render(result, colour=terminal, detail=not short, all_resources=all_resources, width=width)
+        for result in results
+    ]
+    print("\n\n".join(texts))
+    if any(local_engine.CUT in text for text in texts):
+        out.plain(
+            f"\nlong values are cut ({local_engine.CUT}): --full shows them whole, --json has everything", style="dim"
+        )
+
+
+def _since(out: Output, stacks: list[str], since: str, comment: Path | None, *, short: bool, full: bool) -> None:
     """Compare each stack's plan with the one of another commit."""
     for stack in stacks:
         specs.config_of(stack)
@@ -88,10 +109,7 @@ def _since(out: Output, stacks: list[str], since: str, comment: Path | None, *, 
     if comment:
         write(comment, text)
     layers = [layer for one in found for layer in one.layers]
-    if not out.as_json:
-        colour = sys.stdout.isatty()
-        for layer in layers:
-            print(local_engine.render(layer, colour=colour, detail=not short), end="\n\n")
+    _show(out, layers, short=short, full=full)
     changed = any(layer.changed for layer in layers)
     out.result({"since": since, "changed": changed, "comment": text, "layers": [layer.as_json() for layer in layers]})
     if not all(layer.ok for layer in layers):
