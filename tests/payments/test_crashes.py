@@ -19,13 +19,14 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
+from tests import chance
 from tests.dose import share
 from tests.payments.judge import judge
 from tests.payments.stack import Stack, http, until
 
 pytestmark = pytest.mark.stack
 
-SEED = int(os.environ.get("SLUICE_SEED", random.SystemRandom().randrange(10**6)))
+SEED = chance.seed()
 
 #: Who dies at random moments, how often in all, and how often the payer dies between signing and answering.
 VICTIMS = ("gcwebhook", "gcsplit", "gchostpay", "cloud")

