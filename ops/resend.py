@@ -135,19 +135,23 @@ class Resend:
 
     def unknown(self, unique_id: str) -> Result:
         """What is said of an id that stands nowhere."""
-        if self._is_gathered(unique_id):
-            why = "nothing of it is due: it waits until what its client has gathered reaches the threshold"
-            return Result(unique_id=unique_id, stage="", status="refused", reason=why, error=409)
+        if (resting := self._rests(unique_id)) is not None:
+            return Result(unique_id=unique_id, stage="", status="refused", reason=resting, error=409)
         why = f"it stands nowhere: it is at its end, or no payment of this id came in; {self.helps.logs(unique_id)}"
         return Result(unique_id=unique_id, stage="", status="refused", reason=why, error=404)
 
-    def _is_gathered(self, unique_id: str) -> bool:
-        """Whether a payment is accumulated, and paid with others of its client's later."""
+    def _rests(self, unique_id: str) -> str | None:
+        """Why a payment that stands nowhere is not at its end, and what helps."""
         try:
             seen = self._here.doors.call("GET", VIEW, f"/payments/{quote(unique_id, safe='')}")
         except CallFailed:
-            return False
-        return bool(seen.get("status") == "accumulated")
+            return None
+        access = seen.get("access") or {}
+        if access.get("refused_at") and not access.get("granted_at"):
+            return f"its buyer was not let in, and nobody asks again by himself: {self.helps.letters()} has its letter"
+        if seen.get("status") == "accumulated":
+            return "nothing of it is due: it waits until what its client has gathered reaches the threshold"
+        return None
 
     def _one(self, row: Row, why: str) -> Result:
         if (judged := self.judge(row)) is not None:

@@ -110,6 +110,8 @@ class DeadDoors:
         """Pay one after all, or publish it anew."""
         if thing.kind == PAYMENT:
             return self._change(KEEPER, f"/dead/{_path(thing.id)}/replay", why)
+        if thing.is_grant:
+            return self._change(VIEW, f"/payments/{_path(thing.raw['unique_id'])}/grant", why)
         if thing.kind in REFUSED:
             service, path = ASKS[thing.kind]
             return self._change(service, path.format(_path(thing.id)), why)

@@ -52,7 +52,7 @@ def commands(thing: Thing, stack: str, *, may: bool) -> list[str]:
         return [replay, drop] if may else []
     about = str(thing.raw.get("unique_id") or "")
     shown = [f"./sluice dead show {shlex.quote(about)}{where}", f"./sluice logs --payment {shlex.quote(about)}{where}"]
-    return [*(shown if about else []), drop]
+    return [*(shown[thing.is_grant :] if about else []), *([replay] if thing.is_grant and may else []), drop]
 
 
 def action(one: dict[str, Any]) -> str:

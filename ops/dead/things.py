@@ -20,11 +20,13 @@ PAYMENT, EVENT, LETTER = "payment", "event", "letter"
 #: What the exchange has refused of a threshold's: a client's batch, or the conversion of one payment.
 BATCH, CONVERSION = "batch", "conversion"
 REFUSED = (BATCH, CONVERSION)
+#: Letters of a buyer who was not let in, whom the entry can ask for again: refused, which has a cause, or given up.
+TELEGRAM_REFUSED, ACCESS_NOT_GRANTED = "TELEGRAM_REFUSED", "ACCESS_NOT_GRANTED"
 #: Kind -> how one may stand. `open` is what waits; a letter is `of` what stands for it.
 STANDINGS: Mapping[str, tuple[str, ...]] = {
     PAYMENT: ("open", "all", "dead", "investigating", "replayed", "paid_late", "recovered"),
     EVENT: ("open", "all", "failed", "dead", "archived"),
-    LETTER: ("open", "all", "archived", "of payment", "of event", "of batch", "of conversion"),
+    LETTER: ("open", "all", "archived", "of payment", "of event", "of batch", "of conversion", "of access"),
     BATCH: ("open", "all", "refused"),
     CONVERSION: ("open", "all", "refused"),
 }
@@ -52,6 +54,12 @@ class Thing:
     hopeful: bool = False
     #: As it was read.
     raw: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def is_grant(self) -> bool:
+        """Whether it is the letter of a buyer who was not let in."""
+        codes = (TELEGRAM_REFUSED, ACCESS_NOT_GRANTED)
+        return self.kind == LETTER and self.raw.get("service") == "gcwebhook" and self.code in codes
 
     @property
     def amount(self) -> str:
@@ -153,6 +161,7 @@ def of_letter(letter: dict[str, Any]) -> Thing:
         kind=LETTER, id=f"{NUMBERED}{letter['id']}", since=letter["created_at"], code=letter["code"],
         why=f"{letter['service']}{letter['endpoint']}{about}: {letter['why']}", flow=letter["flow"],
         attempts=letter["attempt_number"], standing=letter["status"], raw=letter,
+        hopeful=letter["status"] == "open" and letter["code"] == ACCESS_NOT_GRANTED,
     )  # fmt: skip
 
 

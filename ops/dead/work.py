@@ -18,8 +18,8 @@ from ops.errors import OpsError
 from ops.queues import pace
 
 Verb = Literal["replay", "archive", "restore"]
-#: What a door answers that has asked the exchange again for what it refused: the batch is ordered, the question is put.
-ASKED = ("sent", "pending")
+#: What a door answers that has asked outside once more: a batch is ordered, a conversion's or a grant's message sent.
+ASKED = ("sent", "pending", "asked")
 #: What one of the release before answers where somebody else was quicker.
 QUICKER = ("NOT_REFUSED", "NOT_FAILED")
 
@@ -113,7 +113,7 @@ class Work:
             if thing.kind == BATCH and refused.code == "EXCHANGE_AWAY":  # it waits for nobody any more
                 return Result(kind=thing.kind, id=thing.id, status="waits", reason=refused.reason)
             return Result(kind=thing.kind, id=thing.id, status="refused", reason=refused.reason, error=refused.status)
-        if thing.kind in REFUSED:
+        if thing.kind in REFUSED or (thing.is_grant and verb == "replay"):
             done = answer["status"] in ASKED
             return Result(kind=thing.kind, id=thing.id, status="replayed" if done else str(answer["status"]))
         letter = f"kept as letter-{answer['letter']}" if "letter" in answer else ""
@@ -134,12 +134,16 @@ def unfit(verb: Verb, thing: Thing) -> str | None:
         return f"a row stands for it ({thing.why.partition(': ')[0]}): replay or drop that"
     if message and verb == "restore":
         return "it was not put aside"
-    if thing.kind == LETTER and not message and verb == "replay":
-        about = thing.raw.get("unique_id")
-        if about:
-            return f"a letter is replayed by what it is about: ./sluice dead show {about}"
-        return "no service could read it, and its tokens are struck out: look at it, then drop it with --why"
-    return None
+    return _unfit_letter(thing) if thing.kind == LETTER and not message and verb == "replay" else None
+
+
+def _unfit_letter(thing: Thing) -> str | None:
+    """Why a letter is not replayed."""
+    if thing.is_grant:
+        return "it was put aside: ./sluice dead drop --undo takes that back" if thing.standing == "archived" else None
+    if about := thing.raw.get("unique_id"):
+        return f"a letter is replayed by what it is about: ./sluice dead show {about}"
+    return "no service could read it, and its tokens are struck out: look at it, then drop it with --why"
 
 
 def verdict(thing: Thing) -> tuple[bool, str]:

@@ -25,6 +25,7 @@ STAGES = {
     "signed": "signed, not mined",
     "mined": "mined, not final",
     "convert": "accumulated, not converted",
+    "small": "accumulated, too small to be converted alone",
     "batch": "batch assembled, not ordered",
     "batch_due": "threshold met, no batch",
     "access": "paid, not let into the channel",

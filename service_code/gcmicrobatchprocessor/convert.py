@@ -38,6 +38,11 @@ GIVEN_UP = timedelta(hours=25)
 #: Payments of one round.
 AT_ONCE = 500
 CURRENCY = "eth"
+#: Why they wait: `reconcile` tells of those that wait for anything but company.
+REFUSED = """
+    UPDATE payout_accumulation SET conversion_error = $2
+    WHERE unique_id = ANY($1) AND conversion_status = 'pending' AND too_small
+"""
 
 _log = logs.get("microbatch")
 
@@ -75,6 +80,10 @@ class MicroBatches:
         try:
             estimate = await self._exchange.estimate(whole, HELD_NETWORK, UNIT, UNIT_NETWORK)
         except (ExchangeAwayError, ExchangeRefusedError) as error:
+            if isinstance(error, ExchangeRefusedError):
+                await self._kit.db.fetch(
+                    REFUSED, [row["unique_id"] for row in rows], f"{error.code}: {error.why}"[:1000]
+                )
             _log.warning("small payments wait", what="microbatch_waits", status="retry", why=str(error))
             return {"status": "exchange_away", "payments": len(rows), "pending": str(total)}
         try:

@@ -31,10 +31,13 @@ FLOWS: Mapping[str, str] = {
     **dict.fromkeys(("paynowwebhook", "paynowworker"), "paynow"),
     "gcregister": "registration",
 }
-#: What else stands for a letter in a list: the death of its payment, its event, or what the exchange refused, which
-#: only its keeper's letter of that tells of.
+#: What else stands for a letter in a list: the death of its payment, its event, what the exchange refused, which only
+#: its keeper's letter of that tells of, or a grant that was asked for again.
 ABOUT = """
-    CASE WHEN EXISTS (SELECT 1 FROM failed_transactions f WHERE f.unique_id = l.unique_id) THEN 'payment'
+    CASE WHEN l.service = 'gcwebhook' AND l.code IN ('TELEGRAM_REFUSED', 'ACCESS_NOT_GRANTED') THEN (
+            SELECT 'access' FROM channel_access a WHERE a.unique_id = l.unique_id
+                AND (a.granted_at IS NOT NULL OR a.refused_at IS NULL))
+        WHEN EXISTS (SELECT 1 FROM failed_transactions f WHERE f.unique_id = l.unique_id) THEN 'payment'
         WHEN EXISTS (SELECT 1 FROM paynow_events e WHERE e.event_id = l.unique_id) THEN 'event'
         WHEN starts_with(l.code, 'EXCHANGE_') AND l.service = 'gcbatchprocessor'
             AND EXISTS (SELECT 1 FROM payout_batches b WHERE b.batch_id = l.unique_id) THEN 'batch'
@@ -42,7 +45,7 @@ ABOUT = """
             AND EXISTS (SELECT 1 FROM payout_accumulation a WHERE a.unique_id = l.unique_id) THEN 'conversion' END
 """
 STATUS = f"CASE WHEN l.archived_at IS NOT NULL THEN 'archived' ELSE coalesce('of ' || {ABOUT}, 'open') END"
-STATUSES = ("all", "open", "archived", "of payment", "of event", "of batch", "of conversion")
+STATUSES = ("all", "open", "archived", "of payment", "of event", "of batch", "of conversion", "of access")
 
 _log = logs.get("letters")
 

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from service_code.gcsplit.rules import GRACE, SPLIT_WINDOW, Rules
-from service_code.kit.changenow import TOO_SMALL
 from service_code.kit.stations import STAGES
 
 #: gcmicrobatchprocessor takes a conversion that its queue has given up: the queue's day, and an hour.
@@ -22,6 +21,7 @@ REPLAY = "nothing was signed, it is dead and can be replayed"
 NOT_ASKED_AGAIN = "it is dead; gcwebhook puts its split anew, but nothing asks for the estimate once more"
 GATHERED = "gcmicrobatchprocessor converts it with others"
 SMALL = "too small alone, gcmicrobatchprocessor converts it with others once they are worth it"
+ASKED_AGAIN = "gcmicrobatchprocessor asks the exchange again every 15 minutes"
 #: What gcwebhook's sweeper puts anew, each hour at the latest, and when that ends.
 ANEW: dict[str, tuple[str, timedelta | None]] = {
     "split": ("it is dead; until then gcwebhook puts it anew every hour", SPLIT_WINDOW),
@@ -35,9 +35,10 @@ def onward(row: Any, rules: Rules) -> tuple[str, datetime | None]:
     stage, since, code = row["stage"], row["since"], row["code"] or ""
     if stage in ("single", "staged"):
         return REPLAY, _unpaid(row, rules)
+    if stage == "small":
+        return SMALL, None
     if stage == "convert":
-        small = code.startswith(TOO_SMALL)
-        return (SMALL, None) if small else (GATHERED, since + CONVERTED_TOGETHER) if code == "pending" else ("", None)
+        return (GATHERED, since + CONVERTED_TOGETHER) if code == "pending" else (ASKED_AGAIN, None)
     what, span = ANEW.get(stage, ("", None))
     if stage == "split" and row["queue"] not in (None, *STAGES[stage][:1]):
         what = NOT_ASKED_AGAIN

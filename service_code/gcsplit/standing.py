@@ -16,6 +16,7 @@ from service_code.gcsplit.refused import is_hopeful
 from service_code.gcsplit.rules import Rules
 from service_code.kit import logs
 from service_code.kit.call import Call
+from service_code.kit.changenow import TOO_SMALL
 from service_code.kit.clock import stamp
 from service_code.kit.deaths import OPEN
 from service_code.kit.runtime import Kit
@@ -28,7 +29,7 @@ from service_code.kit.tasks import task_id
 PAGE = 500
 #: How long a healthy system is in each stage. `staged` waits for four queues, `mined` for two epochs of the chain,
 #: `convert` until an hour, after which gcsplit2's sweeper alerts; what is dead, and what the exchange has refused of a
-#: threshold's, waits for an operator alone.
+#: threshold's, waits for an operator alone. `small` waits for company, so that nobody is woken in its first week.
 WINDOWS = {
     "split": timedelta(minutes=10),
     "gather": timedelta(minutes=10),
@@ -37,6 +38,7 @@ WINDOWS = {
     "signed": timedelta(minutes=10),
     "mined": timedelta(hours=1),
     "convert": timedelta(hours=1),
+    "small": timedelta(days=7),
     "batch": timedelta(minutes=10),
     "batch_due": timedelta(minutes=10),
     "access": timedelta(hours=1),
@@ -46,7 +48,7 @@ WINDOWS = {
 }
 #: Every stage's payments: id, flow, stage, since, code, currency and amount. One payment may stand in two of
 #: them. What PayNow's entry publishes is its own to tell.
-STANDING = """
+STANDING = f"""
     SELECT unique_id, CASE WHEN threshold_usdt IS NULL THEN 'split' ELSE 'threshold' END AS flow,
         CASE WHEN threshold_usdt IS NULL THEN 'split' ELSE 'gather' END AS stage,
         received_at AS since, NULL AS code, currency, amount
@@ -67,7 +69,8 @@ STANDING = """
     LEFT JOIN payout_batches AS b ON b.batch_id = q.unique_id
     WHERE q.status = 'pending_hostpay'
     UNION ALL
-    SELECT unique_id, 'threshold', CASE conversion_status WHEN 'failed' THEN 'refused' ELSE 'convert' END, created_at,
+    SELECT unique_id, 'threshold', CASE WHEN conversion_status = 'failed' THEN 'refused'
+            WHEN too_small AND starts_with(conversion_error, '{TOO_SMALL}') THEN 'small' ELSE 'convert' END, created_at,
         coalesce(conversion_error, conversion_status), currency, accumulated_eth
     FROM payout_accumulation WHERE conversion_status <> 'completed'
     UNION ALL

@@ -1,13 +1,14 @@
 """gcwebhook: the entry of a payment. Records it, has it split, and lets the buyer into the channel.
 
 Its doors: POST / (the processor's signed notice) and GET / (the signed redirect, recorded only) for anybody;
-/grant-access behind channel-access-queue; /sweep for the scheduler; /payments/{unique_id}, /thresholds and
-/payments/{unique_id}/resend for operators.
+/grant-access behind channel-access-queue; /sweep for the scheduler; /payments/{unique_id}, /thresholds,
+/payments/{unique_id}/resend and /payments/{unique_id}/grant for operators.
 """
 
 from __future__ import annotations
 
 from service_code.gcwebhook.access import ChannelAccess
+from service_code.gcwebhook.operate import Grants
 from service_code.gcwebhook.payments import thresholds_of
 from service_code.gcwebhook.receive import Receiver
 from service_code.gcwebhook.sweep import Sweeper
@@ -41,5 +42,6 @@ def service(kit: Kit) -> Service:
             Operator("GET", "/payments/{unique_id}", View(kit).payment),
             Operator("GET", "/thresholds", thresholds),
             Resending(kit).door,
+            Operator("POST", "/payments/{unique_id}/grant", Grants(kit).again),
         ],
     )

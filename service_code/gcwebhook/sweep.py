@@ -91,7 +91,7 @@ class Sweeper:
                 """,
                 *(now, now - GIVE_UP, AGAIN_AFTER, AGAIN_AT_MOST, queue, AT_ONCE),
             )
-            sends = [_send(row, queue) for row in rows]
+            sends = [send_of(row, queue) for row in rows]
             await connection.execute(
                 f"UPDATE {target} SET {tries} = {tries} + 1, {queued} = $2 WHERE unique_id = ANY($1)",
                 *([row["unique_id"] for row in rows], now),
@@ -108,14 +108,16 @@ class Sweeper:
                 FROM (
                     SELECT a.unique_id FROM channel_access a JOIN split_payout_request r USING (unique_id)
                     WHERE a.granted_at IS NULL AND a.refused_at IS NULL AND r.received_at <= $2
+                      AND a.queued_at <= greatest(r.received_at + $4::interval, $5)
                     ORDER BY a.queued_at LIMIT $3 FOR UPDATE OF a SKIP LOCKED
                 ) AS late JOIN split_payout_request r USING (unique_id)
                 WHERE access.unique_id = late.unique_id RETURNING r.*, access.tries
                 """,
-                *(now, now - GIVE_UP, AT_ONCE),
+                # What an operator has put anew after its day has an hour.
+                *(now, now - GIVE_UP, AT_ONCE, GIVE_UP, now - AGAIN_AT_MOST),
             )
             for row in rows:
-                send = _send({**row, "try": row["tries"]}, ACCESS_QUEUE)
+                send = send_of({**row, "try": row["tries"]}, ACCESS_QUEUE)
                 letter = deadletters.Letter(
                     service=self._kit.settings.service,
                     endpoint="/sweep",
@@ -138,7 +140,8 @@ class Sweeper:
         return len(rows)
 
 
-def _send(row: Any, queue: str) -> Send:
+def send_of(row: Any, queue: str) -> Send:
+    """Make a payment's first message to a queue once more: `try` says which time it is."""
     order = Order(
         unique_id=row["unique_id"],
         user_id=row["user_id"],

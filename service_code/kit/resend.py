@@ -31,7 +31,7 @@ ENDED = {
     "signed": "a payout of it is signed: the chain decides",
     "closed": "its payout is closed",
     "granted": "the buyer was let in",
-    "given_up": "the grant was given up: a person lets the buyer in",
+    "given_up": "the grant was given up: its dead letter asks once more, or a person lets the buyer in",
 }
 
 #: Messages beside a payment's way to its payout.

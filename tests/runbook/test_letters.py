@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.payments.stack import Stack, http, until
+from tests.payments.stack import Stack, broken, http, until
 from tests.runbook.incident import Do, incident
 from tests.runbook.staging import alerting, asked, held, put, sent, tasks, waits, well
 
@@ -71,6 +71,22 @@ def test_a_forged_message_is_a_letter_that_is_read_and_put_aside(stack: Stack, d
     assert letter not in do("./sluice dead letters")
     assert letter in do("./sluice dead list --kind letter --status all")
     assert payment not in do("./sluice dead list")
+    well(stack)
+
+
+@incident("A message could not be handled (dead letters)")
+def test_a_buyer_whom_telegram_refused_is_let_in_once_the_bot_may(stack: Stack, do: Do) -> None:
+    with broken(stack, target="telegram", kind="error", status=403):
+        (payment,) = sent(stack, "single")
+        stack.paid([payment])
+        until(lambda: payment in str(asked("dead", "letters")), 30, lambda: "no letter tells of it")
+    assert "dead-letters" in alerting()
+    (letter,) = re.findall(rf"(letter-\d+) .*TELEGRAM_REFUSED.*{payment}", do("./sluice dead letters"))
+    for _ in range(2):
+        do("./sluice dead replay letter-N", {"letter-N": letter})
+    granted = "SELECT 1 FROM channel_access WHERE unique_id = $1 AND granted_at IS NOT NULL"
+    until(lambda: bool(stack.sql(granted, payment)), 30, lambda: "he was not let in")
+    assert letter not in do("./sluice dead letters")
     well(stack)
 
 

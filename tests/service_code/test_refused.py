@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
@@ -267,3 +268,68 @@ async def test_a_payment_that_waits_for_its_threshold_is_said_to(world: World, s
     await desk.town.deliver()
     (answer,) = (await desk.town.resend(unique_id, ends=1))["answers"]
     assert "until what its client has gathered reaches the threshold" in answer["reason"]
+
+
+async def test_a_buyer_who_was_not_let_in_is_asked_for_again_by_the_letter_once_and_given_up_as_before(
+    world: World, start: Start, sql: Any
+) -> None:
+    desk = await start()
+    world.outer.telegram_status = 403
+    refused, dead = await desk.town.pay("refused"), desk.dead
+    await desk.town.deliver()
+    await sql.execute(  # its payment is dead as well: the buyer is not forgotten for that
+        "INSERT INTO failed_transactions (unique_id, generation, stage, error_code, error_message, currency, amount, "
+        "from_account, status, failed_at) VALUES ($1, 9, 'hostpay', 'X', '', 'eth', 1, 'exchange_clearing', "
+        "'recovered', now())",
+        refused,
+    )
+    await sql.execute("UPDATE split_payout_que SET status = 'completed'")
+    (letter,) = (await dead("list"))["dead"]
+    assert (letter["code"], letter["standing"], letter["hopeful"]) == ("TELEGRAM_REFUSED", "open", False)
+    assert f"./sluice dead replay {letter['id']}" in await dead.text("show", letter["id"])
+    (answer,) = (await desk.town.resend(refused, ends=1))["answers"]
+    assert "./sluice dead letters" in answer["reason"]
+    for status in ("replayed", "already_asked"):
+        assert (await dead("replay", letter["id"], "--yes"))["answers"][0]["status"] == status
+    assert (await dead("list"))["dead"] == []
+    await desk.town.deliver()  # and is refused once more
+    assert [one["id"] for one in (await dead("list"))["dead"]] == [letter["id"]]
+    world.outer.telegram_status = 500
+    assert (await dead("replay", letter["id"], "--yes"))["replayed"] == 1
+    webhook = desk.town.running["gcwebhook"]
+    world.clock.at += 86_400 + 10
+    assert (await webhook.sweep())["given_up"] == 1
+    world.outer.tasks.clear()
+    world.outer.telegram_status = 200
+    given_up = [one for one in (await dead("list", "--kind", "letter"))["dead"] if one["code"] == "ACCESS_NOT_GRANTED"]
+    assert [one["hopeful"] for one in given_up] == [True] * len(given_up)
+    said = await asyncio.gather(*(webhook.operate("POST", f"/payments/{refused}/grant") for _ in range(2)))
+    assert sorted(one.json()["status"] for one in said) == ["already_asked", "asked"]
+    assert (await webhook.sweep())["given_up"] == 0
+    await desk.town.deliver()
+    assert await sql.fetchval("SELECT granted_at IS NOT NULL FROM channel_access") is True
+    assert (await dead("replay", letter["id"], "--yes"))["answers"][0]["status"] == "already_granted"
+    assert (await dead("list", "--kind", "letter"))["dead"] == []
+    assert await sql.fetchval("SELECT count(*) FROM operator_actions WHERE after = 'access asked for'") == 3
+
+
+async def test_what_is_too_small_alone_is_not_late_but_what_the_exchange_refuses_together_is(
+    world: World, start: Start, sql: Any
+) -> None:
+    desk = await start()
+    world.outer.smallest = Decimal("1")
+    small = await desk.town.pay("small", channel_id=gathering.CHANNEL)
+    await desk.town.deliver()
+    world.clock.at += 6 * 86_400
+    assert await desk.found() == []
+    async with world.run("gcmicrobatchprocessor") as together:
+        desk.refuses("pair_is_inactive")
+        assert (await together.sweep("/convert-pending"))["status"] == "exchange_away"
+        (finding,) = await desk.found()
+        assert (finding.about, finding.stage) == (small, "convert")
+        assert "EXCHANGE_PAIR_IS_INACTIVE" in finding.why
+        assert "gcmicrobatchprocessor asks the exchange again every 15 minutes" in finding.why
+        desk.well()
+        world.outer.smallest = Decimal(0)
+        assert (await together.sweep("/convert-pending"))["status"] == "converted"
+    assert await desk.found() == []

@@ -315,7 +315,7 @@ class World:
         operator += ["/dead/{unique_id}", *(f"/dead/{{event_id}}/{verb}" for verb in ("archive", "restore"))]
         operator += ["/dead-letters/{number}", *(f"/dead-letters/{{number}}/{v}" for v in ("archive", "restore"))]
         operator += [f"/dead-messages/{verb}" for verb in ("known", "replay", "archive")]
-        operator += ["/refused", "/refused/{unique_id}"]
+        operator += ["/refused", "/refused/{unique_id}", "/payments/{unique_id}/grant"]
         operator += ["/invitations", "/clients", "/clients/{channel_id}", "/payments/{unique_id}/resend"]
         callers = {path: [INVOKER] for _, path, _ in QUEUES.values()}
         callers["/process_split"].append(ACCOUNT.format("gcwebhook"))
