@@ -25,12 +25,16 @@ async def something(simulation: Simulation) -> None:
     await simulation.dice.choice(HANDS)(simulation)
 
 
-async def replay_all(simulation: Simulation) -> None:
-    """One command a dead payment."""
+async def replay_all(simulation: Simulation) -> dict[str, str]:
+    """One command a dead payment; what it was refused for, by payment."""
+    refused = {}
     for one in await _listed(simulation, "gcsplit", "/dead", "dead"):
         path = f"/failed-transactions/{one['unique_id']}/status"
         await simulation.operate("gcsplit", "POST", path, {"status": "dead"})
-        await simulation.operate("gcsplit", "POST", f"/dead/{one['unique_id']}/replay")
+        answer = await simulation.operate("gcsplit", "POST", f"/dead/{one['unique_id']}/replay")
+        if answer.status == 409:
+            refused[str(one["unique_id"])] = str(answer.json()["error"])
+    return refused
 
 
 async def _listed(simulation: Simulation, service: str, path: str, name: str) -> list[dict[str, Any]]:

@@ -121,11 +121,13 @@ async def _through(simulation: Simulation, sql: Any, played: Played) -> None:
     await simulation.live(played.payments, played.events)
     await simulation.heal(quiet)
     played.wrong += await at_rest(simulation, sql)
+    refused: dict[str, str] = {}
     for _ in range(hands.ROUNDS):
-        if await dead(sql):
-            await hands.replay_all(simulation)
+        if await dead(sql, refused):
+            refused = await hands.replay_all(simulation)
             await simulation.heal(quiet)
-    played.wrong += [f"after the replays: {one}" for one in (*await at_rest(simulation, sql), *await dead(sql))]
+    left = await dead(sql, refused)
+    played.wrong += [f"after the replays: {one}" for one in (*await at_rest(simulation, sql), *left)]
 
 
 async def _count(simulation: Simulation, sql: Any, played: Played) -> None:

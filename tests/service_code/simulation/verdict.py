@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 from tests.service_code.judged import violations
@@ -42,7 +43,7 @@ BUSY = """
     SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'
     """
-#: Deaths that a replay cannot mend: the exchange takes no such amount.
+#: Deaths that a replay cannot mend, and refusals of one where the exchange was never asked before: no such amount.
 HOPELESS = ("EXCHANGE_DEPOSIT_TOO_SMALL",)
 
 
@@ -61,14 +62,18 @@ async def at_rest(simulation: Simulation, sql: Any) -> list[str]:
     return found
 
 
-async def dead(sql: Any) -> list[str]:
-    """Payments that stand dead and that a replay should have mended."""
+async def dead(sql: Any, refused: Mapping[str, str]) -> list[str]:
+    """Payments that stand dead and that a replay should have mended; `refused` is why theirs were refused."""
     rows = await sql.fetch(
         "SELECT unique_id, error_code FROM failed_transactions WHERE status IN ('dead', 'investigating') "
         "AND error_code <> ALL ($1)",
         list(HOPELESS),
     )
-    return [f"payment {row['unique_id']} is dead after its replay: {row['error_code']}" for row in rows]
+    return [
+        f"payment {row['unique_id']} is dead after its replay: {row['error_code']}, {refused.get(row['unique_id'])}"
+        for row in rows
+        if refused.get(row["unique_id"]) not in HOPELESS
+    ]
 
 
 async def _judged(simulation: Simulation, sql: Any) -> list[str]:
