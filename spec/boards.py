@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import jinja2
@@ -62,7 +62,7 @@ def _drawn(board: Board, system: System) -> dict[str, Any]:
     catalogue = Catalogue(system.metrics, system.groups)
     text = _text(board, system, catalogue)
     try:
-        drawn = yaml.load(text, Loader=_LOADER)
+        drawn = _read(text)
     except yaml.YAMLError as error:
         raise BoardError(
             f"what the template gives is not YAML: {_first_line(error)}",
@@ -71,6 +71,12 @@ def _drawn(board: Board, system: System) -> dict[str, Any]:
         ) from None
     _check(drawn, catalogue)
     return dict(drawn)
+
+
+@lru_cache(maxsize=64)
+def _read(text: str) -> Any:
+    """What a template has printed; nobody changes it. Specs are loaded several times a command, and print the same."""
+    return yaml.load(text, Loader=_LOADER)
 
 
 def _text(board: Board, system: System, catalogue: Catalogue) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def scalar_text(value: object) -> object:
 
 @dataclass(slots=True)
 class Source:
-    """A file's values, with the place of each."""
+    """A file's values, with the place of each; not changed, since whoever reads the same text again gets the same."""
 
     file: Path
     first_line: str | None = None
@@ -104,27 +105,31 @@ def read(path: Path, shown_as: Path, findings: list[Finding]) -> Source | None:
 
 def parse(text: str, shown_as: Path, findings: list[Finding]) -> Source | None:
     """Read a file's text; what is wrong with it is added to the findings, and None returned if nothing can be used."""
+    source, found = _parsed(text, shown_as)
+    findings.extend(found)
+    return source
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str, shown_as: Path) -> tuple[Source | None, tuple[Finding, ...]]:
+    """The values of a text, and what is wrong with it. A deployment reads the same specs half a dozen times."""
     source = Source(shown_as, first_line=text.partition("\n")[0].rstrip("\r"))
-    before = len(findings)
     try:
         if unwanted := _unwanted(text, shown_as):
-            findings.append(unwanted)
-            return None
+            return None, (unwanted,)
         root = yaml.compose(text, Loader=_LOADER)
     except yaml.YAMLError as error:
-        findings.append(not_yaml(error, text, shown_as))
-        return None
+        return None, (not_yaml(error, text, shown_as),)
     if root is None or (isinstance(root, yaml.ScalarNode) and root.value == ""):
         what, fix = "the file is empty", "write the keys that its schema requires, or delete the file"
-        findings.append(unreadable(Where(shown_as), what, fix))
-        return None
+        return None, (unreadable(Where(shown_as), what, fix),)
     if not isinstance(root, yaml.MappingNode):
         kind = "a list" if isinstance(root, yaml.SequenceNode) else "a single value"
         what, fix = f"{kind} stands where keys are expected", "write `key: value` lines at the left margin"
-        findings.append(unreadable(_place(root, shown_as), what, fix))
-        return None
+        return None, (unreadable(_place(root, shown_as), what, fix),)
+    findings: list[Finding] = []
     source.values = _Reader(source, findings).mapping(root, ())
-    return source if len(findings) == before else None
+    return (None if findings else source), tuple(findings)
 
 
 def laid_over(below: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 
-from local_cloud.engines.backoff import UNLIMITED_ATTEMPTS, delay, timeline
+from local_cloud.engines.backoff import UNLIMITED_ATTEMPTS, RetryPolicy, delay, timeline
 from spec.checks.draft import Draft, Rule
 from spec.checks.rule import rule
 from spec.durations import Duration
@@ -36,16 +37,22 @@ def retries_end_with_the_token(draft: Draft) -> Iterator[Finding]:
         window = queue.token_window
         if window is None or window <= queue.retry.min_backoff:
             continue
-        times: list[float] = []
-        for time in islice(timeline(queue.retry.policy), MOST_ATTEMPTS):
-            times.append(time)
-            if len([late for late in times[-2:] if late >= window.seconds]) > 1:
-                yield _too_late(draft, queue, window, time)
-                break
-        else:
-            following = times[-1] + delay(queue.retry.policy, len(times))
-            if following < window.seconds:
-                yield _too_early(draft, queue, window, times[-1])
+        late, last = _attempts(queue.retry.policy, window.seconds)
+        if late is not None:
+            yield _too_late(draft, queue, window, late)
+        elif last is not None:
+            yield _too_early(draft, queue, window, last)
+
+
+@lru_cache(maxsize=256)
+def _attempts(policy: RetryPolicy, window: float) -> tuple[float | None, float | None]:
+    """When the second attempt after the window comes, or else the last of all where one more would be within it."""
+    times: list[float] = []
+    for time in islice(timeline(policy), MOST_ATTEMPTS):
+        times.append(time)
+        if len([late for late in times[-2:] if late >= window]) > 1:
+            return time, None
+    return None, times[-1] if times[-1] + delay(policy, len(times)) < window else None
 
 
 @rule("SL203", Severity.WARNING)

@@ -81,9 +81,10 @@ def queues_are_watched(draft: Draft) -> Iterator[Finding]:
     system = draft.system
     if not system.alerts or system.alerts.keys() != draft.declared["alert"]:
         return
+    groups = system.groups
     for queue in system.queues:
         for metric, lacking in ((DEPTH, "how many tasks wait"), (AGE, "how long they have waited")):
-            if not any(_watches(alert, metric, queue, system.groups) for alert in system.alerts.values()):
+            if not any(_watches(alert, metric, queue, groups) for alert in system.alerts.values()):
                 yield draft.error(
                     "queue",
                     queue,
