@@ -1,5 +1,6 @@
 """`python -m ops`: the command `sluice`."""
 
+import gc
 import io
 import signal
 import sys
@@ -13,6 +14,9 @@ def _terminated(_signal: int, _frame: FrameType | None) -> None:
     sys.exit(128 + signal.SIGTERM)
 
 
+#: What runs the program makes much that lives until it ends: the collector would only look at all of it again.
+if sys.argv[1:2] in (["up"], ["preview"]):
+    gc.disable()
 for stream in (sys.stdout, sys.stderr):
     if isinstance(stream, io.TextIOWrapper):  # a terminal that is no UTF-8 shows a tick as \u2713, and no traceback
         stream.reconfigure(errors="backslashreplace")

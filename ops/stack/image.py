@@ -19,7 +19,7 @@ from ops.images.code import SUFFIXES
 ENTRY = "service_code.kit.main:main"
 
 #: Imported once by the process that revisions are forked from; the heavy ones first.
-PRELOAD = ["uvicorn", "service_code.kit.main", "service_code.kit.app", "service_code.kit.runtime"]
+PRELOAD = ["uvicorn", "eth_account", "service_code.kit.main", "service_code.kit.app", "service_code.kit.runtime"]
 
 
 def digest(root: Path = ROOT) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import secrets as random
 from typing import cast
 
-from ops import specs
-from ops.home import Home
+from ops.home import ROOT, Home
+from spec import files
 
 #: Signing keys have 64 characters or more (DECISIONS 5).
 KEY_CHARACTERS = 64
@@ -29,7 +29,7 @@ CHAIN_URL, SLACK_URL = "ETHEREUM_RPC_URL", "SLACK_ALERT_WEBHOOK"
 def load(home: Home) -> dict[str, str]:
     """The values by name; those that are missing are made and kept."""
     known = cast(dict[str, str], home.read("secrets.json") or {})
-    wanted = [name for name in specs.load().secrets if name not in (CHAIN_URL, SLACK_URL)]
+    wanted = [name for name in files.secrets(ROOT, []) if name not in (CHAIN_URL, SLACK_URL)]
     missing = [name for name in wanted if name not in known]
     if missing:
         known |= {name: _make(name) for name in missing}
@@ -38,10 +38,19 @@ def load(home: Home) -> dict[str, str]:
 
 
 def host_wallet(values: dict[str, str]) -> str:
-    """The address that pays, from its private key."""
-    from eth_account import Account  # slow to import
+    """The address that pays, from its private key (EIP-55); as eth_account says it, which is slow to import."""
+    import coincurve
 
-    return str(Account.from_key(values["HOST_WALLET_PRIVATE_KEY"]).address)
+    key = coincurve.PrivateKey.from_hex(values["HOST_WALLET_PRIVATE_KEY"].removeprefix("0x"))
+    plain = _keccak(key.public_key.format(compressed=False)[1:])[-40:]
+    upper = (int(nibble, 16) > 7 for nibble in _keccak(plain.encode()))
+    return "0x" + "".join(sign.upper() if high else sign for sign, high in zip(plain, upper, strict=False))
+
+
+def _keccak(data: bytes) -> str:
+    from Crypto.Hash import keccak  # of eth_account's own dependencies
+
+    return str(keccak.new(digest_bits=256, data=data).hexdigest())
 
 
 def with_sandbox(values: dict[str, str], rpc: str, sandbox: str) -> dict[str, str]:
