@@ -31,6 +31,9 @@ class State:
     def __init__(self, folder: Path, vault: Vault, *, mend: bool = True) -> None:
         self._folder, self._vault, self._mend = folder, vault, mend
         self._lock = threading.Lock()
+        #: Held while the journal is made durable: those who come meanwhile share the next time.
+        self._syncing = threading.Lock()
+        self._written = self._durable = 0
         self._generation = 0
         self._journal: int | None = None
         #: Whether a checkpoint or journal of an earlier run was found.
@@ -116,8 +119,14 @@ class State:
                 if not os.fstat(self._journal).st_size:
                     os.write(self._journal, (json.dumps({"generation": self._generation}) + "\n").encode())
             os.write(self._journal, line.encode())
-            os.fdatasync(self._journal)
+            self._written += 1
+            mine, journal = self._written, self._journal
             self._apply(entry)
+        with self._syncing:
+            if self._durable < mine:
+                written = self._written
+                os.fdatasync(journal)
+                self._durable = written
 
     def _apply(self, entry: Mapping[str, Any]) -> None:
         match entry["op"]:
