@@ -88,7 +88,7 @@ class Watcher:
             await self._gone()
         first = self._seen[-1].number + 1 if self._seen else number
         for one in range(first, number + 1):
-            await self._new(one)
+            await self._new(one, block)
         await self._dropped(number)
 
     async def _gone(self) -> None:
@@ -101,8 +101,11 @@ class Watcher:
             self._seen.pop()
             self._tell_activity([body.removed(one, last.hash) for one in last.activity])
 
-    async def _new(self, number: int) -> None:
-        block = await self._chain.node.call("eth_getBlockByNumber", hex(number), True)
+    async def _new(self, number: int, told: dict[str, Any]) -> None:
+        """Take in one block; of one that the chain has just told to be empty there is no more to ask."""
+        block: dict[str, Any] | None = told
+        if int(told["number"], 16) != number or told["transactions"]:
+            block = await self._chain.node.call("eth_getBlockByNumber", hex(number), True)
         if block is None:
             return
         activity: list[dict[str, Any]] = []

@@ -69,6 +69,8 @@ class Chain:
         self.restarts = 0
         self._node: Node | None = None
         self._mining = asyncio.Lock()
+        #: The time of the newest block, where that is one that was made here.
+        self._head: int | None = None
         self._busy = 0
         self._last_mined = 0.0
         self._last_snapshot = 0.0
@@ -102,7 +104,7 @@ class Chain:
     async def _boot(self) -> None:
         known = self.history.path if self.history.path.exists() else None
         node = await self._anvil.start(known, int(self._clock.now()))
-        old, self._node = self._node, node
+        old, self._node, self._head = self._node, node, None
         if old is not None:
             await old.close()
         made = await self.history.restore(node)
@@ -173,9 +175,12 @@ class Chain:
         return block
 
     async def _make(self, at: int) -> dict[str, Any]:
-        parent = await self.node.call("eth_getBlockByNumber", "latest", False)
-        await self.node.call("evm_mine", {"timestamp": max(int(parent["timestamp"], 16), at)})
+        parent, self._head = self._head, None  # what goes wrong from here on leaves it unknown
+        if parent is None:
+            parent = int((await self.node.call("eth_getBlockByNumber", "latest", False))["timestamp"], 16)
+        await self.node.call("evm_mine", {"timestamp": max(parent, at)})
         block: dict[str, Any] = await self.node.call("eth_getBlockByNumber", "latest", False)
+        self._head = int(block["timestamp"], 16)
         self.history.mined(block)
         self._last_mined = asyncio.get_running_loop().time()
         if block["transactions"]:
@@ -195,6 +200,7 @@ class Chain:
             head = await self.node.number("eth_blockNumber")
             depth = min(depth if block is None else max(head - block + 1, 1), head - 1)
             raws = [raw for number in range(head - depth + 1, head + 1) for raw in await self._raws(number)]
+            self._head = None
             await self.node.call("anvil_rollback", depth)
             self.history.rolled_back(head - depth)
             made = [await self._make(int(self._clock.now())) for _ in range(depth + 1)]
