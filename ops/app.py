@@ -7,6 +7,7 @@ is said here.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import os
@@ -21,6 +22,8 @@ from ops.errors import BadUsage, OpsError
 if TYPE_CHECKING:
     import typer
 
+#: What writing ends with where there is no room, or no way.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 #: Characters that an error shows of a word that is longer than any name or address.
 SHOWN = 80
 _LONG = re.compile(r"[^\s:/]{400,}")
@@ -47,6 +50,18 @@ def build(wanted: str | None = None) -> typer.Typer:
 def main(argv: list[str] | None = None) -> int:
     """Run a command line; the exit status."""
     arguments = sys.argv[1:] if argv is None else argv
+    code = _run(arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _unheard()
+    except OSError as error:
+        _unheard()
+        return _show(_unwritten(error), as_json=False)
+    return code
+
+
+def _run(arguments: list[str]) -> int:
     try:
         _readable(arguments)
         if arguments[:2] == ["cloud", "start"]:  # all its options are the local cloud's own, which should serve at once
@@ -91,6 +106,9 @@ def _said(error: Exception) -> OpsError | None:
             why="the command needs it and cannot use it as it is",
             fix="give this user the rights to it, make room for it, or name another",
         )
+    if isinstance(error, OSError) and error.errno in FULL:
+        _unheard()
+        return _unwritten(error)
     import spec  # loaded already, wherever this can be
 
     if isinstance(error, spec.SpecErrors):
@@ -98,6 +116,10 @@ def _said(error: Exception) -> OpsError | None:
 
         return SpecsRefused(error)
     return None
+
+
+def _unwritten(error: OSError) -> OpsError:
+    return OpsError(f"the output cannot be written: {error.strerror}", fix="write it where there is room")
 
 
 def _unheard() -> int:

@@ -73,6 +73,30 @@ def test_surroundings_that_do_not_fit_end_without_a_traceback(
     assert done.returncode in (0, 1, 2)
 
 
+def test_a_home_whose_records_are_rubbish_is_erased_as_the_error_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SLUICE_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    for name in ("stack.json", "supervisor.json"):
+        (tmp_path / "home" / name).write_text("{{{ [")
+    assert main(["status"]) == 1
+    assert "fix: ./sluice down --erase" in capsys.readouterr().err
+    assert main(["down", "--erase", "--yes"]) == 0
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("words", [["queues", "--help"], ["diagram", "--format", "mermaid"]], ids=" ".join)
+def test_a_full_disk_is_said(words: list[str], tmp_path: Path) -> None:
+    given = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "ops", *words]
+        done = subprocess.run(command, check=False, env=given, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"error: the output cannot be written: No space left on device")
+    assert b"Traceback" not in done.stderr
+
+
 def test_who_reads_no_further_is_told_nothing(tmp_path: Path) -> None:
     given = {**os.environ, "PYTHONPATH": str(ROOT)}
     reader, writer = os.pipe()
