@@ -29,6 +29,13 @@ SHOWN = 80
 _LONG = re.compile(r"[^\s:/]{400,}")
 ABOUT = "Provision, deploy and operate a queue-driven payment system, on Google Cloud or on this machine."
 
+#: What the exit status means, of every verb.
+STATUS = (
+    "Exit status: 0, done. 1, not done or not all of it, or something is found that wants mending. 2, the command line "
+    "does not fit; of adopt, drift and reconcile also: not everything could be looked at. 130, Ctrl-C. `rollout "
+    "status` has 3 and 4, which its help tells. A TIME is a number and s, m, h or d: 90s, 10m, 24h, 2d."
+)
+
 
 def build(wanted: str | None = None) -> typer.Typer:
     """The command with its verbs; only the module of the `wanted` verb is loaded where that is known."""
@@ -43,7 +50,7 @@ def build(wanted: str | None = None) -> typer.Typer:
     chosen = [wanted] if wanted in names else names
     for name in chosen:
         importlib.import_module(f"ops.verbs.{name}").register(app)
-    app.callback()(lambda: None)  # with one verb loaded, typer would leave out its name
+    app.callback(epilog=STATUS)(lambda: None)  # with one verb loaded, typer would leave out its name
     return app
 
 

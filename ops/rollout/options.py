@@ -8,7 +8,9 @@ import typer
 
 Every = Annotated[
     str,
-    typer.Option("--every", metavar="TIME", help="How often to look, such as 30s; 1s locally, 15s on Google Cloud."),
+    typer.Option(
+        "--every", metavar="TIME", help="How often to look, such as 30s; by default 1s locally, 15s on Google Cloud."
+    ),
 ]
 Image = Annotated[
     str,
@@ -43,7 +45,8 @@ START = """Begin, and walk in the foreground; Ctrl-C leaves it as it stands.
 
 What is not given here is as sluice:rollout of the stack's config has it, or else: shares of 10,25,50,75,90,100 %; 48h
 at the first and 24h at each other; 50 samples a step at least; metrics count once they are 180s old. --dry-run shows
-when which share would be reached.
+when which share would be reached. Exit 0 where it is promoted or aborted in the end, 1 where it is rolled back or
+another has taken it over.
 """
 PROMOTE = """Take the next step now, whatever gates and dwell say.
 

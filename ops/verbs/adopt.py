@@ -41,10 +41,15 @@ _REGIONAL: Final = (
     "gcp:cloudscheduler/job:Job",
 )
 
+ABOUT = """Take over what was made by hand: imports, drafts of specs.
+
+Exit 1 where the preview after the import would change something, 2 where not everything could be looked at.
+"""
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("adopt", help="Take over what was made by hand: imports, drafts of specs.")(adopt)
+    app.command("adopt", help=ABOUT)(adopt)
 
 
 def adopt(

@@ -30,18 +30,25 @@ from spec.stack import FOUNDATION_PREFIX
 
 #: Exit codes: something differs; not everything could be looked at.
 DRIFT, INCOMPLETE = 1, 2
+ABOUT = """Say where the cloud differs from the specs, and what mends it.
+
+Exit 1 where something differs, 2 where not everything could be looked at.
+"""
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("drift", help="Say where the cloud differs from the specs, and what mends it.")(drift)
+    app.command("drift", help=ABOUT)(drift)
 
 
 def drift(
     *,
-    stack: Annotated[str, typer.Option("--stack", help="local, dev, staging or prod.")] = "local",
+    stack: Annotated[str, typer.Option("--stack", metavar="STACK", help="local, dev, staging or prod.")] = "local",
     folder: Annotated[
-        Path | None, typer.Option("--folder", help="A project's folder that is not this one, as `adopt` writes them.")
+        Path | None,
+        typer.Option(
+            "--folder", metavar="FOLDER", help="A project's folder that is not this one, as `adopt` writes them."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:

@@ -28,24 +28,33 @@ ORDERS = 5000
 #: Exit codes: findings; not everything could be compared.
 FINDINGS, INCOMPLETE = 1, 2
 
+ABOUT = """Compare ledger, chain, exchange, queues; name what is stuck.
+
+Exit 1 where something differs or is stuck, 2 where something did not answer and was not compared.
+"""
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("reconcile", help="Compare ledger, chain, exchange, queues; name what is stuck.")(reconcile)
+    app.command("reconcile", help=ABOUT)(reconcile)
 
 
 def reconcile(
     *,
     stack: WhichStack = LOCAL,
     older_than: Annotated[
-        str, typer.Option("--older-than", help="Name what waits for longer than this, such as 30m, in any stage.")
+        str,
+        typer.Option(
+            "--older-than", metavar="TIME", help="Name what waits for longer than this, such as 30m, in any stage."
+        ),
     ] = "",
     funded: Annotated[
-        list[str] | None, typer.Option("--funded", help="Coins the wallet was given, such as eth=100; locally known.")
+        list[str] | None,
+        typer.Option("--funded", metavar="COIN=N", help="Coins the wallet was given, such as eth=100; locally known."),
     ] = None,
-    orders: Annotated[int, typer.Option("--orders", min=0, help="Ask the exchange for so many orders at most.")] = (
-        ORDERS
-    ),
+    orders: Annotated[
+        int, typer.Option("--orders", metavar="N", min=0, help="Ask the exchange for so many orders at most.")
+    ] = (ORDERS),
     every: Annotated[bool, typer.Option("--all", help="Ask the chain for old receipts, too.")] = False,
     pause: Annotated[float, typer.Option("--pause", min=0, help="Seconds between the two looks.")] = 3.0,
     as_json: Json = False,

@@ -49,3 +49,35 @@ def test_an_option_that_many_verbs_have_is_said_in_the_same_words_and_takes_some
     assert {name: len(words) for name, words in said.items()} == dict.fromkeys(said, 1)
     assert nameless == []
     assert not re.search(r"\bNone\b", str(said))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--help"], ["Exit status: 0, done.", "130, Ctrl-C", "90s, 10m, 24h, 2d"]),
+        (["drift", "--help"], ["Exit 1 where something differs, 2 where"]),
+        (["reconcile", "--help"], ["Exit 1 where something differs or is stuck, 2 where"]),
+        (["rollout", "start", "--help"], ["Exit 0 where it is promoted or aborted in the end, 1 where"]),
+        (["rollout", "status", "--help"], ["exit 4 where nobody looks", "Exit 3 where"]),
+    ],
+    ids=lambda value: value[0] if value[0].startswith("-") else " ".join(value[:-1]),
+)
+def test_what_an_exit_status_means_stands_in_the_help(
+    words: list[str], says: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.main(words) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert [one for one in says if one not in shown] == []
+
+
+def test_a_time_a_rate_and_a_number_are_named_as_such_in_every_verb() -> None:
+    """Who knows how one verb takes 10m, 5/s or 50 knows it of all."""
+    named: dict[str, set[str]] = {"--older-than": set(), "--dwell": set(), "--every": set(), "--rate": set()}
+    found: Any = typer.main.get_command(app.build())
+    commands = [command for group in GROUPS for command in verbs(group).values()]
+    commands += [found.commands[verb] for verb in ("drain", "reconcile", "resend", "rollback")]
+    for command in commands:
+        for one in command.params:
+            if one.opts[0] in named:
+                named[one.opts[0]].add(one.metavar)
+    assert named == {"--older-than": {"TIME"}, "--dwell": {"TIME"}, "--every": {"TIME"}, "--rate": {"N/s"}}

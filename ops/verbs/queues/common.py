@@ -19,7 +19,7 @@ from spec.errors import choose
 from spec.names import CANARY_TAG, PREVIOUS_TAG, STABLE_TAG
 
 Queue = Annotated[str, typer.Argument(metavar="QUEUE", help="Its name.")]
-Rate = Annotated[str, typer.Option("--rate", metavar="N/s", help="So many tasks a second at most, such as 5/s.")]
+Rate = Annotated[str, typer.Option("--rate", metavar="N/s", help="So many tasks at most, such as 5/s or 30/m.")]
 Code = Annotated[
     str,
     typer.Option("--code", metavar="CODE", help="Only with this last answer: 503, unavailable, or - for none so far."),

@@ -64,14 +64,17 @@ def resume(
             metavar="N",
             min=0,
             show_default=False,
-            help="So many good rounds in a row; 5 on Google Cloud, 1 locally.",
+            help="So many good rounds in a row; by default, with 0, 5 on Google Cloud and 1 locally.",
         ),
     ] = 0,
     between: Annotated[
-        str, typer.Option("--pause", metavar="TIME", help="Between two rounds; 15s on Google Cloud.")
+        str,
+        typer.Option(
+            "--pause", metavar="TIME", help="Between two rounds; by default 15s on Google Cloud, half a second locally."
+        ),
     ] = "",
     patience: Annotated[
-        str, typer.Option("--timeout", metavar="TIME", help="Give up after so long, such as 15m.")
+        str, typer.Option("--timeout", metavar="TIME", help="Give up, exit 1, after so long; 15m by default.")
     ] = "",
     stack: WhichStack = LOCAL,
     dry_run: DryRun = False,
