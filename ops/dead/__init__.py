@@ -1,4 +1,5 @@
-"""What died and waits for a person: payments, PayNow's events, and letters, which no service could handle.
+"""What waits for a person: payments and PayNow's events that died, what the exchange refused, and letters, which no
+service could handle.
 
 `things` says what they are and which of them are meant; `doors` reads and changes them at the services' operator doors,
 `topic` in Pub/Sub's dead-letter subscription; `work` does one thing with many, at a rate.

@@ -135,6 +135,12 @@ class DeadDoors:
         """Mark or settle a payment."""
         return self._change(KEEPER, f"/failed-transactions/{_path(payment)}/{what}", "", dict(body))
 
+    def settle(self, thing: Thing, body: dict[str, str]) -> dict[str, Any]:
+        """Record that a payment, or what waits in a batch, was paid by other means."""
+        if thing.kind == BATCH:
+            return self._change(ASKS[BATCH][0], f"/batches/{_path(thing.id)}/settle", "", dict(body))
+        return self.change(thing.id, "recovered", body)
+
     def history(self, subject: str, limit: int) -> list[dict[str, Any]]:
         """What operators did, the newest first."""
         found: list[dict[str, Any]] = []

@@ -47,7 +47,8 @@ def commands(thing: Thing, stack: str, *, may: bool) -> list[str]:
     if thing.standing == "archived":
         return [f"./sluice dead drop {id_} --undo --why TEXT{where}"]
     if thing.kind in (EVENT, *REFUSED):
-        return [logs, replay, *([drop] if thing.kind == EVENT else [])] if may else [logs]
+        settle = f"./sluice dead settle {id_} --note TEXT{where}"
+        return [logs, *([replay, *{EVENT: [drop], BATCH: [settle]}.get(thing.kind, [])] if may else [])]
     if thing.id.startswith(MESSAGE):
         return [replay, drop] if may else []
     about = str(thing.raw.get("unique_id") or "")

@@ -1,7 +1,7 @@
 """gcbatchprocessor: assembles batches and has each paid by the staged path.
 
-Its doors: /process behind gcbatchprocessor-queue; /sweep for the scheduler; /batches, /batches/{batch_id}/retry and
-/payments/{unique_id}/resend for operators.
+Its doors: /process behind gcbatchprocessor-queue; /sweep for the scheduler; /batches, /batches/{batch_id}/retry,
+/batches/{batch_id}/settle and /payments/{unique_id}/resend for operators.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ def service(kit: Kit) -> Service:
         operator=[
             Operator("GET", "/batches", operators.listed),
             Operator("POST", "/batches/{batch_id}/retry", operators.retry),
+            Operator("POST", "/batches/{batch_id}/settle", operators.settle),
             Resending(kit).door,
         ],
         minters=minting.TRIGGER.minter(kit.settings.secret("TPS_HOSTPAY_SIGNING_KEY")),

@@ -1,4 +1,6 @@
-"""Batches for operators: those that are not paid, and one that the exchange has refused, ordered once more."""
+"""Batches for operators: those that are not paid, and one that the exchange has refused: ordered once more, or recorded
+as paid by other means, each done once.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from service_code.gcbatchprocessor.batches import Batches
-from service_code.kit import actions, logs
+from service_code.kit import actions, ledger, logs
 from service_code.kit.actions import Action
 from service_code.kit.call import Call
 from service_code.kit.changenow import ExchangeAwayError
 from service_code.kit.clock import stamp
+from service_code.kit.money import Amount
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Incoming, Reply
 from service_code.kit.threshold import client_of
@@ -35,7 +38,7 @@ class Operators:
             """
             SELECT batch_id, client_id, payout_currency, currency, amount::text, amount_usdt::text, members, status,
                 error_code, error_message, assembled_at, sent_at
-            FROM payout_batches WHERE status <> 'paid' ORDER BY assembled_at LIMIT $1
+            FROM payout_batches WHERE status <> 'paid' AND status <> 'settled' ORDER BY assembled_at LIMIT $1
             """,
             LISTED,
         )
@@ -70,6 +73,34 @@ class Operators:
             )  # fmt: skip
             await actions.note(incoming, call, done, by=wish.get("by"), connection=connection)
         return await self._order(row, call)
+
+    async def settle(self, incoming: Incoming, call: Call) -> Reply:
+        """POST /batches/{batch_id}/settle {"tx_hash": ..., "note": ...}: a refused one was paid by other means."""
+        batch_id, wish = incoming.path["batch_id"], actions.texts(incoming.body, ("tx_hash", "note"))
+        call.about(batch_id)
+        if (how := actions.how_settled(wish)) is None:
+            return Reply(400, {"error": "BAD_REQUEST", "reason": actions.NOT_HOW})
+        connection = await call.begin()
+        row = await connection.fetchrow(HELD, batch_id)
+        if row is None:
+            return Reply(404, {"error": "NO_SUCH_BATCH", "reason": "no batch of this id was assembled"})
+        if row["status"] == "settled":
+            return Reply(200, {"status": "settled", "already": "settled", "batch_id": batch_id})
+        if row["status"] != "refused":
+            reason = f"it is {row['status']}, and only what the exchange has refused is settled"
+            return Reply(409, {"error": "NOT_REFUSED", "reason": reason})
+        await connection.execute(
+            "UPDATE payout_batches SET status = 'settled', closed_at = $2 WHERE batch_id = $1", batch_id, call.now
+        )
+        held = Amount(currency=row["currency"], units=row["amount"])
+        await ledger.post(connection, [ledger.settled(batch_id, held, how)], call.now)
+        done = Action(
+            verb="settle", kind="batch", subject=batch_id, before=f"refused: {row['error_code']}", after="settled",
+            why=how,
+        )  # fmt: skip
+        await actions.note(incoming, call, done, by=wish.get("by"))
+        _log.warning("a refused batch was settled outside", what="batch_settled", status="settled")
+        return Reply(200, {"status": "settled", "batch_id": batch_id})
 
     async def _order(self, row: Any, call: Call) -> Reply:
         batch_id = row["batch_id"]

@@ -38,7 +38,6 @@ FLOW = """
         ELSE coalesce((SELECT q.way FROM split_payout_que q WHERE q.unique_id = {id}), 'split') END
 """
 _CODE = re.compile(r"[A-Z0-9_]{1,60}")
-_HASH = re.compile(r"0x[0-9a-f]{64}")
 
 _log = logs.get("failed")
 
@@ -105,9 +104,8 @@ class Failed:
         unique_id = incoming.path["unique_id"]
         call.about(unique_id)
         wish = actions.texts(incoming.body, ("tx_hash", "note"))
-        tx_hash = wish.get("tx_hash")
-        if not (tx_hash or wish.get("note")) or (tx_hash is not None and not _HASH.fullmatch(tx_hash)):
-            return _refused("say how: tx_hash, 0x and 64 hex digits, or a note")
+        if (how := actions.how_settled(wish)) is None:
+            return _refused(actions.NOT_HOW)
         connection = await call.begin()
         await hold_payout(connection, unique_id)
         if await connection.fetchrow(SIGNED, unique_id) is not None:
@@ -120,12 +118,11 @@ class Failed:
                 closed_at = $4
             WHERE unique_id = $1 AND {OPEN} RETURNING *
             """,
-            *(unique_id, tx_hash, wish.get("note"), call.now),
+            *(unique_id, wish.get("tx_hash"), wish.get("note"), call.now),
         )
         if row is None:
             return await self._not_open(unique_id)
         held = Amount(currency=row["currency"], units=row["amount"])
-        how = str(tx_hash or wish.get("note"))[:200]
         postings = [ledger.recovered(unique_id, row["generation"], held, how)]
         if row["error_code"] == STRAY_TRANSFER:
             strayed = Amount(currency=held.currency, units=await connection.fetchval(STRAYED, unique_id, held.currency))

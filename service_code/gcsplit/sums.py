@@ -53,6 +53,8 @@ EXPECTED = """
     UNION ALL
     SELECT 'settled_outside', currency, unique_id, -amount FROM failed_transactions WHERE status = 'recovered'
     UNION ALL
+    SELECT 'settled_outside', currency, batch_id, -amount FROM payout_batches WHERE status = 'settled'
+    UNION ALL
     SELECT 'settled_outside', e.currency, p.unique_id, e.amount
     FROM ledger_entries e JOIN ledger_postings p USING (entry_key) JOIN failed_transactions f USING (unique_id)
     WHERE e.account = 'strayed_funds' AND p.kind <> 'stray_settled'

@@ -7,6 +7,7 @@ it, as the body of the request has it. Whoever may use the account is IAM's busi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -23,6 +24,9 @@ Kind = Literal["payment", "event", "letter", "message", "wallet", "batch", "conv
 ALWAYS = ("by", "why")
 #: Characters of one text.
 LONGEST = 1000
+#: Why what is said of a settlement is none.
+NOT_HOW = "say how: tx_hash, 0x and 64 hex digits, or a note"
+_HASH = re.compile(r"0x[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +50,14 @@ def texts(body: bytes, known: Iterable[str] = (), *, longest: int = LONGEST) -> 
     if any(len(value) > longest or "\0" in value for value in wish.values()):
         raise UnreadableError("BAD_BODY", f"a text has at most {longest} characters")
     return wish
+
+
+def how_settled(wish: Mapping[str, str]) -> str | None:
+    """Return how something was paid by other means: `tx_hash`, or else `note`; nothing where that is not said."""
+    tx_hash, note = wish.get("tx_hash"), wish.get("note")
+    if not (tx_hash or note) or (tx_hash is not None and not _HASH.fullmatch(tx_hash)):
+        return None
+    return str(tx_hash or note)[:200]
 
 
 async def note(

@@ -144,6 +144,12 @@ def recovered(unique_id: str, generation: int, held: Amount, reference: str) -> 
     return _posting(f"recovered:{unique_id}:{generation}", unique_id, held.currency, reference, **lines)
 
 
+def settled(batch_id: str, held: Amount, reference: str) -> Posting:
+    """A batch that was never ordered was paid by other means."""
+    lines = {ACCUMULATED_FUNDS: held.units, SETTLED_OUTSIDE: -held.units}
+    return _posting(f"settled:{batch_id}", batch_id, held.currency, reference, **lines)
+
+
 def stray_settled(unique_id: str, generation: int, strayed: Amount, reference: str) -> Posting:
     """What strayed of a dead payment is settled with it: the exchange credits it, or gives it back."""
     lines = {SETTLED_OUTSIDE: strayed.units, STRAYED_FUNDS: -strayed.units}

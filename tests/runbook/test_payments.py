@@ -14,6 +14,8 @@ from tests.runbook.staging import GATHERED, alerting, dead, held, sent, waits, w
 pytestmark = pytest.mark.stack
 
 MINUTE = 60
+#: Of another client.
+WALLET = "0x" + "ef" * 20
 CHECKS, EXECUTIONS = "gchostpay-status-check-queue", "hostpay-execution-queue"
 
 
@@ -123,6 +125,8 @@ def test_a_batch_that_the_exchange_refuses_is_found_by_its_payment_and_ordered_a
         (first,) = (one["unique_id"] for one in stack.send(count=1, wait=True, **GATHERED))
         until(lambda: bool(stack.sql(refused, first)), 30, lambda: "no batch was refused")
         (batch,) = (row["batch_id"] for row in stack.sql(refused, first))
+        (settled,) = (one["unique_id"] for one in stack.send(count=1, wait=True, client_wallet=WALLET, **GATHERED))
+        until(lambda: bool(stack.sql(refused, settled)), 30, lambda: "no other batch was refused")
         why = {"TEXT": "'the exchange says it is mended'"}
         assert "ChangeNow answered 400" in do("./sluice dead replay ID --why TEXT", {"ID": batch, **why}, code=1)
     assert "batch-refused" in alerting()
@@ -131,6 +135,7 @@ def test_a_batch_that_the_exchange_refuses_is_found_by_its_payment_and_ordered_a
     (second,) = (one["unique_id"] for one in stack.send(count=1, wait=True, **GATHERED))
     for _ in range(2):  # it happens once, however often it is asked for
         do("./sluice dead replay ID --why TEXT", {"ID": batch, **why})
+    do("./sluice dead settle ID --note TEXT", {"ID": settled, "TEXT": "'paid by hand'"})
     assert "nothing waits" in do("./sluice dead replay --all --flow threshold")
     paid = "SELECT 1 FROM payout_accumulation a JOIN split_payout_hostpay p ON p.unique_id = a.batch_id "
     paid += "WHERE a.unique_id = ANY($1) AND p.status = 'completed'"

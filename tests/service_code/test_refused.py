@@ -25,6 +25,7 @@ from tests.service_code.conftest import Chain
 from tests.service_code.dead_here import Command
 from tests.service_code.flow import alerts
 from tests.service_code.gathering import BATCH, CONVERT, TRIGGER, books
+from tests.service_code.judged import violations
 from tests.service_code.resent import Resent, resending
 from tests.service_code.world import World
 
@@ -234,6 +235,36 @@ async def test_what_would_be_refused_again_as_things_are_is_replayed_by_its_id_a
     assert answer["reason"].endswith(f"as things are: ./sluice dead show {batch}")
     assert (await desk.dead("replay", batch, "--yes"))["replayed"] == 1
     assert [task.queue for task in world.outer.tasks] == [TRIGGER]
+
+
+async def test_a_batch_that_no_exchange_takes_is_settled_once_by_other_means_and_its_books_agree(
+    world: World, chain: Chain, start: Start, sql: Any
+) -> None:
+    desk = await start()
+    batch, members = await desk.batch("not_valid_address")
+    dead, paid = desk.dead, ("--note", "by hand, to the wallet he meant")
+    assert (await dead("settle", members[0], *paid, "--dry-run"))["would_change"] == batch
+    await dead("settle", batch, "--tx", "0x12", "--yes", ends=2)
+    assert f"./sluice dead settle {batch}" in await dead.text("show", batch)
+    door = desk.town.running["gcbatchprocessor"]
+    body, settle, retry = {"note": "by hand"}, f"/batches/{batch}/settle", f"/batches/{batch}/retry"
+    desk.well()
+    both = await asyncio.gather(*(door.operate("POST", settle, body) for _ in range(2)))
+    assert [one.json().get("already") for one in sorted(both, key=lambda one: len(one.text))] == [None, "settled"]
+    assert (await door.operate("POST", retry)).json()["status"] == "already_settled"
+    assert (await dead("settle", batch, *paid, "--yes"))["already"] == "settled"
+    assert (await dead("replay", batch, "--yes"))["answers"][0]["status"] == "already_settled"
+    assert (await dead("list"))["dead"] == []
+    assert [one["verb"] for one in (await dead("history", batch))["actions"]] == ["settle"]
+    assert (await books(sql))["settled_outside"] == -2 * gathering.KEPT
+    sums = (await desk.town.running["gcsplit"].operate("GET", "/reconcile/ledger")).json()
+    assert (sums["differing"], sums["unbalanced"]) == ([], [])
+    assert await violations(world, sql) == []
+    await desk.town.pay("three", channel_id=gathering.CHANNEL)
+    await desk.town.pay("four", channel_id=gathering.CHANNEL)
+    await desk.town.deliver()  # its client is held up no more
+    sent = await sql.fetchval("SELECT batch_id FROM payout_batches WHERE status = 'sent'")
+    assert (await door.operate("POST", f"/batches/{sent}/settle", body)).status == 409
 
 
 async def test_a_service_of_the_release_before_is_named_and_the_rest_is_looked_at(

@@ -306,6 +306,7 @@ class World:
             "/conversions/{unique_id}/retry",
             "/batches",
             "/batches/{batch_id}/retry",
+            "/batches/{batch_id}/settle",
             "/wallet",
             "/wallet/resume",
             *("/reconcile/payments", "/reconcile/ledger", "/reconcile/orders", "/reconcile/wallet"),

@@ -1,4 +1,4 @@
-"""`sluice dead`: what died, in one table: payments, PayNow's events, and letters. One module for each group of verbs.
+"""`sluice dead`: what died or was refused, in one table, and letters. One module for each group of verbs.
 
 What changes something goes by the services' operator doors, which do it once however often they are asked, and write
 who did it beside it (`ops/dead`, docs/adr/dead-letters.md).
@@ -14,7 +14,7 @@ from ops.verbs.dead import act, look, settle
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
     group = typer.Typer(
-        help="Decide on what died: payments, events of PayNow, letters.",
+        help="Decide on what died, was refused, or cannot be read.",
         no_args_is_help=True,
         rich_markup_mode=None,
     )
@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
     group.command("replay", help="Pay, or publish, after all: each once, at a rate.")(act.replay)
     group.command("drop", help="Put events and letters aside; --undo takes that back.")(act.drop)
     group.command("mark", help="Say that a payment is looked into, or no longer.")(settle.mark)
-    group.command("settle", help="Record that a payment was paid by other means.")(settle.settle)
+    group.command("settle", help="Record that one was paid by other means.")(settle.settle)
     group.command("history", help="List what operators did: who, when, what, why.")(look.history)
     group.command("letters", help="The same as dead list --kind letter.")(look.letters)
     group.command("events", help="The same as dead list --kind event.")(look.events)

@@ -1,18 +1,18 @@
-"""`sluice dead mark` and `settle`: what people say of a dead payment, whose money no drop puts aside."""
+"""`sluice dead mark` and `settle`: what people say of a dead payment, or of a batch, whose money no drop puts aside."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
 from ops import place
 from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, confirm_change
 from ops.dead.doors import DeadDoors, Refused
-from ops.dead.things import PAYMENT
+from ops.dead.things import BATCH, PAYMENT, Thing
 from ops.errors import BadUsage, OpsError
 from ops.output import Output
-from ops.place import Place
 from ops.verbs.dead.common import One, the_one
 from spec.stack import LOCAL
 
@@ -33,7 +33,11 @@ def mark(
     if stack != LOCAL and not dry_run:  # on this machine nothing is lost by a slip: it is taken back by the same verb
         confirm_change(here, f"Mark {payment} in {stack} as {status}?", yes=yes, named=confirm, as_json=as_json)
     body = {"status": status, **({"note": note} if note else {})}
-    _change(out, here, payment, "status", body, dry_run=dry_run)
+    doors = DeadDoors(here)
+    if dry_run:
+        _would(out, the_one(doors, None, payment, PAYMENT), body)
+    else:
+        _changed(out, payment, lambda: doors.change(payment, "status", body))
 
 
 def settle(
@@ -49,27 +53,29 @@ def settle(
     stack: WhichStack = LOCAL,
     as_json: Json = False,
 ) -> None:
-    """Record a payment by other means; it can never be replayed after that."""
+    """Record a payment by other means, or that of a refused batch; it can never be replayed after that."""
     if not (tx_hash or note):
         raise BadUsage("say how it was paid", fix="give --tx 0x... or --note")
     out, here = Output(as_json=as_json), place.of(stack)
-    the_one(DeadDoors(here), None, payment, PAYMENT)
-    if not dry_run:
-        question = f"Record that {payment} was paid by other means? It is never replayed after that."
-        confirm_change(here, question, yes=yes, named=confirm, as_json=as_json)
-    body = {key: text for key, text in (("tx_hash", tx_hash), ("note", note)) if text}
-    _change(out, here, payment, "recovered", body, dry_run=dry_run)
-
-
-def _change(out: Output, here: Place, payment: str, what: str, body: dict[str, str], *, dry_run: bool) -> None:
     doors = DeadDoors(here)
+    thing = doors.find(payment, PAYMENT) or the_one(doors, None, payment, BATCH)
+    body = {key: text for key, text in (("tx_hash", tx_hash), ("note", note)) if text}
     if dry_run:
-        thing = the_one(doors, None, payment, PAYMENT)
-        out.say(f"would change {payment}, which is {thing.standing}")
-        out.result({"would_change": payment, "standing": thing.standing, **body})
+        _would(out, thing, body)
         return
+    question = f"Record that {thing.id} was paid by other means? It is never replayed after that."
+    confirm_change(here, question, yes=yes, named=confirm, as_json=as_json)
+    _changed(out, thing.id, lambda: doors.settle(thing, body))
+
+
+def _would(out: Output, thing: Thing, body: dict[str, str]) -> None:
+    out.say(f"would change {thing.id}, which is {thing.standing}")
+    out.result({"would_change": thing.id, "standing": thing.standing, **body})
+
+
+def _changed(out: Output, payment: str, change: Callable[[], dict[str, Any]]) -> None:
     try:
-        answer = doors.change(payment, what, body)
+        answer = change()
     except Refused as refused:
         if refused.status in (400, 404):
             raise BadUsage(f"{payment}: {refused.reason}", fix="./sluice dead list shows what is dead") from refused

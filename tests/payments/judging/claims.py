@@ -16,6 +16,8 @@ from tests.payments.judging.facts import Facts, Notice, Terms
 DEAD, RECOVERED = ("dead", "investigating"), ("recovered",)
 #: States of payout_batches in which the batch's money is still its members'.
 UNSENT = ("assembled", "refused")
+#: And in which an operator has paid it by other means, without an order.
+SETTLED = "settled"
 
 
 @dataclass(frozen=True, kw_only=True)

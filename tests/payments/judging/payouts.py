@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 from tests.payments.judging.books import Books
-from tests.payments.judging.claims import UNSENT, Owed
+from tests.payments.judging.claims import SETTLED, UNSENT, Owed
 from tests.payments.judging.facts import Facts, Order, Sent, Spent, Wallet
 
 
@@ -112,7 +112,7 @@ def _addresses(books: Books, found: list[str]) -> dict[str, str]:
 
 def _left(state: Owed, books: Books, paid: set[str]) -> list[str]:
     """At rest every payment is paid, dead, settled outside, or gathered and waiting."""
-    unsent = {row["batch_id"] for row in books.batches if row["status"] in UNSENT}
+    unsent = {row["batch_id"] for row in books.batches if row["status"] in (*UNSENT, SETTLED)}
     ended = paid | state.dead | state.recovered
     open_ = {one for one in state.recorded if one not in state.split | state.gathered}
     open_ |= {claim.id for claim in state.claims.values() if claim.id not in unsent}

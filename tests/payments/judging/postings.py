@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from tests.payments.judging.books import CHAINED, Books, Ledger, account_of, net
-from tests.payments.judging.claims import UNSENT, Claim, Owed
+from tests.payments.judging.claims import SETTLED, UNSENT, Claim, Owed
 from tests.payments.judging.facts import ETHER, Facts, Lines, Sent, Spent
 
 
@@ -25,9 +25,13 @@ def expected_postings(facts: Facts, books: Books, state: Owed, whose: dict[str, 
     for unique_id, (coin, units) in state.opened.items():
         found[f"opening:{unique_id}"] = lines(coin, processor_receivable=units, accumulated_funds=-units)
     unsent = {row["batch_id"] for row in books.batches if row["status"] in UNSENT}
+    settled = {row["batch_id"] for row in books.batches if row["status"] == SETTLED}
     batches = {row["batch_id"] for row in books.batches}
     for claim in state.claims.values():
-        if claim.id in batches - unsent:
+        if claim.id in settled:
+            shares = {"accumulated_funds": claim.units, "settled_outside": -claim.units}
+            found[f"settled:{claim.id}"] = lines(claim.currency, **shares)
+        elif claim.id in batches - unsent:
             shares = {"accumulated_funds": claim.units, "exchange_clearing": -claim.units}
             found[f"batch:{claim.id}"] = lines(claim.currency, **shares)
         if claim.id in state.dead | state.recovered:
