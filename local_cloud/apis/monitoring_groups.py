@@ -1,10 +1,12 @@
 """Groups: monitored resources that a filter finds, as the cloud's metrics know them.
 
 Owns the tree of groups and who their members are: resources of which there are points, in the interval asked for.
-Queries in MQL, of the same API, are refused by name here. Source: google/monitoring/v3/group_service.proto.
+Queries in MQL, of the same API, and in PromQL are refused by name here.
+Source: google/monitoring/v3/group_service.proto.
 """
 
 import secrets
+from typing import Any, Final
 
 from local_cloud.apis.monitoring import API
 from local_cloud.apis.monitoring_descriptors import page_size
@@ -14,10 +16,12 @@ from local_cloud.errors import ApiError, failed_precondition, invalid
 from local_cloud.metrics import query
 from local_cloud.metrics.series import SECOND, STEP, Key
 from local_cloud.plain import Plain, page
-from local_cloud.registry import Call
+from local_cloud.registry import Call, HttpRequest
 
 GROUP = "google.monitoring.v3.Group"
 MOST, DEEPEST, MAX_PAGE = 500, 6, 1000
+#: Where Google takes PromQL: the API of Prometheus.
+_PROMETHEUS: Final = "/v1/projects/{project}/location/{location}/prometheus/api/v1/{what}"
 
 
 class Groups:
@@ -148,6 +152,20 @@ async def query_time_series(_cloud: Cloud, _call: Call, _request: Message) -> Me
         "UNIMPLEMENTED",
         "Queries in the Monitoring Query Language are not emulated: ListTimeSeries with a filter and aggregations "
         "gives the same series.",
+    )
+
+
+def _project(request: HttpRequest) -> str:
+    return f"projects/{request.params['project']}"
+
+
+@API.route("GET", _PROMETHEUS, permission="monitoring.timeSeries.list", resource=_project)
+@API.route("POST", _PROMETHEUS, permission="monitoring.timeSeries.list", resource=_project, wants_json=False)
+async def query_prometheus(_cloud: Cloud, _call: Call, _request: HttpRequest) -> Any:
+    """Refused, as MQL is: Prometheus' own API stands beside Google's."""
+    raise ApiError(
+        "UNIMPLEMENTED",
+        "Queries in PromQL are not emulated: ListTimeSeries with a filter and aggregations gives the same series.",
     )
 
 

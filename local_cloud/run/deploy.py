@@ -156,6 +156,7 @@ def _next_revision(services: Services, current: Message | None, made: Message) -
         revision_id = f"{made.name.rpartition('/')[2]}-{made.generation:05d}-{suffix}"
         made.latest_created_revision = f"{made.name}/revisions/{revision_id}"
     made_revision = _revision(services, made, revision_id, int(services.cloud.now() * 1_000_000) * 1000)
+    made_revision.reconciling = True
     _condition(services, made_revision.conditions.add(), "Ready", RECONCILING)
     stamp(made_revision)
     return made_revision
@@ -227,7 +228,7 @@ def _give_up(services: Services, name: str, operation: str, failure: ApiError) -
         revision = services.revisions.get(service.latest_created_revision)
         services.deploying.discard(service.latest_created_revision)
         if revision is not None and revision.conditions[0].state == RECONCILING:
-            _condition(services, revision.conditions[0], "Ready", FAILED, text=failure.text, reason="REVISION_FAILED")
+            _observed(services, revision, FAILED, text=failure.text, reason="REVISION_FAILED")
             services.revisions.save(service.latest_created_revision)
         _conclude(services, service, failure)
     services.cloud.operations.finish(operation, error=failure)
@@ -276,14 +277,20 @@ async def _see_it_serve(services: Services, name: str, revision: Message, *, ski
             code, reason = error.code, "SECRETS_ACCESS_CHECK_FAILED"
         elif str(error).startswith("Image "):
             code, reason = "NOT_FOUND", "CONTAINER_MISSING"
-        _condition(services, revision.conditions[0], "Ready", FAILED, text=str(error), reason=reason)
+        _observed(services, revision, FAILED, text=str(error), reason=reason)
         services.revisions.save(name)
         services.retire(name)
         text = f"Revision '{name.rpartition('/')[2]}' is not ready and cannot serve traffic. {error}"
         return ApiError(code, text)
-    _condition(services, revision.conditions[0], "Ready", SUCCEEDED)
+    _observed(services, revision, SUCCEEDED)
     services.revisions.save(name)
     return None
+
+
+def _observed(services: Services, revision: Message, state: int, *, text: str = "", reason: str = "") -> None:
+    """What became of a revision."""
+    revision.reconciling, revision.observed_generation = False, revision.generation
+    _condition(services, revision.conditions[0], "Ready", state, text=text, reason=reason)
 
 
 def _conclude(services: Services, service: Message, failure: ApiError | None) -> None:

@@ -11,6 +11,7 @@ from tests.local_cloud.cloud_places import Place
 from tests.local_cloud.cloud_tasks.tasks_target import advance
 from tests.local_cloud.metrics_client import NAME, Watcher
 from tests.local_cloud.monitoring_clients import client
+from tests.local_cloud.run_client import http
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +85,14 @@ def test_groups_are_a_tree(groups: Any) -> None:
 @pins(
     "monitoring",
     "Time series",
-    "Queries in MQL are refused by name",
+    "Queries in MQL and in PromQL are refused by name",
     ours=True,
 )
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_mql_is_refused_by_name(place: Place) -> None:
     with client(place, "queries") as queries, pytest.raises(exceptions.MethodNotImplemented, match="ListTimeSeries"):
         list(queries.query_time_series(request={"name": NAME, "query": "fetch cloud_run_revision"}))
+    for method, path in (("GET", "query?query=up"), ("POST", "query_range"), ("GET", "labels")):
+        refused = http(f"{place.rest}/v1/{NAME}/location/global/prometheus/api/v1/{path}", method=method)
+        assert (refused.status, refused.json["error"]["status"]) == (501, "UNIMPLEMENTED")
+        assert "PromQL" in refused.json["error"]["message"]

@@ -59,7 +59,9 @@ def test_deployed_service_reads_back_ready_with_its_url(run: Runner) -> None:
     assert revision.name == again.latest_ready_revision
     assert revision.name.rpartition("/")[2].startswith("hello-00001-")
     assert revision.containers[0].image == IMAGE
-    assert run.revisions.get_revision(name=revision.name).conditions[0].state == SUCCEEDED
+    found = run.revisions.get_revision(name=revision.name)
+    assert found.conditions[0].state == SUCCEEDED
+    assert (found.generation, found.observed_generation, found.reconciling) == (1, 1, False)
     assert "hello" in [s.name.rpartition("/")[2] for s in run.services.list_services(parent=PARENT)]
 
 

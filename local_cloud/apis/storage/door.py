@@ -48,6 +48,7 @@ ROUTES: Mapping[str, Mapping[str, Handler]] = {
 }  # fmt: skip
 _PATTERNS = [(re.compile(re.escape(shape).replace(r"\*", "([^/]+)")), methods) for shape, methods in ROUTES.items()]
 JSON = "application/json; charset=UTF-8"
+TEXT = "text/html; charset=UTF-8"
 #: The words for refusals that are other parts' of the cloud.
 REASONS = {401: "authError", 403: "forbidden", 404: "notFound", 409: "conflict", 412: "conditionNotMet"}
 _LONG_NAME = re.compile(r"b/([^/]+)/o/(.+)")
@@ -94,6 +95,10 @@ async def answer(exchange: Exchange) -> None:
 
 
 async def _refuse(exchange: Exchange, error: StorageError) -> None:
+    """Who asked for bytes is told in words, anybody else in JSON."""
+    if exchange.method == "GET" and exchange.query.get("alt") == "media" and error.status != 304:
+        await exchange.answer(error.status, error.text.encode(), content_type=TEXT)
+        return
     body = b"" if error.status == 304 else orjson.dumps(error.to_json(), option=orjson.OPT_INDENT_2)
     await exchange.answer(error.status, body, content_type=JSON)
 

@@ -58,6 +58,25 @@ def test_ranges_of_an_object_are_read(bucket: Any) -> None:
 @pins(
     "storage",
     "Objects",
+    "A refusal of bytes (alt=media) is its words alone, as text; of metadata it is JSON",
+    observed="answers printed in firebase/firebase-tools#3647",
+)
+@pytest.mark.parametrize("door", ["storage/v1", "download/storage/v1"])
+def test_a_refusal_of_bytes_is_text(place: Place, bucket: Any, door: str) -> None:
+    bucket.blob("there").upload_from_string("1")
+    for query, name, status, words in (
+        ("", "gone", 404, f"No such object: {bucket.name}/gone"),
+        ("&ifGenerationMatch=1", "there", 412, "At least one of the pre-conditions you specified did not hold."),
+    ):
+        refused = http(f"{place.rest}/{door}/b/{bucket.name}/o/{name}?alt=media{query}")
+        assert (refused.status, refused.body.decode()) == (status, words)
+        assert refused.headers["content-type"] == "text/html; charset=UTF-8"
+    assert http(f"{place.rest}/storage/v1/b/{bucket.name}/o/gone").json["error"]["code"] == 404
+
+
+@pins(
+    "storage",
+    "Objects",
     "Preconditions: ifGenerationMatch (0: not there), ifMetagenerationMatch, their negations: 412, or 304 when reading",
     documented="Request preconditions",
 )
