@@ -51,6 +51,8 @@ PAGES: dict[str, Page] = {
         absent={
             "Worker pools, instances, builds": "nothing of the system uses them: UNIMPLEMENTED by name",
             "HTTP/2 to an instance (port name h2c)": "kept; an instance gets HTTP/1.1, and gRPC for its health alone",
+            "A revision's further conditions (ContainerHealthy, ResourcesAvailable) and its log_uri": "Ready alone is "
+            "told, with the reason where it is not",
             "The image of a job at CreateJob": "it is looked for when the job runs, since it may be registered later",
             "Sidecars, VPC access, binary authorization, launch stages": "kept and read back, not acted upon",
         },
@@ -79,6 +81,10 @@ PAGES: dict[str, Page] = {
         "REST and gRPC, doors, tokens, metadata server, clock, state",
         ("REST and gRPC", "Identity", "Operations, clock, state"),
         apis=("operations", "oauth2", "metadata", "admin"),
+        absent={
+            "Operations of one service alone": "one address is all services': a list holds those of each, and a client "
+            "over REST that does not know another's metadata cannot read the list (by name it can)",
+        },
     ),
     "standalone": Page(
         "By itself",
@@ -117,6 +123,7 @@ PAGES: dict[str, Page] = {
         apis=("monitoring", "monitoring_controls"),
         absent={
             "Queries in MQL and PromQL": "filters and aggregations are what Google's clients and alerts use",
+            "Page tokens bound to their query": "a token is a place in the list: one of another query is taken",
             "CreateServiceTimeSeries": "Google's own services write by it: UNIMPLEMENTED by name",
             "Basic SLIs of other platforms than Cloud Run": "there are no metrics of them: refused",
             "Uptime checks of hosts elsewhere, of groups and of synthetic monitors": "kept or refused; none leaves the "
