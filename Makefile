@@ -4,6 +4,7 @@
 PYTEST_WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? 2 * n : 8)))
 # Where bytecode may not be kept, each command that a test starts compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
+MYPY = .venv/bin/mypy --no-error-summary .
 PYTEST = .venv/bin/python -m pytest -q -p tests.workers --dist loadscope
 
 up: ## the local stack, deployed, with one payment paid on its chain
@@ -12,12 +13,16 @@ up: ## the local stack, deployed, with one payment paid on its chain
 down: ## stop it; its state stays
 	@./sluice down
 
-test: check ## the checks, then the whole suite
-	@$(PYTEST) -n $(PYTEST_WORKERS) --durations=25
+# Types beside the suite: without its cache mypy needs a minute of one core, and stacks leave theirs waiting.
+test: style ## the checks and the whole suite
+	@$(MYPY) & types=$$!; $(PYTEST) -n $(PYTEST_WORKERS) --durations=25; suite=$$?; wait $$types && exit $$suite
 
-check: .prepared ## style, types and the import law
+check: style ## style, types and the import law
+	@$(MYPY)
+
+.PHONY: style
+style: .prepared
 	@.venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet .
-	@.venv/bin/mypy --no-error-summary .
 
 bench: .prepared ## the figures of docs/figures.md, JSON last
 	@scripts/prepare bench

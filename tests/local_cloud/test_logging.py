@@ -232,8 +232,9 @@ async def test_what_is_held_back_comes_in_order_and_what_is_too_much_is_counted(
     batches: Any = tail.batches(entries)
     first = asyncio.ensure_future(anext(batches))
     await asyncio.sleep(0)
+    today = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
     for text, second in (("b", 2), ("a", 1), ("c", 3)):
-        time = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}T00:00:0{second}Z"
+        time = f"{today}T00:00:0{second}Z"
         entries.write({"logName": "l", "severity": "INFO", "textPayload": text, "timestamp": time})
     entries.write({"logName": "l", "textPayload": "quiet"})
     assert not first.done()
