@@ -44,6 +44,7 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"target": "telegram", "kind": "error"},
     {"kill": "paynowworker"},
     {"target": "chain", "kind": "delay", "seconds": 3},
+    {"target": "changenow", "kind": "error", "method": "estimated-amount", "status": 400},
 )
 #: PayNow's users.
 BUYERS = 8

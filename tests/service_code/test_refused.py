@@ -284,6 +284,8 @@ async def test_a_service_of_the_release_before_is_named_and_the_rest_is_looked_a
     assert "its release is older" in await desk.dead.text("replay", "--all", "--yes")
 
     def one_before(path: str) -> None:
+        if path.endswith("/settle"):
+            raise CallFailed("answered 404", status=404, body=json.dumps({"error": "Not Found"}))
         if path.endswith("/retry"):
             raise CallFailed(
                 "answered 404", status=404, body=json.dumps({"error": "NOT_REFUSED", "reason": "no batch"})
@@ -291,6 +293,8 @@ async def test_a_service_of_the_release_before_is_named_and_the_rest_is_looked_a
 
     desk.dead.here.before = one_before
     assert (await desk.dead("replay", batch, "--yes"))["answers"][0]["status"] == "already_replayed"
+    refused = await desk.dead.text("settle", batch, "--note", "by hand", "--yes", ends=2)
+    assert "gcbatchprocessor has no such door (404): its release is older" in refused
 
 
 async def test_a_payment_that_waits_for_its_threshold_is_said_to(world: World, start: Start) -> None:
