@@ -5,7 +5,7 @@ Leaves alone: where a fault bites; each part asks the board before and after it 
 
 Kinds: `delay` waits, `drop` cuts the connection before anything happens, `error` answers an error,
 `lost_answer` does the work and cuts the connection before the answer, `hold` waits until it is released
-(before the work, or after it with "after": true).
+(before the work, or after it with "after": true). `method` is a call's name, or of changenow an order's id.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class ExchangeApi:
             return answer({"error": "internal_error", "message": fault.message}, fault.status)
 
         async def entry(request: web.Request) -> web.StreamResponse:
-            fault = self._faults.take("changenow", self.METHODS[request.path])
+            fault = self._faults.take("changenow", self.METHODS[request.path], request.query.get("id", ""))
             return await bitten(request, fault, lambda: work(request), fail)
 
         return entry
