@@ -17,7 +17,9 @@ def test_every_unit_is_of_files_that_there_are() -> None:
 def test_tests_that_share_a_stack_are_run_by_one_worker() -> None:
     assert unit("tests/rollout/test_key.py::a[1]") == unit("tests/runbook/test_queues.py::b")
     assert unit("tests/payments/test_line.py::a") == unit("tests/payments/test_bindings.py::B::b")
-    assert len({unit(f"{name}::a") for name in (*APART, "tests/payments/test_line.py")}) == len(APART) + 1
+    assert unit("tests/payments/test_crashes.py::a") == unit("tests/payments/test_window.py::b")
+    stacks = (*APART, "tests/payments/test_line.py", "tests/payments/test_paynow.py")
+    assert len({unit(f"{name}::a") for name in stacks}) == len(stacks)
     assert unit("tests/spec/test_names.py::a") == "tests/spec/test_names.py"
 
 

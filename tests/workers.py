@@ -15,25 +15,24 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
-#: Rooms whose tests share a stack, or their plans, and the unit's name.
+#: Rooms and files whose tests share a stack, or their plans, and the unit's name.
 TOGETHER = {
+    "tests/payments/test_crashes.py": "the second stack of payments",
+    "tests/payments/test_down_and_up.py": "the second stack of payments",
+    "tests/payments/test_paynow.py": "the second stack of payments",
+    "tests/payments/test_window.py": "the second stack of payments",
     "tests/rollout": "the operated stack",
     "tests/runbook": "the operated stack",
     "tests/payments": "the stack of payments",
     "tests/components": "the plans of components",
 }
 #: Files of those rooms that make stacks of their own.
-APART = (
-    "tests/payments/test_window.py",
-    "tests/payments/test_crashes.py",
-    "tests/payments/test_paynow.py",
-    "tests/payments/test_mixed.py",
-    "tests/payments/test_down_and_up.py",
-)
+APART = ("tests/payments/test_mixed.py",)
 #: The long units, longest first.
 LONG = (
-    "the operated stack",
     "the stack of payments",
+    "the operated stack",
+    "the second stack of payments",
     *APART,
     "tests/sandbox/test_chain.py",
     "tests/stacks/test_ci.py",
@@ -47,7 +46,9 @@ LONG = (
 def unit(nodeid: str) -> str:
     """What a test belongs to: a unit's tests are run by one worker, one after the other."""
     file = nodeid.partition("::")[0]
-    return file if file in APART else TOGETHER.get(str(PurePosixPath(file).parent), file)
+    if file in APART:
+        return file
+    return TOGETHER.get(file) or TOGETHER.get(str(PurePosixPath(file).parent), file)
 
 
 class LongBesideSmall(LoadScopeScheduling):  # type: ignore[misc]  # xdist says no types

@@ -18,6 +18,16 @@ def stack() -> Iterator[Stack]:
         yield shared
 
 
+@pytest.fixture(scope="session")
+def second() -> Iterator[Stack]:
+    """Another one, for tests that kill its processes, stop it or change what it is made of; they too leave it healthy.
+
+    What they count is theirs alone: others of them may have come before.
+    """
+    with deployed() as shared:
+        yield shared
+
+
 @pytest.fixture
 def new_stack() -> Iterator[Callable[[], Stack]]:
     """Makes stacks of a test's own, stopped when it ends."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 
 import psutil
 import pytest
@@ -14,8 +13,8 @@ from tests.payments.stack import Stack
 pytestmark = pytest.mark.stack
 
 
-def test_down_leaves_no_process_and_no_port_and_up_goes_on_where_it_was(new_stack: Callable[[], Stack]) -> None:
-    stack = new_stack()
+def test_down_leaves_no_process_and_no_port_and_up_goes_on_where_it_was(second: Stack) -> None:
+    stack = second
     pay(stack)
     processes = stack.processes()
     assert len(processes) > 5  # supervisor, postgres and its workers, cloud, zygote, instances, sandbox, anvil

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.payments.stack import Stack, deployed, http, until
+from tests.payments.stack import Stack, http, until
 
 pytestmark = pytest.mark.stack
 
@@ -18,11 +17,10 @@ TOPIC = "/v1/projects/sluice-local/topics/paynow-events"
 BASKET, BALANCES = ("points-100", "points-1000", "monthly"), [100, 1100, 1600]
 
 
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    """A stack of these tests' own, on which nothing else is dead; they leave it healthy."""
-    with deployed() as one:
-        yield one
+@pytest.fixture
+def stack(second: Stack) -> Stack:
+    """A stack on which no other event and no letter is dead."""
+    return second
 
 
 def buy(stack: Stack, buyer: dict[str, Any], products: tuple[str, ...]) -> None:
@@ -122,7 +120,7 @@ def test_what_cannot_be_handled_ends_in_the_dead_letters_and_is_replayed_by_one_
     assert [one["status"] for one in dropped["answers"]] == ["archived", "archived"]
     assert stack.json("dead", "list")["dead"] == []
     done = stack.json("dead", "history")["actions"]
-    assert [one["verb"] for one in done] == ["archive", "archive", "replay"]
+    assert [one["verb"] for one in done[:3]] == ["archive", "archive", "replay"]
     assert done[0]["account"] == "sluice-operator@sluice-local.iam.gserviceaccount.com"
     stack.json("dead", "drop", dead["id"], "--undo", "--why", "a test", "--yes")
     assert [one["id"] for one in stack.json("dead", "list")["dead"]] == [dead["id"]]
