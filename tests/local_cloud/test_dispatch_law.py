@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from local_cloud.engines.backoff import RetryPolicy
 from local_cloud.engines.queues import Limits
 from local_cloud.engines.tasks import Task, decode
+from tests.dose import share
 from tests.fidelity import pins
 from tests.local_cloud.virtual import START, World, attempts_of_a_failing_task, policies
 
@@ -57,7 +58,7 @@ POLICIES = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=share(300, 100), deadline=None)
 @given(POLICIES)
 def test_every_attempt_falls_where_the_law_says(policy: RetryPolicy) -> None:
     world = World()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from local_cloud.metrics import align, distribution, filters, reduce
 from local_cloud.metrics.distribution import Distribution, add, explicit, exponential, percentile, subtract, tally
 from local_cloud.metrics.series import SECOND, STEP, Key, Point, Run, Series, key
+from tests.dose import share
 from tests.fidelity import pins
 
 KEY = key("custom.googleapis.com/x", "global", {}, {})
@@ -295,7 +296,7 @@ def test_what_cannot_be_read_is_said(text: str, why: str) -> None:
     assert why in str(error.value)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=share(200, 70), deadline=None)
 @given(st.text(alphabet='metric.typeresource.labels ANDORNOT()"=!<>:,-x', max_size=60))
 def test_no_text_breaks_the_reader(text: str) -> None:
     with contextlib.suppress(filters.FilterError):

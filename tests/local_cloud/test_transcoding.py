@@ -15,6 +15,7 @@ from local_cloud.errors import ApiError
 from local_cloud.registry import Api, Binding
 from local_cloud.server import fields, json_codec, transcode
 from local_cloud.server.router import Match, Router
+from tests.dose import share
 from tests.fidelity import pins
 
 pins(
@@ -233,7 +234,7 @@ JSON = st.recursive(
 NAMES = sorted(f.json_name for f in pool().FindMessageTypeByName("google.cloud.tasks.v2.Task").fields)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=share(300, 100), deadline=None)
 @given(body=st.dictionaries(st.sampled_from([*NAMES, "task", "responseView"]), JSON, max_size=4), inner=st.booleans())
 def test_no_body_breaks_the_parser(body: Any, inner: bool) -> None:
     raw = (
@@ -263,7 +264,7 @@ def _fits(value: Any) -> bool:
     return True
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=share(200, 70), deadline=None)
 @given(
     path=st.text(max_size=60), query=st.dictionaries(st.text(max_size=10), st.lists(st.text(max_size=8), max_size=3))
 )

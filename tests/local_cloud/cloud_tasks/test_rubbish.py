@@ -10,6 +10,7 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.dose import share
 from tests.local_cloud.cloud_places import PARENT, Place
 
 QUEUE = f"{PARENT}/queues/q"
@@ -66,6 +67,10 @@ PATHS = st.sampled_from(
 )
 
 
+#: One cloud for all examples; and a busy machine draws slowly.
+PATIENT = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+
+
 def state(place: Place) -> Any:
     """Everything that a call could change."""
     queue = requests.get(f"{place.rest}/v2/{QUEUE}", timeout=10).json()
@@ -75,7 +80,7 @@ def state(place: Place) -> Any:
     return queue, queues, tasks, policy
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=share(250, 60), deadline=None, suppress_health_check=PATIENT)
 @given(PATHS, BODIES)
 def test_no_body_breaks_the_cloud(place: Place, path: tuple[str, str], body: Any) -> None:
     verb, url = path
@@ -89,7 +94,7 @@ def test_no_body_breaks_the_cloud(place: Place, path: tuple[str, str], body: Any
         assert state(place) == before
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=PATIENT)
 @given(PATHS, st.binary(max_size=60))
 def test_no_bytes_break_the_cloud(place: Place, path: tuple[str, str], body: bytes) -> None:
     verb, url = path
@@ -98,7 +103,7 @@ def test_no_bytes_break_the_cloud(place: Place, path: tuple[str, str], body: byt
     assert answer.status_code < 500, answer.text
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=share(150, 50), deadline=None, suppress_health_check=PATIENT)
 @given(st.sampled_from(["grpc", "rest"]), st.text(string.printable, max_size=30))
 def test_no_name_breaks_the_cloud(place: Place, wire: str, name: str) -> None:
     from google.api_core import exceptions
@@ -130,7 +135,7 @@ RETRIES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=share(150, 50), deadline=None, suppress_health_check=PATIENT)
 @given(st.tuples(RATES, INTS), RETRIES, SPANS, SPANS)
 def test_no_number_breaks_the_cloud(
     place: Place, rate: tuple[float, int], retry: dict[str, Any], schedule: dict[str, int], deadline: dict[str, int]

@@ -71,7 +71,9 @@ ENTRIES = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(st.lists(ENTRIES, max_size=6), max_size=3))
 def test_whatever_layers_hold_the_world_outside_stays(tmp_path: Path, made: list[list[Entry]]) -> None:
     home = tmp_path / "here"

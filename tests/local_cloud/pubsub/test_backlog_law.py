@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from local_cloud.pubsub.consumer import Delivery, Refusals
+from tests.dose import share
 from tests.fidelity import pins
 from tests.local_cloud.pubsub.virtual import TOPIC, Subscription, Topic, World
 
@@ -284,4 +285,4 @@ pins(
     documented="Order messages page",
 )
 TestLaw = Law.TestCase
-TestLaw.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestLaw.settings = settings(max_examples=share(150, 50), stateful_step_count=40, deadline=None)
