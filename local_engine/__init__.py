@@ -9,6 +9,7 @@
         overrides={"sluice:imageDigest": digest},
         offline=False,                 # True: a preview that asks nobody
         planned=[below],               # a preview: plans of stacks whose outputs this one may want
+        straight=False,                # True: an up of what was planned already, which is not planned once more
         on_event=print,                # progress: Event(kind="start|done|failed", step=Step(...)), from several threads
     )
     result.ok, result.changed, result.counts, result.writes, result.outputs, result.problems

@@ -74,9 +74,9 @@ def host(
         try:
             configure(settings)
             pulumi_config.set_all_config({key: _text(value) for key, value in config.items()})
-            loop.run_until_complete(run_in_stack(lambda: _to_its_end(program)))
+            loop.run_until_complete(run_in_stack(lambda: _to_its_end(program, raised)))
         except BaseException as error:
-            raised.append(error)
+            raised.append(error)  # after what the program raised itself
         finally:
             _drained(loop)
             pool.shutdown(wait=True)
@@ -98,10 +98,19 @@ def host(
         raise raised[0]
 
 
-async def _to_its_end(program: Program) -> None:
-    """Run it, and wait for all that it began; the SDK's own wait looks at every output again after each."""
-    program()
+async def _to_its_end(program: Program, raised: list[BaseException]) -> None:
+    """Run it, and wait for all that it began; the SDK's own wait looks at every output again after each.
+
+    Of what a program that fails has declared nothing is begun.
+    """
     this = asyncio.current_task()
+    try:
+        program()
+    except BaseException as error:
+        raised.append(error)
+        for task in asyncio.all_tasks() - {this}:
+            task.cancel()
+        raise
     while others := [task for task in asyncio.all_tasks() if task is not this]:
         await asyncio.wait(others)
 

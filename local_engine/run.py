@@ -1,6 +1,7 @@
 """A run of a stack from its config to its result: preview, up or destroy.
 
 ``up`` plans first, without a call, so that whatever can be refused is refused before anything changes; then it acts.
+What was planned already is brought about ``straight``, as ``pulumi up --skip-preview`` does.
 Owns the order of the phases; each phase is another module's.
 """
 
@@ -50,6 +51,7 @@ def run(
     planned: Sequence[Result] = (),
     attribution: Mapping[str, str] = ATTRIBUTION,
     parallel: int = PARALLEL,
+    straight: bool = False,
     on_event: Callable[[Event], None] = _unheard,
 ) -> Result:
     """Preview, apply or destroy ``stack``; see the package's docstring for the arguments."""
@@ -71,6 +73,7 @@ def run(
         state_dir=state_dir,
         planned=planned,
         parallel=parallel,
+        straight=straight,
         on_event=on_event,
     )
     if mode == "preview":
@@ -102,6 +105,7 @@ class _Runner:
     #: Plans of other stacks that were made a moment ago.
     planned: Sequence[Result]
     parallel: int
+    straight: bool
     on_event: Callable[[Event], None]
 
     def plan(self, state: State | None, cloud: Cloud | None, *, before_up: bool = False) -> Result:
@@ -124,9 +128,10 @@ class _Runner:
 
     def up(self, state: State, cloud: Cloud) -> Result:
         """Apply the program."""
-        planned = self.plan(state, None, before_up=True)
-        if planned.problems:
-            return replace(planned, steps=[])
+        if not self.straight:
+            planned = self.plan(state, None, before_up=True)
+            if planned.problems:
+                return replace(planned, steps=[])
         ownership.refuse_foreign(cloud, self.given)
         ownership.claim(cloud, self.stack)
         result = self._result("up", state, cloud)

@@ -131,8 +131,10 @@ class _Teller:
             self.out.plain(f"    {step.op:<8} {step.type.split(':')[-1]:<18} {step.name}", style="dim")
 
 
-def apply(home: Home, ports: Ports, layer: str, digest: str, tell: _Teller) -> dict[str, Any]:
-    """Deploy one layer by the local engine."""
+def apply(
+    home: Home, ports: Ports, layer: str, digest: str, tell: _Teller, *, straight: bool = False
+) -> dict[str, Any]:
+    """Deploy one layer by the local engine; what was planned a moment ago straight."""
     try:
         result = local_engine.run(
             layer,
@@ -141,6 +143,7 @@ def apply(home: Home, ports: Ports, layer: str, digest: str, tell: _Teller) -> d
             state_dir=home.folder("engine"),
             ports=local_engine.Ports(**asdict(ports)),
             overrides=identity.overrides(home, ports, digest, layer),
+            straight=straight,
             on_event=tell,
         )
     except local_engine.StateBusyError as error:
@@ -161,7 +164,7 @@ def app_layer(home: Home, out: Output, digest: str) -> dict[str, Any]:
     ports = home.choose_ports()
     stored = [name for name, service in specs.load("local").services.items() if service.database]
     teller = _Teller(out, Migrations(LocalCloud(home), out, stored), Fresh(home))
-    return apply(home, ports, identity.LAYERS[-1], digest, teller)
+    return apply(home, ports, identity.LAYERS[-1], digest, teller, straight=True)
 
 
 def start_queues(home: Home, system: spec.System, out: Output) -> list[str]:

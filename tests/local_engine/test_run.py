@@ -58,6 +58,25 @@ def test_a_second_up_writes_nothing(engine: Engine, cloud: StandIn) -> None:
     assert "3 unchanged" in render(result)
 
 
+def test_an_apply_of_what_was_planned_runs_the_program_once_and_a_refusal_of_it_changes_nothing(
+    engine: Engine, cloud: StandIn
+) -> None:
+    runs: list[str] = []
+
+    def program() -> None:
+        runs.append("planned or applied")
+        payments(rate=10 * len(runs))
+        if len(runs) > 1:
+            raise ValueError("a change of template during a rollout")
+
+    assert engine(program, straight=True).ok
+    assert len(runs) == 1
+    cloud.calls.clear()
+    refused = engine(program, straight=True)
+    assert "a change of template" in refused.problems[0].what
+    assert (refused.writes, cloud.written()) == (0, [])
+
+
 def test_an_update_patches_what_changed(engine: Engine, cloud: StandIn) -> None:
     engine(payments)
     cloud.calls.clear()
