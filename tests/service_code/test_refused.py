@@ -7,92 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from decimal import Decimal
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ops import app
 from ops.errors import CallFailed
-from ops.reconcile import payments
-from ops.reconcile.found import Finding, Found
-from ops.reconcile.helps import Helps
 from tests.service_code import gathering
 from tests.service_code.conftest import Chain
-from tests.service_code.dead_here import Command
 from tests.service_code.flow import alerts
-from tests.service_code.gathering import BATCH, CONVERT, TRIGGER, books
+from tests.service_code.gathering import CONVERT, TRIGGER, books
 from tests.service_code.judged import violations
-from tests.service_code.resent import Resent, resending
+from tests.service_code.refusing import Start, refusing
 from tests.service_code.world import World
-
-
-@dataclass
-class Desk:
-    """The services, and both commands."""
-
-    town: Resent
-    dead: Command
-
-    async def gathered(self, *, until: str) -> list[str]:
-        """Two payments of one client, worth a batch; their messages for a queue come to nothing."""
-        ids = [await self.town.pay(name, channel_id=gathering.CHANNEL) for name in ("one", "two")]
-        await self.town.deliver(but=(until, "channel-access-queue"))
-        await self.town.running["gcwebhook"].kit.db.fetch(
-            "UPDATE channel_access SET granted_at = queued_at WHERE unique_id = ANY($1)", ids
-        )
-        return ids
-
-    async def batch(self, refusal: str = "pair_is_inactive") -> tuple[str, list[str]]:
-        """A batch that the exchange refuses, and its payments."""
-        ids = await self.gathered(until=BATCH)
-        self.refuses(refusal)
-        await self.sweep(60)
-        (row,) = await self.town.running["gcsplit"].kit.db.fetch("SELECT batch_id, status FROM payout_batches")
-        assert row["status"] == "refused"
-        return row["batch_id"], ids
-
-    def refuses(self, refusal: str, status: int | None = 400) -> None:
-        self.town.world.outer.changenow_status, self.town.world.outer.changenow_refusal = status, refusal
-
-    def well(self) -> None:
-        self.refuses("", None)
-
-    async def sweep(self, seconds: float) -> None:
-        self.town.world.clock.at += seconds
-        await self.town.running["gcbatchprocessor"].sweep()
-
-    async def found(self) -> list[Finding]:
-        """What `sluice reconcile` names of payments."""
-
-        def tasks(path: str) -> Any:
-            raise CallFailed(path, status=404)
-
-        here = self.dead.here
-        reach: Any = SimpleNamespace(
-            call=lambda service, path: here.call("GET", service, path), tasks=tasks, location="l", helps=Helps()
-        )
-        found = Found()
-        await asyncio.to_thread(payments.look_at_payments, reach, found, "")
-        return found.findings
-
-
-Start = Callable[[], Awaitable[Desk]]
 
 
 @pytest.fixture
 async def start(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], log_lines: list[dict[str, Any]]
 ) -> AsyncIterator[Start]:
-    async with resending(world, monkeypatch, capsys) as found:
-
-        async def desk() -> Desk:
-            town = await found()
-            return Desk(town, Command(town.here, capsys))
-
+    async with refusing(world, monkeypatch, capsys) as desk:
         yield desk
 
 
@@ -243,7 +179,12 @@ async def test_a_batch_that_no_exchange_takes_is_settled_once_by_other_means_and
     desk = await start()
     batch, members = await desk.batch("not_valid_address")
     dead, paid = desk.dead, ("--note", "by hand, to the wallet he meant")
-    assert (await dead("settle", members[0], *paid, "--dry-run"))["would_change"] == batch
+    told = await dead.text("settle", members[0], *paid, "--yes", ends=2)
+    assert f"{members[0]} is one payment of batch {batch} (0.097 eth of 2 payments to 0x" in told
+    wish = await dead("settle", batch, *paid, "--dry-run")
+    assert (wish["would_change"], wish["amount"], wish["payments"]) == (batch, str(2 * gathering.KEPT), 2)
+    assert wish["client_wallet"] == await sql.fetchval("SELECT client_wallet FROM payout_batches")
+    assert await sql.fetchval("SELECT status FROM payout_batches") == "refused"
     await dead("settle", batch, "--tx", "0x12", "--yes", ends=2)
     assert f"./sluice dead settle {batch}" in await dead.text("show", batch)
     door = desk.town.running["gcbatchprocessor"]
@@ -337,7 +278,7 @@ async def test_a_buyer_who_was_not_let_in_is_asked_for_again_by_the_letter_once_
     world.outer.tasks.clear()
     world.outer.telegram_status = 200
     given_up = [one for one in (await dead("list", "--kind", "letter"))["dead"] if one["code"] == "ACCESS_NOT_GRANTED"]
-    assert [one["hopeful"] for one in given_up] == [True] * len(given_up)
+    assert [one["hopeful"] for one in given_up] == [True]
     said = await asyncio.gather(*(webhook.operate("POST", f"/payments/{refused}/grant") for _ in range(2)))
     assert sorted(one.json()["status"] for one in said) == ["already_asked", "asked"]
     assert (await webhook.sweep())["given_up"] == 0
