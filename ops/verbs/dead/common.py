@@ -74,7 +74,7 @@ def the_one(doors: DeadDoors, hand: Hand | None, id_: str, kind: str) -> Thing:
             return thing
     raise BadUsage(
         f"not dead: {id_[:200]}",
-        why="no death, event or letter of such an id is recorded, so nothing was done",
+        why="no death, event, letter, refused batch or conversion of such an id is recorded, so nothing was done",
         fix="./sluice dead list shows what is dead",
     )
 

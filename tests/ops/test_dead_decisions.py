@@ -1,0 +1,113 @@
+"""`sluice dead settle` and `mark`: what they say of whose money before they are told to go on, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ops import app, place
+from ops.errors import CallFailed
+from tests.ops.test_operator_verbs import DEATH, ONE, Stack
+
+WALLET, HASH = "0x" + "ef" * 20, "0x" + "ab" * 32
+BATCH = {
+    "kind": "batch", "id": "b1", "since": "2026-11-22T20:00:00Z", "status": "refused", "code": "EXCHANGE_X", "why": "x",
+    "currency": "eth", "amount": str(97 * 10**15), "members": 40, "attempts": 1, "retryable": True,
+    "payments": ["pay1", "pay2"],
+}  # fmt: skip
+SETTLED = {"status": "settled", "batch_id": "b1"}
+
+
+@pytest.fixture
+def doors(monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """A batch of forty that is refused, and a payment that is dead."""
+    made = Stack()
+    none = CallFailed("answered 404", status=404, body=json.dumps({"error": "NOT_DEAD", "reason": "none"}))
+    made.answer = none
+    made.by_path = {
+        **dict.fromkeys(("/refused/b1", "/refused/pay1"), BATCH),
+        "/payments/pay1": {"request": {"client_wallet": WALLET}, "batch": {"batch_id": "b1", "members": 40}},
+        "/dead/lone": {**ONE, "deaths": [{**DEATH, "unique_id": "lone"}]},
+        "/payments/lone": {"request": {"client_wallet": WALLET}, "batch": None},
+        "/batches/b1/settle": SETTLED,
+    }
+
+    def of(stack: str) -> Stack:
+        made.stack = stack
+        return made
+
+    monkeypatch.setattr(place, "of", of)
+    monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: SIM115 - nobody answers
+    return made
+
+
+def posted(doors: Stack) -> list[Any]:
+    return [body for (method, *_), body in zip(doors.calls, doors.bodies, strict=True) if method == "POST"]
+
+
+@pytest.mark.parametrize("words", [["settle", "pay1", "--note", "x"], ["settle", "pay1", "--note", "x", "--dry-run"]])
+def test_a_payment_of_a_batch_is_not_settled_by_itself_and_its_batch_is_named(
+    doors: Stack, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert app.main(["dead", *words, "--yes"]) == 2
+    said = capsys.readouterr().err
+    assert f"pay1 is one payment of batch b1 (0.097 eth of 40 payments to {WALLET}): nothing was done" in said
+    assert "./sluice dead settle b1" in said
+    assert posted(doors) == []
+
+
+@pytest.mark.parametrize(
+    ("id_", "words"),
+    [
+        ("b1", f"batch b1 (0.097 eth of 40 payments to {WALLET})"),
+        ("lone", f"payment lone (0.{5:018d} eth to {WALLET})"),
+    ],
+)
+def test_whose_money_and_how_much_is_said_in_the_question_and_by_a_dry_run(
+    doors: Stack, capsys: pytest.CaptureFixture[str], id_: str, words: str
+) -> None:
+    settle = ["dead", "settle", id_, "--tx", HASH.upper().replace("0X", "0x")]
+    assert app.main(settle) == 1
+    assert f"Record that {words} was paid by other means? It is never paid after that; no undo." in (
+        capsys.readouterr().out
+    )
+    assert app.main([*settle, "--dry-run"]) == 0
+    assert f"would settle {words}" in capsys.readouterr().out
+    assert app.main([*settle, "--stack", "prod", "--yes"]) == 1
+    assert words in capsys.readouterr().err
+    assert posted(doors) == []
+    assert app.main([*settle, "--note", "by hand", "--yes", "--dry-run", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["would_change"], told["client_wallet"], told["tx_hash"]) == (id_, WALLET, HASH)
+
+
+def test_the_transaction_and_the_note_are_both_sent_whole_and_a_longer_one_is_refused(
+    doors: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note = "n" * 1000
+    assert app.main(["dead", "settle", "b1", "--tx", HASH, "--note", note, "--yes"]) == 0
+    assert posted(doors) == [{"by": "ann@laptop", "tx_hash": HASH, "note": note}]
+    for verb in (["settle", "b1"], ["mark", "lone", "dead"]):
+        assert app.main(["dead", *verb, "--note", note + "n", "--yes"]) == 2
+        assert "--note has 1,001 characters, and 1,000 are kept" in capsys.readouterr().err
+    assert app.main(["dead", "settle", "b1", "--tx", HASH[:-1], "--yes"]) == 2
+    assert len(posted(doors)) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "ends"),
+    [(["pay1", "dead"], 2), (["b1", "investigating"], 2), (["lone", "asleep"], 2), (["lone", "investigating"], 0)],
+)
+def test_a_dry_run_of_a_mark_ends_as_the_mark_does(doors: Stack, words: list[str], ends: int) -> None:
+    doors.by_path["/dead/pay1"] = {**ONE, "deaths": [{**DEATH, "unique_id": "b1"}]}  # the payout of its batch
+    doors.by_path["/failed-transactions/lone/status"] = {"status": "investigating"}
+    assert [app.main(["dead", "mark", *words, *more]) for more in (["--dry-run"], [])] == [ends, ends]
+
+
+def test_what_is_settled_already_would_not_be_changed(doors: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    doors.by_path["/refused/b1"] = {**BATCH, "status": "settled"}
+    assert app.main(["dead", "settle", "b1", "--note", "x", "--dry-run", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["would_change"], told["standing"]) == (None, "settled")
