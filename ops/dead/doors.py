@@ -5,11 +5,13 @@ Who is at the keyboard is said with each change, and written into operator_actio
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from ops import older, rest
+from ops.dead.access import ASKED_FOR
 from ops.dead.things import (
     BATCH,
     CONVERSION,
@@ -33,6 +35,8 @@ from ops.place import Place
 KEEPER, ENTRY, VIEW = "gcsplit", "paynowwebhook", "gcwebhook"
 #: Who asks the exchange again for what it refused, and where.
 ASKS = {BATCH: ("gcbatchprocessor", "/batches/{}/retry"), CONVERSION: ("gcsplit2", "/conversions/{}/retry")}
+#: What is said of a second refusal whose words are not in the answer.
+AGAIN = {"error": "REFUSED", "reason": "the exchange has refused it again; dead show has its words"}
 #: Characters of an id in a URL: what is longer is no id of ours, and no server reads it.
 LONGEST = 8_000
 #: Actions that are read at most where a number is asked for.
@@ -114,7 +118,10 @@ class DeadDoors:
             return self._change(VIEW, f"/payments/{_path(thing.raw['unique_id'])}/grant", why)
         if thing.kind in REFUSED:
             service, path = ASKS[thing.kind]
-            return self._change(service, path.format(_path(thing.id)), why)
+            answer = self._change(service, path.format(_path(thing.id)), why)
+            if answer["status"] == "refused":  # so says a release before this one
+                raise Refused(service, CallFailed("refused again", status=409, body=json.dumps(answer | AGAIN)))
+            return answer
         return self._change(ENTRY, f"/dead/{_path(thing.id)}/replay", why)
 
     def mark(self, thing: Thing, verb: str, why: str) -> dict[str, Any]:
@@ -140,6 +147,11 @@ class DeadDoors:
         if thing.kind == BATCH:
             return self._change(ASKS[BATCH][0], f"/batches/{_path(thing.id)}/settle", "", dict(body))
         return self.change(thing.id, "recovered", body)
+
+    def asked(self, thing: Thing, limit: int) -> list[dict[str, Any]]:
+        """What operators did for the buyer of a letter: a replay of it is written down with his payment."""
+        about = thing.raw.get("unique_id") if thing.is_grant else None
+        return [one for one in self.history(about, limit) if one["after"] == ASKED_FOR] if about else []
 
     def history(self, subject: str, limit: int) -> list[dict[str, Any]]:
         """What operators did, the newest first."""

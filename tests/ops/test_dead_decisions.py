@@ -111,3 +111,11 @@ def test_what_is_settled_already_would_not_be_changed(doors: Stack, capsys: pyte
     assert app.main(["dead", "settle", "b1", "--note", "x", "--dry-run", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["would_change"], told["standing"]) == (None, "settled")
+
+
+def test_a_second_refusal_is_no_success_of_a_release_before_either(
+    doors: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    doors.by_path["/batches/b1/retry"] = {"status": "refused", "batch_id": "b1"}
+    assert app.main(["dead", "replay", "b1", "--yes"]) == 1
+    assert "\u2717 b1  refused  the exchange has refused it again" in capsys.readouterr().out

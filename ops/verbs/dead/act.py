@@ -9,6 +9,7 @@ import typer
 from ops import place
 from ops.auditing import audited
 from ops.confirming import Confirm, DryRun, Json, WhichStack, Why, Yes, confirm_change
+from ops.dead import access
 from ops.dead.doors import DeadDoors
 from ops.dead.things import BATCH, PAYMENT, REFUSED, Thing, Wanted
 from ops.dead.work import Result, Verb, Work, unfit, verdict
@@ -33,6 +34,8 @@ from spec.stack import LOCAL
 
 #: Things that are put aside in a second.
 DROPS = 20.0
+#: Ids of those that are left out that are named in a line.
+NAMED = 5
 
 
 def replay(
@@ -68,23 +71,28 @@ def replay(
     with in_hand(here, doors, out, wanted=kind not in (PAYMENT, *REFUSED), needed=messages) as hand:
         if every:
             listed = filters.of([*doors.listed(filters), *messages_in(hand, filters)], here.now())
-            things = [thing for thing in listed if thing.hopeful]
+            hopeful = [thing for thing in listed if thing.hopeful]
+            things, left = access.chosen(hopeful, kind, doors.way, here.now())
             unlooked(out, doors)
         else:
-            things = all_found(doors, hand, ids or [], kind)
+            things, left = all_found(doors, hand, ids or [], kind), []
+            for thing in things:
+                if thing.is_grant and (late := access.over(thing, doors.way, here.now())):
+                    out.warn(f"{thing.id}: {late}")
         things = things[:limit] if limit else things
+        more = _left(out, left)
         if dry_run:
-            _would(out, "replay", things)
+            _would(out, "replay", things, more)
             return
         if not things:
             out.say("nothing waits that may go well as things are; nothing was replayed")
-            out.result({"replayed": 0, "answers": []})
+            out.result({"replayed": 0, "answers": [], **more})
             return
         paid = sum(thing.kind in (PAYMENT, BATCH) for thing in things)
         from_wallet = f" {counted(paid, 'payout')} of them: each is paid from the host wallet." if paid else ""
         question = f"Replay {len(things)} in {here.stack}, {rate}?{from_wallet}"
         confirm_change(here, question, yes=yes, named=confirm, as_json=as_json)
-        _work(out, here, Work(doors, hand), "replay", things, why=why, rate=per_second)
+        _work(out, here, Work(doors, hand), "replay", things, why=why, rate=per_second, more=more)
 
 
 def drop(
@@ -120,7 +128,26 @@ def drop(
         _work(out, here, Work(doors, hand), verb, things, why=why, rate=DROPS)
 
 
-def _work(out: Output, here: Place, work: Work, verb: Verb, things: list[Thing], *, why: str, rate: float) -> None:
+def _left(out: Output, left: list[tuple[Thing, str]]) -> dict[str, Any]:
+    """Say which may go well and are not taken all the same, and why."""
+    for why in dict.fromkeys(why for _, why in left):
+        ids = [thing.id for thing, one in left if one == why]
+        shown = ", ".join(ids[:NAMED]) + (" and more" if len(ids) > NAMED else "")
+        out.refusal(f"{counted(len(ids), 'letter')} left out: {shown}", why)
+    return {"left_out": [{"kind": one.kind, "id": one.id, "reason": why} for one, why in left]} if left else {}
+
+
+def _work(
+    out: Output,
+    here: Place,
+    work: Work,
+    verb: Verb,
+    things: list[Thing],
+    *,
+    why: str,
+    rate: float,
+    more: dict[str, Any] | None = None,
+) -> None:
     def told(result: Result) -> None:
         tell = out.refusal if result.refused else out.step
         tell(f"{result.id}  {result.status}", result.reason)
@@ -135,7 +162,7 @@ def _work(out: Output, here: Place, work: Work, verb: Verb, things: list[Thing],
     answers = [result.as_json() for result in work.results]
     left = [thing.id for thing in things[len(work.results) :]]
     said: dict[str, Any] = {"replayed": count} if verb == "replay" else {}
-    said |= {"answers": answers, **({"left": left} if left else {})}
+    said |= {"answers": answers, **({"left": left} if left else {}), **(more or {})}
     if work.ended is not None:
         error = OpsError(
             f"{len(left)} of {len(things)} are left: {work.ended.what}",
@@ -150,7 +177,7 @@ def _work(out: Output, here: Place, work: Work, verb: Verb, things: list[Thing],
         raise typer.Exit(1)
 
 
-def _would(out: Output, verb: Verb, things: list[Thing]) -> None:
+def _would(out: Output, verb: Verb, things: list[Thing], more: dict[str, Any] | None = None) -> None:
     judged = []
     for thing in things:
         may, reason = verdict(thing) if verb == "replay" else (unfit(verb, thing) is None, unfit(verb, thing) or "")
@@ -159,4 +186,4 @@ def _would(out: Output, verb: Verb, things: list[Thing]) -> None:
         tell(f"would {verb} {thing.kind} {thing.id}" if may else f"would not {verb} {thing.kind} {thing.id}", reason)
     if not things:
         out.say(f"would {verb} nothing")
-    out.result({f"would_{verb}": [one["id"] for one in judged if one["may"]], "judged": judged})
+    out.result({f"would_{verb}": [one["id"] for one in judged if one["may"]], "judged": judged, **(more or {})})

@@ -81,6 +81,8 @@ def show(one: One, *, kind: Kind = "", stack: WhichStack = LOCAL, as_json: Json 
     with in_hand(here, doors, out, wanted=message, needed=message) as hand:
         thing = the_one(doors, hand, one, kind)
         found: dict[str, Any] = thing.raw if message else (doors.get(thing.kind, thing.id) or {})
+        if thing.is_grant:
+            found["actions"] = [*found.get("actions", []), *reversed(doors.asked(thing, page.SHOWN))]
         way = doors.way(thing.id) if thing.kind in (PAYMENT, *REFUSED) else None
         page.show(out, thing, found, way, stack)
         may, why = verdict(thing)
@@ -95,14 +97,17 @@ def history(
     as_json: Json = False,
 ) -> None:
     """Print what operators did."""
-    out = Output(as_json=as_json)
-    bare = subject.removeprefix(NUMBERED).removeprefix(MESSAGE)
-    found = DeadDoors(place.of(stack)).history(bare, limit)
-    for one in found:
+    out, doors = Output(as_json=as_json), DeadDoors(place.of(stack))
+    found = doors.history(subject.removeprefix(NUMBERED).removeprefix(MESSAGE), limit + 1)
+    if subject.startswith(NUMBERED) and (letter := doors.find(subject, LETTER)) is not None:
+        found = sorted([*found, *doors.asked(letter, limit + 1)], key=lambda one: str(one["at"]), reverse=True)
+    for one in found[:limit]:
         out.plain(page.action(one))
+    if len(found) > limit:
+        out.say(f"these are the newest {limit}; there are more: --limit N")
     if not found:
         out.say("nothing is recorded")
-    out.result({"actions": found})
+    out.result({"actions": found[:limit], "more": len(found) > limit})
 
 
 def letters(*, stack: WhichStack = LOCAL, as_json: Json = False) -> None:
