@@ -36,6 +36,11 @@ class Client(Message):
         """The columns' values, in the order of COLUMNS."""
         return (self.client_id, self.client_wallet, self.payout_currency, self.payout_network, self.currency)
 
+    @property
+    def pair(self) -> str:
+        """What an exchange changes into what, as PAIR has it."""
+        return f"{self.currency} {self.payout_currency} {self.payout_network}"
+
 
 class Accumulate(Message):
     """gcwebhook to gcaccumulator: this much came in for a client who is paid by threshold."""
@@ -69,6 +74,10 @@ class BatchDue(Message):
 COLUMNS = "client_id, client_wallet, payout_currency, payout_network, currency"
 #: A client's rows: $1 to $5 are the key.
 OF_CLIENT = " AND ".join(f"{name} = ${number}" for number, name in enumerate(COLUMNS.split(", "), start=1))
+#: Whether rows a and b are of the same client.
+SAME = " AND ".join(f"a.{name} = b.{name}" for name in COLUMNS.split(", "))
+#: What an exchange changes into what.
+PAIR = "currency || ' ' || payout_currency || ' ' || payout_network"
 #: Rows that may be paid out.
 PAYABLE = "conversion_status = 'completed' AND batch_id IS NULL"
 
