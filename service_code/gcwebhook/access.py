@@ -16,6 +16,8 @@ from service_code.kit.outcomes import Dead, Done, Outcome, Retry
 from service_code.kit.outside import UnreachableError
 from service_code.kit.runtime import Kit
 
+#: The code of what the Bot API will not do.
+REFUSED = "TELEGRAM_REFUSED"
 _log = logs.get("access")
 
 
@@ -48,7 +50,7 @@ class ChannelAccess:
             connection = await call.begin()
             sql = "UPDATE channel_access SET refused_at = $2 WHERE unique_id = $1"
             await connection.execute(sql, order.unique_id, call.now)
-            return Dead("TELEGRAM_REFUSED", str(error))
+            return Dead(REFUSED, str(error))
         connection = await call.begin()
         sql = "UPDATE channel_access SET granted_at = $2 WHERE unique_id = $1 AND granted_at IS NULL"
         await connection.execute(sql, order.unique_id, call.now)

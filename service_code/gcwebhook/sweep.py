@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from service_code.gcwebhook.access import REFUSED
 from service_code.gcwebhook.payments import (
     ACCESS_QUEUE,
     ACCUMULATE_QUEUE,
@@ -108,13 +109,17 @@ class Sweeper:
                 FROM (
                     SELECT a.unique_id FROM channel_access a JOIN split_payout_request r USING (unique_id)
                     WHERE a.granted_at IS NULL AND a.refused_at IS NULL AND r.received_at <= $2
-                      AND a.queued_at <= greatest(r.received_at + $4::interval, $5)
+                      AND (a.queued_at <= $4 OR NOT EXISTS (
+                          SELECT 1 FROM dead_letters l
+                          WHERE l.unique_id = a.unique_id AND l.service = $5 AND l.code = ANY($6)
+                      ))
                     ORDER BY a.queued_at LIMIT $3 FOR UPDATE OF a SKIP LOCKED
                 ) AS late JOIN split_payout_request r USING (unique_id)
                 WHERE access.unique_id = late.unique_id RETURNING r.*, access.tries
                 """,
-                # What an operator has put anew after its day has an hour.
-                *(now, now - GIVE_UP, AT_ONCE, GIVE_UP, now - AGAIN_AT_MOST),
+                # What was given up or refused before was put anew by an operator, and has an hour.
+                *(now, now - GIVE_UP, AT_ONCE, now - AGAIN_AT_MOST),
+                *(self._kit.settings.service, [GIVEN_UP, REFUSED]),
             )
             for row in rows:
                 send = send_of({**row, "try": row["tries"]}, ACCESS_QUEUE)
