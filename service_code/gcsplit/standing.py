@@ -46,6 +46,8 @@ WINDOWS = {
     "refused": timedelta(0),
     "unsent": timedelta(minutes=2),
 }
+#: What `say` counts by: what waits for an operator alone is named at once, and an alarm stands for as long as it does.
+USUAL = {**WINDOWS, "refused": timedelta(minutes=10)}
 #: Every stage's payments: id, flow, stage, since, code, currency and amount. One payment may stand in two of
 #: them. What PayNow's entry publishes is its own to tell.
 STANDING = f"""
@@ -174,7 +176,7 @@ class Standing:
         )
         for row in rows:
             stage, age = row["stage"], (now - row["since"]).total_seconds()
-            window = WINDOWS[stage].total_seconds()
+            window = USUAL[stage].total_seconds()
             said = {"overdue": round(age / window, 3)} if window else {}
             _log.info(
                 "payments wait", what="waiting", status="waiting", stage=stage, waiting=row["n"],
