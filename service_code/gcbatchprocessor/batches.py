@@ -174,5 +174,5 @@ class Batches:
 
 
 def _meanwhile(status: str) -> str:
-    """What became of a batch while the exchange was asked for it: another did, and it was refused or sent."""
-    return "refused" if status == "refused" else "already_sent"
+    """What became of a batch while the exchange was asked for it: refused, settled, or sent by another."""
+    return status if status == "refused" else f"already_{status}"

@@ -1,5 +1,5 @@
-"""Batches for operators: those that are not paid, and one that the exchange has refused: ordered once more, or recorded
-as paid by other means, each done once.
+"""Batches for operators: those that are not paid; one that the exchange has refused, ordered once more; and one that is
+not ordered, recorded as paid by other means. Each is done once.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from service_code.kit.service import Incoming, Reply
 from service_code.kit.threshold import client_of
 
 LISTED = 500
-#: A refused batch, until the transaction ends.
+#: A batch, until the transaction ends.
 HELD = "SELECT * FROM payout_batches WHERE batch_id = $1 FOR UPDATE"
+STANDS = "SELECT status, error_code, error_message FROM payout_batches WHERE batch_id = $1"
+#: How one stands that nobody is paid for yet.
+UNSENT = ("assembled", "refused")
 
 _log = logs.get("operate")
 
@@ -68,14 +71,18 @@ class Operators:
                 batch_id,
             )
             done = Action(
-                verb="replay", kind="batch", subject=batch_id, before=f"refused: {row['error_code']}",
-                after="assembled", why=wish.get("why"),
+                verb="replay", kind="batch", subject=batch_id, before=_stood(row), after="assembled",
+                why=wish.get("why"),
             )  # fmt: skip
             await actions.note(incoming, call, done, by=wish.get("by"), connection=connection)
         return await self._order(row, call)
 
     async def settle(self, incoming: Incoming, call: Call) -> Reply:
-        """POST /batches/{batch_id}/settle {"tx_hash": ..., "note": ...}: a refused one was paid by other means."""
+        """POST /batches/{batch_id}/settle {"tx_hash": ..., "note": ...}: one not ordered was paid by other means.
+
+        An exchange that is gone for good refuses nothing, so that one which is assembled is settled, too. An order that
+        is on its way meanwhile is dropped: whoever sends a batch looks at its row under this lock.
+        """
         batch_id, wish = incoming.path["batch_id"], actions.texts(incoming.body, ("tx_hash", "note"))
         call.about(batch_id)
         if (how := actions.how_settled(wish)) is None:
@@ -86,32 +93,40 @@ class Operators:
             return Reply(404, {"error": "NO_SUCH_BATCH", "reason": "no batch of this id was assembled"})
         if row["status"] == "settled":
             return Reply(200, {"status": "settled", "already": "settled", "batch_id": batch_id})
-        if row["status"] != "refused":
-            reason = f"it is {row['status']}, and only what the exchange has refused is settled"
+        if row["status"] not in UNSENT:
+            reason = f"it is {row['status']}, and only what is not ordered at the exchange is settled"
             return Reply(409, {"error": "NOT_REFUSED", "reason": reason})
         await connection.execute(
             "UPDATE payout_batches SET status = 'settled', closed_at = $2 WHERE batch_id = $1", batch_id, call.now
         )
         held = Amount(currency=row["currency"], units=row["amount"])
-        await ledger.post(connection, [ledger.settled(batch_id, held, how)], call.now)
-        done = Action(
-            verb="settle", kind="batch", subject=batch_id, before=f"refused: {row['error_code']}", after="settled",
-            why=how,
-        )  # fmt: skip
+        await ledger.post(connection, [ledger.settled(batch_id, held, how.reference)], call.now)
+        done = Action(verb="settle", kind="batch", subject=batch_id, before=_stood(row), after="settled", why=how.told)
         await actions.note(incoming, call, done, by=wish.get("by"))
-        _log.warning("a refused batch was settled outside", what="batch_settled", status="settled")
+        _log.warning("a batch was settled outside", what="batch_settled", status="settled")
         return Reply(200, {"status": "settled", "batch_id": batch_id})
 
     async def _order(self, row: Any, call: Call) -> Reply:
-        batch_id = row["batch_id"]
+        """Have it ordered, and answer by its own row: somebody else may have been quicker, or have settled it."""
+        batch_id, why = row["batch_id"], "another works on it at this moment"
         try:
-            status = await self._batches.advance(client_of(row), call)
+            await self._batches.advance(client_of(row), call)
         except ExchangeAwayError as error:
-            reason = f"the exchange gives no answer ({error}): the schedule of gcbatchprocessor asks it each minute"
+            why = f"the exchange gives no answer ({error})"
+        now = await self._kit.db.row(STANDS, batch_id)
+        assert now is not None
+        if now["status"] == "assembled":
+            reason = f"{why}: the schedule of gcbatchprocessor asks it each minute"
             return Reply(502, {"error": "EXCHANGE_AWAY", "reason": reason})
-        if status == "refused":
-            sql = "SELECT error_code AS error, error_message AS reason FROM payout_batches WHERE batch_id = $1"
-            return Reply(409, dict(await self._kit.db.row(sql, batch_id) or {}))
+        if now["status"] == "refused":
+            return Reply(409, {"error": now["error_code"], "reason": now["error_message"]})
+        if now["status"] == "settled":
+            return Reply(200, {"status": "already_settled", "batch_id": batch_id})
         # By this request, or by a sweep that took it up meanwhile.
         _log.warning("a refused batch was ordered after all", what="batch_retried", status="sent")
         return Reply(200, {"status": "sent", "batch_id": batch_id})
+
+
+def _stood(row: Any) -> str:
+    """How a batch stood before, in an action's words."""
+    return f"refused: {row['error_code']}" if row["status"] == "refused" else str(row["status"])

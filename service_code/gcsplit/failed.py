@@ -123,12 +123,12 @@ class Failed:
         if row is None:
             return await self._not_open(unique_id)
         held = Amount(currency=row["currency"], units=row["amount"])
-        postings = [ledger.recovered(unique_id, row["generation"], held, how)]
+        postings = [ledger.recovered(unique_id, row["generation"], held, how.reference)]
         if row["error_code"] == STRAY_TRANSFER:
             strayed = Amount(currency=held.currency, units=await connection.fetchval(STRAYED, unique_id, held.currency))
-            postings.append(ledger.stray_settled(unique_id, row["generation"], strayed, how))
+            postings.append(ledger.stray_settled(unique_id, row["generation"], strayed, how.reference))
         await ledger.post(connection, postings, call.now)
-        done = Action(verb="settle", kind="payment", subject=unique_id, before=before, after="recovered", why=how)
+        done = Action(verb="settle", kind="payment", subject=unique_id, before=before, after="recovered", why=how.told)
         await actions.note(incoming, call, done, by=wish.get("by"))
         _log.warning("a dead payment was settled outside", what="payment_recovered", status="recovered")
         return Reply(200, shown(row))

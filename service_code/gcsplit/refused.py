@@ -45,12 +45,14 @@ LISTS = {
     "WHERE a.conversion_status = 'failed' OR said.code IS NOT NULL",
 }
 LISTS["refused"] = LISTS["open"]
-#: One, by its own id or by that of a payment that is in the batch.
+#: One, by its own id or by that of a payment that is in the batch; by its own also a batch that was never refused: an
+#: exchange that is gone for good leaves it as it is.
 ONE = f"""
     SELECT * FROM (
         {BATCH} WHERE b.batch_id IN ($1, (SELECT batch_id FROM payout_accumulation WHERE unique_id = $1))
         UNION ALL {CONVERSION} WHERE a.unique_id = $1
-    ) AS one WHERE status = 'refused' OR code IS NOT NULL ORDER BY status = 'refused' DESC, kind LIMIT 1
+    ) AS one WHERE status = 'refused' OR code IS NOT NULL OR (status = 'assembled' AND id = $1)
+    ORDER BY status = 'refused' DESC, kind LIMIT 1
 """
 MEMBERS = "SELECT unique_id FROM payout_accumulation WHERE batch_id = $1 ORDER BY created_at, unique_id LIMIT 500"
 
@@ -100,6 +102,9 @@ def _shown(row: Any) -> dict[str, Any]:
 
 def _verdict(row: Any) -> dict[str, Any]:
     """Whether it may be asked for again, why not, and what that does."""
+    if row["status"] == "assembled":
+        why = "it waits for nobody any more: the schedule of gcbatchprocessor asks the exchange each minute"
+        return {"may": False, "code": "already_assembled", "why": why}
     if row["status"] != "refused":
         why = f"it waits for nobody any more: its {row['kind']} is {row['status']}"
         return {"may": False, "code": f"already_{row['status']}", "why": why}

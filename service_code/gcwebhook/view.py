@@ -114,7 +114,10 @@ def hops_of(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     for row in found["accumulation"]:
         hops.append((row["created_at"], "accumulated", f"{row['accumulated_eth']} base units of {row['currency']}"))
         hops.append((row["converted_at"], "converted", f"{row['accumulated_usdt']} base units of usdt"))
-    hops += [(row["assembled_at"], "batch assembled", f"{row['members']} payments") for row in found["batch"]]
+    for row in found["batch"]:
+        hops.append((row["assembled_at"], "batch assembled", f"{row['members']} payments"))
+        if row["status"] == "settled":
+            hops.append((row["closed_at"], "settled", _settlement(found["ledger"])))
     ordered = "batch ordered" if found["batch"] else "split and exchange ordered"
     hops += [(row["created_at"], ordered, row["cn_api_id"]) for row in found["split"]]
     for row in found["stages"]:
@@ -132,6 +135,11 @@ def hops_of(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     hops += [(row["failed_at"], "dead", row["error_code"]) for row in found["failed"]]
     hops += [(row["closed_at"], row["status"], row["recovery_tx_hash"]) for row in found["failed"] if row["closed_at"]]
     return [{"at": at, "hop": hop, "detail": detail} for at, hop, detail in sorted((h for h in hops if h[0]), key=_at)]
+
+
+def _settlement(postings: list[dict[str, Any]]) -> str | None:
+    """How a batch was paid by other means."""
+    return next((row["reference"] for row in postings if row["kind"] == "settled"), None)
 
 
 def _confirmed(payout: dict[str, Any]) -> str | None:

@@ -52,12 +52,21 @@ def texts(body: bytes, known: Iterable[str] = (), *, longest: int = LONGEST) -> 
     return wish
 
 
-def how_settled(wish: Mapping[str, str]) -> str | None:
-    """Return how something was paid by other means: `tx_hash`, or else `note`; nothing where that is not said."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settlement:
+    """How something was paid by other means: in short for a posting, and all that was said of it, for the action."""
+
+    reference: str
+    told: str
+
+
+def how_settled(wish: Mapping[str, str]) -> Settlement | None:
+    """Return how something was paid by other means: by `tx_hash`, or as `note` says; None where neither is said."""
     tx_hash, note = wish.get("tx_hash"), wish.get("note")
     if not (tx_hash or note) or (tx_hash is not None and not _HASH.fullmatch(tx_hash)):
         return None
-    return str(tx_hash or note)[:200]
+    said = [text for text in (tx_hash, note, wish.get("why")) if text]
+    return Settlement(reference=said[0][:200], told=": ".join(said))
 
 
 async def note(
