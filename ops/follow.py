@@ -63,7 +63,8 @@ class Follower:
         deadline = time.monotonic() + seconds
         with ThreadPoolExecutor(LOOKS) as pool:
             while open_ := [payment for payment in sent if seen.get(payment, {}).get("status") not in ENDS]:
-                open_ = open_[:LOOKS] if time.monotonic() < deadline else open_
+                last = time.monotonic() >= deadline  # said before the look: whoever stood behind others is asked, too
+                open_ = open_ if last else open_[:LOOKS]
                 looks = list(pool.map(self._patiently, open_))
                 if not any(looks) and not control.running(self.operator.cloud.home):
                     raise _stopped(sum(found["status"] in ENDS for found in seen.values()), len(sent))
@@ -79,7 +80,7 @@ class Follower:
                             tell(payment, hop)  # type: ignore[misc]
                 if progress:
                     progress(sum(found["status"] in ENDS for found in seen.values()))
-                if time.monotonic() > deadline:
+                if last:
                     break
                 if seen.get(open_[0], {}).get("status") not in ENDS:  # the oldest waits: so do we
                     time.sleep(LOOK_EVERY)

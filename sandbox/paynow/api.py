@@ -2,7 +2,7 @@
 
 The next event is sent once the one before was answered 2xx, as a buyer's own events follow one another. Faults on
 demand: target `paynow`, kinds drop, error, lost_answer, delay and hold. Whoever asked holds the connection until all is
-answered, and a caller that goes away ends the sending. GET /paynow/sent has what was sent, and whether it was taken.
+answered; the sending goes on where he goes away. GET /paynow/sent has what was sent, and whether it was taken.
 """
 
 from __future__ import annotations

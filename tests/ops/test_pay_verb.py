@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from ops import app, follow, stack_config
-from ops.errors import BadUsage, OpsError
+from ops import app, follow, paynow, rest, stack_config
+from ops.errors import BadUsage, OpsError, Unreachable
 from ops.home import Home
+from ops.output import Output
 from ops.verbs import pay
 
 
@@ -32,6 +34,56 @@ def test_following_ends_with_the_stack(monkeypatch: pytest.MonkeyPatch, tmp_path
     with pytest.raises(OpsError, match=r"the local stack stopped while .*: 1 of 3 were at their end") as caught:
         follow.Follower(Home(tmp_path)).follow(sent, seconds=3600)
     assert "./sluice up" in caught.value.fix
+
+
+class SlowStack:
+    """Stands for a stack that knows every payment, paid or not: each look at it takes a second of this clock."""
+
+    def __init__(self, home: Home) -> None:
+        self.cloud, self.at = SimpleNamespace(home=home), 0.0
+
+    def call(self, *_: Any) -> Any:
+        self.at += 1
+        return {"status": "accumulated", "hops": []}
+
+
+def test_whoever_stood_behind_others_is_asked_about_when_the_time_is_over(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stack = SlowStack(Home(tmp_path))
+    monkeypatch.setattr(follow, "Operator", lambda _home: stack)
+    for module in (follow, paynow):
+        clock = SimpleNamespace(monotonic=lambda: stack.at, sleep=lambda _seconds: None)
+        monkeypatch.setattr(module, "time", clock)
+    found = follow.Follower(Home(tmp_path)).follow({f"pay{number}": {} for number in range(40)}, seconds=4)
+    assert {one["status"] for one in found} == {"accumulated"}
+    events = paynow.follow(cast(Any, stack), [f"event{number}" for number in range(40)], seconds=4)
+    assert {one["status"] for one in events} == {"accumulated"}
+
+
+def test_events_that_paynow_is_not_done_with_in_time_are_named_with_what_is_known(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made: list[dict[str, Any]] = []
+    stack = SimpleNamespace(
+        cloud=SimpleNamespace(ports=SimpleNamespace(sandbox=1)),
+        call=lambda _method, _service, path, *_: {"status": "processed", "event_id": path.rpartition("/")[2]},
+    )
+
+    def call(method: str, _url: str, wanted: Any = None, **_how: Any) -> Any:
+        for number, customer in enumerate(["another", wanted["customer"], wanted["customer"]] if wanted else []):
+            body = json.dumps({"body": {"customer": {"id": customer}}})
+            made.append({"event_id": f"e{number}", "body": body, "acknowledged": number == 1})
+        if method == "POST":
+            raise Unreachable("nobody answers (timed out)")
+        return {"events": made}
+
+    monkeypatch.setattr(rest, "call", call)
+    found = paynow.send(cast(Any, stack), Output(as_json=False), count=3, timeout=0)
+    said = capsys.readouterr().out
+    assert "2 of 3 events are made, 1 of them taken; it goes on by itself" in said
+    assert [one["event_id"] for one in found["events"]] == ["e1", "e2"]
+    assert found["paid"] == 2
 
 
 @pytest.mark.parametrize(
