@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from ops import older, rest
+from ops import behind, older, rest
 from ops.errors import CallFailed, OpsError
 from ops.place import Place
 from ops.queues import pace
@@ -142,16 +143,22 @@ class Resend:
 
     def _rests(self, unique_id: str) -> str | None:
         """Why a payment that stands nowhere is not at its end, and what helps."""
-        try:
-            seen = self._here.doors.call("GET", VIEW, f"/payments/{quote(unique_id, safe='')}")
-        except CallFailed:
+        if (seen := self._look(unique_id)) is None:
             return None
         access = seen.get("access") or {}
         if access.get("refused_at") and not access.get("granted_at"):
             return f"its buyer was not let in, and nobody asks again by himself: {self.helps.letters()} has its letter"
         if seen.get("status") == "accumulated":
-            return "nothing of it is due: it waits until what its client has gathered reaches the threshold"
+            rows = partial(self._rows, pages=1)
+            return behind.why(self._here, self.helps, seen, rows=rows, look=self._look, refused=self._asked_again)
         return None
+
+    def _look(self, unique_id: str) -> Row | None:
+        """A payment whole."""
+        try:
+            return dict(self._here.doors.call("GET", VIEW, f"/payments/{quote(unique_id, safe='')}"))
+        except CallFailed:
+            return None
 
     def _one(self, row: Row, why: str) -> Result:
         if (judged := self.judge(row)) is not None:

@@ -11,6 +11,8 @@ from ops.follow import coins
 from ops.output import Output
 from ops.place import option
 
+#: How a batch stands that the exchange has neither taken nor refused.
+ASSEMBLED = "assembled"
 #: Lines of one part that are shown.
 SHOWN = 40
 
@@ -47,8 +49,10 @@ def commands(thing: Thing, stack: str, *, may: bool) -> list[str]:
     if thing.standing == "archived":
         return [f"./sluice dead drop {id_} --undo --why TEXT{where}"]
     if thing.kind in (EVENT, *REFUSED):
-        settle = f"./sluice dead settle {id_} --note TEXT{where}"
-        return [logs, *([replay, *{EVENT: [drop], BATCH: [settle]}.get(thing.kind, [])] if may else [])]
+        settle = [f"./sluice dead settle {id_} --note TEXT{where}"] if thing.kind == BATCH else []
+        if thing.standing == ASSEMBLED:  # an exchange that is gone for good refuses nothing
+            return [logs, *settle]
+        return [logs, *([replay, *([drop] if thing.kind == EVENT else settle)] if may else [])]
     if thing.id.startswith(MESSAGE):
         return [replay, drop] if may else []
     about = str(thing.raw.get("unique_id") or "")
@@ -79,7 +83,8 @@ def _payment(out: Output, found: dict[str, Any], way: dict[str, Any] | None) -> 
 
 
 def _refused(out: Output, found: dict[str, Any], way: dict[str, Any] | None) -> None:
-    _part(out, "payments that wait for it", [] if found["kind"] == CONVERSION else found["payments"])
+    wait = "payments that wait for it" if found["status"] in ("refused", ASSEMBLED) else "its payments"
+    _part(out, wait, [] if found["kind"] == CONVERSION else found["payments"])
     _part(out, "ledger", [f"{one['account']:<24} {coins(one['amount'], one['currency'])}" for one in found["ledger"]])
     _went(out, found, way)
     _letters(out, found)

@@ -13,6 +13,7 @@ from typing import Any
 
 from ops.errors import BadUsage
 from ops.follow import coins
+from ops.output import counted
 from ops.verbs.clock import seconds
 from spec.errors import choose
 
@@ -137,7 +138,9 @@ def of_payment(death: dict[str, Any]) -> Thing:
 def of_refused(row: dict[str, Any]) -> Thing:
     """A batch, or a conversion, as gcsplit's /refused has it."""
     waits, many = row["status"] == "refused", row["members"]
-    why = f"{row['why']} ({many} payments wait for it)" if waits and row["kind"] == BATCH and many > 1 else row["why"]
+    behind = f", {row['behind']} more of the same client behind it" if row.get("behind") else ""
+    wait = f"({counted(many, 'payment')} in it{behind})" if row["kind"] == BATCH and (many > 1 or behind) else ""
+    why = f"{row['why']} {wait}".rstrip() if waits else row["why"]
     return Thing(
         kind=row["kind"], id=row["id"], since=row["since"], code=row["code"], why=why or "", flow="threshold",
         attempts=row["attempts"], standing=f"{row['status']}, look first" if waits and not row["retryable"] else

@@ -48,6 +48,10 @@ class Helps:
         """What is known of the dead of this status and code."""
         return self._verb(f"dead list --status {status} --code {shlex.quote(code)}")
 
+    def refused(self) -> str:
+        """What the exchange has refused of payouts by threshold."""
+        return self._verb("dead list --flow threshold")
+
     def replay_event(self, event: str) -> str:
         """Publish an event of PayNow anew."""
         return self._verb(f"dead replay {shlex.quote(event)}")

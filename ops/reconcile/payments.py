@@ -148,7 +148,8 @@ def _company(row: dict[str, Any]) -> str:
     paid = row.get("payments") or []
     if row["stage"] not in ("refused", "batch") or not paid:
         return ""
-    return f"with it wait {', '.join(paid[:NAMED])}" + (" and more" if len(paid) > NAMED else "")
+    after = f"; behind it {row['behind']} more of the same client" if row.get("behind") else ""
+    return f"with it wait {', '.join(paid[:NAMED])}" + (" and more" if len(paid) > NAMED else "") + after
 
 
 def _is_kept_back(row: dict[str, Any]) -> bool:

@@ -119,3 +119,11 @@ def test_a_second_refusal_is_no_success_of_a_release_before_either(
     doors.by_path["/batches/b1/retry"] = {"status": "refused", "batch_id": "b1"}
     assert app.main(["dead", "replay", "b1", "--yes"]) == 1
     assert "\u2717 b1  refused  the exchange has refused it again" in capsys.readouterr().out
+
+
+def test_who_waits_in_a_refused_batch_and_behind_it_is_counted(
+    doors: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    doors.by_path["/refused?status=open"] = {"refused": [{**BATCH, "behind": 6}], "next": None}
+    assert app.main(["dead", "list", "--kind", "batch"]) == 0
+    assert "x (40 payments in it, 6 more of the same client behind it)" in capsys.readouterr().out

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from ops.errors import CallFailed
+from tests.service_code import gathering
 from tests.service_code.refusing import Start, refusing
 from tests.service_code.world import World
 
@@ -54,3 +56,39 @@ async def test_a_replay_of_all_asks_for_buyers_where_letters_are_named_and_for_n
     assert "has paid for were over on 20" in told["left_out"][0]["reason"]
     assert "were over on 20" in await desk.dead.text("replay", letters[1], "--dry-run")
     assert (await desk.dead("replay", letters[1], "--yes"))["replayed"] == 1  # whoever names it means it
+
+
+async def test_what_is_held_up_behind_a_batch_is_led_to_it_and_another_clients_money_is_not(
+    world: World, start: Start, sql: Any
+) -> None:
+    desk = await start()
+    batch, _ = await desk.batch()
+    desk.well()
+    behind = [await desk.town.pay(name, channel_id=gathering.CHANNEL) for name in ("three", "four", "five")]
+    other = await desk.town.pay("other", channel_id=gathering.CHANNEL, client_wallet="0x" + "99" * 20)
+    await desk.town.deliver()
+
+    async def said(unique_id: str) -> str:
+        (answer,) = (await desk.town.resend(unique_id, ends=1))["answers"]
+        return str(answer["reason"])
+
+    refused = "the exchange has refused it (EXCHANGE_PAIR_IS_INACTIVE)"
+    for one in behind:
+        told = f"it is held up behind batch {batch} of the same client, which is paid first: {refused}: "
+        assert await said(one) == f"{told}./sluice dead replay {batch}"
+    assert "until what its client has gathered reaches the threshold" in await said(other)
+    desk.refuses("down", 503)
+    await desk.dead("replay", batch, "--yes")
+    assert "held up" in await said(behind[0])
+    assert "the schedule gcbatchprocessor-sweep goes on" in await said(behind[0])
+    desk.well()
+    await sql.execute("UPDATE payout_batches SET status = 'settled'")
+    for one in behind:  # all of them, the one that stands for its client as well
+        assert "the schedule gcbatchprocessor-sweep goes on" in await said(one)
+    desk.dead.here.before = gone
+    assert "unless a batch of his is refused: ./sluice dead list --flow threshold" in await said(other)
+
+
+def gone(path: str) -> None:
+    if path == "/batches":
+        raise CallFailed("answered 503", status=503)
