@@ -81,7 +81,7 @@ def _outputs(result: Result, width: int | None, *, all_outputs: bool) -> Iterato
         yield from ["outputs:", *entries] if entries else []
         return
     if result.saved_outputs is None or all_outputs:
-        found = list(_leaves("", dict(sorted(result.outputs.items()))))
+        found = list(_leaves("", dict(sorted(result.outputs.items())))) if result.outputs else []
         yield from ["outputs:"] if found else []
         for name, value in found:
             yield from lines("", name, value, width, deep=OUTPUT)

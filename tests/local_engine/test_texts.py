@@ -64,6 +64,12 @@ def test_outputs_that_are_as_they_were_saved_are_not_said_again() -> None:
     assert json.dumps(outputs["services"]) in render(result)
 
 
+def test_of_a_stack_without_outputs_none_are_said() -> None:
+    result = Result(stack="s", mode="preview", compared_with="the plan of HEAD~1", outputs={})
+    for width in (None, 80):
+        assert "outputs" not in render(result, width=width)
+
+
 def test_what_is_cut_says_how_much_there_is() -> None:
     assert shortened("x" * 2000, 40) == "x" * 20 + "\u2026 (2,000 characters)"
     assert differing("same", "other", 40) == ("same", "other")
