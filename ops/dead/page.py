@@ -49,10 +49,9 @@ def commands(thing: Thing, stack: str, *, may: bool) -> list[str]:
     if thing.standing == "archived":
         return [f"./sluice dead drop {id_} --undo --why TEXT{where}"]
     if thing.kind in (EVENT, *REFUSED):
-        settle = [f"./sluice dead settle {id_} --note TEXT{where}"] if thing.kind == BATCH else []
-        if thing.standing == ASSEMBLED:  # an exchange that is gone for good refuses nothing
-            return [logs, *settle]
-        return [logs, *([replay, *([drop] if thing.kind == EVENT else settle)] if may else [])]
+        aside = {EVENT: [drop], BATCH: [f"./sluice dead settle {id_} --note TEXT{where}"]}.get(thing.kind, [])
+        # An exchange that is gone for good refuses nothing: what is assembled is settled as well.
+        return [logs, *([replay] if may else []), *(aside if may or thing.standing == ASSEMBLED else [])]
     if thing.id.startswith(MESSAGE):
         return [replay, drop] if may else []
     about = str(thing.raw.get("unique_id") or "")
