@@ -7,6 +7,7 @@ that was cut short, so that the next run knows that "already exists" is its own 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -36,6 +37,9 @@ class State:
         self._written = self._durable = 0
         self._generation = 0
         self._journal: int | None = None
+        self._path = folder / "journal.jsonl"
+        #: Why the journal could not be made durable, as the system numbers it.
+        self._broken: int | None = None
         #: Whether a checkpoint or journal of an earlier run was found.
         self.saved = False
         self.records: dict[str, Record] = {}
@@ -101,7 +105,8 @@ class State:
             self._generation += 1
             os.close(self._journal)
             self._journal = None
-            (self._folder / "journal.jsonl").unlink()
+            self._path.unlink()
+            self._broken = None  # the checkpoint holds what it may have lost
 
     def close(self) -> None:
         """Let go of the journal; nothing is lost if this is never called."""
@@ -114,19 +119,36 @@ class State:
         line = json.dumps(self._vault.seal(dict(entry)), separators=(",", ":")) + "\n"
         with self._lock:
             if self._journal is None:
-                path = self._folder / "journal.jsonl"
-                self._journal = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+                self._journal = os.open(self._path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
                 if not os.fstat(self._journal).st_size:
-                    os.write(self._journal, (json.dumps({"generation": self._generation}) + "\n").encode())
-            os.write(self._journal, line.encode())
+                    self._write(self._journal, json.dumps({"generation": self._generation}) + "\n")
+            self._write(self._journal, line)
             self._written += 1
             mine, journal = self._written, self._journal
             self._apply(entry)
         with self._syncing:
             if self._durable < mine:
                 written = self._written
-                os.fdatasync(journal)
+                try:
+                    self._sound()
+                    os.fdatasync(journal)
+                except OSError as error:  # of the lines before it the system tells no more: the next call would succeed
+                    self._broken = error.errno
+                    raise
                 self._durable = written
+
+    def _write(self, journal: int, line: str) -> None:
+        """Write a line whole, or none of it: what a full disk cuts short would run into the next one."""
+        self._sound()
+        data, before = line.encode(), os.fstat(journal).st_size
+        if os.write(journal, data) < len(data):
+            os.ftruncate(journal, before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+
+    def _sound(self) -> None:
+        """Take no more once what was written may be lost: the next run reads what is there."""
+        if self._broken is not None:
+            raise OSError(self._broken, os.strerror(self._broken), str(self._path))
 
     def _apply(self, entry: Mapping[str, Any]) -> None:
         match entry["op"]:
@@ -169,7 +191,7 @@ class State:
         self._replay()
 
     def _replay(self) -> None:
-        path = self._folder / "journal.jsonl"
+        path = self._path
         if not path.exists():
             return
         text = path.read_bytes()
