@@ -150,10 +150,15 @@ def of_refused(row: dict[str, Any]) -> Thing:
 
 def of_event(event: dict[str, Any]) -> Thing:
     """A row of paynow_events."""
-    standing = "archived" if event.get("archived_at") else event["status"]
+    standing, retryable = event["status"], event.get("retryable", True)  # a release before this one does not judge it
+    waits = standing in ("failed", "dead") and not event.get("archived_at")
+    if waits and not retryable:
+        standing = f"{standing}, look first"
+    elif event.get("archived_at"):
+        standing = "archived"
     return Thing(
         kind=EVENT, id=event["event_id"], since=event["received_at"], code=event["code"] or "", why=event["why"] or "",
-        flow="paynow", attempts=event["attempts"], standing=standing, hopeful=standing in ("failed", "dead"), raw=event,
+        flow="paynow", attempts=event["attempts"], standing=standing, hopeful=waits and retryable, raw=event,
     )  # fmt: skip
 
 

@@ -21,10 +21,11 @@ SECRETS = {"PAYNOW_WEBHOOK_SECRET": 16}
 
 def service(kit: Kit) -> Service:
     """Declare the service's doors."""
-    desk, messages = Desk(kit), Messages(kit)
+    catalogue = catalogue_of(kit.settings)
+    desk, messages = Desk(kit, catalogue), Messages(kit)
     return Service(
         name="paynowwebhook",
-        public=[Public("POST", "/api/paynow/webhook", Receiver(kit, catalogue_of(kit.settings)).webhook)],
+        public=[Public("POST", "/api/paynow/webhook", Receiver(kit, catalogue).webhook)],
         schedules=[Schedule("/sweep", Sweeper(kit).sweep)],
         operator=[
             Operator("GET", "/dead", desk.dead),

@@ -4,6 +4,7 @@ aside, name a user.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
@@ -30,8 +31,9 @@ _log = logs.get("operate")
 class Desk:
     """Answers operators."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: Kit, catalogue: Mapping[str, int]) -> None:
         self._kit = kit
+        self._catalogue = catalogue
 
     async def dead(self, incoming: Incoming, _call: Call) -> Reply:
         """GET /dead?status=&after=: the oldest first; by default those that wait for somebody.
@@ -42,8 +44,8 @@ class Desk:
         if status not in ("open", "all", "failed", "dead", "archived"):
             return Reply(400, {"error": "BAD_REQUEST", "reason": "status must be open, all, failed, dead or archived"})
         rows = await self._kit.db.fetch(
-            """
-            SELECT * FROM paynow_events
+            f"""
+            {book.EVENTS}
             WHERE status IN ('failed', 'dead')
               AND CASE WHEN archived_at IS NULL THEN $1 IN ('all', 'open', status) ELSE $1 IN ('all', 'archived') END
               AND ($3 = '' OR (received_at, event_id) > (
@@ -54,7 +56,7 @@ class Desk:
             *(status, LISTED, after),
         )
         following = rows[-1]["event_id"] if len(rows) == LISTED else None
-        return Reply(200, {"dead": [book.shown(row) for row in rows], "next": following})
+        return Reply(200, {"dead": [book.shown(row, self._catalogue) for row in rows], "next": following})
 
     async def replay(self, incoming: Incoming, call: Call) -> Reply:
         """POST /dead/{event_id}/replay: publish it anew; once, however often it is asked for."""
@@ -129,7 +131,7 @@ class Desk:
     async def event(self, incoming: Incoming, _call: Call) -> Reply:
         """GET /events/{event_id}: what became of it, to the posting."""
         event_id = incoming.path["event_id"]
-        row = await self._kit.db.row("SELECT * FROM paynow_events WHERE event_id = $1", event_id)
+        row = await self._kit.db.row(f"{book.EVENTS} WHERE event_id = $1", event_id)
         if row is None:
             return _unknown()
         sent = await self._kit.db.fetch(
@@ -154,7 +156,18 @@ class Desk:
         )
         found = {"publications": sent, "credits": credits_, "ledger": lines, "actions": done}
         shown = {name: [_plain(one) for one in rows] for name, rows in found.items()}
-        return Reply(200, {**book.shown(row), **shown, "replay": _verdict(row)})
+        return Reply(200, {**book.shown(row, self._catalogue), **shown, "replay": self._verdict(row)})
+
+    def _verdict(self, row: Any) -> dict[str, Any]:
+        """Whether a replay may, why not, and what it would do."""
+        refused = _not_now(row)
+        if refused is not None:
+            code = str(refused.body.get("error") or refused.body["status"])
+            return {"may": False, "code": code, "why": refused.body.get("reason") or f"it is {row['status']}"}
+        would = "publishes the same event anew, after whatever of its key is queued"
+        again = book.as_things_are(row, self._catalogue)
+        look = f"it is refused again until the reason is gone: {again.code}, {again.why}" if again else None
+        return {"may": True, "code": None, "why": look, "would": would}
 
     async def register(self, incoming: Incoming, call: Call) -> Reply:
         """POST /users/{user_id} with {"customer_id"}: who may have a wallet, and as whom PayNow knows him."""
@@ -193,17 +206,6 @@ def _not_now(row: Any) -> Reply | None:
     if row["archived_at"] is not None:
         return Reply(409, {"error": "ARCHIVED", "reason": "it was put aside: take that back before it is replayed"})
     return None
-
-
-def _verdict(row: Any) -> dict[str, Any]:
-    """Whether a replay may, why not, and what it would do."""
-    refused = _not_now(row)
-    if refused is not None:
-        code = str(refused.body.get("error") or refused.body["status"])
-        return {"may": False, "code": code, "why": refused.body.get("reason") or f"it is {row['status']}"}
-    would = "publishes the same event anew, after whatever of its key is queued"
-    look = f"it is refused again until the reason is gone: {row['code']}" if row["status"] == "dead" else None
-    return {"may": True, "code": None, "why": look, "would": would}
 
 
 def _is_id(text: str) -> bool:

@@ -175,6 +175,8 @@ async def test_a_terminal_error_is_recorded_published_and_acknowledged(
             assert answer.status == 200
         (dead,) = (await webhook.operate("GET", "/dead")).json()["dead"]
     assert (dead["event_id"], dead["status"], dead["code"]) == ("event-1", "dead", code)
+    named = {"product": "does not name hat", "user": "no user has the id nobody", "customer": "the customer c1"}
+    assert dead["why"].endswith(named[harm])
     letters = [letter.json() for letter in waiting(world, "paynow-events-dlq")]
     assert [(letter["unique_id"], letter["code"]) for letter in letters] == (
         [("event-1", code)] if mode == "queue" else []
@@ -187,7 +189,15 @@ async def test_a_dead_event_is_replayed_once_when_its_reason_is_gone(world: Worl
         await notify(webhook, order())
         await worker.push(waiting(world)[0])
         assert await states(sql) == {"event-1": "dead"}
+
+        async def seen() -> tuple[bool, str | None]:
+            event = (await webhook.operate("GET", "/events/event-1")).json()
+            return event["retryable"], event["replay"]["why"]
+
+        again = "it is refused again until the reason is gone: USER_NOT_FOUND, no user has the customer c1"
+        assert await seen() == (False, again)
         await register(webhook)
+        assert await seen() == (True, None)
         said = [(await webhook.operate("POST", "/dead/event-1/replay")).json()["status"] for _ in range(2)]
         assert said == ["replayed", "already_queued"]
         (event,) = waiting(world)

@@ -20,6 +20,13 @@ from service_code.kit.settings import Settings, SettingsError
 
 #: What a product may be worth at most.
 MOST_POINTS = 10**12
+#: The user whom an event `e` is of, if he is known; events with theirs; an event that is asked about.
+USER = """(
+    SELECT u.user_id FROM wallet_users AS u
+    WHERE u.user_id = e.user_id OR (e.user_id IS NULL AND u.customer_id = e.customer_id)
+)"""
+EVENTS = f"SELECT e.*, {USER} AS known_user FROM paynow_events AS e"
+ASKED_FOR = "SELECT $1::text AS user_id, $2::text AS customer_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +94,23 @@ async def process(
     return found
 
 
-async def _credit(
-    connection: Connection, event: PayNowEvent, catalogue: Mapping[str, int], at: datetime
-) -> str | Terminal:
-    user = await connection.fetchval(
-        "SELECT user_id FROM wallet_users WHERE user_id = $1 OR ($1::text IS NULL AND customer_id = $2)",
-        *(event.user_id, event.customer_id),
-    )
+def refusal(event: PayNowEvent, user: str | None, catalogue: Mapping[str, int]) -> Terminal | None:
+    """Say why an event of such a user, None for one that is not known, can never be processed as things are."""
     if user is None:
-        return Terminal("USER_NOT_FOUND", "no user has this id or this customer")
+        named = f"id {event.user_id}" if event.user_id else f"customer {event.customer_id}"
+        return Terminal("USER_NOT_FOUND", f"no user has the {named}")
     unknown = [line.product for line in event.lines if line.product not in catalogue]
     if unknown:
         return Terminal("UNKNOWN_PRODUCT", f"PAYNOW_PRODUCTS does not name {', '.join(sorted(set(unknown)))}"[:500])
+    return None
+
+
+async def _credit(
+    connection: Connection, event: PayNowEvent, catalogue: Mapping[str, int], at: datetime
+) -> str | Terminal:
+    user = await connection.fetchval(f"SELECT {USER} FROM ({ASKED_FOR}) AS e", event.user_id, event.customer_id)
+    if (refused := refusal(event, user, catalogue)) is not None:
+        return refused
     points = sum(catalogue[line.product] * line.quantity for line in event.lines)
     if not points:
         return "nothing_to_credit"
@@ -129,10 +141,15 @@ async def _close(
     )
 
 
-def shown(row: Any) -> dict[str, Any]:
-    """Return an event as operators see it."""
+def shown(row: Any, catalogue: Mapping[str, int]) -> dict[str, Any]:
+    """Return an event as operators see it, with whether it would go well as things are."""
     times = {
         name: row[name] and row[name].isoformat() for name in ("received_at", "queued_at", "closed_at", "archived_at")
     }
     names = ("event_id", "kind", "user_id", "customer_id", "mode", "status", "code", "why", "attempts", "replays")
-    return {**{name: row[name] for name in names}, **times}
+    return {**{name: row[name] for name in names}, **times, "retryable": as_things_are(row, catalogue) is None}
+
+
+def as_things_are(row: Any, catalogue: Mapping[str, int]) -> Terminal | None:
+    """Say why a recorded event would be refused if it were processed now; the row is one of EVENTS."""
+    return refusal(PayNowEvent.read(row["message"]), row["known_user"], catalogue)
