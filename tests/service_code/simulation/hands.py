@@ -16,6 +16,8 @@ ROUNDS = 3
 SENT = [queue for stage, queues in STAGES.items() if stage != "signed" for queue in queues]
 #: How often what was lost is sent once more.
 RESENT = 0.8
+#: How often a batch is settled that may be.
+SETTLED = 0.3
 #: What a door says that has written a message's row.
 WRITTEN = ("resent", "written", "kept_back")
 
@@ -83,6 +85,21 @@ async def _order(simulation: Simulation) -> None:
             await simulation.operate("gcbatchprocessor", "POST", f"/batches/{one['batch_id']}/retry")
 
 
+async def _settle(simulation: Simulation) -> None:
+    """Pay a batch by hand that is not ordered, or that somebody orders at this moment."""
+    batches = await _listed(simulation, "gcbatchprocessor", "/batches", "batches")
+    unsent = [one["batch_id"] for one in batches if one["status"] in ("assembled", "refused")]
+    if unsent and simulation.dice.random() < SETTLED:
+        path = f"/batches/{simulation.dice.choice(unsent)}/settle"
+        await simulation.operate("gcbatchprocessor", "POST", path, {"note": "paid by hand"})
+
+
+async def _grant(simulation: Simulation) -> None:
+    if simulation.payments:
+        unique_id = simulation.dice.choice(simulation.payments).what.unique_id
+        await simulation.operate("gcwebhook", "POST", f"/payments/{unique_id}/grant")
+
+
 async def _resend(simulation: Simulation) -> None:
     """Send a message once more: of a payment that stands, as the command does, or any, whatever has become of it.
 
@@ -136,4 +153,8 @@ async def _publish(simulation: Simulation) -> None:
 
 
 #: What operators do, and what happens to queues.
-HANDS = (*(_replay, _replay, _mark, _recover, _abandon, _convert, _order, _publish), *[_resend] * 3, *[_lose] * 5)
+HANDS = (
+    *(_replay, _replay, _mark, _recover, _abandon, _convert, _order, _settle, _grant, _publish),
+    *[_resend] * 3,
+    *[_lose] * 5,
+)

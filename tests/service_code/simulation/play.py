@@ -137,5 +137,7 @@ async def _count(simulation: Simulation, sql: Any, played: Played) -> None:
     played.deliveries, played.troubles = simulation.queues.attempts, simulation.weather.troubles
     for row in await sql.fetch("SELECT way || ' ' || status AS how, count(*) AS n FROM split_payout_que GROUP BY 1"):
         played.ends[row["how"]] = row["n"]
+    for row in await sql.fetch("SELECT 'batch ' || status AS how, count(*) AS n FROM payout_batches GROUP BY 1"):
+        played.ends[row["how"]] = row["n"]
     for row in await sql.fetch("SELECT error_code, count(*) AS n FROM failed_transactions GROUP BY 1"):
         played.ends[row["error_code"]] = row["n"]
