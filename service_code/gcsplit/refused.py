@@ -14,6 +14,7 @@ from service_code.kit.call import Call
 from service_code.kit.deaths import HOPELESS
 from service_code.kit.runtime import Kit
 from service_code.kit.service import Incoming, Reply
+from service_code.kit.threshold import BEHIND
 
 LISTED = 500
 #: What was refused is known by its letters: of their keepers no other names it, but of what nobody accumulated.
@@ -25,7 +26,8 @@ BATCH = f"""
     SELECT 'batch' AS kind, b.batch_id AS id, b.assembled_at AS since, b.status,
         coalesce(CASE WHEN b.status = 'refused' THEN b.error_code END, said.code) AS code,
         coalesce(CASE WHEN b.status = 'refused' THEN b.error_message END, said.why) AS why,
-        b.currency, b.amount::text AS amount, b.members, coalesce(said.number, 0) AS attempts
+        b.currency, b.amount::text AS amount, b.members,
+        ({BEHIND.format(batch_id="b.batch_id")}) AS behind, coalesce(said.number, 0) AS attempts
     FROM payout_batches AS b
     LEFT JOIN LATERAL ({LETTER.format(id="b.batch_id", service="gcbatchprocessor")}) AS said ON true
 """
@@ -34,7 +36,7 @@ CONVERSION = f"""
         CASE a.conversion_status WHEN 'failed' THEN 'refused' ELSE a.conversion_status END AS status,
         coalesce(CASE WHEN a.conversion_status = 'failed' THEN split_part(a.conversion_error, ': ', 1) END, said.code),
         coalesce(CASE WHEN a.conversion_status = 'failed' THEN a.conversion_error END, said.why),
-        a.currency, a.accumulated_eth::text, 1, a.conversion_attempts
+        a.currency, a.accumulated_eth::text, 1, 0, a.conversion_attempts
     FROM payout_accumulation AS a
     LEFT JOIN LATERAL ({LETTER.format(id="a.unique_id", service="gcsplit2")}) AS said ON true
 """

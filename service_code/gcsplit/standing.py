@@ -24,6 +24,7 @@ from service_code.kit.service import Incoming, Reply
 from service_code.kit.settings import DIRECT
 from service_code.kit.stations import STAGES
 from service_code.kit.tasks import task_id
+from service_code.kit.threshold import BEHIND
 
 #: Payments of one page.
 PAGE = 500
@@ -150,7 +151,9 @@ class Standing:
             )
             SELECT late.*, last.id, last.service, last.queue, last.way, last.minted_at, last.withheld_at, last.sent_at,
                 last.cancelled_at, last.due_at, last.last_error, death.status AS death, death.retryable, death.note,
-                ARRAY({MEMBERS}) AS payments
+                ARRAY({MEMBERS}) AS payments,
+                CASE WHEN late.stage IN ('batch', 'refused') THEN ({BEHIND.format(batch_id="late.unique_id")}) END
+                    AS behind
             FROM late LEFT JOIN LATERAL ({LAST}) AS last ON true
             LEFT JOIN failed_transactions AS death
                 ON late.stage = 'dead' AND death.unique_id = late.unique_id AND death.{OPEN}
@@ -213,4 +216,5 @@ def _shown(row: Any, rules: Rules) -> dict[str, Any]:
         "retryable": is_hopeful(row["code"].partition(":")[0]) if row["stage"] == "refused" else row["retryable"],
         "note": row["note"],
         "payments": row["payments"],
+        "behind": row["behind"],
     }

@@ -76,6 +76,11 @@ COLUMNS = "client_id, client_wallet, payout_currency, payout_network, currency"
 OF_CLIENT = " AND ".join(f"{name} = ${number}" for number, name in enumerate(COLUMNS.split(", "), start=1))
 #: Whether rows a and b are of the same client.
 SAME = " AND ".join(f"a.{name} = b.{name}" for name in COLUMNS.split(", "))
+#: How many payments a batch that is not sent holds up: those of its client that are in none.
+BEHIND = f"""
+    SELECT count(*) FROM payout_batches AS b JOIN payout_accumulation AS a ON {SAME}
+    WHERE b.batch_id = {{batch_id}} AND a.batch_id IS NULL
+"""
 #: What an exchange changes into what.
 PAIR = "currency || ' ' || payout_currency || ' ' || payout_network"
 #: Rows that may be paid out.

@@ -21,6 +21,7 @@ from tests.service_code.judged import violations
 from tests.service_code.refusing import Desk, refusing
 from tests.service_code.world import World
 
+WALLET = "0x" + "Cd" * 20
 HASH = "0x" + "ab" * 32
 #: Batches of other clients: their number, currency and standing, each a second younger.
 OTHERS = """
@@ -238,6 +239,24 @@ async def test_a_death_keeps_all_that_is_said_of_its_settlement_too(desk: Desk, 
     path = f"/failed-transactions/{unique_id}/recovered"
     assert (await desk.town.running["gcsplit"].operate("POST", path, body)).status == 200
     assert await sql.fetchval("SELECT why FROM operator_actions") == f"{HASH}: to the wallet he meant"
+
+
+async def test_a_refused_batch_says_how_many_payments_of_its_client_it_holds_up(desk: Desk) -> None:
+    batch, _ = await desk.batch()
+    splitter = desk.town.running["gcsplit"]
+
+    async def behind() -> list[int]:
+        (listed,) = (await splitter.operate("GET", "/refused")).json()["refused"]
+        (waits,) = (await splitter.operate("GET", "/reconcile/payments")).json()["payments"]
+        return [one["behind"] for one in (listed, waits, (await splitter.operate("GET", f"/refused/{batch}")).json())]
+
+    assert await behind() == [0, 0, 0]
+    desk.well()
+    for name in ("three", "four", "five"):
+        await desk.town.pay(name, channel_id=gathering.CHANNEL)
+    await desk.town.pay("another's", channel_id=gathering.CHANNEL, client_wallet=WALLET)
+    await desk.town.deliver()
+    assert await behind() == [3, 3, 3]
 
 
 async def test_the_door_answers_for_the_batch_that_it_was_asked_for(
