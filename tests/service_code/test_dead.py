@@ -141,23 +141,6 @@ async def test_all_that_may_go_well_are_replayed_and_a_run_that_was_cut_short_go
     assert (await balances(sql))["dead_payouts"] == left
 
 
-async def test_an_event_that_must_die_again_is_replayed_by_its_id_alone(dead: Command, world: World, sql: Any) -> None:
-    webhook, worker = dead.here.running["paynowwebhook"], dead.here.running["paynowworker"]
-    unknown, lost = await dead_event(dead), "event-2"
-    await notify(webhook, order(2, customer={"id": "c2"}))
-    await worker.push(waiting(world)[0])
-    assert (await dead("replay", "--all", "--dry-run"))["would_replay"] == []
-    assert "refused again until the reason is gone: USER_NOT_FOUND" in await dead.text("replay", lost, "--dry-run")
-    await register(webhook, "u2", "c2")
-    assert {one["id"]: one["standing"] for one in (await dead("list", "--kind", "event"))["dead"]} == {
-        unknown: "dead, look first",
-        lost: "dead",
-    }
-    assert (await dead("replay", "--all", "--dry-run"))["would_replay"] == [lost]
-    assert (await dead("replay", unknown, "--yes"))["replayed"] == 1
-    assert await states(sql) == {unknown: "queued", lost: "dead"}
-
-
 async def test_two_operators_who_replay_all_at_once_replay_each_once(dead: Command, world: World, sql: Any) -> None:
     payments = await died(dead, count=6)
     await asyncio.gather(*(asyncio.to_thread(app.main, ["dead", "replay", "--all", "--yes"]) for _ in range(2)))
