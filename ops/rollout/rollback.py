@@ -110,16 +110,18 @@ def run(
 
 def _lock(place: Place, effects: Effects, rollout: Rollout, say: Say) -> Lock:
     """The lock, however long its holder renews it; what his apply brings meanwhile is moved back."""
-    said = False
+    said, what = False, f"rollback of {rollout.target}"
     while True:
         try:
-            return lock.acquire(place, f"rollback of {rollout.target}", wait=AGAIN)
+            return lock.acquire(place, what, wait=AGAIN)
         except lock.Locked as error:
             if not said:
                 say(f"payments are moved; config and state wait for the lock: {error.what}")
             said = True
         with contextlib.suppress(OpsError):
-            effects.move_back(rollout)
+            holder = lock.holder_of(place)
+            if holder is None or holder.what != what:  # who takes back the same has no share to bring, only an apply
+                effects.move_back(rollout)  # that the record's hold would refuse
 
 
 def bring_about(place: Place, store: Store, effects: Effects, rollout: Rollout, say: Say = _nobody) -> Rollout:

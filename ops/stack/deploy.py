@@ -33,6 +33,9 @@ from ops.supervisor import control
 #: The type of the resource that is made paused.
 QUEUE = "gcp:cloudtasks/queue:Queue"
 
+#: What is told of no resource by itself: whatever depends on one that failed is counted beside why that failed.
+UNTOLD = (Op.SAME, Op.READ, Op.SKIP)
+
 #: Where a home keeps the names of queues that are to be started.
 FRESH = "new-queues.json"
 
@@ -42,6 +45,8 @@ class DeployFailed(OpsError):
 
     def __init__(self, result: Result) -> None:
         problems = "\n".join(f"  {problem}" for problem in result.problems)
+        if skipped := result.counts.get(Op.SKIP, 0):
+            problems += f"\n  {counted(skipped, 'resource')} not attempted: what they depend on failed"
         super().__init__(
             f"the stack {result.stack} is not deployed:\n{problems}",
             why="what was done so far is kept in the state",
@@ -127,7 +132,7 @@ class _Teller:
         if event.kind == "start" and step.type == QUEUE and step.op in (Op.CREATE, Op.REPLACE):
             self.fresh.add(str(step.inputs["name"]))
         self.migrations(event)
-        if event.kind == "done" and step.custom and step.op not in (Op.SAME, Op.READ):
+        if event.kind == "done" and step.custom and step.op not in UNTOLD:
             self.out.plain(f"    {step.op:<8} {step.type.split(':')[-1]:<18} {step.name}", style="dim")
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from ops.errors import OpsError
-from ops.rollout import record, rollback, store, traffic
+from ops.place import Local
+from ops.rollout import lock, record, rollback, store, traffic
 from ops.rollout.effects import NotDeclared
 from ops.rollout.left import READ_BY_ALL
 from ops.rollout.state import Kind, Phase, Rollout
@@ -192,6 +193,34 @@ def test_who_rolls_back_waits_for_the_lock_and_moves_back_what_the_other_s_apply
     monkeypatch.setattr(rollback, "AGAIN", 0.0)
     assert rollback.run(here.place, here.store, effects, begun, said.append).phase is Phase.ROLLED_BACK
     assert "wait for the lock" in said[0]
+
+
+def test_the_second_of_two_who_roll_back_holds_no_record_against_the_first_one_s_apply(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.begin(SERVICE, steps=(50, 100))
+    here.walk(lambda now: now.percent == 50)
+    begun = rollback.begin(here.place, here.store, SERVICE, Kind.RELEASE, "by hand")
+    first = lock.acquire(here.place, f"rollback of {SERVICE}")
+    effects, acquire = here.effects(), lock.acquire
+    move, moves, tries = effects.move_back, list[int](), list[str]()
+
+    def moved(rollout: Rollout) -> None:
+        move(rollout)
+        moves.append(len(tries))
+
+    def tried(place: Local, what: str, *, wait: float) -> lock.Lock:
+        tries.append(what)
+        if len(tries) == 4:
+            first.release()
+        return acquire(place, what, wait=wait)
+
+    monkeypatch.setattr(effects, "move_back", moved)
+    monkeypatch.setattr(rollback, "AGAIN", 0.0)
+    monkeypatch.setattr(lock, "acquire", tried)
+    assert rollback.run(here.place, here.store, effects, begun).phase is Phase.ROLLED_BACK
+    assert moves == [0, 4]  # before it waits, and with the lock
+    assert here.settled()
 
 
 def test_a_share_waits_where_this_checkout_would_undo_what_another_has_set_and_is_watched_meanwhile(
