@@ -120,7 +120,8 @@ def _release(place: Place, store: Store, system: spec.System, begun: Rollout, wi
         raise Refused(
             f"{canary} is what {service} runs already",
             why="its image and settings are those of the revision that takes the traffic",
-            fix="name another image: --image sha256:...; ./sluice image list shows those of this machine"
+            fix=f"change the code or the settings of {service} and give the same command again, or name another image: "
+            "--image sha256:...; ./sluice image list shows those of this machine"
             if place.local
             else "name another image: --image sha256:...",
         )

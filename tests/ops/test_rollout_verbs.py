@@ -104,6 +104,17 @@ def test_a_route_is_rolled_out_shown_and_kept(here: World, sluice: Run) -> None:
     assert [entry["verb"] for entry in here.log()][-2:] == ["rollout start", "rollout promoted"]
 
 
+def test_a_release_that_runs_already_is_not_begun_and_what_to_change_is_said(
+    here: World, sluice: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apply, "template_of", lambda _place, _service, _entry: STABLE)
+    code, said = sluice("rollout", "start", SERVICE, "--image", "sha256:" + "b" * 64, "--yes")
+    assert code == 1
+    assert f"{STABLE} is what {SERVICE} runs already" in said
+    assert f"change the code or the settings of {SERVICE} and give the same command again" in said
+    assert here.store.read()[0] is None
+
+
 def test_a_release_begins_at_0_and_is_taken_back_by_one_command(here: World, sluice: Run) -> None:
     here.verdict = Says("unhealthy", "7 of 60 failed")
     code, said = sluice("rollout", "start", SERVICE, "--image", "sha256:" + "b" * 64, "--yes")
