@@ -138,7 +138,8 @@ def _show(out: Output, found: Found, young_ones: str) -> None:
         out.plain(f"not all compared: {what}", style="yellow")
     flight = ", ".join(f"{count} in {stage}" for stage, count in sorted(found.in_flight.items()))
     out.say(f"{counted(len(found.findings), 'finding')}; in flight: {flight or 'nothing'}")
-    if young := sum(found.in_flight.get(stage, 0) for stage in payments.RESENT):
+    lost = sum(one.kind == "stuck" and one.figure != "" for one in found.findings)  # young, and named all the same
+    if (young := sum(found.in_flight.get(stage, 0) for stage in payments.RESENT) - lost) > 0:
         out.plain(f"    {young} of them are too young to be named; where a release was bad just now: {young_ones}")
 
 

@@ -10,9 +10,11 @@ import pytest
 
 from ops import specs
 from ops.errors import CallFailed
+from ops.output import Output
 from ops.reconcile import books, payments
-from ops.reconcile.found import Found
+from ops.reconcile.found import Finding, Found
 from ops.reconcile.helps import Elsewhere, Helps
+from ops.verbs import reconcile
 
 ROOT = Path(__file__).parents[2]
 NOW, DUE = "2027-01-15T08:00:00.000Z", "2027-01-15T07:00:00Z"
@@ -182,3 +184,18 @@ def test_orders_that_were_not_to_be_asked_for_are_said_and_are_no_failure() -> N
     assert found.not_compared == []
     (said,) = found.bounded
     assert "60 orders were looked at, and there are more; --orders N" in said
+
+
+@pytest.mark.parametrize(("in_flight", "young"), [(5, 0), (7, 2)])
+def test_what_is_young_and_named_all_the_same_is_not_counted_as_too_young_to_be_named(
+    in_flight: int, young: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost = [
+        Finding(kind="stuck", about=f"p{n}", stage="staged", why="its task is gone", help="", figure=f"task-{n}")
+        for n in range(5)
+    ]
+    found = Found(findings=lost, in_flight={"staged": in_flight, "signed": 3}, now=NOW)
+    reconcile._show(Output(as_json=False), found, "./sluice resend --all")
+    said = capsys.readouterr().out
+    assert ("too young" in said) is (young > 0)
+    assert not young or f"    {young} of them are too young to be named" in said
