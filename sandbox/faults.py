@@ -5,13 +5,15 @@ Leaves alone: where a fault bites; each part asks the board before and after it 
 
 Kinds: `delay` waits, `drop` cuts the connection before anything happens, `error` answers an error,
 `lost_answer` does the work and cuts the connection before the answer, `hold` waits until it is released
-(before the work, or after it with "after": true). `method` is a call's name, or of changenow an order's id.
+(before the work, or after it with "after": true). `method` is a call's name, of changenow also an order's id, of
+incidents a channel's name; without it every call of the target is meant.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +21,27 @@ from typing import Any
 
 from aiohttp import web
 
-TARGETS = ("chain", "changenow", "telegram", "processor", "slack", "incidents", "paynow", "alchemy")
+from sandbox.config import WEBHOOKS
+
+#: What can fail, by target; None where any name may be one.
+METHODS: Mapping[str, tuple[str, ...] | None] = {
+    "chain": (
+        "mine", "eth_blockNumber", "eth_call", "eth_chainId", "eth_estimateGas", "eth_feeHistory", "eth_gasPrice",
+        "eth_getBalance", "eth_getBlockByHash", "eth_getBlockByNumber", "eth_getBlockReceipts", "eth_getCode",
+        "eth_getLogs", "eth_getTransactionByHash", "eth_getTransactionCount", "eth_getTransactionReceipt",
+        "eth_maxPriorityFeePerGas", "eth_sendRawTransaction", "net_version", "web3_clientVersion",
+    ),
+    "changenow": ("exchange", "estimated-amount", "by-id", "range", "min-amount"),
+    "telegram": ("getMe", "createChatInviteLink", "sendMessage"),
+    "processor": ("ipn",),
+    "slack": ("webhook",),
+    "incidents": None,
+    "paynow": ("webhook",),
+    "alchemy": WEBHOOKS,
+}  # fmt: skip
+TARGETS = tuple(METHODS)
+#: An order of the exchange.
+ORDER = re.compile(r"[0-9a-f]{14}")
 KINDS = ("delay", "drop", "error", "lost_answer", "hold")
 #: What further goes wrong with the events of one target alone.
 EVENT_KINDS = {"alchemy": ("duplicate", "reorder", "bad_signature")}
@@ -90,6 +112,7 @@ class Faults:
         kinds = (*KINDS, *EVENT_KINDS.get(raw["target"], ()))
         if raw.get("kind") not in kinds:
             raise ValueError(f"'kind' must be one of {', '.join(kinds)}")
+        _check_method(raw["target"], raw.get("method", "*"))
         count = raw.get("count")
         if count is not None and (not isinstance(count, int) or count < 1):
             raise ValueError("'count' must be a positive whole number, or absent for: until deleted")
@@ -136,6 +159,17 @@ class Faults:
     async def _delete(self, request: web.Request) -> web.Response:
         number = request.match_info.get("id")
         return web.json_response({"deleted": self.clear(int(number) if number else None)})
+
+
+def _check_method(target: str, method: Any) -> None:
+    """Refuse what never fails, so that nobody takes for well what was not broken."""
+    known = METHODS[target]
+    if method == "*" or (isinstance(method, str) and (known is None or method in known)):
+        return
+    if target == "changenow" and isinstance(method, str) and ORDER.fullmatch(method):
+        return
+    order = ", or an order's id" if target == "changenow" else ""
+    raise ValueError(f"'method' of {target} must be one of {', '.join(known or ())}{order}; without it every call")
 
 
 def cut(request: web.Request) -> web.Response:
