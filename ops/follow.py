@@ -43,7 +43,8 @@ class Follower:
     def look(self, payment: str) -> dict[str, Any] | None:
         """One payment whole, None while it is not recorded."""
         try:
-            return dict(self.operator.call("GET", ENTRY, f"/payments/{payment}"))
+            found = dict(self.operator.call("GET", ENTRY, f"/payments/{payment}"))
+            return found | {"status": "refused"} if _unconverted(found) else found
         except CallFailed as error:
             if error.status in (404, 500, 502, 503, 504):  # not there yet, or its service is being restarted
                 return None
@@ -105,6 +106,8 @@ def show_payment(out: Output, payment: dict[str, Any]) -> None:
         out.plain(f"  transaction {payout['tx_hash']}\n  block       {payout['block_number']}, nonce {payout['nonce']}")
     for failure in payment.get("failed", []):
         out.plain(f"  {failure['error_code']}: {failure['error_message']} ({failure['status']})", style="red")
+    for refusal, shown in _refusals(payment):
+        out.plain(f"  {refusal}; ./sluice dead show {shown}", style="red")
     if payment["status"] not in ENDS:
         out.plain(f"  not at its end yet; ./sluice logs --payment {payment['unique_id']}", style="yellow")
     rows = [
@@ -147,6 +150,24 @@ def coins(units: str, currency: str) -> str:
     """Base units as coins, exact; as base units, and said so, for a currency whose decimals are not known here."""
     unit = UNITS.get(currency)
     return f"{Decimal(units) / unit:f} {currency}" if unit else f"{units} base units of {currency}"
+
+
+def _unconverted(payment: dict[str, Any]) -> bool:
+    """Whether the exchange has refused to convert what was accumulated: as a batch it waits for somebody."""
+    accumulation = payment.get("accumulation") or {}
+    return payment["status"] == "accumulated" and accumulation.get("conversion_status") == "failed"
+
+
+def _refusals(payment: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the exchange has refused, with its code and reason, and whose page tells of it."""
+    if payment["status"] != "refused":
+        return []
+    batch, accumulation = payment.get("batch") or {}, payment.get("accumulation") or {}
+    if batch.get("status") == "refused":
+        return [(f"{batch['error_code']}: {batch['error_message']} (its batch)", batch["batch_id"])]
+    if accumulation.get("conversion_status") == "failed":
+        return [(f"{accumulation['conversion_error']} (its conversion)", payment["unique_id"])]
+    return []
 
 
 def _took(payment: dict[str, Any]) -> str:

@@ -61,6 +61,38 @@ def test_whoever_stood_behind_others_is_asked_about_when_the_time_is_over(
     assert {one["status"] for one in events} == {"accumulated"}
 
 
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        (
+            {"status": "accumulated", "accumulation": {"conversion_status": "failed", "conversion_error": "E_1: why"}},
+            "E_1: why (its conversion); ./sluice dead show pay0",
+        ),
+        (
+            {"status": "refused", "accumulation": {"conversion_status": "completed"}, "batch": {
+                "batch_id": "b1", "status": "refused", "error_code": "E_2", "error_message": "no"}},
+            "E_2: no (its batch); ./sluice dead show b1",
+        ),
+    ],
+)  # fmt: skip
+def test_what_the_exchange_has_refused_is_at_its_end_and_said_with_its_reason(
+    kept: dict[str, Any],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stack = SlowStack(Home(tmp_path))
+    monkeypatch.setattr(stack, "call", lambda *_: {"unique_id": "pay0", "hops": [], **kept})
+    monkeypatch.setattr(follow, "Operator", lambda _home: stack)
+    (found,) = follow.Follower(Home(tmp_path)).follow({"pay0": {}}, seconds=3600)
+    follow.show_payment(Output(as_json=False), found)
+    shown = capsys.readouterr().out
+    assert "pay0 is refused" in shown
+    assert said in shown
+    assert "not at its end" not in shown
+
+
 def test_events_that_paynow_is_not_done_with_in_time_are_named_with_what_is_known(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
