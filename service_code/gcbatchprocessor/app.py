@@ -1,11 +1,12 @@
 """gcbatchprocessor: assembles batches and has each paid by the staged path.
 
 Its doors: /process behind gcbatchprocessor-queue; /sweep for the scheduler; /batches, /batches/{batch_id}/retry,
-/batches/{batch_id}/settle and /payments/{unique_id}/resend for operators.
+/batches/{batch_id}/settle, /conversions/{unique_id}/settle and /payments/{unique_id}/resend for operators.
 """
 
 from __future__ import annotations
 
+from service_code.gcbatchprocessor import unconverted
 from service_code.gcbatchprocessor.batches import Batches
 from service_code.gcbatchprocessor.operate import Operators
 from service_code.gcbatchprocessor.sweep import Sweeper
@@ -33,6 +34,7 @@ def service(kit: Kit) -> Service:
             Operator("GET", "/batches", operators.listed),
             Operator("POST", "/batches/{batch_id}/retry", operators.retry),
             Operator("POST", "/batches/{batch_id}/settle", operators.settle),
+            Operator("POST", "/conversions/{unique_id}/settle", unconverted.settle),
             Resending(kit).door,
         ],
         minters=minting.TRIGGER.minter(kit.settings.secret("TPS_HOSTPAY_SIGNING_KEY")),

@@ -88,7 +88,7 @@ class Batches:
             waiting = await unpaid(connection, client)
             if not waiting.due:
                 return None
-            batch_id = "b" + secrets.token_hex(7)
+            batch_id = new_id()
             batch = await connection.fetchrow(
                 f"""
                 INSERT INTO payout_batches
@@ -171,6 +171,11 @@ class Batches:
                 why=error.why, members=members,
             )  # fmt: skip
         return "refused"
+
+
+def new_id() -> str:
+    """Return the id of a new batch, which is its payout's."""
+    return "b" + secrets.token_hex(7)
 
 
 def _meanwhile(status: str) -> str:

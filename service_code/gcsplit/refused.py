@@ -33,11 +33,13 @@ BATCH = f"""
 """
 CONVERSION = f"""
     SELECT 'conversion' AS kind, a.unique_id AS id, a.created_at AS since,
-        CASE a.conversion_status WHEN 'failed' THEN 'refused' ELSE a.conversion_status END AS status,
+        CASE WHEN a.conversion_status = 'failed' THEN 'refused' WHEN own.batch_id IS NOT NULL THEN 'settled'
+            ELSE a.conversion_status END AS status,
         coalesce(CASE WHEN a.conversion_status = 'failed' THEN split_part(a.conversion_error, ': ', 1) END, said.code),
         coalesce(CASE WHEN a.conversion_status = 'failed' THEN a.conversion_error END, said.why),
         a.currency, a.accumulated_eth::text, 1, 0, a.conversion_attempts
     FROM payout_accumulation AS a
+    LEFT JOIN payout_batches AS own ON own.batch_id = a.batch_id AND own.status = 'settled'
     LEFT JOIN LATERAL ({LETTER.format(id="a.unique_id", service="gcsplit2")}) AS said ON true
 """
 #: How it may be listed: what waits, or all that ever waited.

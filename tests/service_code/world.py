@@ -307,6 +307,7 @@ class World:
             "/batches",
             "/batches/{batch_id}/retry",
             "/batches/{batch_id}/settle",
+            "/conversions/{unique_id}/settle",
             "/wallet",
             "/wallet/resume",
             *("/reconcile/payments", "/reconcile/ledger", "/reconcile/orders", "/reconcile/wallet"),

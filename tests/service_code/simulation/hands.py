@@ -16,7 +16,7 @@ ROUNDS = 3
 SENT = [queue for stage, queues in STAGES.items() if stage != "signed" for queue in queues]
 #: How often what was lost is sent once more.
 RESENT = 0.8
-#: How often a batch is settled that may be.
+#: How often something is settled that may be.
 SETTLED = 0.3
 #: What a door says that has written a message's row.
 WRITTEN = ("resent", "written", "kept_back")
@@ -86,11 +86,13 @@ async def _order(simulation: Simulation) -> None:
 
 
 async def _settle(simulation: Simulation) -> None:
-    """Pay a batch by hand that is not ordered, or that somebody orders at this moment."""
+    """Pay by hand a batch that is not ordered, or what is not converted, while somebody may be at it."""
     batches = await _listed(simulation, "gcbatchprocessor", "/batches", "batches")
-    unsent = [one["batch_id"] for one in batches if one["status"] in ("assembled", "refused")]
-    if unsent and simulation.dice.random() < SETTLED:
-        path = f"/batches/{simulation.dice.choice(unsent)}/settle"
+    paths = [f"/batches/{one['batch_id']}/settle" for one in batches if one["status"] in ("assembled", "refused")]
+    waiting = await _listed(simulation, "gcsplit2", "/conversions", "conversions")
+    paths += [f"/conversions/{one['unique_id']}/settle" for one in waiting]
+    if paths and simulation.dice.random() < SETTLED:
+        path = simulation.dice.choice(paths)
         await simulation.operate("gcbatchprocessor", "POST", path, {"note": "paid by hand"})
 
 
