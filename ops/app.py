@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import importlib
 import json
-import os
 import pkgutil
 import re
 import shutil
@@ -61,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        return _unheard()
+        _unheard()  # the verb has done its work, and its status says how that ended
     except OSError as error:
         _unheard()
         return _show(_unwritten(error), as_json=False)
@@ -130,8 +129,10 @@ def _unwritten(error: OSError) -> OpsError:
 
 
 def _unheard() -> int:
-    """Nobody reads on (`| head -1`): what is still to be written goes nowhere, without a word."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Nobody reads on (`| head -1`) and a verb that only reads has ended in the middle, without a word."""
+    from ops.output import unheard
+
+    unheard()
     return 1
 
 

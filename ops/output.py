@@ -19,15 +19,34 @@ from ops import fitting
 from ops.errors import BadUsage
 
 
-class Output:
-    """The one place that writes to the terminal. With `as_json`, people's lines go nowhere and `result` prints."""
+def unheard() -> None:
+    """Nobody reads on: what is still to be written to standard output goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
-    def __init__(self, *, as_json: bool) -> None:
+
+class _Unheard(Console):
+    """A console that ends no work where nobody reads on; rich's own ends the process."""
+
+    def on_broken_pipe(self) -> None:
+        unheard()
+
+
+class Output:
+    """The one place that writes to the terminal. With `as_json`, people's lines go nowhere and `result` prints.
+
+    Where nobody reads on (`| head -1`) the work goes on, and its lines go nowhere: what a verb has begun it finishes.
+    Only one that is `endless` ends then.
+    """
+
+    def __init__(self, *, as_json: bool, endless: bool = False) -> None:
         self.as_json = as_json
         self._last_progress = ""
         #: The cursor stands at the beginning of a line of progress, which the next line is written over.
         self._over = False
-        self._console = Console(
+        console = Console if endless else _Unheard
+        self._console = console(
             file=sys.stderr if as_json else sys.stdout, quiet=as_json, highlight=False, soft_wrap=True
         )
 

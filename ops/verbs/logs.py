@@ -48,7 +48,7 @@ def logs(
     as_json: Json = False,
 ) -> None:
     """Print entries."""
-    out = Output(as_json=as_json)
+    out = Output(as_json=as_json, endless=follow)
     if severity and severity.upper() not in SEVERITIES:
         raise BadUsage(f"--severity is {severity}", fix=f"use one of: {', '.join(SEVERITIES).lower()}")
     if stack != LOCAL:
