@@ -125,8 +125,9 @@ def test_a_batch_that_the_exchange_refuses_is_found_by_its_payment_and_ordered_a
         (first,) = (one["unique_id"] for one in stack.send(count=1, wait=True, **GATHERED))
         until(lambda: bool(stack.sql(refused, first)), 30, lambda: "no batch was refused")
         (batch,) = (row["batch_id"] for row in stack.sql(refused, first))
-        (settled,) = (one["unique_id"] for one in stack.send(count=1, wait=True, client_wallet=WALLET, **GATHERED))
-        until(lambda: bool(stack.sql(refused, settled)), 30, lambda: "no other batch was refused")
+        (other,) = (one["unique_id"] for one in stack.send(count=1, wait=True, client_wallet=WALLET, **GATHERED))
+        until(lambda: bool(stack.sql(refused, other)), 30, lambda: "no other batch was refused")
+        (settled,) = (row["batch_id"] for row in stack.sql(refused, other))
         why = {"TEXT": "'the exchange says it is mended'"}
         assert "ChangeNow answered 400" in do("./sluice dead replay ID --why TEXT", {"ID": batch, **why}, code=1)
     assert "batch-refused" in alerting()
