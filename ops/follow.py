@@ -39,6 +39,8 @@ class Follower:
 
     def __init__(self, home: Home) -> None:
         self.operator = Operator(home)
+        #: Payments of which the entry service said at the last look that it has no row.
+        self.absent: set[str] = set()
 
     def look(self, payment: str) -> dict[str, Any] | None:
         """One payment whole, None while it is not recorded."""
@@ -46,6 +48,9 @@ class Follower:
             found = dict(self.operator.call("GET", ENTRY, f"/payments/{payment}"))
             return found | {"status": "refused"} if _unconverted(found) else found
         except CallFailed as error:
+            self.absent -= {payment}
+            if error.status == 404:
+                self.absent.add(payment)
             if error.status in (404, 500, 502, 503, 504):  # not there yet, or its service is being restarted
                 return None
             raise
@@ -85,7 +90,13 @@ class Follower:
                     break
                 if seen.get(open_[0], {}).get("status") not in ENDS:  # the oldest waits: so do we
                     time.sleep(LOOK_EVERY)
-        return [seen.get(payment) or _unrecorded(payment, sent[payment]) for payment in sent]
+        return [seen.get(payment) or self._unseen(payment, sent[payment]) for payment in sent]
+
+    def _unseen(self, payment: str, sent: dict[str, Any]) -> dict[str, Any]:
+        """Money without a row is another thing than a service that did not answer."""
+        answers = [f"{answer.get('status')}: {answer.get('body')}" for answer in sent.get("answers", [])]
+        status = "unrecorded" if payment in self.absent else "unknown: its service did not answer"
+        return {"unique_id": payment, "status": status, "hops": [], "answers": answers}
 
     def _patiently(self, payment: str) -> dict[str, Any] | None:
         """Look; whoever does not answer now may answer at the next look."""
@@ -181,8 +192,3 @@ def _stopped(ended: int, count: int) -> OpsError:
         why="nobody pays the others now; what was recorded goes on when it runs again",
         fix="./sluice up; then ./sluice reconcile names what is stuck",
     )
-
-
-def _unrecorded(payment: str, sent: dict[str, Any]) -> dict[str, Any]:
-    answers = [f"{answer.get('status')}: {answer.get('body')}" for answer in sent.get("answers", [])]
-    return {"unique_id": payment, "status": "unrecorded", "hops": [], "answers": answers}

@@ -10,9 +10,10 @@ from typing import Any, cast
 import pytest
 
 from ops import app, follow, paynow, rest, stack_config
-from ops.errors import BadUsage, OpsError, Unreachable
+from ops.errors import BadUsage, CallFailed, OpsError, Unreachable
 from ops.home import Home
 from ops.output import Output
+from ops.supervisor import control
 from ops.verbs import pay
 
 
@@ -59,6 +60,21 @@ def test_whoever_stood_behind_others_is_asked_about_when_the_time_is_over(
     assert {one["status"] for one in found} == {"accumulated"}
     events = paynow.follow(cast(Any, stack), [f"event{number}" for number in range(40)], seconds=4)
     assert {one["status"] for one in events} == {"accumulated"}
+
+
+@pytest.mark.parametrize(("answer", "said"), [(404, "unrecorded"), (503, "unknown: its service did not answer")])
+def test_only_what_the_service_says_it_has_no_row_of_is_unrecorded(
+    answer: int, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def call(*_: Any) -> Any:
+        raise CallFailed("no", status=answer)
+
+    stack = SlowStack(Home(tmp_path))
+    monkeypatch.setattr(stack, "call", call)
+    monkeypatch.setattr(follow, "Operator", lambda _home: stack)
+    monkeypatch.setattr(control, "running", lambda _home: True)
+    (found,) = follow.Follower(Home(tmp_path)).follow({"pay0": {}}, seconds=0)
+    assert found["status"] == said
 
 
 @pytest.mark.parametrize(
