@@ -35,6 +35,8 @@ from ops.place import Place
 KEEPER, ENTRY, VIEW = "gcsplit", "paynowwebhook", "gcwebhook"
 #: Who asks the exchange again for what it refused, and where.
 ASKS = {BATCH: ("gcbatchprocessor", "/batches/{}/retry"), CONVERSION: ("gcsplit2", "/conversions/{}/retry")}
+#: Where what nobody is paid for yet is settled.
+SETTLES = {BATCH: "/batches/{}/settle", CONVERSION: "/conversions/{}/settle"}
 #: What is said of a second refusal whose words are not in the answer.
 AGAIN = {"error": "REFUSED", "reason": "the exchange has refused it again; dead show has its words"}
 #: Characters of an id in a URL: what is longer is no id of ours, and no server reads it.
@@ -143,10 +145,15 @@ class DeadDoors:
         return self._change(KEEPER, f"/failed-transactions/{_path(payment)}/{what}", "", dict(body))
 
     def settle(self, thing: Thing, body: dict[str, str]) -> dict[str, Any]:
-        """Record that a payment, or what waits in a batch, was paid by other means."""
-        if thing.kind == BATCH:
-            return self._change(ASKS[BATCH][0], f"/batches/{_path(thing.id)}/settle", "", dict(body))
+        """Record that a payment, what waits in a batch, or what was not converted was paid by other means."""
+        if thing.kind in SETTLES:
+            return self._change(ASKS[BATCH][0], SETTLES[thing.kind].format(_path(thing.id)), "", dict(body))
         return self.change(thing.id, "recovered", body)
+
+    def settlement(self, thing: Thing) -> str:
+        """How it was settled, as it was said then."""
+        found = self.history(thing.id, MOST)
+        return next((str(one["why"] or "") for one in found if one["verb"] == "settle"), "")
 
     def asked(self, thing: Thing, limit: int) -> list[dict[str, Any]]:
         """What operators did for the buyer of a letter: a replay of it is written down with his payment."""

@@ -49,7 +49,7 @@ def commands(thing: Thing, stack: str, *, may: bool) -> list[str]:
     if thing.standing == "archived":
         return [f"./sluice dead drop {id_} --undo --why TEXT{where}"]
     if thing.kind in (EVENT, *REFUSED):
-        aside = {EVENT: [drop], BATCH: [f"./sluice dead settle {id_} --note TEXT{where}"]}.get(thing.kind, [])
+        aside = [drop] if thing.kind == EVENT else [f"./sluice dead settle {id_} --note TEXT{where}"]
         # An exchange that is gone for good refuses nothing: what is assembled is settled as well.
         return [logs, *([replay] if may else []), *(aside if may or thing.standing == ASSEMBLED else [])]
     if thing.id.startswith(MESSAGE):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ops.dead.doors import DeadDoors, Refused
-from ops.dead.things import BATCH, CONVERSION, LETTER, MESSAGE, PAYMENT, REFUSED, Thing
+from ops.dead.things import BATCH, LETTER, MESSAGE, PAYMENT, REFUSED, Thing
 from ops.dead.topic import Hand, whole
 from ops.errors import OpsError
 from ops.queues import pace
@@ -51,8 +51,7 @@ HELD = "its money stands in accumulated_funds and is not put aside: ./sluice dea
 OTHERWISE = "./sluice dead settle records how it was paid or given back otherwise"
 KEPT = {
     PAYMENT: f"its money stands in dead_payouts and is not put aside: ./sluice dead replay pays it, {OTHERWISE}",
-    BATCH: f"{HELD}, {OTHERWISE}",
-    CONVERSION: HELD,
+    **dict.fromkeys(REFUSED, f"{HELD}, {OTHERWISE}"),
 }
 
 

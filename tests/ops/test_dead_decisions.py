@@ -127,3 +127,26 @@ def test_who_waits_in_a_refused_batch_and_behind_it_is_counted(
     doors.by_path["/refused?status=open"] = {"refused": [{**BATCH, "behind": 6}], "next": None}
     assert app.main(["dead", "list", "--kind", "batch"]) == 0
     assert "x (40 payments in it, 6 more of the same client behind it)" in capsys.readouterr().out
+
+
+def test_what_was_settled_before_is_no_success_of_other_words(doors: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    doors.by_path["/batches/b1/settle"] = {**SETTLED, "already": "settled"}
+    actions = [{"verb": "settle", "why": "bank 17"}, {"verb": "replay", "why": None}]
+    doors.by_path["/operator-actions?subject=b1"] = {"actions": actions, "next": None}
+    assert app.main(["dead", "settle", "b1", "--note", "bank 17", "--yes"]) == 0
+    assert app.main(["dead", "settle", "b1", "--note", "bank 18", "--yes"]) == 1
+    assert "what was said now is not kept  it was settled by: bank 17" in capsys.readouterr().out
+
+
+def test_a_conversion_is_settled_at_its_own_door(doors: Stack) -> None:
+    doors.by_path["/refused/lost"] = {**BATCH, "kind": "conversion", "id": "lost", "members": 1, "payments": []}
+    doors.by_path["/payments/lost"] = {"request": {"client_wallet": WALLET}, "batch": None}
+    doors.by_path["/conversions/lost/settle"] = {"status": "settled", "unique_id": "lost", "batch_id": "b2"}
+    assert app.main(["dead", "settle", "lost", "--note", "given back", "--yes"]) == 0
+    assert posted(doors) == [{"by": "ann@laptop", "note": "given back"}]
+
+
+def test_ids_and_all_are_not_taken_together(doors: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["dead", "replay", "b1", "--all", "--yes"]) == 2
+    assert "ids and --all were given" in capsys.readouterr().err
+    assert doors.calls == []

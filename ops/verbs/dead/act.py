@@ -60,7 +60,9 @@ def replay(
 ) -> None:
     """Replay; what is not dead (any more) is left alone and counted apart."""
     filters = Wanted(kind=kind, code=code, flow=flow, older_than=older_than, newer_than=newer_than)
-    if every == bool(ids):
+    if ids and every:
+        raise BadUsage("ids and --all were given: nothing was done", fix="give ids alone, or --all with its filters")
+    if not ids and not every:
         raise BadUsage("say what to replay", fix="give ids, or --all, which takes the filters")
     if ids and filters != Wanted(kind=kind):
         raise BadUsage("filters choose among all: nothing was done", fix="give ids alone, or --all with the filters")

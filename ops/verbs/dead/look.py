@@ -38,7 +38,7 @@ def list_(
             "--status",
             metavar="STATUS",
             help="open, all, or one such as recovered or archived; 'of payment', 'of event', 'of batch' and "
-            "'of conversion' are letters for which that is listed.",
+            "'of conversion' are letters for which that is listed, 'of access' those of buyers asked for again.",
         ),
     ] = "open",
     code: Code = "",

@@ -16,7 +16,7 @@ from ops import place
 from ops.confirming import Confirm, DryRun, Json, WhichStack, Yes, confirm_change
 from ops.dead.doors import DeadDoors, Refused
 from ops.dead.meant import itself, meant
-from ops.dead.things import BATCH, PAYMENT, Thing
+from ops.dead.things import BATCH, CONVERSION, PAYMENT, Thing
 from ops.errors import BadUsage, OpsError
 from ops.output import Output
 from ops.verbs.dead.common import One, the_one
@@ -25,7 +25,7 @@ from spec.stack import LOCAL
 #: What a death may be marked as by hand.
 MARKS = ("investigating", "dead")
 #: How something stands that may still be marked, or settled.
-OPEN = ("dead", "investigating", "refused", "assembled")
+OPEN = ("dead", "investigating", "refused", "assembled", "pending")
 #: Characters of one text: a door takes no longer one.
 LONGEST = 1000
 _HASH = re.compile(r"0x[0-9a-f]{64}")
@@ -82,14 +82,22 @@ def settle(
     body = {**({"tx_hash": tx_hash.lower()} if tx_hash else {}), **_text("note", note)}
     out, here = Output(as_json=as_json), place.of(stack)
     doors = DeadDoors(here)
-    thing = doors.find(payment, PAYMENT) or the_one(doors, None, payment, BATCH)
+    thing = doors.find(payment, PAYMENT) or doors.find(payment, BATCH) or the_one(doors, None, payment, CONVERSION)
     found = meant(itself(payment, thing, doors.way, "settle"), doors.way)
     if dry_run:
         _would(out, f"settle {found.words}", thing, found.as_json() | body)
         return
     question = f"Record that {found.words} was paid by other means? It is never paid after that; no undo."
     confirm_change(here, question, yes=yes, named=confirm, as_json=as_json)
-    _changed(out, found.words, lambda: doors.settle(thing, body))
+    answer = _changed(out, found.words, lambda: doors.settle(thing, body))
+    if answer.get("already") and (kept := doors.settlement(thing)) not in ("", ": ".join(_said(body))):
+        out.refusal("what was said now is not kept", f"it was settled by: {kept}")
+        raise typer.Exit(1)
+
+
+def _said(body: dict[str, str]) -> list[str]:
+    """What is kept of how something was settled, as its door puts it together."""
+    return [body[name] for name in ("tx_hash", "note") if name in body]
 
 
 def _text(name: str, text: str) -> dict[str, str]:
@@ -109,7 +117,7 @@ def _would(out: Output, what: str, thing: Thing, more: dict[str, Any]) -> None:
     out.result({"would_change": thing.id if may else None, "standing": thing.standing, **more})
 
 
-def _changed(out: Output, payment: str, change: Callable[[], dict[str, Any]]) -> None:
+def _changed(out: Output, payment: str, change: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
         answer = change()
     except Refused as refused:
@@ -119,3 +127,4 @@ def _changed(out: Output, payment: str, change: Callable[[], dict[str, Any]]) ->
     done = answer.get("already")
     out.step(f"{payment}  {answer['status']}", f"it was {done} before" if done else "")
     out.result(answer)
+    return answer
