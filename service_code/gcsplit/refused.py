@@ -2,7 +2,8 @@
 
 Neither is dead: no money has moved, it stands in accumulated_funds, and the batch holds up all that its client is paid
 later. Each waits for somebody who asks again, at the door of the service that keeps it: gcbatchprocessor's
-`/batches/{batch_id}/retry`, gcsplit2's `/conversions/{unique_id}/retry`. Reads and never writes.
+`/batches/{batch_id}/retry`, gcsplit2's `/conversions/{unique_id}/retry`; or who has paid it by other means, and says so
+at gcbatchprocessor's `/settle` of either. Reads and never writes.
 """
 
 from __future__ import annotations

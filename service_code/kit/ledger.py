@@ -7,6 +7,7 @@ to zero per currency, which the database enforces at commit. Nothing is changed 
     split     unsplit_funds +X, exchange_clearing -C, platform_fees -F, rounding -R
     accumulate unsplit_funds +X, accumulated_funds -A, platform_fees -F, rounding -R
     batch     accumulated_funds +B, exchange_clearing -B    (B: the sum of its members' A)
+    settled   accumulated_funds +B, settled_outside -B    (an operator paid what was not ordered, or not converted)
     payout    exchange_clearing +V, host_wallet -V          (mined with status 1)
     gas       gas_expense +G, host_wallet -G                (every mined transaction of the wallet)
     stray     strayed_funds +M, host_wallet -M              (a token's transfer moved other than was asked)

@@ -65,6 +65,8 @@ async def test_a_conversion_that_no_exchange_makes_is_settled_once_and_its_clien
     await desk.town.pay("three", channel_id=gathering.CHANNEL)
     await desk.town.deliver()
     assert await sql.fetchval("SELECT members FROM payout_batches WHERE status = 'sent'") == 2
+    sums = (await splitter.operate("GET", "/reconcile/ledger")).json()
+    assert (sums["differing"], sums["unbalanced"]) == ([], [])
     assert (await books(sql))["settled_outside"] == -gathering.KEPT
     assert await violations(world, sql) == []
 
