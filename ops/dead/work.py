@@ -46,6 +46,9 @@ class Result:
         return said | ({"error": self.error} if self.refused else {})
 
 
+#: What a door answers of one that was paid by other means, and what that means.
+SETTLED = ("already_recovered", "already_settled")
+NEVER = "it was paid by other means: nothing is paid by this"
 #: Why what has money of somebody's is never put aside, and what helps instead.
 HELD = "its money stands in accumulated_funds and is not put aside: ./sluice dead replay asks the exchange once more"
 OTHERWISE = "./sluice dead settle records how it was paid or given back otherwise"
@@ -114,10 +117,10 @@ class Work:
                 return Result(kind=thing.kind, id=thing.id, status="waits", reason=refused.reason)
             return Result(kind=thing.kind, id=thing.id, status="refused", reason=refused.reason, error=refused.status)
         if thing.kind in REFUSED or (thing.is_grant and verb == "replay"):
-            done = answer["status"] in ASKED
-            return Result(kind=thing.kind, id=thing.id, status="replayed" if done else str(answer["status"]))
+            answer = {**answer, "status": "replayed"} if answer["status"] in ASKED else answer
         letter = f"kept as letter-{answer['letter']}" if "letter" in answer else ""
-        return Result(kind=thing.kind, id=thing.id, status=str(answer["status"]), reason=letter)
+        reason = NEVER if answer["status"] in SETTLED else letter
+        return Result(kind=thing.kind, id=thing.id, status=str(answer["status"]), reason=reason)
 
     def _ack(self, *ids: str) -> None:
         if self._hand is not None and ids:

@@ -150,3 +150,20 @@ def test_ids_and_all_are_not_taken_together(doors: Stack, capsys: pytest.Capture
     assert app.main(["dead", "replay", "b1", "--all", "--yes"]) == 2
     assert "ids and --all were given" in capsys.readouterr().err
     assert doors.calls == []
+
+
+def test_what_is_listed_and_not_marked_is_said_to_be_what_it_is(
+    doors: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.main(["dead", "mark", "b1", "investigating"]) == 2
+    said = capsys.readouterr().err
+    assert "b1 is of kind batch, refused: this is not done with one" in said
+    assert "./sluice dead show b1" in said
+
+
+def test_a_replay_of_what_was_settled_says_that_nothing_is_paid(
+    doors: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    doors.by_path["/batches/b1/retry"] = {"status": "already_settled", "batch_id": "b1"}
+    assert app.main(["dead", "replay", "b1", "--yes"]) == 0
+    assert "b1  already_settled  it was paid by other means: nothing is paid by this" in capsys.readouterr().out

@@ -72,6 +72,11 @@ def the_one(doors: DeadDoors, hand: Hand | None, id_: str, kind: str) -> Thing:
         thing = doors.find(id_, kind)
         if thing is not None:
             return thing
+    if kind and (other := doors.find(id_)) is not None:
+        raise BadUsage(
+            f"{id_[:200]} is of kind {other.kind}, {other.standing}: this is not done with one, and nothing was",
+            fix=f"./sluice dead show {other.id} says what helps",
+        )
     raise BadUsage(
         f"not dead: {id_[:200]}",
         why="no death, event, letter, refused batch or conversion of such an id is recorded, so nothing was done",
