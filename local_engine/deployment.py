@@ -50,7 +50,8 @@ class Deployment:
         #: Deleted, or to be deleted, because what they depend on is deleted before its replacement: urn -> reason.
         self.cleared: dict[str, str] = {}
         self.exported: dict[str, Any] | None = None
-        self.cancelled = False
+        #: Why nothing more is begun; empty while all is.
+        self.stopped = ""
         self._lock = threading.RLock()
 
     def register(self, goal: Goal) -> Registered:
@@ -146,8 +147,8 @@ class Deployment:
         return moved
 
     def _blocked(self, goal: Goal) -> str:
-        if self.cancelled:
-            return "the run was interrupted"
+        if self.stopped:
+            return self.stopped
         lost = next((urn for urn in goal.dependencies if urn in self.failed), "")
         return f"{lost.rsplit('::', 1)[-1]}, which it depends on, failed" if lost else ""
 

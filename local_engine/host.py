@@ -52,9 +52,12 @@ def host(
     root: Path,
     preview: bool,
     parallel: int,
-    on_interrupt: Callable[[], None],
+    on_stop: Callable[[str], None],
 ) -> None:
-    """Run ``program`` to its end; what it raises is raised here. With ``parallel`` 0 registrations run in turn."""
+    """Run ``program`` to its end; what it raises is raised here. With ``parallel`` 0 registrations run in turn.
+
+    ``on_stop`` is told why nothing more is to be begun.
+    """
     raised: list[BaseException] = []
 
     def main() -> None:
@@ -74,9 +77,9 @@ def host(
         try:
             configure(settings)
             pulumi_config.set_all_config({key: _text(value) for key, value in config.items()})
-            loop.run_until_complete(run_in_stack(lambda: _to_its_end(program, raised)))
+            loop.run_until_complete(run_in_stack(lambda: _to_its_end(program, on_stop)))
         except BaseException as error:
-            raised.append(error)  # after what the program raised itself
+            raised.append(error)
         finally:
             _drained(loop)
             pool.shutdown(wait=True)
@@ -91,26 +94,25 @@ def host(
                 thread.join(0.5)
             except KeyboardInterrupt:
                 interrupted = True
-                on_interrupt()
+                on_stop("the run was interrupted")
     if interrupted:
         raise KeyboardInterrupt
     if raised:
         raise raised[0]
 
 
-async def _to_its_end(program: Program, raised: list[BaseException]) -> None:
+async def _to_its_end(program: Program, on_stop: Callable[[str], None]) -> None:
     """Run it, and wait for all that it began; the SDK's own wait looks at every output again after each.
 
-    Of what a program that fails has declared nothing is begun.
+    What a program that fails has declared is told first that it fails: registrations begin when this loop has its turn.
+    They are not cancelled: the SDK would wait for their outputs without end.
     """
-    this = asyncio.current_task()
     try:
         program()
-    except BaseException as error:
-        raised.append(error)
-        for task in asyncio.all_tasks() - {this}:
-            task.cancel()
+    except BaseException:
+        on_stop("the program failed")
         raise
+    this = asyncio.current_task()
     while others := [task for task in asyncio.all_tasks() if task is not this]:
         await asyncio.wait(others)
 

@@ -71,7 +71,7 @@ class Looker:
             root=self.root,
             preview=True,
             parallel=PARALLEL,
-            on_interrupt=partial(setattr, survey, "cancelled", True),
+            on_stop=partial(setattr, survey, "stopped"),
         )
         return survey
 

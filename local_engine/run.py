@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -167,10 +168,6 @@ class _Runner:
     def _pass(self, result: Result, state: State | None, cloud: Cloud | None, *, acts: bool) -> Deployment:
         deployment = self._deployment(result, state, cloud, acts=acts)
         monitor = EngineMonitor(deployment, project=PROJECT, stack=self.stack, root=self.root)
-
-        def interrupt() -> None:
-            deployment.cancelled = True
-
         try:
             host.host(
                 self.program,
@@ -182,7 +179,7 @@ class _Runner:
                 root=self.root,
                 preview=not acts,
                 parallel=self.parallel if cloud is not None else 0,
-                on_interrupt=interrupt,
+                on_stop=partial(setattr, deployment, "stopped"),
             )
         except SpecErrors:
             raise

@@ -6,6 +6,7 @@ from typing import Any
 
 import pulumi
 import pulumi_gcp as gcp
+import pytest
 from pulumi_gcp import cloudtasks
 
 from local_engine import render
@@ -75,6 +76,19 @@ def test_an_apply_of_what_was_planned_runs_the_program_once_and_a_refusal_of_it_
     refused = engine(program, straight=True)
     assert "a change of template" in refused.problems[0].what
     assert (refused.writes, cloud.written()) == (0, [])
+
+
+@pytest.mark.parametrize("straight", [False, True])
+def test_a_program_that_fails_behind_resources_that_wait_for_others_ends_and_begins_nothing(
+    engine: Engine, cloud: StandIn, *, straight: bool
+) -> None:
+    def program() -> None:
+        payments()
+        raise ValueError("no image is given")
+
+    result = engine(program, straight=straight)
+    assert "no image is given" in result.problems[0].what
+    assert cloud.written() == []
 
 
 def test_an_update_patches_what_changed(engine: Engine, cloud: StandIn) -> None:
