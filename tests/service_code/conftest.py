@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import asyncpg
@@ -18,6 +18,9 @@ from service_code.kit import logs, migrate
 from tests.service_code.outer import Outer, Rpc, serve
 from tests.service_code.servers import NoAnvilError, anvil_chain, execute, on, postgres_server
 from tests.service_code.world import Clock, World
+
+if TYPE_CHECKING:
+    from tests.service_code.refusing import Desk
 
 
 @pytest.fixture(scope="session")
@@ -175,3 +178,14 @@ async def usdt(world: World, chain: Chain) -> Any:
     issued = await tether.issue(chain, world.wallet.address, 1000)
     world.usdt = issued.address
     return issued
+
+
+@pytest.fixture
+async def desk(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], log_lines: list[dict[str, Any]]
+) -> AsyncIterator[Desk]:
+    """Services of all flows, and the commands for what the exchange refuses."""
+    from tests.service_code.refusing import refusing
+
+    async with refusing(world, monkeypatch, capsys) as found:
+        yield found

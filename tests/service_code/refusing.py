@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -72,18 +72,11 @@ class Desk:
         return found.findings
 
 
-Start = Callable[[], Awaitable[Desk]]
-
-
 @asynccontextmanager
 async def refusing(
     world: World, monkeypatch: pytest.MonkeyPatch, printed: pytest.CaptureFixture[str]
-) -> AsyncIterator[Start]:
-    """Start services of all flows, and the commands."""
-    async with resending(world, monkeypatch, printed) as found:
-
-        async def desk() -> Desk:
-            town = await found()
-            return Desk(town, Command(town.here, printed))
-
-        yield desk
+) -> AsyncIterator[Desk]:
+    """Services of all flows, and the commands."""
+    async with resending(world, monkeypatch, printed) as start:
+        town = await start()
+        yield Desk(town, Command(town.here, printed))

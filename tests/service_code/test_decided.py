@@ -4,31 +4,19 @@ kept of whoever asked.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
-
-import pytest
 
 from ops.errors import CallFailed
 from tests.service_code import gathering
-from tests.service_code.refusing import Start, refusing
+from tests.service_code.refusing import Desk
 from tests.service_code.world import World
 
 DAY = 86_400
 
 
-@pytest.fixture
-async def start(
-    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], log_lines: list[dict[str, Any]]
-) -> AsyncIterator[Start]:
-    async with refusing(world, monkeypatch, capsys) as desk:
-        yield desk
-
-
 async def test_a_replay_of_all_asks_for_buyers_where_letters_are_named_and_for_none_whose_time_is_over(
-    world: World, start: Start, sql: Any
+    world: World, desk: Desk, sql: Any
 ) -> None:
-    desk = await start()
     world.outer.telegram_status = 500
     for name in ("one", "two"):
         await desk.town.pay(name)
@@ -59,9 +47,8 @@ async def test_a_replay_of_all_asks_for_buyers_where_letters_are_named_and_for_n
 
 
 async def test_what_is_held_up_behind_a_batch_is_led_to_it_and_another_clients_money_is_not(
-    world: World, start: Start, sql: Any
+    world: World, desk: Desk, sql: Any
 ) -> None:
-    desk = await start()
     batch, _ = await desk.batch()
     desk.well()
     behind = [await desk.town.pay(name, channel_id=gathering.CHANNEL) for name in ("three", "four", "five")]

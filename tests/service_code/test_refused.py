@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
-
-import pytest
 
 from ops import app
 from ops.errors import CallFailed
@@ -20,22 +17,13 @@ from tests.service_code.conftest import Chain
 from tests.service_code.flow import alerts
 from tests.service_code.gathering import CONVERT, TRIGGER, books
 from tests.service_code.judged import violations
-from tests.service_code.refusing import Start, refusing
+from tests.service_code.refusing import Desk
 from tests.service_code.world import World
 
 
-@pytest.fixture
-async def start(
-    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], log_lines: list[dict[str, Any]]
-) -> AsyncIterator[Start]:
-    async with refusing(world, monkeypatch, capsys) as desk:
-        yield desk
-
-
 async def test_a_refused_batch_is_listed_with_the_dead_and_every_command_leads_to_its_replay(
-    world: World, start: Start, sql: Any, log_lines: list[dict[str, Any]]
+    world: World, desk: Desk, sql: Any, log_lines: list[dict[str, Any]]
 ) -> None:
-    desk = await start()
     batch, members = await desk.batch()
     dead = desk.dead
     assert (alerts(log_lines, "batch_refused"), alerts(log_lines, "dead_letter")) == (1, 0)
@@ -69,9 +57,8 @@ async def test_a_refused_batch_is_listed_with_the_dead_and_every_command_leads_t
 
 
 async def test_it_is_replayed_once_and_paid_and_a_second_refusal_is_told_in_the_exchanges_words(
-    world: World, chain: Chain, start: Start, sql: Any
+    world: World, chain: Chain, desk: Desk, sql: Any
 ) -> None:
-    desk = await start()
     batch, _ = await desk.batch()
     dead = desk.dead
     again = (await dead("replay", "--all", "--yes", "--why", "asked them", ends=1))["answers"]
@@ -99,9 +86,8 @@ async def test_it_is_replayed_once_and_paid_and_a_second_refusal_is_told_in_the_
 
 
 async def test_an_exchange_that_is_away_leaves_a_replayed_batch_to_the_schedule(
-    world: World, chain: Chain, start: Start, sql: Any
+    world: World, chain: Chain, desk: Desk, sql: Any
 ) -> None:
-    desk = await start()
     batch, members = await desk.batch()
     desk.refuses("down", 503)
     (answer,) = (await desk.dead("replay", batch, "--yes"))["answers"]
@@ -130,9 +116,8 @@ async def test_an_exchange_that_is_away_leaves_a_replayed_batch_to_the_schedule(
 
 
 async def test_a_refused_conversion_is_replayed_as_well_and_two_operators_replay_each_once(
-    world: World, chain: Chain, start: Start, sql: Any
+    world: World, chain: Chain, desk: Desk, sql: Any
 ) -> None:
-    desk = await start()
     ids = await desk.gathered(until=CONVERT)
     desk.refuses("pair_is_inactive")
     questions = await desk.town.resend("--all", "--older-than", "0s")
@@ -158,9 +143,8 @@ async def test_a_refused_conversion_is_replayed_as_well_and_two_operators_replay
 
 
 async def test_what_would_be_refused_again_as_things_are_is_replayed_by_its_id_alone(
-    world: World, start: Start, sql: Any
+    world: World, desk: Desk, sql: Any
 ) -> None:
-    desk = await start()
     batch, _ = await desk.batch("not_valid_address")
     assert (await desk.dead("list"))["dead"][0]["standing"] == "refused, look first"
     desk.well()
@@ -174,9 +158,8 @@ async def test_what_would_be_refused_again_as_things_are_is_replayed_by_its_id_a
 
 
 async def test_a_batch_that_no_exchange_takes_is_settled_once_by_other_means_and_its_books_agree(
-    world: World, chain: Chain, start: Start, sql: Any
+    world: World, chain: Chain, desk: Desk, sql: Any
 ) -> None:
-    desk = await start()
     batch, members = await desk.batch("not_valid_address")
     dead, paid = desk.dead, ("--note", "by hand, to the wallet he meant")
     told = await dead.text("settle", members[0], *paid, "--yes", ends=2)
@@ -210,9 +193,8 @@ async def test_a_batch_that_no_exchange_takes_is_settled_once_by_other_means_and
 
 
 async def test_a_service_of_the_release_before_is_named_and_the_rest_is_looked_at(
-    world: World, start: Start, sql: Any
+    world: World, desk: Desk, sql: Any
 ) -> None:
-    desk = await start()
     batch, _ = await desk.batch()
 
     def older(path: str) -> None:
@@ -239,8 +221,7 @@ async def test_a_service_of_the_release_before_is_named_and_the_rest_is_looked_a
     assert "gcbatchprocessor has no such door (404): its release is older" in refused
 
 
-async def test_a_payment_that_waits_for_its_threshold_is_said_to(world: World, start: Start) -> None:
-    desk = await start()
+async def test_a_payment_that_waits_for_its_threshold_is_said_to(world: World, desk: Desk) -> None:
     unique_id = await desk.town.pay("alone", channel_id=gathering.CHANNEL)
     await desk.town.deliver()
     (answer,) = (await desk.town.resend(unique_id, ends=1))["answers"]
@@ -248,9 +229,8 @@ async def test_a_payment_that_waits_for_its_threshold_is_said_to(world: World, s
 
 
 async def test_a_buyer_who_was_not_let_in_is_asked_for_again_by_the_letter_once_and_given_up_as_before(
-    world: World, start: Start, sql: Any
+    world: World, desk: Desk, sql: Any
 ) -> None:
-    desk = await start()
     world.outer.telegram_status = 403
     refused, dead = await desk.town.pay("refused"), desk.dead
     await desk.town.deliver()
@@ -291,9 +271,8 @@ async def test_a_buyer_who_was_not_let_in_is_asked_for_again_by_the_letter_once_
 
 
 async def test_what_is_too_small_alone_is_not_late_but_what_the_exchange_refuses_together_is(
-    world: World, start: Start, sql: Any
+    world: World, desk: Desk, sql: Any
 ) -> None:
-    desk = await start()
     world.outer.smallest = Decimal("1")
     small = await desk.town.pay("small", channel_id=gathering.CHANNEL)
     await desk.town.deliver()

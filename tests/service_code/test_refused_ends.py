@@ -5,7 +5,6 @@ long as it stands, and a batch that was paid by other means is never paid again,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +17,7 @@ from tests.service_code import gathering
 from tests.service_code.conftest import Chain
 from tests.service_code.gathering import CONVERT, TRIGGER, books
 from tests.service_code.judged import violations
-from tests.service_code.refusing import Desk, refusing
+from tests.service_code.refusing import Desk
 from tests.service_code.world import World
 
 WALLET = "0x" + "Cd" * 20
@@ -40,14 +39,6 @@ DUE = """
     FROM payout_batches AS o, (SELECT * FROM payout_accumulation ORDER BY unique_id LIMIT 1) AS a
     WHERE o.client_id <> $1
 """
-
-
-@pytest.fixture
-async def desk(
-    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], log_lines: list[dict[str, Any]]
-) -> AsyncIterator[Desk]:
-    async with refusing(world, monkeypatch, capsys) as start:
-        yield await start()
 
 
 async def standing(sql: Any, batch: str) -> str:

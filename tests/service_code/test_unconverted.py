@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,18 +11,10 @@ from service_code.kit.changenow import ChangeNow
 from tests.service_code import gathering
 from tests.service_code.gathering import CONVERT, books
 from tests.service_code.judged import violations
-from tests.service_code.refusing import Desk, refusing
+from tests.service_code.refusing import Desk
 from tests.service_code.world import World
 
 HASH = "0x" + "ab" * 32
-
-
-@pytest.fixture
-async def desk(
-    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], log_lines: list[dict[str, Any]]
-) -> AsyncIterator[Desk]:
-    async with refusing(world, monkeypatch, capsys) as start:
-        yield await start()
 
 
 @pytest.mark.usefixtures("chain")
