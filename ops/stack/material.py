@@ -38,19 +38,13 @@ def load(home: Home) -> dict[str, str]:
 
 
 def host_wallet(values: dict[str, str]) -> str:
-    """The address that pays, from its private key (EIP-55); as eth_account says it, which is slow to import."""
+    """The address that pays, from its private key; by the parts of eth_account, which is slow to import as a whole."""
     import coincurve
+    from eth_utils.address import to_checksum_address
+    from eth_utils.crypto import keccak
 
     key = coincurve.PrivateKey.from_hex(values["HOST_WALLET_PRIVATE_KEY"].removeprefix("0x"))
-    plain = _keccak(key.public_key.format(compressed=False)[1:])[-40:]
-    upper = (int(nibble, 16) > 7 for nibble in _keccak(plain.encode()))
-    return "0x" + "".join(sign.upper() if high else sign for sign, high in zip(plain, upper, strict=False))
-
-
-def _keccak(data: bytes) -> str:
-    from Crypto.Hash import keccak  # of eth_account's own dependencies
-
-    return str(keccak.new(digest_bits=256, data=data).hexdigest())
+    return str(to_checksum_address(keccak(key.public_key.format(compressed=False)[1:])[-20:]))
 
 
 def with_sandbox(values: dict[str, str], rpc: str, sandbox: str) -> dict[str, str]:
