@@ -7,7 +7,9 @@ cut without a width: what a machine reads has everything.
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterator
+from functools import partial
 from itertools import takewhile
 from operator import eq
 from typing import Any, Final
@@ -30,6 +32,10 @@ BEFORE = 12
 DOCUMENT = 200
 #: Changes of one document that are shown.
 MOST = 12
+#: Lines are broken between words alone, so that an id can be copied.
+_FOLD = partial(
+    textwrap.wrap, break_long_words=False, break_on_hyphens=False, expand_tabs=False, replace_whitespace=False
+)
 
 
 def whole(value: Any) -> str:
@@ -138,12 +144,4 @@ def _document_text(value: Any, text: str) -> str:
 def folded(text: str, width: int | None, deep: int) -> Iterator[str]:
     """A line of words, the rest of it so deep."""
     for line in text.splitlines() or [""]:
-        rest = line
-        while width is not None and len(rest) > width:
-            at = rest.rfind(" ", deep + 1, width + 1)
-            at = rest.find(" ", width) if at < 0 else at
-            if at < 0:
-                break
-            yield rest[:at].rstrip()
-            rest = " " * deep + rest[at:].lstrip()
-        yield rest
+        yield from [line] if width is None else _FOLD(line, width, subsequent_indent=" " * deep) or [""]
