@@ -5,7 +5,6 @@ Who is at the keyboard is said with each change, and written into operator_actio
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -38,7 +37,7 @@ ASKS = {BATCH: ("gcbatchprocessor", "/batches/{}/retry"), CONVERSION: ("gcsplit2
 #: Where what nobody is paid for yet is settled.
 SETTLES = {BATCH: "/batches/{}/settle", CONVERSION: "/conversions/{}/settle"}
 #: What is said of a second refusal whose words are not in the answer.
-AGAIN = {"error": "REFUSED", "reason": "the exchange has refused it again; dead show has its words"}
+AGAIN = "the exchange has refused it again; dead show has its words"
 #: Characters of an id in a URL: what is longer is no id of ours, and no server reads it.
 LONGEST = 8_000
 #: Actions that are read at most where a number is asked for.
@@ -48,11 +47,9 @@ MOST = 100_000
 class Refused(Exception):
     """A door would not do it: what it answered."""
 
-    def __init__(self, service: str, error: CallFailed) -> None:
-        self.status = error.status
-        self.code = older.code(error.body)
-        self.reason = older.no_door(service, error) or rest.reason(error.body)
-        super().__init__(self.reason)
+    def __init__(self, status: int, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.code, self.reason = status, code, reason
 
 
 class DeadDoors:
@@ -122,7 +119,7 @@ class DeadDoors:
             service, path = ASKS[thing.kind]
             answer = self._change(service, path.format(_path(thing.id)), why)
             if answer["status"] == "refused":  # so says a release before this one
-                raise Refused(service, CallFailed("refused again", status=409, body=json.dumps(answer | AGAIN)))
+                raise Refused(409, "REFUSED", AGAIN)
             return answer
         return self._change(ENTRY, f"/dead/{_path(thing.id)}/replay", why)
 
@@ -177,7 +174,8 @@ class DeadDoors:
         try:
             return dict(self._here.doors.call("POST", service, path, body))
         except CallFailed as error:
-            raise Refused(service, error) from error
+            reason = older.no_door(service, error) or rest.reason(error.body)
+            raise Refused(error.status, older.code(error.body), reason) from error
 
     def _payments(self, status: str) -> Iterator[Thing]:
         for row in self._pages(KEEPER, "/failed-transactions", "failed_transactions", "after", status):
